@@ -1,0 +1,118 @@
+//! This file describes agents: their registered identity, what they say of themselves, and trust.
+
+mod trust;
+
+pub use trust::{Trust, TrustEvent};
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Boot, TaskId};
+use crate::name::{AgentId, Capability, Kind};
+use crate::task::Outcome;
+use crate::time::Wall;
+
+/// The SHA-256 of a token's secret. The secret itself never reaches the core.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl TokenHash {
+    /// Whether both are the same, in time that does not depend on where they differ.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        use subtle::ConstantTimeEq;
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl core::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// What the hub remembers of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its name.
+    pub id: AgentId,
+    /// The tokens that prove it; two while one replaces the other.
+    pub tokens: Vec<TokenHash>,
+    /// When it was registered.
+    pub registered_at: Wall,
+    /// Whether it gets no more work for the time being.
+    #[serde(default)]
+    pub draining: bool,
+    /// How far it is trusted with work.
+    #[serde(default)]
+    pub trust: Trust,
+    /// How its latest attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outcome: Option<LastOutcome>,
+}
+
+/// How the latest attempt of an agent ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastOutcome {
+    /// Which task.
+    pub task: TaskId,
+    /// How.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Wall,
+}
+
+/// What an agent says of itself when it connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// A name for people.
+    pub name: Option<Box<str>>,
+    /// What it can do, sorted, without repeats.
+    pub capabilities: Vec<Capability>,
+    /// The kinds of operations that it runs, sorted, without repeats.
+    pub kinds: Vec<Kind>,
+    /// How many tasks it works on at once.
+    pub slots: u32,
+    /// Free labels.
+    pub labels: BTreeMap<Box<str>, Box<str>>,
+    /// The version of its software.
+    pub version: Option<Box<str>>,
+    /// Which run of its process speaks.
+    pub boot: Boot,
+}
+
+/// What an agent is about. Computed from what the hub knows, stored nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Not connected.
+    Offline,
+    /// Connected, with a free slot and nothing held.
+    Idle,
+    /// Holds a task that it has not accepted yet.
+    Assigned,
+    /// Works.
+    Working,
+    /// Works on a task that waits for an answer.
+    Blocked,
+    /// Finishes what it holds and gets nothing more.
+    Draining,
+}
+
+impl Phase {
+    /// The word for the phase.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Idle => "idle",
+            Self::Assigned => "assigned",
+            Self::Working => "working",
+            Self::Blocked => "blocked",
+            Self::Draining => "draining",
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! This file lists what can be asked of a hub, and how it can answer.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::TokenHash;
+use crate::id::{QuestionId, TaskId};
+use crate::json::Json;
+use crate::name::{AgentId, Capability, Key, Repo};
+use crate::task::{BadDraft, Draft, Refused, Task};
+use crate::time::{Span, Wall};
+
+/// What is paused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// All work.
+    All,
+    /// Work on one repository.
+    Repo(Repo),
+    /// Work that needs one capability.
+    Capability(Capability),
+}
+
+/// What can be asked of a hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Queue a task.
+    Submit(Box<Draft>),
+    /// Queue tasks that may depend on each other: all of them or none.
+    SubmitBatch(Vec<Draft>),
+    /// Call a task off.
+    Cancel(TaskId),
+    /// Give dead tasks another life; unknown and living ones are skipped and named.
+    Revive(Vec<TaskId>),
+    /// Register an agent.
+    AddAgent {
+        /// Its name.
+        id: AgentId,
+        /// The token that will prove it.
+        token: TokenHash,
+    },
+    /// Give an agent another token; the latest two are valid.
+    RotateToken {
+        /// The agent.
+        id: AgentId,
+        /// The token that will prove it as well.
+        token: TokenHash,
+    },
+    /// Forget an agent: its tokens end, its connection is closed, its work goes back.
+    RemoveAgent(AgentId),
+    /// Give an agent no more work; what it holds it may finish.
+    Drain(AgentId),
+    /// Give a drained or quarantined agent work again.
+    Resume(AgentId),
+    /// Ask an agent's sidecar to restart itself.
+    Restart {
+        /// The agent.
+        id: AgentId,
+        /// Why, for its log.
+        reason: String,
+    },
+    /// Start no more work in a scope.
+    Pause(Scope),
+    /// Start work in a scope again.
+    Unpause(Scope),
+    /// Set how large a portion of the fleet a fair key gets beside others; 100 is usual.
+    SetWeight {
+        /// The fair key.
+        key: Key,
+        /// Its weight.
+        weight: u32,
+    },
+    /// Pick the oldest task instead of the fairest every so often; 0 is never.
+    SetOldestFirst {
+        /// Of how many assignments one goes to the oldest task.
+        every: u32,
+    },
+    /// Answer a question.
+    Answer {
+        /// Which.
+        id: QuestionId,
+        /// With what.
+        answer: Json,
+    },
+}
+
+/// What a command or a frame has to know of what is not in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Tasks that have ended, if they exist.
+    pub tasks: Vec<TaskId>,
+    /// Idempotency keys, if they are in use.
+    pub keys: Vec<Key>,
+}
+
+/// What the store says to [`Needs`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The ended tasks among those asked for.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// The keys in use among those asked for.
+    pub keys: BTreeMap<Key, KeyUse>,
+}
+
+/// A submission that made use of an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// The task that it made.
+    pub task: TaskId,
+    /// A digest of what was asked for.
+    pub body: u64,
+    /// When the key may be used again.
+    pub until: Wall,
+}
+
+/// A task that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its name.
+    pub id: TaskId,
+    /// When it was taken in.
+    pub created_at: Wall,
+    /// Whether an earlier submission with the same key and body had made it.
+    pub existing: bool,
+}
+
+/// What a hub answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// The task is queued.
+    Submitted(Submitted),
+    /// The tasks are queued, in the order of the batch.
+    SubmittedBatch(Vec<Submitted>),
+    /// The task is called off.
+    Cancelled {
+        /// The word for the state in which it was.
+        previous: &'static str,
+    },
+    /// These tasks live again.
+    Revived {
+        /// Those that were dead.
+        revived: Vec<TaskId>,
+        /// Those that were not, and why not.
+        skipped: Vec<(TaskId, Rejected)>,
+    },
+    /// Nothing was changed.
+    Rejected(Rejected),
+}
+
+/// Why a hub does not do what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// A draft breaks a rule.
+    #[error("task {index}: {bad}")]
+    Draft {
+        /// Its position in the batch, 0 for a single one.
+        index: usize,
+        /// The rule.
+        bad: BadDraft,
+    },
+    /// A batch holds no task, or too many.
+    #[error("a batch holds 1 to {max} tasks, not {found}")]
+    BatchSize {
+        /// How many it holds.
+        found: usize,
+        /// How many it may hold.
+        max: usize,
+    },
+    /// A draft depends on a task that does not exist.
+    #[error("task {index} depends on {id}, which does not exist")]
+    UnknownDependency {
+        /// The position of the draft.
+        index: usize,
+        /// The task that does not exist.
+        id: TaskId,
+    },
+    /// A draft depends on a position that the batch does not have.
+    #[error("task {index} depends on task {sibling} of the batch, which does not exist")]
+    UnknownSibling {
+        /// The position of the draft.
+        index: usize,
+        /// The position that does not exist.
+        sibling: usize,
+    },
+    /// Tasks of a batch wait for each other.
+    #[error("the tasks wait for each other: {}", path(.0))]
+    Cycle(Vec<usize>),
+    /// A draft depends on one that did not complete, and its policy is to fail then.
+    #[error("task {index} depends on {id}, which did not complete")]
+    DeadDependency {
+        /// The position of the draft.
+        index: usize,
+        /// The task that did not complete.
+        id: TaskId,
+    },
+    /// The key was used for something else.
+    #[error("the idempotency key was used for {id} with another body")]
+    KeyConflict {
+        /// The task that was made with the key.
+        id: TaskId,
+    },
+    /// Limits or rates with one key do not agree.
+    #[error("rate `{key}` is in use with other figures")]
+    RateConflict {
+        /// The key.
+        key: Key,
+    },
+    /// The queue holds as much as it may.
+    #[error("the queue is full; try again in {retry_after}")]
+    QueueFull {
+        /// When to try again.
+        retry_after: Span,
+    },
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    UnknownTask(TaskId),
+    /// The task is not in a state for this.
+    #[error("{id}: {refused}")]
+    Task {
+        /// The task.
+        id: TaskId,
+        /// Why not.
+        refused: Refused,
+    },
+    /// There is no such agent.
+    #[error("there is no agent `{0}`")]
+    UnknownAgent(AgentId),
+    /// The agent is registered.
+    #[error("agent `{0}` is registered")]
+    AgentExists(AgentId),
+    /// There are as many agents as there may be.
+    #[error("at most {max} agents can be registered")]
+    TooManyAgents {
+        /// The bound.
+        max: usize,
+    },
+    /// The agent is not connected.
+    #[error("agent `{0}` is not connected")]
+    NotConnected(AgentId),
+    /// There is no such question, or it was answered.
+    #[error("{0} is not open")]
+    UnknownQuestion(QuestionId),
+    /// A weight must be 1 to 10,000.
+    #[error("a weight must be 1 to 10000, not {0}")]
+    BadWeight(u32),
+    /// Whoever asks may not.
+    #[error("{0} may not do this")]
+    NotAllowed(crate::name::Principal),
+}
+
+fn path(positions: &[usize]) -> String {
+    let mut text = String::new();
+    for (n, position) in positions.iter().enumerate() {
+        let arrow = if n == 0 { "" } else { " -> " };
+        text.push_str(arrow);
+        text.push_str(&alloc::format!("{position}"));
+    }
+    text
+}

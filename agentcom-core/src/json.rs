@@ -1,0 +1,202 @@
+//! This file carries payloads that the core passes on without looking inside: bounded JSON text.
+
+use core::fmt;
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// Why a text is not a payload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadJson {
+    /// It is longer than [`Json::BYTES_MAX`] without its white space.
+    #[error("is {bytes} bytes long; at most {max} are allowed", max = Json::BYTES_MAX)]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// It nests deeper than [`Json::DEPTH_MAX`].
+    #[error("nests deeper than {max} levels", max = Json::DEPTH_MAX)]
+    TooDeep,
+    /// It is not JSON.
+    #[error("is not JSON: {0}")]
+    Syntax(String),
+}
+
+/// Validated JSON text without white space, at most 64 KiB of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Json(Box<str>);
+
+impl Json {
+    /// The longest payload, in bytes.
+    pub const BYTES_MAX: usize = 64 * 1024;
+    /// The deepest nesting of arrays and objects.
+    pub const DEPTH_MAX: usize = 32;
+
+    /// Takes `text` if it is JSON within the bounds; white space between tokens is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The bound that `text` exceeds, or where it stops being JSON.
+    pub fn parse(text: &str) -> Result<Self, BadJson> {
+        let compact = compact(text)?;
+        if compact.len() > Self::BYTES_MAX {
+            return Err(BadJson::TooLong { bytes: compact.len() });
+        }
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| BadJson::Syntax(alloc::format!("{error}")))?;
+        Ok(Self(compact.into_boxed_str()))
+    }
+
+    /// The payload that `value` serialises to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Json::parse`]; also if `value` refuses to serialise.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, BadJson> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| BadJson::Syntax(alloc::format!("{error}")))?;
+        Self::parse(&text)
+    }
+
+    /// A JSON string that holds `text`, cut at a character border so that it fits.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let mut end = text.len();
+        loop {
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            match Self::of(&text[..end]) {
+                Ok(json) => return json,
+                Err(_) => end = end.min(Self::BYTES_MAX) * 3 / 4,
+            }
+        }
+    }
+
+    /// The payload `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        &*self.0 == "null"
+    }
+
+    /// Reads the payload as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// What of the payload does not fit `T`.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::null()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error as _;
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::parse(raw.get()).map_err(D::Error::custom)
+    }
+}
+
+/// `text` without white space between tokens, refused if it nests too deeply.
+fn compact(text: &str) -> Result<String, BadJson> {
+    let needs_work = text.bytes().any(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'[' | b'{'));
+    if !needs_work {
+        return Ok(text.to_owned());
+    }
+    let mut out = String::with_capacity(text.len().min(2 * Json::BYTES_MAX));
+    let (mut in_string, mut escaped, mut depth) = (false, false, 0_usize);
+    for char in text.chars() {
+        if in_string {
+            in_string = escaped || char != '"';
+            escaped = !escaped && char == '\\';
+        } else {
+            match char {
+                ' ' | '\n' | '\r' | '\t' => continue,
+                '"' => in_string = true,
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        if depth > Json::DEPTH_MAX {
+            return Err(BadJson::TooDeep);
+        }
+        out.push(char);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_goes_and_text_stays() {
+        let json = Json::parse("{ \"a b\" : [ 1 , \"x \\\" y\" ] }").unwrap();
+        assert_eq!(json.as_str(), r#"{"a b":[1,"x \" y"]}"#);
+    }
+
+    #[test]
+    fn what_is_not_json_within_bounds_is_refused_by_name() {
+        assert!(matches!(Json::parse("{"), Err(BadJson::Syntax(_))));
+        assert!(matches!(Json::parse("1 2"), Err(BadJson::Syntax(_))));
+        assert_eq!(Json::parse(&"[".repeat(33)), Err(BadJson::TooDeep));
+        let long = alloc::format!("\"{}\"", "x".repeat(Json::BYTES_MAX));
+        assert_eq!(Json::parse(&long), Err(BadJson::TooLong { bytes: Json::BYTES_MAX + 2 }));
+    }
+
+    #[test]
+    fn a_payload_inside_a_record_is_not_quoted_again() {
+        let json = Json::parse("{\"n\":1}").unwrap();
+        let text = serde_json::to_string(&[&json]).unwrap();
+        assert_eq!(text, "[{\"n\":1}]");
+        assert_eq!(serde_json::from_str::<[Json; 1]>(&text).unwrap(), [json]);
+    }
+
+    #[test]
+    fn text_that_is_too_long_is_cut_between_characters() {
+        let json = Json::text(&"é\n".repeat(Json::BYTES_MAX));
+        assert!(json.as_str().len() <= Json::BYTES_MAX && json.as_str().len() > Json::BYTES_MAX / 4);
+    }
+}

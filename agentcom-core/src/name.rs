@@ -1,0 +1,241 @@
+//! This file holds the short texts that name things; a value that exists is valid.
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::str::FromStr;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+/// Why a text cannot be a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {why}")]
+pub struct BadName {
+    /// What the text was to name.
+    pub what: &'static str,
+    /// The rule that it breaks.
+    pub why: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The longest text allowed, in bytes.
+            pub const BYTES_MAX: usize = $max;
+
+            /// Takes `text` if it is allowed.
+            ///
+            /// # Errors
+            ///
+            /// The rule that `text` breaks.
+            pub fn new(text: &str) -> Result<Self, BadName> {
+                let allowed: fn(char) -> bool = $allowed;
+                if text.is_empty() {
+                    return Err(BadName { what: $what, why: "must not be empty" });
+                }
+                if text.len() > Self::BYTES_MAX {
+                    return Err(BadName { what: $what, why: concat!("must be at most ", $max, " bytes") });
+                }
+                if !text.chars().all(allowed) {
+                    return Err(BadName { what: $what, why: $rule });
+                }
+                Ok(Self(text.into()))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+            fn try_from(text: String) -> Result<Self, BadName> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.into()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// Names an agent.
+    AgentId,
+    "agent id",
+    128,
+    |c| c.is_ascii_alphanumeric() || "._:@-".contains(c),
+    "may hold only ASCII letters, digits and ._:@-"
+);
+name!(
+    /// Something that an agent can do and a task can need; compared as exact text.
+    Capability,
+    "capability",
+    128,
+    |c| !c.is_control() && !c.is_whitespace(),
+    "must not hold spaces or control characters"
+);
+name!(
+    /// The kind of an operation, such as `shell`: which executor runs it.
+    Kind,
+    "kind",
+    64,
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c),
+    "may hold only lower-case ASCII letters, digits and ._-"
+);
+name!(
+    /// What a limit, a rate, a fair share or an idempotent submission is keyed by.
+    Key,
+    "key",
+    256,
+    |c| !c.is_control(),
+    "must not hold control characters"
+);
+name!(
+    /// A free label that groups tasks.
+    Tag,
+    "tag",
+    64,
+    |c| !c.is_control() && !c.is_whitespace(),
+    "must not hold spaces or control characters"
+);
+name!(
+    /// The address of a repository.
+    Repo,
+    "repo",
+    512,
+    |c| !c.is_control() && !c.is_whitespace(),
+    "must not hold spaces or control characters"
+);
+name!(
+    /// The goal that a task serves.
+    GoalId,
+    "goal id",
+    64,
+    |c| c.is_ascii_alphanumeric() || "._-".contains(c),
+    "may hold only ASCII letters, digits and ._-"
+);
+
+impl Repo {
+    /// Takes an address in the one form in which addresses are compared: trimmed, without a
+    /// trailing slash or `.git`.
+    ///
+    /// # Errors
+    ///
+    /// The rule that `text` breaks.
+    pub fn normalised(text: &str) -> Result<Self, BadName> {
+        let text = text.trim().trim_end_matches('/');
+        Self::new(text.strip_suffix(".git").unwrap_or(text))
+    }
+}
+
+/// Who asked for something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Principal {
+    /// The hub itself.
+    System,
+    /// Whoever holds the admin token.
+    Admin,
+    /// An agent.
+    Agent(AgentId),
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::Admin => f.write_str("admin"),
+            Self::Agent(agent) => write!(f, "agent:{agent}"),
+        }
+    }
+}
+
+impl FromStr for Principal {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        match text {
+            "system" => Ok(Self::System),
+            "admin" => Ok(Self::Admin),
+            _ => match text.strip_prefix("agent:") {
+                Some(agent) => AgentId::new(agent).map(Self::Agent),
+                None => Err(BadName { what: "principal", why: "must be system, admin or agent:NAME" }),
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for Principal {
+    type Error = BadName;
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<Principal> for String {
+    fn from(principal: Principal) -> Self {
+        use alloc::string::ToString;
+        principal.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn names_say_which_rule_a_text_breaks() {
+        let why = |text: &str| AgentId::new(text).map_err(|bad| bad.to_string());
+        assert_eq!(why(""), Err("agent id must not be empty".to_string()));
+        assert_eq!(why("a b"), Err("agent id may hold only ASCII letters, digits and ._:@-".to_string()));
+        assert_eq!(why(&"x".repeat(129)), Err("agent id must be at most 128 bytes".to_string()));
+        assert!(why("gcu-sleeper-service").is_ok());
+    }
+
+    #[test]
+    fn one_repository_has_one_address() {
+        let plain = Repo::new("https://host/a/b").ok();
+        assert_eq!(Repo::normalised(" https://host/a/b.git/ ").ok(), plain);
+        assert_eq!(Repo::normalised("https://host/a/b/").ok(), plain);
+    }
+
+    #[test]
+    fn principals_read_what_they_write() {
+        for text in ["system", "admin", "agent:a-1"] {
+            assert_eq!(text.parse::<Principal>().map(|p| p.to_string()), Ok(text.to_string()));
+        }
+        assert!("root".parse::<Principal>().is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! This file is the port to the work itself.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+use async_trait::async_trait;
+
+use crate::json::Json;
+use crate::name::Kind;
+use crate::task::Category;
+use crate::time::{Span, Wall};
+use crate::wire::Assignment;
+
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// It is done.
+    Done {
+        /// What came out, at most [`Json::BYTES_MAX`].
+        result: Json,
+        /// Model tokens used.
+        tokens: Option<u64>,
+    },
+    /// Part of it is done.
+    Partial {
+        /// What came out.
+        result: Json,
+        /// Model tokens used.
+        tokens: Option<u64>,
+    },
+    /// It failed.
+    Failed {
+        /// How the failure is to be answered.
+        category: Category,
+        /// What went wrong, for people.
+        error: String,
+        /// How long the next attempt has to wait at least.
+        retry_after: Option<Span>,
+        /// Model tokens used.
+        tokens: Option<u64>,
+    },
+    /// Run it again later; no attempt is spent.
+    Snooze {
+        /// How much later.
+        wait: Span,
+    },
+    /// Nobody needs it any more; no attempt is spent and none follows.
+    Cancel {
+        /// Why, for people.
+        reason: String,
+    },
+    /// It was stopped on request.
+    Stopped,
+}
+
+impl JobOutcome {
+    /// A failure that another attempt may mend.
+    #[must_use]
+    pub fn retryable(error: impl fmt::Display) -> Self {
+        Self::failed(Category::Retryable, error)
+    }
+
+    /// A failure that no attempt can mend.
+    #[must_use]
+    pub fn permanent(error: impl fmt::Display) -> Self {
+        Self::failed(Category::Permanent, error)
+    }
+
+    /// A failure of a given category.
+    #[must_use]
+    pub fn failed(category: Category, error: impl fmt::Display) -> Self {
+        Self::Failed { category, error: alloc::format!("{error}"), retry_after: None, tokens: None }
+    }
+}
+
+/// News about running work; it may be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// How far it is, in per cent.
+    pub percent: Option<u32>,
+    /// What happened: `{"event_type": .., "text": .., ..}` with `event_type` one of `token`,
+    /// `status`, `stdout`, `stderr`, `error` and `tool_call`.
+    pub event: Option<Json>,
+}
+
+/// What an executor sees of whoever runs it.
+#[async_trait]
+pub trait JobContext: fmt::Debug + Send + Sync {
+    /// Passes news on; returns at once, and drops news when there is too much of it.
+    fn report(&self, news: News);
+
+    /// Waits until the work is asked to stop. Cancel safe, and may be called again.
+    async fn cancelled(&self);
+
+    /// The time on the wall.
+    fn now(&self) -> Wall;
+}
+
+/// Does the work of one kind of operation.
+///
+/// # Contract
+///
+/// - **Heeds.** When `ctx.cancelled()` ends, `run` stops what it started (TERM, 200 ms, KILL) and
+///   returns, within 500 ms.
+/// - **Clean.** When the future of `run` is dropped, what it started is killed at once, with all
+///   processes that it started in turn.
+/// - **Bounded.** A result fits [`Json::BYTES_MAX`]; longer output is cut in the middle.
+/// - **Apart.** Jobs run at the same time do not disturb each other.
+#[async_trait]
+pub trait Executor: fmt::Debug + Send + Sync {
+    /// The kind of operation that it does.
+    fn kind(&self) -> Kind;
+
+    /// Does `job` to its end.
+    async fn run(&self, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome;
+}

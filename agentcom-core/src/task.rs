@@ -1,0 +1,30 @@
+//! This file describes a task: what was asked for, and where its life stands.
+
+mod draft;
+mod life;
+mod retry;
+mod spec;
+
+pub use draft::{BadDraft, Dependency, Draft};
+pub use life::{
+    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Refused, TaskEvent,
+    TaskState, Wait,
+};
+pub use retry::backoff;
+pub use spec::{
+    AfterDependency, BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority, Rate, Retry, Share,
+    Spec, Tier, Times, VerificationStep,
+};
+
+use crate::id::TaskId;
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its name.
+    pub id: TaskId,
+    /// What was asked for; it never changes.
+    pub spec: alloc::boxed::Box<Spec>,
+    /// Where its life stands.
+    pub life: Life,
+}

@@ -1,0 +1,9 @@
+//! This file introduces what tests of adapters, rules and whole fleets are built on.
+//!
+//! It is public, so that embedders can test their own adapters and rules with it.
+
+pub mod executor_suite;
+pub mod loopback;
+pub mod memory;
+pub mod store_suite;
+pub mod transport_suite;

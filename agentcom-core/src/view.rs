@@ -1,0 +1,249 @@
+//! This file holds what readers get to see: owned data, never a reference into the state.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{Agent, Phase, Profile};
+use crate::command::Scope;
+use crate::id::{Incarnation, Lease, TaskId};
+use crate::json::Json;
+use crate::name::{AgentId, GoalId, Key, Principal};
+use crate::question::Question;
+use crate::task::{Priority, Task};
+use crate::time::{Span, Wall};
+use crate::wire::{Dialect, Held};
+
+/// Something that happened, as the durable feed tells it. Sequence numbers have no gaps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number; a reader that has seen it asks for those after it.
+    pub seq: u64,
+    /// When.
+    pub at: Wall,
+    /// Who asked for it.
+    pub by: Principal,
+    /// The request or trace that caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<str>>,
+    /// What happened: `task.` and the state that the task moved to, or a word such as
+    /// `agent.added`.
+    #[serde(rename = "type")]
+    pub kind: Box<str>,
+    /// The task that it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// The agent that it happened to or that did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
+    /// The assignment in question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Lease>,
+    /// More, by kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Json>,
+}
+
+/// News about running work. Readers that are too slow miss some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProgressView {
+    /// The task.
+    pub task_id: TaskId,
+    /// Who works on it.
+    pub agent_id: AgentId,
+    /// How far it is, in per cent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u32>,
+    /// What happened, as the agent sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Json>,
+}
+
+/// Which tasks to list: those that fit all that is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// In one of these states, by the words of [`TaskState::WORDS`](crate::task::TaskState::WORDS);
+    /// empty is all.
+    pub states: Vec<String>,
+    /// In this lane.
+    pub priority: Option<Priority>,
+    /// Held by this agent, or ended with it.
+    pub agent: Option<AgentId>,
+    /// For this goal.
+    pub goal: Option<GoalId>,
+    /// Asked for by.
+    pub submitted_by: Option<Principal>,
+    /// Behind this point, from [`TaskPage::next`].
+    pub after: Option<String>,
+    /// At most this many, 1 to [`TaskQuery::LIMIT_MAX`]; 0 counts as 50.
+    pub limit: usize,
+}
+
+impl TaskQuery {
+    /// The longest page.
+    pub const LIMIT_MAX: usize = 200;
+}
+
+/// Tasks: living ones in the order of submission, then ended ones, the latest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPage {
+    /// The tasks.
+    pub tasks: Vec<Task>,
+    /// Where the next page starts, if there may be one.
+    pub next: Option<String>,
+}
+
+/// A registered agent, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentView {
+    /// What the hub remembers of it.
+    pub agent: Agent,
+    /// What it is about.
+    pub phase: Phase,
+    /// What it said of itself, if it is connected.
+    pub profile: Option<Profile>,
+    /// Which rules it follows, if it is connected.
+    pub dialect: Option<Dialect>,
+    /// Since when it is connected.
+    pub connected_at: Option<Wall>,
+    /// How long ago it last gave a sign of life, if it is connected.
+    pub silent_for: Option<Span>,
+    /// Free text that it says of itself.
+    pub status: Option<Box<str>>,
+    /// How its host is doing, as it sent it.
+    pub resources: Option<Json>,
+    /// The tasks that it holds.
+    pub held: Vec<Held>,
+}
+
+/// Figures about a hub, kept up to date step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Which life of the data set.
+    pub incarnation: Incarnation,
+    /// The number of the latest event.
+    pub seq: u64,
+    /// Tasks that live, by state.
+    pub tasks: Vec<(&'static str, u64)>,
+    /// Ready tasks by lane, urgent first.
+    pub ready_by_lane: [u64; 4],
+    /// Tasks that ended since the data set was made, by state.
+    pub ended: Vec<(&'static str, u64)>,
+    /// Registered agents, by phase.
+    pub agents: Vec<(&'static str, u64)>,
+    /// Open questions.
+    pub questions: u64,
+    /// What is paused.
+    pub paused: Vec<Scope>,
+}
+
+/// Why a task is where it is, and what would move it on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Why {
+    /// The task.
+    pub task_id: TaskId,
+    /// The word for its state.
+    pub state: &'static str,
+    /// The one predicate that holds it up.
+    pub reason: Reason,
+}
+
+/// The predicate that holds a task up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Reason {
+    /// Other tasks have to end first.
+    Dependencies {
+        /// Which.
+        on: Vec<TaskId>,
+    },
+    /// It is not to start before a time.
+    NotBefore {
+        /// The time.
+        until: Wall,
+    },
+    /// It failed, and the next attempt waits.
+    Backoff {
+        /// How much longer.
+        remaining: Span,
+        /// What went wrong.
+        error: Option<String>,
+    },
+    /// Its scope is paused.
+    Paused {
+        /// Which scope.
+        scope: Scope,
+    },
+    /// As many tasks with its concurrency key run as may.
+    Concurrency {
+        /// The key.
+        key: Key,
+        /// How many may run.
+        max: u32,
+        /// Those that run.
+        held_by: Vec<TaskId>,
+    },
+    /// The bucket of one of its rates is empty.
+    Rate {
+        /// The key of the rate.
+        key: Key,
+        /// When there will be enough.
+        until: Wall,
+    },
+    /// No connected agent can run it.
+    NoAgent {
+        /// The agent that lacks least, if there is any.
+        nearest: Option<Nearest>,
+    },
+    /// Every agent that can run it has its hands full, or waits for something itself.
+    AgentsBusy {
+        /// How many there are.
+        able: u64,
+    },
+    /// It waits for a while for the agent that has its repository at hand.
+    Affinity {
+        /// How much longer.
+        remaining: Span,
+    },
+    /// An agent was given it and has not accepted it yet.
+    Accepting {
+        /// Who.
+        agent: AgentId,
+        /// How much longer it may take.
+        remaining: Span,
+    },
+    /// An agent works on it.
+    Working {
+        /// Who.
+        agent: AgentId,
+        /// When the agent loses it unless it renews.
+        lease_remaining: Span,
+    },
+    /// An agent works on it and waits for an answer.
+    Question {
+        /// The question.
+        question: Question,
+    },
+    /// Its agent may not work before a time.
+    Quota {
+        /// The time.
+        until: Wall,
+    },
+    /// It has ended.
+    Ended {
+        /// Why, if it died.
+        death: Option<String>,
+        /// What went wrong.
+        error: Option<String>,
+    },
+}
+
+/// The agent that lacks least of what a task needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Nearest {
+    /// Who.
+    pub agent: AgentId,
+    /// What it lacks, such as `exec:shell`, `gpu`, `online` or `trust`.
+    pub lacks: Vec<String>,
+}
