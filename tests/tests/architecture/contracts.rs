@@ -17,13 +17,52 @@ const CONTRACTS: &[Contract] = &[
         port: "Store",
         suite: "agentcom-core/src/testing/store_suite",
         words: &[
-            ("Atomic", &[]),
-            ("Durable", &[]),
-            ("Ordered", &[]),
-            ("Exclusive", &[]),
-            ("Exact", &[]),
-            ("Sorted", &[]),
-            ("Cancel safe", &[]),
+            ("Atomic", &["a_batch_is_there_whole", "a_refused_batch_leaves_nothing"]),
+            (
+                "Durable",
+                &[
+                    "what_was_confirmed_is_there_after_reopening",
+                    "what_was_deleted_is_gone_after_reopening",
+                    "many_batches_are_there_after_reopening",
+                ],
+            ),
+            (
+                "Ordered",
+                &[
+                    "load_returns_the_seq_of_the_last_batch",
+                    "a_seq_that_repeats_is_refused_as_fenced",
+                    "a_seq_that_goes_back_is_refused_as_fenced",
+                    "a_seq_from_before_reopening_is_refused_as_fenced",
+                ],
+            ),
+            (
+                "Exclusive",
+                &["two_writers_are_never_alive", "a_dropped_store_makes_room_for_the_next"],
+            ),
+            (
+                "Exact",
+                &[
+                    "all_bytes_are_kept",
+                    "empty_values_are_values",
+                    "the_longest_value_is_kept",
+                    "the_shortest_and_longest_keys_are_kept",
+                    "the_last_put_wins",
+                    "the_same_key_in_other_tables_is_another_row",
+                    "any_history_equals_the_model",
+                ],
+            ),
+            (
+                "Sorted",
+                &[
+                    "history_is_in_the_order_of_raw_bytes",
+                    "history_reads_every_range_as_defined",
+                    "load_visits_rows_in_the_order_of_raw_bytes",
+                ],
+            ),
+            (
+                "Cancel safe",
+                &["dropped_reads_change_nothing", "a_dropped_commit_is_there_whole_or_not_at_all"],
+            ),
         ],
     },
     Contract {
@@ -85,9 +124,10 @@ fn every_word_of_a_contract_has_its_tests() {
             if named.is_empty() {
                 broken.push(format!("{}: {word} names no test", contract.port));
             }
-            let gone = named.iter().filter(|name| !tests.contains(**name));
-            broken.extend(gone.map(|name| {
-                format!("{}: {word}: there is no `{name}` in {}", contract.port, contract.suite)
+            let idle =
+                named.iter().filter(|name| !tests.contains(**name) || !is_run(contract, name));
+            broken.extend(idle.map(|name| {
+                format!("{}: {word}: no `{name}` is run by {}", contract.port, contract.suite)
             }));
         }
     }
@@ -116,6 +156,13 @@ fn promises() -> BTreeSet<(String, String)> {
     }
     assert!(found.len() >= 15, "contracts are read: {found:?}");
     found
+}
+
+/// Whether a case is on the list of the suite's macro, if the suite has one.
+fn is_run(contract: &Contract, case: &str) -> bool {
+    let suite = || sources().iter().filter(|source| source.path.starts_with(contract.suite));
+    let is_listed = suite().flat_map(|source| words(&source.code, case)).count() >= 2;
+    is_listed || !suite().any(|source| source.code.contains("macro_rules!"))
 }
 
 fn functions(prefix: &str) -> BTreeSet<&'static str> {

@@ -7,10 +7,9 @@ use crate::source::{root, sources, words};
 
 #[test]
 fn lints_are_expected_with_a_reason_and_never_allowed() {
-    hold(
-        "a lint is excused by `#[expect(lint, reason = \"..\")]`",
-        &mentions(&["#[allow", "#![allow"]),
-    );
+    let mut broken = mentions(&["#[allow", "#![allow"]);
+    broken.retain(|place| !place.contains("/tests/support/") && !place.contains("/tests/common/"));
+    hold("a lint is excused by `#[expect(lint, reason = \"..\")]`", &broken);
 }
 
 #[test]
