@@ -28,8 +28,10 @@ const DECIDING: &[&str] = &[
     "zmij",
 ];
 
-/// What the loops need besides: futures without a runtime, logs, seeds and digests.
+/// What the loops need besides: futures without a runtime, logs, seeds, digests, and a clock that
+/// counts suspension, which the standard library has not (`nix`).
 const RUNNING: &[&str] = &[
+    "bitflags",
     "block-buffer",
     "cfg-if",
     "cpufeatures",
@@ -44,6 +46,7 @@ const RUNNING: &[&str] = &[
     "getrandom",
     "hybrid-array",
     "libc",
+    "nix",
     "once_cell",
     "pin-project-lite",
     "sha2",

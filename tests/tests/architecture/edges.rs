@@ -60,7 +60,7 @@ fn a_crate_knows_only_the_crates_that_the_table_names() {
         };
         let known = package.dependencies.iter().map(|dependency| dependency.name.as_str());
         let too_much = known.filter(|known| ours.contains(known) && !allowed.contains(known));
-        broken.extend(too_much.map(|known| format!("{} knows {known}", package.manifest_path)));
+        broken.extend(too_much.map(|known| format!("{name} knows {known}")));
     }
     let gone = table.keys().filter(|name| !ours.contains(*name));
     broken.extend(gone.map(|name| format!("{name} is in the table and not in the workspace")));

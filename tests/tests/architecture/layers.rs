@@ -91,7 +91,7 @@ fn is_excepted(from: &str, path: &str) -> bool {
 }
 
 /// What a file uses of its own crate: offsets, and paths from the root of the crate.
-fn uses(source: &Source, module: &[&str]) -> Vec<(usize, Vec<String>)> {
+pub(crate) fn uses(source: &Source, module: &[&str]) -> Vec<(usize, Vec<String>)> {
     let code = &source.shipped;
     let mut found = Vec::new();
     for at in words(code, "crate::") {

@@ -12,6 +12,7 @@ mod habits;
 mod layers;
 mod purity;
 mod sizes;
+mod sole_doers;
 mod source;
 
 /// Fails with the rule and the places that break it, if there are any.

@@ -1,5 +1,6 @@
 //! This file reads the sources of the workspace, and tells code from comments, texts and tests.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -35,9 +36,18 @@ impl Source {
     }
 }
 
-/// The root of the workspace.
+/// The root of the workspace that is tested. It is asked of cargo when the tests run, since a target
+/// directory may be shared between checkouts.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is inside the workspace")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let here = env::var_os("CARGO_MANIFEST_DIR").map_or_else(built_in, PathBuf::from);
+        here.parent().expect("this package is inside the workspace").to_owned()
+    })
+}
+
+fn built_in() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
 }
 
 /// All sources of the workspace, by path.
