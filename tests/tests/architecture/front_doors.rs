@@ -29,7 +29,7 @@ fn links_between_documents_lead_somewhere() {
         documents.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "md")));
     }
     assert!(documents.len() >= 7, "documents are found: {documents:?}");
-    let broken: Vec<_> = documents.iter().flat_map(|document| broken_links(document)).collect();
+    let broken: Vec<_> = documents.iter().flat_map(broken_links).collect();
     hold("a relative link in a document leads to a file or folder", &broken);
 }
 
