@@ -11,6 +11,7 @@
 //! random enter as inputs.
 
 mod advance;
+mod assignment;
 mod command;
 mod frame;
 mod heal;
@@ -121,6 +122,13 @@ pub struct Hub {
     policy: Box<dyn Policy>,
 }
 
+impl Default for Hub {
+    /// A hub that knows nothing, with the usual figures and the usual policy.
+    fn default() -> Self {
+        Self::new(State::default(), HubConfig::default(), Box::new(schedule::FairPolicy))
+    }
+}
+
 impl Hub {
     /// A hub over a state that was loaded, or that is empty.
     #[must_use]
@@ -151,6 +159,7 @@ impl Hub {
     /// while a hub is down.
     pub fn resume(&mut self, now: Now) -> Step {
         self.state.tick(now);
+        self.state.resume_shares();
         let mut tx = self.tx(Principal::System, None);
         heal::resume(&mut tx);
         schedule::run(&mut tx);
@@ -213,6 +222,12 @@ impl Hub {
     /// Forgets what is kept only until it is durable.
     pub fn settle(&mut self, seq: u64) {
         self.state.settle(seq);
+    }
+
+    /// Gives its rules back, for a hub that takes its place.
+    #[must_use]
+    pub fn into_rules(self) -> (HubConfig, Box<dyn Policy>) {
+        (self.config, self.policy)
     }
 
     /// By which figures it decides.

@@ -133,6 +133,20 @@ impl State {
         }
     }
 
+    /// Lets virtual time start where the earliest queued task of each lane does.
+    pub(crate) fn resume_shares(&mut self) {
+        let mut earliest = [u64::MAX; 4];
+        for task in self.tasks.values() {
+            if let TaskState::Ready { place, .. } = task.life.state {
+                let lane = task.spec.priority.lane();
+                earliest[lane] = earliest[lane].min(place.tag);
+            }
+        }
+        for (lane, tag) in earliest.into_iter().enumerate().filter(|(_, tag)| *tag != u64::MAX) {
+            self.fair.loaded(lane, tag);
+        }
+    }
+
     /// Counts one more event.
     pub(crate) fn next_seq(&mut self) -> u64 {
         match &mut self.head {

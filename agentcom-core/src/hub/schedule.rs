@@ -4,7 +4,6 @@
 //! Before a step nothing that could run waits for an agent that could run it, so nothing else can
 //! have become possible.
 
-pub mod assignment;
 mod choose;
 mod gate;
 mod policy;
@@ -13,6 +12,7 @@ mod why;
 pub use policy::{AgentFacts, FairPolicy, Policy, TaskFacts};
 pub use why::{why, why_ended};
 
+use super::assignment;
 use super::tx::Tx;
 use crate::change::Pulse;
 use crate::id::TaskId;

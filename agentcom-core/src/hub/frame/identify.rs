@@ -4,8 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::super::Effect;
-use super::super::schedule::assignment;
+use super::super::{Effect, assignment};
 use super::super::tx::Tx;
 use super::{fail, silent_at};
 use crate::agent::{Profile, TokenHash};

@@ -12,7 +12,7 @@ use crate::wire::{AssignedComplexity, Assignment, Dialect, RoutingDecision};
 
 /// The frame for a task that an agent holds.
 #[must_use]
-pub fn of(state: &State, config: &HubConfig, task: &Task, hold: &Hold, dialect: Dialect) -> Assignment {
+pub(super) fn of(state: &State, config: &HubConfig, task: &Task, hold: &Hold, dialect: Dialect) -> Assignment {
     let spec = &task.spec;
     let (times, coding) = (spec.times(), spec.coding.as_deref().cloned().unwrap_or_default());
     let plain = dialect == Dialect::Plain;
