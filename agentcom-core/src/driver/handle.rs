@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_channel::{mpsc, oneshot};
+use futures_util::StreamExt;
 
 use super::feed::{self, Follow, Listener};
 use super::{CallError, Feed, read, token};
@@ -54,6 +55,8 @@ impl fmt::Debug for Message {
     }
 }
 
+/// How many messages may wait for the hub; the next one is told that it is busy.
+const INBOX_MAX: usize = 4_096;
 /// When to try again if the hub's queue is full.
 const BUSY_WAIT: Span = Span(100);
 
@@ -63,14 +66,18 @@ const BUSY_WAIT: Span = Span(100);
 /// may still be done.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    sender: mpsc::Sender<Message>,
+    sender: mpsc::UnboundedSender<Message>,
+    waiting: Arc<AtomicUsize>,
     store: Arc<dyn Store>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Handle {
-    pub(super) fn new(sender: mpsc::Sender<Message>, store: Arc<dyn Store>) -> Self {
-        Self { sender, store, stopped: Arc::default() }
+    pub(super) fn new(store: Arc<dyn Store>) -> (Self, Inbox) {
+        let (sender, receiver) = mpsc::unbounded();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let inbox = Inbox { receiver, waiting: waiting.clone() };
+        (Self { sender, waiting, store, stopped: Arc::default() }, inbox)
     }
 
     /// Asks the hub to do something, and waits until that is durable.
@@ -238,19 +245,36 @@ impl Handle {
     /// Asks the hub to stop: it confirms what it has decided, closes its connections and ends.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        // A hub that is gone has stopped already; one that is too busy to hear it is not asked
-        // again, so the message goes past the bound that other messages keep.
-        let mut sender = self.sender.clone();
-        let _ = sender.start_send(Message::Stop);
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        // A hub that is gone has stopped already. This message may exceed the bound by one.
+        let _ = self.sender.unbounded_send(Message::Stop);
     }
 
     fn tell(&self, message: Message) -> Result<(), CallError> {
-        // A clone of the sender has a slot of its own, so the bound is on the shared sender.
-        match self.sender.clone().try_send(message) {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_full() => Err(CallError::Busy { retry_after: BUSY_WAIT }),
-            Err(_) => Err(CallError::Stopped),
+        if INBOX_MAX <= self.waiting.fetch_add(1, Ordering::AcqRel) {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(CallError::Busy { retry_after: BUSY_WAIT });
         }
+        self.sender.unbounded_send(message).map_err(|_| CallError::Stopped)
+    }
+}
+
+/// Where the loop finds what handles ask of it.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    receiver: mpsc::UnboundedReceiver<Message>,
+    /// How many messages wait: the channel itself would let each handle exceed a bound by one.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    /// The next message, or `None` when all handles are gone. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Message> {
+        let message = self.receiver.next().await;
+        if message.is_some() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        message
     }
 }
 

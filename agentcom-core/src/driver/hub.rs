@@ -20,11 +20,11 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use futures_channel::{mpsc, oneshot};
+use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, Fuse};
 
-use super::handle::{Handle, Message, Waiter};
 use super::feed::Listener;
+use super::handle::{Handle, Inbox, Waiter};
 use crate::change::Genesis;
 use crate::config::HubConfig;
 use crate::hub::Hub;
@@ -36,8 +36,6 @@ use crate::port::transport::Transport;
 use group::Group;
 use links::Links;
 
-/// How many messages may wait for the hub; the next one is told that it is busy.
-const INBOX_MAX: usize = 4_096;
 /// How many inputs share one commit at most.
 const GROUP_MAX: usize = 1_024;
 
@@ -56,7 +54,7 @@ pub struct HubDriver {
     hub: Hub,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    inbox: mpsc::Receiver<Message>,
+    inbox: Inbox,
     links: Links,
     /// What was decided since the last commit began.
     open: Group,
@@ -108,14 +106,13 @@ impl HubBuilder {
     pub async fn open(self, genesis: Genesis) -> Result<(Handle, HubDriver), StoreError> {
         let Self { store, clock, transports, config, policy } = self;
         let hub = load::open(&*store, &*clock, config, policy, &genesis).await?;
-        let (sender, inbox) = mpsc::channel(INBOX_MAX);
-        let handle = Handle::new(sender, store.clone());
+        let (handle, inbox) = Handle::new(store.clone());
         let driver = HubDriver {
             hub,
             store,
             clock,
             inbox,
-            links: Links { transports, ..Links::default() },
+            links: Links::over(transports),
             open: Group::default(),
             under_way: None,
             committing: None,

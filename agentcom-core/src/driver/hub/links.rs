@@ -26,6 +26,10 @@ pub(super) struct Links {
 }
 
 impl Links {
+    pub(super) fn over(transports: Vec<Arc<dyn Transport>>) -> Self {
+        Self { transports, ..Self::default() }
+    }
+
     /// Takes a connection in, and names it.
     pub(super) fn add(&mut self, connection: Connection) -> SessionId {
         self.next_session += 1;
