@@ -15,7 +15,10 @@ use redb::{
 
 use crate::head::{self, Head};
 use crate::record::{Seal, sealed_sum};
-use crate::{Options, error, file};
+use crate::{Namespace, Options, error, file};
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) type Tree = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -33,11 +36,14 @@ pub(crate) struct Book {
 
 impl Book {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        let namespace = options.namespace.as_str();
+        Self::new(file::open(path, options.cache_bytes)?, &options.namespace)
+    }
+
+    fn new(database: Database, namespace: &Namespace) -> Result<Self, StoreError> {
         let book = Self {
-            database: file::open(path, options.cache_bytes)?,
+            database,
             tree: format!("agentcom/{namespace}"),
-            seal: Seal::new(namespace),
+            seal: Seal::new(namespace.as_str()),
             head: Mutex::default(),
             failed: OnceLock::new(),
         };
