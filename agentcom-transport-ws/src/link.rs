@@ -212,9 +212,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn take(&mut self, message: Option<Result<Message, Error>>) {
         match message {
-            // It fits, or nobody is there to receive it.
             Some(Ok(Message::Text(text))) => {
-                drop(self.queues.received.push(text.as_str().to_owned()))
+                // Refused only when nobody is there to receive it: room was made sure of before.
+                let _ = self.queues.received.push(text.as_str().to_owned());
             }
             Some(Ok(Message::Binary(_))) => {
                 self.refuse(CloseCode::Unsupported, "frames are text");
