@@ -83,8 +83,7 @@ pub struct WsTransport {
 
 impl WsTransport {
     /// Refuses further connections, closes all others as [`CloseReason::GoingAway`] after what is
-    /// queued, and waits until they have ended: at most [`Limits::write_within`] and
-    /// [`Limits::close_within`] together.
+    /// queued, and waits until they have ended: at most [`Limits::close_within`].
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();

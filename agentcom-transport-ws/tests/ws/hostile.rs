@@ -6,6 +6,7 @@ use agentcom_core::port::transport::{CloseReason, Connection, SendError, Transpo
 use agentcom_transport_ws::{Limits, ServerLimits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::raw::{frame, read_close, read_frame, upgraded};
 use crate::served::{Served, served, served_with};
@@ -14,14 +15,20 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
 
+/// How long anything may take that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 async fn both(served: &Served) -> (TcpStream, Connection) {
     (upgraded(served.address).await, served.transport.open().await.unwrap())
 }
 
 async fn closed(connection: &Connection) {
-    while connection.outgoing.send(String::from("?")) != Err(SendError::Closed) {
-        tokio::task::yield_now().await;
-    }
+    let closing = async {
+        while connection.outgoing.send(String::from("?")) != Err(SendError::Closed) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, closing).await.expect("the connection ends");
 }
 
 #[tokio::test]
@@ -53,6 +60,14 @@ async fn what_breaks_the_rules_is_named_and_ends_only_its_own_connection() {
     }
     healthy.write_all(&frame(TEXT, b"hello")).await.unwrap();
     assert_eq!(hub_of_healthy.incoming.recv().await.as_deref(), Some("hello"));
+}
+
+#[tokio::test]
+async fn a_client_may_finish_what_it_says_before_it_reads_why_that_was_too_long() {
+    let served = served();
+    let (mut socket, _hub) = both(&served).await;
+    socket.write_all(&frame(TEXT, &vec![b'x'; 32 << 20])).await.unwrap();
+    assert_eq!(read_close(&mut socket).await, (1009, String::from("the frame is too long")));
 }
 
 #[tokio::test]
@@ -136,6 +151,37 @@ async fn a_client_that_does_not_read_is_cut() {
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest).await;
     assert!(rest.len() < taken + 10 * (taken / 60_000));
+}
+
+/// Writes the same bytes again and again without reading, until the server hangs up.
+async fn pour(socket: &mut TcpStream, bytes: &[u8]) {
+    let pouring = async { while socket.write_all(bytes).await.is_ok() {} };
+    timeout(PATIENCE, pouring).await.expect("the server hangs up");
+}
+
+#[tokio::test]
+async fn a_client_that_pings_and_does_not_read_is_cut() {
+    let served = served_with(impatient());
+    let (mut socket, mut hub) = both(&served).await;
+    pour(&mut socket, &frame(PING, &[b'x'; 125]).repeat(100)).await;
+    assert_eq!(hub.incoming.recv().await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_never_falls_silent_after_a_violation_is_cut() {
+    let served = served_with(impatient());
+    let (mut socket, mut hub) = both(&served).await;
+    socket.write_all(&frame(BINARY, b"{}")).await.unwrap();
+    pour(&mut socket, &[0; 100_000]).await;
+    assert_eq!(hub.incoming.recv().await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_never_falls_silent_after_a_close_is_cut() {
+    let served = served_with(impatient());
+    let (mut socket, hub) = both(&served).await;
+    hub.outgoing.close(CloseReason::Violation);
+    pour(&mut socket, &frame(TEXT, b"but").repeat(100)).await;
 }
 
 #[tokio::test]
