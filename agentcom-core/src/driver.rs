@@ -10,6 +10,9 @@ mod read;
 
 pub use handle::Handle;
 
+pub mod local;
+pub mod queue;
+
 use alloc::boxed::Box;
 
 use futures_core::Stream;
