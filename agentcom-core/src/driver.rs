@@ -1,5 +1,7 @@
 //! This file is how programs talk to a running hub: the handle, and what it can answer.
 
+pub mod local;
+pub mod queue;
 pub mod token;
 
 use alloc::boxed::Box;
