@@ -12,6 +12,7 @@ pub use handle::Handle;
 
 pub mod local;
 pub mod queue;
+pub mod token;
 
 use alloc::boxed::Box;
 
