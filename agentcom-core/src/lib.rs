@@ -36,6 +36,7 @@ pub mod name;
 pub mod port;
 pub mod question;
 pub mod rng;
+pub mod sidecar;
 pub mod state;
 pub mod task;
 #[cfg(feature = "testing")]
