@@ -1,5 +1,8 @@
 //! This file is how programs talk to a running hub: the handle, and what it can answer.
 
+pub mod clock;
+pub mod sidecar;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
