@@ -14,6 +14,9 @@ pub mod local;
 pub mod queue;
 pub mod token;
 
+pub mod clock;
+pub mod sidecar;
+
 use alloc::boxed::Box;
 
 use futures_core::Stream;
