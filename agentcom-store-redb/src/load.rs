@@ -55,7 +55,7 @@ pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, S
     for table in Table::LIVE {
         let mut piece = Piece::new(table);
         let mut listening = true;
-        walk(book, &tree, &head, table, &mut |key, value| {
+        walk(book, &tree, &head, table, |key, value| {
             piece.push(key, value);
             if piece.bytes.len() >= PIECE_BYTES {
                 let full = core::mem::replace(&mut piece, Piece::new(table));
@@ -76,7 +76,7 @@ pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
     let head = book.read_head(&tree)?;
     for table in Table::ALL {
         let mut place = Vec::new();
-        walk(book, &tree, &head, table, &mut |key, _| {
+        walk(book, &tree, &head, table, |key, _| {
             place.clear();
             place.push(table as u8);
             place.extend_from_slice(key);
@@ -97,7 +97,7 @@ fn walk(
     tree: &Tree,
     head: &Head,
     table: Table,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let [first, behind] = [[table as u8], [table as u8 + 1]];
     let bounds = (Bound::Included(first.as_slice()), Bound::Excluded(behind.as_slice()));

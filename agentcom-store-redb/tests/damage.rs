@@ -1,4 +1,5 @@
 //! This file damages database files and looks at what the store says.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

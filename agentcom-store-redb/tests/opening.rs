@@ -1,4 +1,5 @@
 //! This file opens and reopens database files.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

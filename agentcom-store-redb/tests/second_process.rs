@@ -1,6 +1,7 @@
 //! This file opens a database file that another process holds, and again when that was killed.
 //!
 //! It runs without a test harness, because it starts itself as the other process.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _, stdin};
