@@ -164,10 +164,8 @@ impl<P: Purpose> Permit<P> {
 
     /// Has the hub do something; a refusal is a problem.
     pub(crate) async fn call(&self, command: Command) -> Result<Reply, Problem> {
-        match self.ask(command).await? {
-            Reply::Rejected(rejected) => Err(rejected.into()),
-            reply => Ok(reply),
-        }
+        let reply = self.ask(command).await?;
+        if let Reply::Rejected(rejected) = reply { Err(rejected.into()) } else { Ok(reply) }
     }
 
     /// Asks the hub to do something.

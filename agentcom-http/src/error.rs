@@ -38,7 +38,10 @@ impl FieldError {
 
 /// Why a request was not carried out, as the client is told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Told>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
     status: StatusCode,
     error: &'static str,
     detail: String,
@@ -59,7 +62,7 @@ pub(crate) enum Place {
 
 impl Problem {
     fn new(status: StatusCode, error: &'static str, detail: impl ToString) -> Self {
-        Self {
+        Self(Box::new(Told {
             status,
             error,
             detail: detail.to_string(),
@@ -67,56 +70,61 @@ impl Problem {
             retry_after: None,
             errors: Vec::new(),
             more: Vec::new(),
-        }
+        }))
     }
 
     fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+        self.0.hint = Some(hint);
         self
     }
 
     fn retry_after(mut self, span: Span) -> Self {
-        self.retry_after = Some(span);
+        self.0.retry_after = Some(span);
+        self
+    }
+
+    fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
         self
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.more.push((name, value.into()));
+        self.0.more.push((name, value.into()));
         self
     }
 
     /// The word for the problem.
     #[must_use]
     pub fn error(&self) -> &'static str {
-        self.error
+        self.0.error
     }
 
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The document.
     #[must_use]
     pub fn document(&self) -> Value {
         let mut document = json!({
-            "type": format!("urn:agentcom:problem:{}", self.error),
-            "title": self.error.replace('_', " "),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "error": self.error,
+            "type": format!("urn:agentcom:problem:{}", self.0.error),
+            "title": self.0.error.replace('_', " "),
+            "status": self.0.status.as_u16(),
+            "detail": self.0.detail,
+            "error": self.0.error,
         });
-        if !self.errors.is_empty() {
-            document["errors"] = json!(self.errors);
+        if !self.0.errors.is_empty() {
+            document["errors"] = json!(self.0.errors);
         }
-        if let Some(hint) = self.hint {
+        if let Some(hint) = self.0.hint {
             document["hint"] = json!(hint);
         }
-        if let Some(span) = self.retry_after {
+        if let Some(span) = self.0.retry_after {
             document["retry_after_ms"] = json!(span);
         }
-        for (name, value) in &self.more {
+        for (name, value) in &self.0.more {
             document[*name] = value.clone();
         }
         document
@@ -130,7 +138,7 @@ impl Problem {
         let detail = errors.iter().map(|bad| format!("{}: {}", bad.field, bad.detail));
         let detail = detail.collect::<Vec<_>>().join("; ");
         let detail = detail.chars().take(2_000).collect::<String>();
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail).errors(errors)
     }
 
     /// The body is not JSON.
@@ -203,7 +211,7 @@ impl Problem {
     /// The token cannot be one of ours.
     pub(crate) fn bad_token(bad: BadToken) -> Self {
         let mut problem = Self::unauthorized("copy the whole token, from agc_ to its end");
-        problem.detail = bad.to_string();
+        problem.0.detail = bad.to_string();
         problem
     }
 
@@ -266,17 +274,15 @@ impl Problem {
                 Self::fields(vec![FieldError::invalid(at(*index, public_name(field)), why)])
             }
             R::BatchSize { .. } => Self::fields(vec![FieldError::invalid("tasks", rejected)]),
-            R::UnknownDependency { index, .. } | R::UnknownSibling { index, .. } => Self {
-                errors: dependency(*index),
-                ..Self::new(UNFIT, "invalid_dependencies", rejected)
-            },
+            R::UnknownDependency { index, .. } | R::UnknownSibling { index, .. } => {
+                Self::new(UNFIT, "invalid_dependencies", rejected).errors(dependency(*index))
+            }
             R::Cycle(positions) => {
                 Self::new(UNFIT, "dependency_cycle", rejected).with("cycle", positions.clone())
             }
-            R::DeadDependency { index, id } => Self {
-                errors: dependency(*index),
-                ..Self::new(CLASH, "dead_dependency", rejected).with("task_id", id.to_string())
-            },
+            R::DeadDependency { index, id } => Self::new(CLASH, "dead_dependency", rejected)
+                .errors(dependency(*index))
+                .with("task_id", id.to_string()),
             R::KeyConflict { id } => {
                 Self::new(CLASH, "idempotency_conflict", rejected).with("task_id", id.to_string())
             }
@@ -339,13 +345,13 @@ impl From<NoEntropy> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.document().to_string()).into_response();
+        let mut response = (self.0.status, self.document().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(span) = self.retry_after {
+        if let Some(span) = self.0.retry_after {
             headers.insert(RETRY_AFTER, span.as_millis().div_ceil(1000).max(1).into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

@@ -46,7 +46,7 @@ fn golden_refusals() {
     ];
     let problems = rejections.map(Problem::from).into_iter().chain(failures.map(Problem::from));
     let line = |problem: Problem| {
-        format!("{} {}: {}\n", problem.status().as_u16(), problem.error(), problem.detail)
+        format!("{} {}: {}\n", problem.status().as_u16(), problem.error(), problem.0.detail)
     };
     let table: String = problems.map(line).collect();
     expect![[r#"

@@ -117,9 +117,11 @@ async fn a_token_is_shown_once_and_the_hub_gets_its_hash() {
         let answer = ask(&hub, method, path, body).await;
         assert_eq!(answer.json()["agent_id"], "a-2");
         let shown = Token::parse(answer.json()["token"].as_str().unwrap()).unwrap();
-        let hash = match hub.script(|script| script.heard[0].2.clone()) {
-            Command::AddAgent { token, .. } | Command::RotateToken { token, .. } => token,
-            other => panic!("{other:?}"),
+        let command = hub.script(|script| script.heard[0].2.clone());
+        let (Command::AddAgent { token: hash, .. } | Command::RotateToken { token: hash, .. }) =
+            command
+        else {
+            panic!("{command:?}")
         };
         assert!(hash.matches(&shown.hash()));
     }
