@@ -25,10 +25,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod agent;
+pub mod change;
 pub mod command;
 pub mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
+pub mod hub;
 pub mod id;
 pub mod json;
 pub mod limit;
@@ -37,6 +39,7 @@ pub mod origin;
 pub mod port;
 pub mod question;
 pub mod rng;
+pub mod sidecar;
 pub mod state;
 pub mod task;
 #[cfg(feature = "testing")]

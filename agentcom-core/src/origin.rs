@@ -184,15 +184,27 @@ mod tests {
     use super::*;
 
     fn list() -> AllowList {
-        let list = AllowList::default().with_host("hub.example.com").and_then(|list| list.with_host("[fd00::7]"));
+        let list = AllowList::default()
+            .with_host("hub.example.com")
+            .and_then(|list| list.with_host("[fd00::7]"));
         list.and_then(|list| list.with_origin("https://dash.example.com")).unwrap()
     }
 
     #[test]
     fn hosts_on_the_list_pass_on_any_port_and_in_any_spelling() {
         for host in [
-            "localhost", "localhost:4000", "LocalHost:4000", "localhost.:4000", "127.0.0.1", "127.0.0.1:1",
-            "[::1]", "[::1]:65535", "[0:0:0:0:0:0:0:1]:4000", "hub.example.com", "HUB.Example.COM.:443", "[FD00::7]",
+            "localhost",
+            "localhost:4000",
+            "LocalHost:4000",
+            "localhost.:4000",
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+            "[0:0:0:0:0:0:0:1]:4000",
+            "hub.example.com",
+            "HUB.Example.COM.:443",
+            "[FD00::7]",
         ] {
             assert_eq!(list().check(Some(host), None), Ok(()), "{host}");
         }
@@ -304,8 +316,19 @@ mod tests {
         for host in ["", "localhost:80", "http://localhost", "a b", "*", "*.example.com"] {
             assert_eq!(AllowList::default().with_host(host), Err(BadEntry(host.into())), "{host}");
         }
-        for origin in ["", "null", "*", "dash.example.com", "ws://dash.example.com", "https://dash.example.com/"] {
-            assert_eq!(AllowList::default().with_origin(origin), Err(BadEntry(origin.into())), "{origin}");
+        for origin in [
+            "",
+            "null",
+            "*",
+            "dash.example.com",
+            "ws://dash.example.com",
+            "https://dash.example.com/",
+        ] {
+            assert_eq!(
+                AllowList::default().with_origin(origin),
+                Err(BadEntry(origin.into())),
+                "{origin}"
+            );
         }
     }
 }
