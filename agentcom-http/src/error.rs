@@ -9,6 +9,7 @@ use std::any::Any;
 use agentcom_core::command::Rejected;
 use agentcom_core::driver::CallError;
 use agentcom_core::driver::token::{BadToken, NoEntropy};
+use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::task::{BadDraft, Refused};
 use agentcom_core::time::Span;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -19,26 +20,26 @@ use serde_json::{Value, json};
 
 /// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldError {
+pub(crate) struct FieldError {
     /// Where it is, such as `tasks[2].priority`.
-    pub field: String,
+    pub(crate) field: String,
     /// The kind of mistake: `required`, `wrong_type`, `unknown_field`, `syntax` or
     /// `invalid_value`.
-    pub error: &'static str,
+    pub(crate) error: &'static str,
     /// What is wrong with it, for people.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 impl FieldError {
     /// A value that breaks a rule.
-    pub fn invalid(field: impl Into<String>, detail: impl ToString) -> Self {
+    pub(crate) fn invalid(field: impl Into<String>, detail: impl ToString) -> Self {
         Self { field: field.into(), error: "invalid_value", detail: detail.to_string() }
     }
 }
 
 /// Why a request was not carried out, as the client is told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem(Box<Told>);
+pub(crate) struct Problem(Box<Told>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
@@ -94,20 +95,19 @@ impl Problem {
     }
 
     /// The word for the problem.
-    #[must_use]
-    pub fn error(&self) -> &'static str {
+    #[cfg(test)]
+    pub(crate) fn error(&self) -> &'static str {
         self.0.error
     }
 
     /// The status code.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
         self.0.status
     }
 
     /// The document.
-    #[must_use]
-    pub fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         let mut document = json!({
             "type": format!("urn:agentcom:problem:{}", self.0.error),
             "title": self.0.error.replace('_', " "),
@@ -245,6 +245,22 @@ impl Problem {
         Self::internal()
     }
 
+    /// The store cannot be read.
+    fn store(kind: StoreErrorKind, message: &str) -> Self {
+        tracing::error!(?kind, message, "the store cannot be read");
+        let detail = "the store cannot be read; the log of the hub says more under this request id";
+        match kind {
+            StoreErrorKind::Corrupt => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_corrupt", detail)
+                    .hint("this does not mend itself; restore a backup")
+            }
+            StoreErrorKind::Fenced | StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+                    .retry_after(Span::from_secs(1))
+            }
+        }
+    }
+
     /// It took too long; nobody knows whether it was done.
     pub(crate) fn timeout() -> Self {
         Self::from(CallError::Indeterminate)
@@ -331,6 +347,7 @@ impl From<CallError> for Problem {
             CallError::Gone { oldest } => {
                 Self::new(StatusCode::GONE, "gone", error).with("oldest", oldest)
             }
+            CallError::Store { kind, message } => Self::store(kind, &message),
             CallError::BadCursor => Self::fields(vec![FieldError::invalid("cursor", error)]),
         }
     }

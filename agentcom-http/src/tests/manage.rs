@@ -30,7 +30,6 @@ pub(super) fn agent(name: &str) -> AgentView {
             registered_at: Wall(1),
             draining: false,
             trust: Trust::Shaken { crashes: 2 },
-            last_outcome: Some(last_outcome),
         },
         phase: Phase::Working,
         profile: Some(Profile {
@@ -46,6 +45,7 @@ pub(super) fn agent(name: &str) -> AgentView {
         connected_at: Some(Wall(2)),
         silent_for: Some(Span(1200)),
         status: Some("busy".into()),
+        last_outcome: Some(last_outcome),
         resources: Some(Json::parse(r#"{"cpu_percent":7}"#).unwrap()),
         held: vec![Held { task_id: TaskId(4), generation: Lease(6) }],
     }

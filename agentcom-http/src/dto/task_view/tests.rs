@@ -4,7 +4,7 @@ use agentcom_core::id::{Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::name::AgentId;
 use agentcom_core::task::{
-    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, TaskState, Wait,
+    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, Place, TaskState, Wait,
 };
 use agentcom_core::time::{Span, Wall};
 use expect_test::{expect, expect_file};
@@ -50,7 +50,7 @@ fn each_state_says_what_it_waits_for() {
         TaskState::Blocked { on: vec![TaskId(2)] },
         TaskState::Delayed(Delay::Until(Wall(5))),
         TaskState::Delayed(Delay::Backoff(Span(6))),
-        TaskState::Ready { since: Wall(8), order: 1 },
+        TaskState::Ready { since: Wall(8), place: Place::default() },
         TaskState::Assigned(hold()),
         TaskState::Working(hold()),
         TaskState::Waiting { on: Wait::Quota, until: Wall(9) },
