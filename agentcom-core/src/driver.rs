@@ -1,6 +1,8 @@
 //! This file is how programs talk to a running hub: the handle, and what it can answer.
 
 pub mod clock;
+pub mod local;
+pub mod queue;
 pub mod sidecar;
 
 use alloc::boxed::Box;
