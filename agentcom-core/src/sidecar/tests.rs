@@ -2,6 +2,7 @@
 
 mod draining;
 mod leases;
+mod random;
 mod reports;
 mod sessions;
 mod work;
