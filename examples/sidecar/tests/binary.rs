@@ -1,5 +1,7 @@
 //! This file runs the real binary against a scripted hub on loopback.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
