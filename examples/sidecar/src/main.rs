@@ -1,4 +1,4 @@
-//! This file wires a sidecar: WebSocket to its hub, shell and wake work, a journal on a file.
+//! This file is the command line of a sidecar: it works, checks its token or shows its journal.
 
 mod check;
 mod journal;
