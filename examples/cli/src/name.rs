@@ -19,16 +19,16 @@ pub(crate) async fn task_id(client: &Client, given: &str) -> Result<String, Fail
     }
     let suffix = suffix(given)?;
     let mut found = Vec::new();
-    let (mut seen, mut after) = (0, None::<String>);
+    let (mut seen, mut cursor) = (0, None::<String>);
     while seen < LOOKED_AT_MAX {
         let mut query = vec![("limit", "200".to_owned())];
-        query.extend(after.take().map(|after| ("after", after)));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
         let page = client.get(&["api", "tasks"], &query).await?;
         let tasks = page["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
         seen += tasks.len();
         found.extend(tasks.iter().filter(|task| id_of(task).ends_with(&suffix)).cloned());
-        match page["next"].as_str() {
-            Some(next) if !tasks.is_empty() => after = Some(next.to_owned()),
+        match page["next_cursor"].as_str() {
+            Some(next) if !tasks.is_empty() => cursor = Some(next.to_owned()),
             _ => break,
         }
     }

@@ -100,7 +100,7 @@ fn render(answer: &Value) -> String {
 }
 
 fn phase_of(agent: &Value) -> String {
-    let phase = ["phase", "fsm_state", "status"].iter().find_map(|name| agent[*name].as_str());
+    let phase = ["fsm_state", "phase"].iter().find_map(|name| agent[*name].as_str());
     phase.unwrap_or_default().into()
 }
 
@@ -111,7 +111,7 @@ fn cells(agent: &Value, phase: String) -> Vec<String> {
         field(agent, "agent_id"),
         phase,
         tasks.join(" "),
-        plain(&agent["kinds"]),
+        plain(&agent["executors"]),
         plain(&agent["capabilities"]),
         field(agent, "version"),
     ]
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn agents_are_listed_with_what_they_hold() {
         let answer = json!({"agents": [
-            {"agent_id": "local-1", "phase": "working", "kinds": ["shell", "wake"], "capabilities": ["rust"],
+            {"agent_id": "local-1", "fsm_state": "working", "executors": ["shell", "wake"], "capabilities": ["rust"],
              "held": [{"task_id": "task-0123456789abcdef", "generation": 1}], "version": "0.1.0"},
-            {"agent_id": "away", "phase": "offline", "kinds": null},
+            {"agent_id": "away", "fsm_state": "offline", "executors": []},
         ]});
         expect![[r#"
             AGENT    PHASE    TASKS     RUNS         CAPABILITIES  VERSION

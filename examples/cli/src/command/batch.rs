@@ -19,9 +19,8 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Tasks of a batch name each other by `ref`:
-  [ {\"ref\": \"build\", \"op\": {\"kind\": \"shell\", \"input\": {\"command\": \"make\"}}},
-    {\"ref\": \"test\",  \"op\": {\"kind\": \"shell\", \"input\": {\"command\": \"make test\"}},
-     \"depends_on\": [\"build\"]} ]";
+  [ {\"ref\": \"build\", \"shell\": \"make\"},
+    {\"ref\": \"test\",  \"shell\": \"make test\", \"depends_on\": [\"build\"]} ]";
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let body = wrapped(read(&args.file)?)?;

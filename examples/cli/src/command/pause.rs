@@ -17,12 +17,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn pause(args: &Args, ctx: &Context) -> Outcome {
-    let answer = ctx.client()?.post(&["api", "pause"], &args.body()).await?;
+    let answer = ctx.client()?.post(&["api", "pause"], &args.scope()).await?;
     Ok(ctx.print.data(&answer, || format!("{} is paused; running tasks go on\n", args.words()))?)
 }
 
 pub(crate) async fn unpause(args: &Args, ctx: &Context) -> Outcome {
-    let answer = ctx.client()?.post(&["api", "unpause"], &args.body()).await?;
+    let answer = ctx.client()?.post(&["api", "unpause"], &args.scope()).await?;
     Ok(ctx.print.data(&answer, || format!("{} goes on\n", args.words()))?)
 }
 
@@ -31,38 +31,32 @@ impl Args {
         match (&self.repo, &self.capability) {
             (Some(repo), _) => json!({ "repo": repo }),
             (None, Some(capability)) => json!({ "capability": capability }),
-            (None, None) => json!("all"),
+            (None, None) => json!({ "scope": "all" }),
         }
     }
 
-    fn body(&self) -> Value {
-        json!({ "scope": self.scope() })
-    }
-
     fn words(&self) -> String {
-        super::why::scope(&self.scope())
+        match (&self.repo, &self.capability) {
+            (Some(repo), _) => format!("work on {repo}"),
+            (None, Some(capability)) => format!("work that needs {capability}"),
+            (None, None) => "all work".into(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agentcom_core::command::Scope;
-    use agentcom_core::name::{Capability, Repo};
 
     #[test]
-    fn scopes_are_those_of_the_hub() {
+    fn a_scope_is_all_or_a_repository_or_a_capability() {
         let args = |repo: Option<&str>, capability: Option<&str>| Args {
             repo: repo.map(String::from),
             capability: capability.map(String::from),
         };
-        let known = |scope: &Scope| serde_json::to_value(scope).unwrap();
-        assert_eq!(args(None, None).scope(), known(&Scope::All));
-        assert_eq!(args(Some("r"), None).scope(), known(&Scope::Repo(Repo::new("r").unwrap())));
-        assert_eq!(
-            args(None, Some("c")).scope(),
-            known(&Scope::Capability(Capability::new("c").unwrap()))
-        );
-        assert_eq!(args(None, Some("gpu")).words(), "capability gpu");
+        assert_eq!(args(None, None).scope(), json!({"scope": "all"}));
+        assert_eq!(args(Some("r"), None).scope(), json!({"repo": "r"}));
+        assert_eq!(args(None, Some("c")).scope(), json!({"capability": "c"}));
+        assert_eq!(args(None, Some("gpu")).words(), "work that needs gpu");
     }
 }

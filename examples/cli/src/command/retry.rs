@@ -41,15 +41,15 @@ async fn retry_all(client: &Client, ctx: &Context) -> Outcome {
 }
 
 async fn dead_ids(client: &Client) -> Result<Vec<String>, Failure> {
-    let (mut ids, mut after) = (Vec::new(), None::<String>);
+    let (mut ids, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let mut query = vec![("state", "dead_letter".to_owned()), ("limit", "200".into())];
-        query.extend(after.take().map(|after| ("after", after)));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
         let page = client.get(&["api", "tasks"], &query).await?;
         let tasks = page["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
         ids.extend(tasks.iter().map(|task: &Value| id_of(task).to_owned()));
-        match page["next"].as_str() {
-            Some(next) if !tasks.is_empty() => after = Some(next.to_owned()),
+        match page["next_cursor"].as_str() {
+            Some(next) if !tasks.is_empty() => cursor = Some(next.to_owned()),
             _ => return Ok(ids),
         }
     }

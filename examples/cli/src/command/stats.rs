@@ -27,9 +27,8 @@ fn render(stats: &Value) -> String {
 /// Figures by name on one line; those that are 0 say nothing.
 fn figures(value: &Value) -> String {
     let Value::Object(parts) = value else { return plain(value) };
-    let told: Vec<String> = parts
-        .iter()
-        .filter(|(_, figure)| figure.as_u64() != Some(0))
+    let told = parts.iter().filter(|(_, figure)| figure.as_u64() != Some(0));
+    let told: Vec<String> = told
         .map(|(name, figure)| format!("{} {}", plain(figure), name.replace('_', " ")))
         .collect();
     if told.is_empty() { "none".into() } else { told.join(", ") }

@@ -65,7 +65,7 @@ const EXAMPLES: &str = "\
 Examples:
   agentcom submit --shell 'make test' --priority high --wait
   agentcom submit --shell 'make deploy' --after 89abcdef --needs deploy --max-attempts 1
-  echo '{\"op\":{\"kind\":\"shell\",\"input\":{\"command\":\"date\"}}}' | agentcom submit -";
+  echo '{\"shell\": \"date\", \"priority\": \"low\"}' | agentcom submit -";
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let client = ctx.client()?;
@@ -106,10 +106,10 @@ impl Args {
         };
         let list = |items: &[String]| (!items.is_empty()).then(|| json!(items));
         let shell = self.shell.as_ref();
-        set("op", shell.map(|command| json!({"kind": "shell", "input": {"command": command}})));
+        set("shell", shell.map(|command| json!(command)));
         set("description", self.description.as_ref().or(shell).map(|text| json!(text)));
         set("priority", self.priority.as_ref().map(|lane| json!(lane)));
-        set("needed_capabilities", list(&self.needs));
+        set("needs", list(&self.needs));
         set("repo", self.repo.as_ref().map(|repo| json!(repo)));
         set("assign_to", self.assign_to.as_ref().map(|agent| json!(agent)));
         set("timeout_ms", self.timeout.map(|timeout| json!(millis(timeout))));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn flags_become_the_body_of_the_request() {
-        expect![[r#"{"description":"make","op":{"input":{"command":"make"},"kind":"shell"}}"#]]
+        expect![[r#"{"description":"make","shell":"make"}"#]]
             .assert_eq(&body(&["--shell", "make"]).to_string());
         let all = [
             "--shell",
@@ -203,7 +203,7 @@ mod tests {
             "--tag",
             "t",
         ];
-        expect![[r#"{"description":"build it","max_attempts":1,"needed_capabilities":["a","b"],"op":{"input":{"command":"make"},"kind":"shell"},"priority":"high","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+        expect![[r#"{"description":"build it","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
     }
 
     #[test]

@@ -83,13 +83,12 @@ fn operation(task: &Value) -> String {
 }
 
 fn attempt_line(attempt: &Value) -> String {
-    let ended = &attempt["ended"];
-    let outcome = if ended.is_null() { &attempt["outcome"] } else { &ended["outcome"] };
-    let error = if ended.is_null() { &attempt["error"] } else { &ended["error"] };
+    let outcome = text::field(attempt, "outcome");
     let parts = [
-        format!("{} on {}", text::plain(&attempt["generation"]), text::field(attempt, "agent")),
-        if outcome.is_null() { "running".into() } else { text::plain(outcome) },
-        text::plain(error),
+        format!("{} on {}", text::plain(&attempt["generation"]), text::field(attempt, "agent_id")),
+        if outcome.is_empty() { "running".into() } else { outcome },
+        text::field(attempt, "category"),
+        text::field(attempt, "error"),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
@@ -97,16 +96,23 @@ fn attempt_line(attempt: &Value) -> String {
 /// What a task in an answer printed or made, safe for a terminal.
 pub(crate) fn output(task: &Value) -> String {
     let result = &task["result"];
-    let text = ["output", "stdout", "text"].iter().find_map(|name| result[*name].as_str());
-    let text = match (text, result) {
-        (Some(text), _) => text.to_owned(),
-        (None, Value::Null) => String::new(),
-        (None, Value::String(text)) => text.clone(),
-        (None, other) => other.to_string(),
+    let printed = ["stdout", "stderr"].map(|name| result[name].as_str());
+    let text = match (printed, result) {
+        ([None, None], Value::Null) => String::new(),
+        ([None, None], Value::String(text)) => text.clone(),
+        ([None, None], other) => other.to_string(),
+        (printed, _) => printed.map(|part| ended_line(part.unwrap_or_default())).concat(),
     };
-    let safe: String =
-        text.chars().filter(|char| !char.is_control() || "\n\t".contains(*char)).collect();
-    if safe.is_empty() || safe.ends_with('\n') { safe } else { safe + "\n" }
+    ended_line(
+        &text
+            .chars()
+            .filter(|char| !char.is_control() || "\n\t".contains(*char))
+            .collect::<String>(),
+    )
+}
+
+fn ended_line(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.into() } else { format!("{text}\n") }
 }
 
 #[cfg(test)]
@@ -121,9 +127,9 @@ mod tests {
             "id": "task-0123456789abcdef", "state": "completed", "priority": 2, "description": "say hello",
             "op": {"kind": "shell", "input": {"command": "echo hello"}}, "needed_capabilities": ["a", "b"],
             "created_at": 1000, "attempts": [
-                {"generation": 1, "agent": "x", "outcome": "failed", "error": "exit code 1"},
-                {"generation": 2, "agent": "y"}],
-            "result": {"exit_code": 0, "output": "hello\u{1b}[2J\nworld"},
+                {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1"},
+                {"generation": 2, "agent_id": "y"}],
+            "result": {"exit_code": 0, "stdout": "hello\u{1b}[2J\nworld"},
         });
         let text = render(&task, Wall(61_000));
         expect![[r#"
@@ -133,7 +139,7 @@ mod tests {
               lane         normal
               needs        a, b
               created      1970-01-01 00:00:01 UTC (1 min ago)
-              attempt      1 on x, failed, exit code 1
+              attempt      1 on x, failed, retryable, exit code 1
               attempt      2 on y, running
               output
                 hello[2J

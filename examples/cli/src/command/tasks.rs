@@ -39,9 +39,9 @@ pub(crate) struct Args {
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=200))]
     limit: u16,
-    /// Start behind this point, from `next` of the page before
+    /// Start behind this point, from `next_cursor` of the page before
     #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
+    cursor: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -62,8 +62,8 @@ const COLUMNS: [Column; 7] = [
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let page = ctx.client()?.get(&["api", "tasks"], &args.query()).await?;
     ctx.print.data(&page, || render(&page, text::now()))?;
-    if let (Some(next), false) = (page["next"].as_str(), ctx.print.json) {
-        ctx.print.note(&format!("there is more: agentcom tasks --after {next}"));
+    if let (Some(next), false) = (page["next_cursor"].as_str(), ctx.print.json) {
+        ctx.print.note(&format!("there is more: agentcom tasks --cursor {next}"));
     }
     Ok(())
 }
@@ -75,10 +75,10 @@ impl Args {
         let fields = [
             ("state", state),
             ("priority", self.priority.clone()),
-            ("agent", self.agent.clone()),
+            ("assigned_to", self.agent.clone()),
             ("goal_id", self.goal.clone()),
             ("submitted_by", self.submitted_by.clone()),
-            ("after", self.after.clone()),
+            ("cursor", self.cursor.clone()),
             ("limit", Some(self.limit.to_string())),
         ];
         fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

@@ -98,12 +98,13 @@ fn line(kind: &str, event: &Value) -> String {
     let task = event["task_id"].as_str().map_or("", short);
     let detail =
         if event["detail"].is_null() { String::new() } else { text::plain(&event["detail"]) };
-    let row = format!(
-        "{FAINT}{at}{FAINT:#} {style}{kind:<18}{style:#} {task:<8} {:<12} {FAINT}{}{FAINT:#}",
-        field(event, "agent_id"),
-        one_line(&detail),
-    );
-    format!("{}\n", row.trim_end())
+    let mut row = format!("{FAINT}{at}{FAINT:#} {style}{kind}{style:#}");
+    let gap = 18_usize.saturating_sub(kind.chars().count());
+    let agent = field(event, "agent_id");
+    let rest = format!("{:gap$} {task:<8} {agent:<12} {}", "", one_line(&detail));
+    row.push_str(rest.trim_end());
+    row.push('\n');
+    row
 }
 
 fn progress(news: &Value) -> String {
@@ -134,9 +135,9 @@ mod tests {
         let news = json!({"task_id": "task-0123456789abcdef", "percent": 40, "event": {"text": "a\u{1b}[2Jb"}});
         text += &progress(&news);
         expect![[r#"
-            01:01:01 task.ready         89abcdef              
+            01:01:01 task.ready         89abcdef
             01:01:02 task.working       89abcdef local-1      {"a":1}
-            01:01:03 agent.added                 x            
+            01:01:03 agent.added                 x
                      progress           89abcdef  40 % a [2Jb
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&text).to_string());
