@@ -186,7 +186,7 @@ fn help(topic: &[String], ctx: &Context) -> Outcome {
                 )
         })?;
     }
-    Ok(found.print_long_help()?)
+    Ok(found.print_help()?)
 }
 
 fn exit_codes() -> String {

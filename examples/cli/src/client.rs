@@ -19,6 +19,7 @@ pub(crate) struct Target {
         long,
         global = true,
         env = "AGENTCOM_URL",
+        hide_env_values = true,
         value_name = "URL",
         help_heading = "Global options"
     )]
@@ -29,6 +30,7 @@ pub(crate) struct Target {
         long,
         global = true,
         env = "AGENTCOM_TOKEN_FILE",
+        hide_env_values = true,
         value_name = "FILE",
         help_heading = "Global options"
     )]

@@ -18,7 +18,7 @@ use crate::{text, waiting};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Read the whole task as JSON from standard input: `-`
-    #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["shell", "description"])]
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["shell", "description"])]
     stdin: Option<String>,
     /// Run this command line with `sh -c`
     #[arg(long, value_name = "COMMAND", required_unless_present = "stdin")]
