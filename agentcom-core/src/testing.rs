@@ -3,6 +3,7 @@
 //! It is public, so that embedders can test their own adapters and rules with it.
 
 pub mod executor_suite;
+pub mod faulty;
 pub mod loopback;
 pub mod memory;
 pub mod store_suite;

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Bound;
 
 use async_trait::async_trait;
 
@@ -128,6 +129,41 @@ pub struct Range {
     pub limit: usize,
 }
 
+impl Range {
+    /// The first and last key to read, as bounds on an ordered map; `None` if no key lies between
+    /// them. Take up to [`Range::limit`] rows from the front, or from the back if
+    /// [`Range::backwards`].
+    #[must_use]
+    pub fn bounds(&self) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+        let mut first = Bound::Included(self.prefix.clone());
+        let mut last = behind_prefix(&self.prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        if let Some(after) = &self.after {
+            if self.backwards {
+                if *after <= self.prefix {
+                    return None;
+                }
+                if after.starts_with(&self.prefix) {
+                    last = Bound::Excluded(after.clone());
+                }
+            } else if *after >= self.prefix {
+                if !after.starts_with(&self.prefix) {
+                    return None;
+                }
+                first = Bound::Excluded(after.clone());
+            }
+        }
+        Some((first, last))
+    }
+}
+
+/// The first key behind all keys that start with `prefix`; `None` if no key is.
+fn behind_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut behind = prefix[..=last].to_vec();
+    behind[last] += 1;
+    Some(behind)
+}
+
 /// The name and value of a row.
 pub type Row = (Vec<u8>, Vec<u8>);
 
@@ -206,4 +242,50 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Reads rows by range.
     async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn the_bounds_of_a_range_enclose_what_its_definition_selects() {
+        let texts: [&[u8]; 9] =
+            [b"", b"a", b"a\0", b"a\xff", b"a\xff\xff", b"b", b"b\xff", b"\xff", b"\xff\xff"];
+        for prefix in texts {
+            for after in texts.map(Some).into_iter().chain([None]) {
+                for backwards in [false, true] {
+                    check(prefix, after, backwards, &texts);
+                }
+            }
+        }
+    }
+
+    fn check(prefix: &[u8], after: Option<&[u8]>, backwards: bool, keys: &[&[u8]]) {
+        let range = Range {
+            table: Table::Event,
+            prefix: prefix.to_vec(),
+            after: after.map(<[u8]>::to_vec),
+            backwards,
+            limit: 1,
+        };
+        for key in keys {
+            let behind =
+                after.is_none_or(|after| if backwards { *key < after } else { *key > after });
+            let selected = key.starts_with(prefix) && behind;
+            let enclosed = range.bounds().is_some_and(|bounds| {
+                core::ops::RangeBounds::<Vec<u8>>::contains(&bounds, &key.to_vec())
+            });
+            assert_eq!(enclosed, selected, "{key:?} in {range:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_never_end_before_they_start() {
+        let after = Some(vec![1]);
+        let range =
+            Range { table: Table::Event, prefix: vec![1], after, backwards: true, limit: 1 };
+        assert_eq!(range.bounds(), None, "an ordered map would panic");
+    }
 }
