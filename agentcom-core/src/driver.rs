@@ -1,5 +1,8 @@
 //! This file is how programs talk to a running hub: the handle, and what it can answer.
 
+pub mod local;
+pub mod queue;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

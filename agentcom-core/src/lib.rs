@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | what is there |
 //! |---|---|---|
-//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`config`] | newtypes with units, limits parsed once |
+//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`origin`] [`config`] | newtypes with units, limits parsed once |
 //! | things | [`task`] [`agent`] [`limit`] [`question`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
@@ -33,6 +33,7 @@ pub mod id;
 pub mod json;
 pub mod limit;
 pub mod name;
+pub mod origin;
 pub mod port;
 pub mod question;
 pub mod rng;
