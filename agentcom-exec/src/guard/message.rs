@@ -1,0 +1,110 @@
+//! This file lists what a sidecar and a guard say to each other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What a guard is to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardCommand {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// What it reads from its standard input; nothing if there is none.
+    pub stdin: Option<String>,
+    /// What becomes of processes that outlive it.
+    pub leftovers: Leftovers,
+}
+
+/// What becomes of processes that outlive the command which started them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leftovers {
+    /// They are killed when the command ends.
+    Kill,
+    /// They run on until the sidecar stops the job or lets go of it.
+    Keep,
+}
+
+/// The order, with what the spawner adds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) command: GuardCommand,
+    /// How long the job may take to end after it was asked to.
+    pub(super) grace_ms: u64,
+}
+
+impl Order {
+    /// The longest order, in bytes.
+    pub(super) const BYTES_MAX: usize = 8 * 1024 * 1024;
+}
+
+/// The byte that asks a guard to stop its job.
+pub(super) const STOP: u8 = b's';
+
+/// What a guard says, in this order: `Refused` alone, or `Started`, `Exited` and `Clear`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// The command could not be started.
+    Refused(Refusal),
+    /// The command runs.
+    Started {
+        /// The number of its process and of its process group.
+        pid: i32,
+    },
+    /// The command has ended; what it left behind may still run.
+    Exited(How),
+    /// The guard is done.
+    Clear {
+        /// How many processes of the job could not be killed in time.
+        survivors: usize,
+    },
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// With an exit code.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+}
+
+/// Why a command could not be started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What can be done about it.
+    pub kind: RefusalKind,
+    /// What the system said, for people.
+    pub message: String,
+}
+
+/// What can be done about a command that could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusalKind {
+    /// Nothing: it is not there, not executable, or not a command at all.
+    Command,
+    /// Wait: the machine is out of something.
+    Machine,
+}
+
+impl Refusal {
+    pub(super) fn new(what: &str, error: &io::Error) -> Self {
+        let permanent = matches!(
+            error.kind(),
+            io::ErrorKind::NotFound
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::InvalidFilename
+                | io::ErrorKind::ArgumentListTooLong
+        ) || error.raw_os_error() == Some(nix::errno::Errno::ENOEXEC as i32);
+        let kind = if permanent { RefusalKind::Command } else { RefusalKind::Machine };
+        Self { kind, message: format!("{what}: {error}") }
+    }
+}

@@ -1,0 +1,212 @@
+//! This file is the guard's own life: take an order, start the job, watch, sweep.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::family::Family;
+use super::message::{GuardCommand, How, Leftovers, Order, Refusal, STOP, Said};
+
+/// How long the sweep goes on: processes in uninterruptible sleep outlive a KILL for a while.
+const SWEEP_MAX: Duration = Duration::from_secs(5);
+
+/// How long the sweep waits for the next process to end before it looks again.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// Serves one order.
+pub(super) async fn serve() -> io::Result<()> {
+    // A session of its own: Ctrl-C at the sidecar's terminal is the sidecar's to answer.
+    let _ = nix::unistd::setsid();
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_child_subreaper(true)?;
+    let mut ears = Ears::open()?;
+    let order = ears.order().await?;
+    let grace = Duration::from_millis(order.grace_ms);
+    let leftovers = order.command.leftovers;
+    let first = match start(order.command) {
+        Ok(first) => first,
+        Err(refusal) => return ears.say(&Said::Refused(refusal)).await,
+    };
+    // The job's pipes have to close with the job, so the guard must not hold them.
+    mute()?;
+    let mut family = Family::of(first);
+    // From here on a sidecar that no longer listens changes nothing about what is to be done.
+    let _ = ears.say(&Said::Started { pid: first.as_raw() }).await;
+    let mut exited = None;
+    if ears.watch(&family, leftovers, &mut exited).await == End::Asked {
+        family.signal(Signal::SIGTERM);
+        ears.wait_for(&family, Instant::now() + grace).await;
+        ears.tell_exit(&family, &mut exited).await;
+    }
+    let survivors = ears.sweep(&mut family, &mut exited).await;
+    let _ = ears.say(&Said::Clear { survivors }).await;
+    Ok(())
+}
+
+/// Why watching ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The job is over.
+    Over,
+    /// The sidecar is gone, or has let go of the job.
+    Gone,
+    /// Someone asks the job to stop.
+    Asked,
+}
+
+/// All that a guard listens to.
+#[derive(Debug)]
+struct Ears {
+    socket: UnixStream,
+    child: Signals,
+    terminate: Signals,
+    interrupt: Signals,
+    hangup: Signals,
+}
+
+impl Ears {
+    fn open() -> io::Result<Self> {
+        Ok(Self {
+            child: signal(SignalKind::child())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            socket: take_socket()?,
+        })
+    }
+
+    async fn order(&mut self) -> io::Result<Order> {
+        let length = self.socket.read_u32().await? as usize;
+        if length > Order::BYTES_MAX {
+            return Err(io::Error::from(io::ErrorKind::InvalidData));
+        }
+        let mut bytes = vec![0; length];
+        self.socket.read_exact(&mut bytes).await?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    async fn say(&mut self, said: &Said) -> io::Result<()> {
+        let mut line = serde_json::to_vec(said)?;
+        line.push(b'\n');
+        self.socket.write_all(&line).await
+    }
+
+    /// Tells once how the first process ended, if it did.
+    async fn tell_exit(&mut self, family: &Family, exited: &mut Option<How>) {
+        if exited.is_some() {
+            return;
+        }
+        *exited = family.ended();
+        if let Some(how) = *exited {
+            let _ = self.say(&Said::Exited(how)).await;
+        }
+    }
+
+    async fn watch(
+        &mut self,
+        family: &Family,
+        leftovers: Leftovers,
+        exited: &mut Option<How>,
+    ) -> End {
+        loop {
+            self.tell_exit(family, exited).await;
+            if exited.is_some() && leftovers == Leftovers::Kill {
+                return End::Over;
+            }
+            family.bury();
+            let mut byte = [0];
+            tokio::select! {
+                read = self.socket.read(&mut byte) => match read {
+                    Ok(1..) if byte[0] == STOP => return End::Asked,
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return End::Gone,
+                },
+                _ = self.terminate.recv() => return End::Asked,
+                _ = self.interrupt.recv() => return End::Asked,
+                _ = self.hangup.recv() => return End::Asked,
+                _ = self.child.recv() => {}
+            }
+        }
+    }
+
+    /// Waits until nothing of the family is left, the deadline passes or the sidecar is gone.
+    async fn wait_for(&mut self, family: &Family, deadline: Instant) {
+        loop {
+            family.bury();
+            if family.is_over() {
+                return;
+            }
+            let mut byte = [0];
+            let ended = async {
+                tokio::select! {
+                    read = self.socket.read(&mut byte) => matches!(read, Ok(0) | Err(_)),
+                    _ = self.child.recv() => false,
+                }
+            };
+            if timeout_at(deadline, ended).await.unwrap_or(true) {
+                return;
+            }
+        }
+    }
+
+    /// Kills until nothing is left; returns how many processes resist.
+    async fn sweep(&mut self, family: &mut Family, exited: &mut Option<How>) -> usize {
+        let deadline = Instant::now() + SWEEP_MAX;
+        loop {
+            family.signal(Signal::SIGKILL);
+            family.bury();
+            self.tell_exit(family, exited).await;
+            if family.is_gone() {
+                return 0;
+            }
+            if Instant::now() >= deadline {
+                return family.count();
+            }
+            let _ = timeout(SWEEP_PAUSE, self.child.recv()).await;
+        }
+    }
+}
+
+/// Takes the socket off standard input, which jobs must not inherit.
+fn take_socket() -> io::Result<UnixStream> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    let socket = std::os::unix::net::UnixStream::from(socket);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}
+
+fn mute() -> io::Result<()> {
+    let nowhere = std::fs::File::options().write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(&nowhere)?;
+    nix::unistd::dup2_stderr(&nowhere)?;
+    Ok(())
+}
+
+fn start(command: GuardCommand) -> Result<Pid, Refusal> {
+    let GuardCommand { argv, env, cwd, stdin, leftovers: _ } = command;
+    let [program, args @ ..] = &*argv else {
+        return Err(Refusal::new("no command", &io::ErrorKind::InvalidInput.into()));
+    };
+    let in_cwd = |error| Refusal::new(&format!("working directory {}", cwd.display()), &error);
+    std::fs::read_dir(&cwd).map_err(in_cwd)?;
+    let mut job = Command::new(program);
+    job.args(args).env_clear().envs(env).current_dir(&cwd).process_group(0);
+    job.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = job.spawn().map_err(|error| Refusal::new(program, &error))?;
+    if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+        // Ends with the job at the latest: its end of the pipe closes, and the write fails.
+        std::thread::spawn(move || io::Write::write_all(&mut pipe, text.as_bytes()));
+    }
+    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    Ok(Pid::from_raw(pid))
+}

@@ -1,0 +1,160 @@
+//! This file is the sidecar's end of a guard.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use super::message::{GuardCommand, Order, STOP, Said};
+use super::{ARG, MARK};
+
+/// Starts commands under guards.
+#[derive(Clone, Debug)]
+pub struct Spawner {
+    guard: PathBuf,
+    grace: Duration,
+}
+
+impl Spawner {
+    /// How long a job may take to end after it was asked to, unless said otherwise.
+    pub const GRACE: Duration = Duration::from_millis(200);
+
+    /// Guards are this very program, which calls [`dispatch`](super::dispatch) when it starts.
+    ///
+    /// # Errors
+    ///
+    /// If this process was itself started as a guard and is not one, because its program does not
+    /// call `dispatch`; or if the path of the program is unknown.
+    pub fn current_exe() -> io::Result<Self> {
+        if std::env::var_os(MARK).is_some() {
+            return Err(io::Error::other("the program does not call guard::dispatch() first"));
+        }
+        // The link leads to the program even after its file was replaced by a newer one.
+        let link = PathBuf::from("/proc/self/exe");
+        let guard = if link.exists() { link } else { std::env::current_exe()? };
+        Ok(Self::at(guard))
+    }
+
+    /// Guards are the program at `guard`, which calls [`dispatch`](super::dispatch).
+    #[must_use]
+    pub fn at(guard: impl Into<PathBuf>) -> Self {
+        Self { guard: guard.into(), grace: Self::GRACE }
+    }
+
+    /// The same, with another span between TERM and KILL.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Starts a guard and gives it its order. Whether the command itself could be started is the
+    /// first thing that the guard says.
+    ///
+    /// # Errors
+    ///
+    /// If the guard cannot be started.
+    pub async fn spawn(&self, command: &GuardCommand) -> io::Result<Running> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut guard = Command::new(&self.guard)
+            .arg(ARG)
+            .env_clear()
+            .env(MARK, "1")
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let output = guard.stdout.take().zip(guard.stderr.take());
+        let socket = UnixStream::from_std(ours)?;
+        let mut running = Running { guard, socket, heard: Vec::new(), pid: None, output };
+        let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        let order = serde_json::to_vec(&Order { command: command.clone(), grace_ms })?;
+        if order.len() > Order::BYTES_MAX {
+            return Err(io::ErrorKind::ArgumentListTooLong.into());
+        }
+        let length = u32::try_from(order.len()).map_err(io::Error::other)?;
+        running.socket.write_u32(length).await?;
+        running.socket.write_all(&order).await?;
+        Ok(running)
+    }
+}
+
+/// A job under its guard. Dropping it kills the job at once.
+#[derive(Debug)]
+pub struct Running {
+    guard: Child,
+    socket: UnixStream,
+    heard: Vec<u8>,
+    pid: Option<Pid>,
+    output: Option<(ChildStdout, ChildStderr)>,
+}
+
+impl Running {
+    /// The job's standard output and standard error.
+    ///
+    /// # Panics
+    ///
+    /// If they were taken before.
+    #[expect(clippy::expect_used, reason = "documented")]
+    pub fn take_output(&mut self) -> (ChildStdout, ChildStderr) {
+        self.output.take().expect("the output is taken once")
+    }
+
+    /// The next thing that the guard says. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// If the guard is gone; it takes the job's process group with it.
+    pub async fn next(&mut self) -> io::Result<Said> {
+        loop {
+            if let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
+                let said = serde_json::from_slice(&self.heard[..end])?;
+                self.heard.drain(..=end);
+                if let Said::Started { pid } = said {
+                    self.pid = Some(Pid::from_raw(pid));
+                }
+                if matches!(said, Said::Exited(_)) {
+                    self.pid = None;
+                }
+                return Ok(said);
+            }
+            let read = self.socket.read_buf(&mut self.heard).await;
+            if !matches!(read, Ok(1..)) {
+                self.bury_guard();
+                return Err(read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Asks the job to stop: TERM, then KILL, as the spawner says.
+    pub fn stop(&mut self) {
+        // A guard that does not take one byte is gone, and `next` says so.
+        let _ = self.socket.try_write(&[STOP]);
+    }
+
+    /// What a guard does at its end, for one that was killed before it could.
+    fn bury_guard(&mut self) {
+        if let Some(group) = self.pid.take() {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A guard that its job has stopped could not see the socket close.
+        if let Some(pid) = self.guard.id().and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+    }
+}

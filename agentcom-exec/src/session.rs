@@ -1,0 +1,177 @@
+//! This file runs one guarded command: drains what it prints, tells how it ended, stops it.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use agentcom_core::port::executor::JobContext;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::guard::{GuardCommand, How, Refusal, Running, Said, Spawner};
+use crate::output::{Fresh, Kept, report};
+
+/// How long news of output is gathered before it is passed on.
+const NEWS_WINDOW: Duration = Duration::from_millis(100);
+
+/// How long output is awaited after the job has ended: somebody else may hold its pipes.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// How much longer than its grace a job may take to be stopped.
+const STOP_MARGIN: Duration = Duration::from_millis(200);
+
+/// A command under its guard. Dropping it kills the command at once.
+#[derive(Debug)]
+pub(crate) struct Session {
+    running: Running,
+    pub(crate) printed: Printed,
+    grace: Duration,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It ran.
+    Ran(How),
+    /// It could not be started.
+    Refused(Refusal),
+    /// Its guard is gone, and nobody knows.
+    Lost,
+}
+
+impl Session {
+    pub(crate) async fn start(
+        spawner: &Spawner,
+        command: &GuardCommand,
+        output_bytes_max: usize,
+    ) -> io::Result<Self> {
+        let mut running = spawner.spawn(command).await?;
+        let (out, err) = running.take_output();
+        let printed = Printed {
+            out: Stream::new(out, "stdout", output_bytes_max),
+            err: Stream::new(err, "stderr", output_bytes_max),
+            news_at: None,
+        };
+        Ok(Self { running, printed, grace: spawner.grace() })
+    }
+
+    /// Waits until the command ends. Cancel safe.
+    pub(crate) async fn ended(&mut self, ctx: &dyn JobContext) -> Ended {
+        loop {
+            match self.heard(ctx).await {
+                Ok(Said::Exited(how)) => return Ended::Ran(how),
+                Ok(Said::Refused(refusal)) => return Ended::Refused(refusal),
+                Ok(Said::Started { .. } | Said::Clear { .. }) => {}
+                Err(_) => return Ended::Lost,
+            }
+        }
+    }
+
+    /// Waits until nothing is left of the command, and takes in what it last printed.
+    pub(crate) async fn settled(&mut self, ctx: &dyn JobContext) {
+        while let Ok(said) = self.heard(ctx).await {
+            if let Said::Clear { survivors } = said {
+                if survivors > 0 {
+                    report(ctx, "error", &format!("{survivors} processes could not be killed"));
+                }
+                break;
+            }
+        }
+        let _ = timeout(DRAIN, self.printed.drain(ctx)).await;
+        self.printed.report(ctx);
+    }
+
+    /// Stops the command: TERM, a grace, KILL.
+    pub(crate) async fn stop(mut self, ctx: &dyn JobContext) {
+        self.running.stop();
+        let _ = timeout(self.grace + STOP_MARGIN, self.settled(ctx)).await;
+    }
+
+    /// The next thing that the guard says; takes in output meanwhile.
+    async fn heard(&mut self, ctx: &dyn JobContext) -> io::Result<Said> {
+        tokio::select! {
+            said = self.running.next() => said,
+            never = async { self.printed.drain(ctx).await; pending().await } => never,
+        }
+    }
+}
+
+/// What a command prints.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) out: Stream<ChildStdout>,
+    pub(crate) err: Stream<ChildStderr>,
+    news_at: Option<Instant>,
+}
+
+impl Printed {
+    /// Takes output in until there is no more of it. Cancel safe.
+    async fn drain(&mut self, ctx: &dyn JobContext) {
+        while !(self.out.is_over() && self.err.is_over()) {
+            tokio::select! {
+                () = self.out.read() => {}
+                () = self.err.read() => {}
+                () = until(self.news_at) => self.report(ctx),
+            }
+            let fresh = !(self.out.fresh.is_empty() && self.err.fresh.is_empty());
+            if fresh && self.news_at.is_none() {
+                self.news_at = Some(Instant::now() + NEWS_WINDOW);
+            }
+        }
+        self.report(ctx);
+    }
+
+    fn report(&mut self, ctx: &dyn JobContext) {
+        self.news_at = None;
+        self.out.fresh.report(ctx);
+        self.err.fresh.report(ctx);
+    }
+
+    /// The end of what it said about itself, for an error text.
+    pub(crate) fn last_words(&self, bytes: usize) -> String {
+        let err = self.err.kept.last(bytes);
+        if err.is_empty() { self.out.kept.last(bytes) } else { err }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// One stream of what a command prints.
+#[derive(Debug)]
+pub(crate) struct Stream<R> {
+    /// Nothing when it is over.
+    pipe: Option<R>,
+    pub(crate) kept: Kept,
+    fresh: Fresh,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Stream<R> {
+    const READ_BYTES: usize = 16 * 1024;
+
+    fn new(pipe: R, event: &'static str, bytes_max: usize) -> Self {
+        let (kept, fresh) = (Kept::at_most(bytes_max), Fresh::of(event));
+        Self { pipe: Some(pipe), kept, fresh, buffer: Vec::with_capacity(Self::READ_BYTES) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.pipe.is_none()
+    }
+
+    /// Takes in a piece; waits for ever when the stream is over. Cancel safe.
+    async fn read(&mut self) {
+        let Some(pipe) = &mut self.pipe else { return pending().await };
+        self.buffer.clear();
+        if !matches!(pipe.read_buf(&mut self.buffer).await, Ok(1..)) {
+            self.pipe = None;
+        }
+        self.kept.push(&self.buffer);
+        self.fresh.push(&self.buffer);
+    }
+}

@@ -1,0 +1,60 @@
+//! This file proves that nothing of a job outlives the process that owns its guard.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use support::{CLAN, CLAN_SIZE, eventually, mark, marked};
+
+/// A process that owns a guard with a job, as a sidecar does.
+fn owner(mark: &str) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_agentcom-guard"))
+        .args(["sh", "-c", CLAN])
+        .env("MARK", mark)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_killed_owner_leaves_no_survivor() {
+    let mark = mark("owner");
+    let mut owner = owner(&mark);
+    let mut line = String::new();
+    BufReader::new(owner.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    eventually("the clan and its owner are up", || {
+        (marked(&mark).len() == CLAN_SIZE + 1).then_some(())
+    })
+    .await;
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+}
+
+#[test]
+fn the_command_passes_exit_codes_and_output_on() {
+    let run = |script: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_agentcom-guard"))
+            .args(["sh", "-c", script])
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(run("echo hello; exit 7"), (7, "hello\n".to_owned()));
+    assert_eq!(run("kill -9 $$"), (137, String::new()));
+}
+
+#[test]
+fn a_guard_without_an_order_ends() {
+    let guard = Command::new(env!("CARGO_BIN_EXE_agentcom-guard"))
+        .arg("__guard")
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!guard.success());
+    let usage =
+        Command::new(env!("CARGO_BIN_EXE_agentcom-guard")).args(["__guard", "x"]).status().unwrap();
+    assert_eq!(usage.code(), Some(64));
+}

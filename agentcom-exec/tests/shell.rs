@@ -1,0 +1,225 @@
+//! This file proves what the shell executor promises, with real processes.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::{Executor, JobOutcome};
+use agentcom_core::task::Category;
+use agentcom_core::time::Span;
+use agentcom_exec::environment::Environment;
+use agentcom_exec::shell::Shell;
+use serde::Deserialize;
+use support::{CLAN, CLAN_SIZE, Watched, eventually, job, mark, marked, spawner};
+
+#[derive(Debug, Deserialize)]
+struct Result {
+    exit_code: i32,
+    stdout: String,
+    stderr: String,
+    truncated: bool,
+}
+
+fn shell() -> Shell {
+    Shell::new(spawner())
+}
+
+async fn outcome(input: &str) -> JobOutcome {
+    shell().run(&job(1, "shell", input), &Watched::new()).await
+}
+
+async fn result(input: &str) -> Result {
+    match outcome(input).await {
+        JobOutcome::Done { result, tokens: None } => result.read().unwrap(),
+        other => panic!("{input}: {other:?}"),
+    }
+}
+
+async fn failure(input: &str) -> (Category, String, Option<Span>) {
+    match outcome(input).await {
+        JobOutcome::Failed { category, error, retry_after, tokens: None } => {
+            (category, error, retry_after)
+        }
+        other => panic!("{input}: {other:?}"),
+    }
+}
+
+fn command(text: &str) -> String {
+    format!(r#"{{"command":{}}}"#, Json::of(text).unwrap())
+}
+
+#[tokio::test]
+async fn what_a_command_prints_is_its_result() {
+    let result = result(&command("echo out; echo err >&2")).await;
+    assert_eq!((result.exit_code, &*result.stdout, &*result.stderr), (0, "out\n", "err\n"));
+    assert!(!result.truncated);
+}
+
+#[tokio::test]
+async fn an_argv_is_passed_on_without_a_shell() {
+    assert_eq!(result(r#"{"argv":["echo","$HOME; id"]}"#).await.stdout, "$HOME; id\n");
+}
+
+#[tokio::test]
+async fn standard_input_is_what_the_operation_says() {
+    assert_eq!(result(r#"{"argv":["cat"],"stdin":"a\nb"}"#).await.stdout, "a\nb");
+    assert_eq!(result(r#"{"argv":["cat"]}"#).await.stdout, "");
+    let unread = format!(r#"{{"argv":["true"],"stdin":"{}"}}"#, "x".repeat(60_000));
+    assert_eq!(result(&unread).await.exit_code, 0);
+}
+
+#[tokio::test]
+async fn exit_codes_say_what_to_do() {
+    use Category::{Crash, Permanent, Retryable};
+    for (input, category, needle) in [
+        (command("echo oops >&2; exit 3"), Retryable, "exit code 3: oops"),
+        (command("echo only out; exit 4"), Retryable, "exit code 4: only out"),
+        (command("exit 75"), Retryable, "exit code 75"),
+        (command("exit 126"), Permanent, "126"),
+        (command("no-such-program-here"), Permanent, "exit code 127"),
+        (r#"{"command":"exit 9","permanent_exit_codes":[8,9]}"#.into(), Permanent, "exit code 9"),
+        (r#"{"argv":["no-such-program-here"]}"#.into(), Permanent, "no-such-program-here"),
+        (r#"{"argv":["/dev/null"]}"#.into(), Permanent, "/dev/null"),
+        (r#"{"argv":["true"],"cwd":"/no/such/place"}"#.into(), Permanent, "working directory"),
+        ("{}".into(), Permanent, "bad shell input"),
+        (command("kill -9 $$"), Crash, "signal 9 (SIGKILL)"),
+        (command("sh -c 'kill -9 $$'; exit $?"), Crash, "signal 9 (SIGKILL)"),
+        (command("kill -TERM $$"), Crash, "signal 15 (SIGTERM)"),
+    ] {
+        let (was, error, retry_after) = failure(&input).await;
+        assert_eq!(was, category, "{input}: {error}");
+        assert!(error.contains(needle), "{input}: {error}");
+        assert_eq!(retry_after.is_some(), input.contains("75"), "{input}");
+    }
+}
+
+#[tokio::test]
+async fn the_wait_after_exit_code_75_can_be_chosen() {
+    let later = shell().retry_after(Duration::from_secs(5));
+    let outcome = later.run(&job(1, "shell", &command("exit 75")), &Watched::new()).await;
+    let JobOutcome::Failed { retry_after, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(retry_after, Some(Span::from_secs(5)));
+}
+
+#[tokio::test]
+async fn a_job_sees_its_assignment_and_what_is_allowed_and_nothing_else() {
+    let input = r#"{"argv":["env"],"env":{"MINE":"1","AGENTCOM_LEASE":"forged"}}"#;
+    let env = result(input).await.stdout;
+    for line in [
+        "AGENTCOM_TASK_ID=task-0000000000000001",
+        "AGENTCOM_LEASE=7",
+        "AGENTCOM_ATTEMPT=2",
+        "AGENTCOM_INCARNATION=inc-0000000000000009",
+        "MINE=1",
+    ] {
+        assert!(env.lines().any(|seen| seen == line), "{line} is not in\n{env}");
+    }
+    let own =
+        ["AGENTCOM_TASK_ID", "AGENTCOM_LEASE", "AGENTCOM_ATTEMPT", "AGENTCOM_INCARNATION", "MINE"];
+    for line in env.lines() {
+        let name = line.split_once('=').unwrap().0;
+        assert!(own.contains(&name) || Environment::ALLOWED.contains(&name), "{name}");
+    }
+    // Cargo sets this for tests; it stands for the sidecar's token.
+    assert!(std::env::var_os("CARGO_PKG_NAME").is_some() && !env.contains("CARGO_PKG_NAME"));
+}
+
+#[tokio::test]
+async fn a_directory_is_relative_to_the_root() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("below")).unwrap();
+    let shell = shell().in_directory(root.path());
+    let outcome = shell
+        .run(&job(1, "shell", r#"{"command":"touch here","cwd":"below"}"#), &Watched::new())
+        .await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    assert!(root.path().join("below/here").exists());
+}
+
+#[tokio::test]
+async fn huge_output_is_cut_in_the_middle_and_never_blocks() {
+    let text = "echo first; head -c 30000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo last";
+    let result = result(&command(text)).await;
+    assert!(result.truncated);
+    assert!(result.stdout.starts_with("first\n\0") && result.stdout.ends_with("\0last\n"));
+    assert!(result.stdout.contains(" bytes left out]\n"));
+}
+
+#[tokio::test]
+async fn what_is_printed_is_news() {
+    let ctx = Watched::new();
+    let input = command("echo one; echo two >&2; sleep 1000");
+    let (shell, job) = (shell(), job(1, "shell", &input));
+    tokio::select! {
+        outcome = shell.run(&job, &ctx) => panic!("{outcome:?}"),
+        _ = eventually("both lines are reported", || {
+            (ctx.text_of("stdout") == "one\n" && ctx.text_of("stderr") == "two\n").then_some(())
+        }) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_asked_to_stop_stops_within_500_ms() {
+    for text in ["echo up; sleep 1000", "trap '' TERM; echo up; while :; do sleep 1; done", CLAN] {
+        let (ctx, mark) = (Watched::new(), mark("stop"));
+        let input =
+            format!(r#"{{"command":{},"env":{{"MARK":"{mark}"}}}}"#, Json::of(text).unwrap());
+        let (shell, job) = (shell(), job(1, "shell", &input));
+        let asking = async {
+            eventually("it runs", || (ctx.text_of("stdout") == "up\n").then_some(())).await;
+            ctx.cancel();
+            Instant::now()
+        };
+        let (outcome, asked) = tokio::join!(shell.run(&job, &ctx), asking);
+        assert!(asked.elapsed() < Duration::from_millis(500), "{text}: {:?}", asked.elapsed());
+        assert_eq!(outcome, JobOutcome::Stopped);
+        eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_ends_when_asked_to_can_still_clean_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let ctx = Watched::new();
+    let input = command("trap 'touch cleaned; exit 0' TERM; echo up; while :; do sleep 0.01; done");
+    let (shell, job) = (shell().in_directory(dir.path()), job(1, "shell", &input));
+    let asking = async {
+        eventually("it runs", || (ctx.text_of("stdout") == "up\n").then_some(())).await;
+        ctx.cancel();
+    };
+    let (outcome, ()) = tokio::join!(shell.run(&job, &ctx), asking);
+    assert_eq!(outcome, JobOutcome::Stopped);
+    assert!(dir.path().join("cleaned").exists());
+}
+
+#[tokio::test]
+async fn a_job_that_is_dropped_is_killed_with_all_that_it_started() {
+    let (ctx, mark) = (Watched::new(), mark("drop"));
+    let input = format!(r#"{{"command":{},"env":{{"MARK":"{mark}"}}}}"#, Json::of(CLAN).unwrap());
+    let (shell, job) = (shell(), job(1, "shell", &input));
+    tokio::select! {
+        outcome = shell.run(&job, &ctx) => panic!("{outcome:?}"),
+        _ = eventually("the clan is up", || (marked(&mark).len() == CLAN_SIZE).then_some(())) => {}
+    }
+    eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_in_the_background_neither_delays_nor_outlives_it() {
+    let mark = mark("background");
+    let text = "sleep 1000 & setsid sleep 1000 & echo done";
+    let input = format!(r#"{{"command":"{text}","env":{{"MARK":"{mark}"}}}}"#);
+    assert_eq!(result(&input).await.stdout, "done\n");
+    assert_eq!(marked(&mark), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_job_whose_guard_is_killed_is_a_crash_and_leaves_no_group_behind() {
+    let (ctx, mark) = (Watched::new(), mark("guardless"));
+    let text = "sleep 1000 & echo up; kill -9 $PPID; wait";
+    let input = format!(r#"{{"command":"{text}","env":{{"MARK":"{mark}"}}}}"#);
+    let outcome = shell().run(&job(1, "shell", &input), &ctx).await;
+    assert!(matches!(outcome, JobOutcome::Failed { category: Category::Crash, .. }), "{outcome:?}");
+    eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+}

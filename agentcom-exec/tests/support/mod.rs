@@ -1,0 +1,138 @@
+//! This file holds what the tests of executors share: jobs, a context that records news, and ways
+//! to wait for a condition.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(unreachable_pub, reason = "shared by inclusion")]
+
+use std::fmt::Debug;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use agentcom_core::id::{Incarnation, Lease, TaskId};
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::{JobContext, News};
+use agentcom_core::task::{LeaseLoss, Op};
+use agentcom_core::time::{Span, Wall};
+use agentcom_core::wire::Assignment;
+use agentcom_exec::guard::Spawner;
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A spawner whose guard is the binary of this package.
+pub fn spawner() -> Spawner {
+    Spawner::at(env!("CARGO_BIN_EXE_agentcom-guard"))
+}
+
+/// An assignment of task `number`.
+pub fn job(number: u64, kind: &str, input: &str) -> Assignment {
+    Assignment {
+        task_id: TaskId(number),
+        generation: Lease(7),
+        assigned_at: Wall(0),
+        description: "echo never run this".into(),
+        metadata: Json::null(),
+        op: Op { kind: kind.parse().unwrap(), input: Json::parse(input).unwrap() },
+        attempt: 2,
+        incarnation: Incarnation(9),
+        lease_ttl_ms: Span::from_secs(30),
+        timeout_ms: None,
+        on_lease_loss: LeaseLoss::Stop,
+        repo: None,
+        branch: None,
+        file_hints: Vec::new(),
+        success_criteria: Vec::new(),
+        verification_steps: Vec::new(),
+        complexity: None,
+        routing_decision: None,
+        skip_verification: false,
+        verification_timeout_ms: None,
+        max_verification_retries: 0,
+    }
+}
+
+/// Records news; asks to stop when told to.
+#[derive(Debug)]
+pub struct Watched {
+    cancel: watch::Sender<bool>,
+    news: Mutex<Vec<(String, String)>>,
+}
+
+impl Watched {
+    pub fn new() -> Self {
+        Self { cancel: watch::Sender::new(false), news: Mutex::default() }
+    }
+
+    pub fn cancel(&self) {
+        self.cancel.send_replace(true);
+    }
+
+    /// All text of the events of a type.
+    pub fn text_of(&self, event_type: &str) -> String {
+        let news = self.news.lock().unwrap();
+        news.iter().filter(|(kind, _)| kind == event_type).map(|(_, text)| &**text).collect()
+    }
+}
+
+#[async_trait]
+impl JobContext for Watched {
+    fn report(&self, news: News) {
+        #[derive(serde::Deserialize)]
+        struct Event {
+            event_type: String,
+            text: String,
+        }
+        let event: Event = news.event.unwrap().read().unwrap();
+        self.news.lock().unwrap().push((event.event_type, event.text));
+    }
+
+    async fn cancelled(&self) {
+        let mut cancel = self.cancel.subscribe();
+        let _ = cancel.wait_for(|&asked| asked).await;
+    }
+
+    fn now(&self) -> Wall {
+        Wall(0)
+    }
+}
+
+/// Waits until `condition` gives a value.
+pub async fn eventually<T: Debug>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The processes that have `mark` in their environment; the job's own processes inherit it.
+pub fn marked(mark: &str) -> Vec<String> {
+    let holds = |path: &std::path::Path| {
+        let environ = std::fs::read(path.join("environ")).ok()?;
+        environ.windows(mark.len()).any(|window| window == mark.as_bytes()).then_some(())
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| holds(&entry.path()).is_some())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// A text that no other test puts into an environment.
+pub fn mark(name: &str) -> String {
+    format!("mark-{name}-{}", std::process::id())
+}
+
+/// A command that starts, each beside the shell itself: a child, a process in a session of its
+/// own, and one that is orphaned and in a session of its own; all for ever. `count` in all.
+pub const CLAN: &str =
+    "sleep 1000 & setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; echo up; wait";
+
+/// How many processes [`CLAN`] makes.
+pub const CLAN_SIZE: usize = 6;
