@@ -1,6 +1,38 @@
 //! This file holds the limits and spans that a hub and a sidecar are built with.
 
+use core::fmt;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::name::{AgentId, Capability};
 use crate::time::Span;
+
+/// What proves who somebody is; it never appears in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Takes what is secret.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, to be sent to whom it was made for and nowhere else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 /// How a hub behaves. The defaults are those of the documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +120,83 @@ impl Default for HubConfig {
             events_kept: Span::from_mins(7 * 24 * 60),
             events_max: 1_000_000,
             affinity_wait: Span(0),
+        }
+    }
+}
+
+/// How a sidecar behaves. The defaults are those of the documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SidecarConfig {
+    /// The name it goes by.
+    pub agent: AgentId,
+    /// What proves that name.
+    pub token: Secret,
+    /// A name for people.
+    pub name: Option<String>,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// The version of its software.
+    pub version: Option<String>,
+    /// How many tasks it works on at once, at least 1.
+    pub slots: u32,
+    /// The longest wait after a first failure to connect.
+    pub backoff_base: Span,
+    /// The longest wait after many failures to connect.
+    pub backoff_cap: Span,
+    /// The wait after the hub refused the token.
+    pub refused_wait: Span,
+    /// How long an attempt to connect may take.
+    pub connect_within: Span,
+    /// How long the hub may take to answer `identify`.
+    pub identify_within: Span,
+    /// How often to ping where the hub does not say.
+    pub heartbeat: Span,
+    /// How long the hub may take to answer a ping.
+    pub pong_within: Span,
+    /// How often a report is sent again until the hub has taken it in.
+    pub resend_every: Span,
+    /// Reports waiting for the hub at which no more work is taken.
+    pub outbox_max: usize,
+    /// How long running work may go on after a drain has begun.
+    pub drain_within: Span,
+    /// How long the last reports may wait for the hub when a drain is over.
+    pub settle_within: Span,
+    /// How long a stopped job may take to end before it is dropped.
+    pub stop_within: Span,
+    /// Frames of news about one task in a second.
+    pub news_per_second: u32,
+    /// Questions that one task may have open at once.
+    pub questions_max: usize,
+}
+
+impl SidecarConfig {
+    /// The configuration of `agent` with the documented defaults.
+    #[must_use]
+    pub const fn new(agent: AgentId, token: Secret) -> Self {
+        Self {
+            agent,
+            token,
+            name: None,
+            capabilities: Vec::new(),
+            labels: BTreeMap::new(),
+            version: None,
+            slots: 1,
+            backoff_base: Span::from_secs(1),
+            backoff_cap: Span::from_secs(60),
+            refused_wait: Span::from_secs(60),
+            connect_within: Span::from_secs(30),
+            identify_within: Span::from_secs(10),
+            heartbeat: Span::from_secs(5),
+            pong_within: Span::from_secs(10),
+            resend_every: Span::from_secs(10),
+            outbox_max: 256,
+            drain_within: Span::from_secs(30),
+            settle_within: Span::from_secs(5),
+            stop_within: Span::from_secs(1),
+            news_per_second: 10,
+            questions_max: 8,
         }
     }
 }

@@ -37,6 +37,7 @@ pub mod origin;
 pub mod port;
 pub mod question;
 pub mod rng;
+pub mod sidecar;
 pub mod state;
 pub mod task;
 #[cfg(feature = "testing")]

@@ -93,6 +93,13 @@ pub trait JobContext: fmt::Debug + Send + Sync {
     /// Waits until the work is asked to stop. Cancel safe, and may be called again.
     async fn cancelled(&self);
 
+    /// Asks a person, and waits for the answer: `default` if nobody gives one within `timeout`,
+    /// and at once where there is nobody to ask. Cancel safe; a dropped call forgets the answer.
+    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
+        let _ = (question, timeout);
+        default
+    }
+
     /// The time on the wall.
     fn now(&self) -> Wall;
 }

@@ -1,0 +1,547 @@
+//! This file decides what a sidecar does: it connects, takes work on, and reports what became of it.
+//!
+//! `step(now, input) -> Step { batch, effects }` decides; whoever drives it makes the batch
+//! durable and only then performs the effects, in their order.
+//!
+//! What it holds it says in each ping, and in the first one right after `identified`; the hub's
+//! answer names the leases that are gone. No `state_report` is needed: a list of leases says the
+//! same of all tasks in one frame. Acceptances that the hub has not acknowledged, reports and open
+//! questions are sent again after each reconnect, before that ping.
+//!
+//! **Invariants:** an assignment is stored before it is accepted or started, and a report before
+//! it is sent. A job whose lease can run out has been asked to stop before it does. No lease
+//! is counted from an instant after the hub gave or renewed it. A result is never sent to another
+//! life of the data set than the one that gave the work.
+
+mod frame;
+mod job;
+mod leave;
+mod outbox;
+mod question;
+mod record;
+mod report;
+mod session;
+mod wait;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::config::SidecarConfig;
+use crate::id::{Boot, Incarnation, Lease, TaskId};
+use crate::json::Json;
+use crate::name::Kind;
+use crate::port::executor::{JobOutcome, News};
+use crate::port::store::{Batch, RowKey, Table};
+use crate::rng::Rng;
+use crate::task::Category;
+use crate::time::{Mono, Now, Span};
+use crate::wire::{Assignment, BadFrame, Held, ToAgent, ToHub};
+
+use job::{Bucket, Job, JobEvent, Phase, Verdict, Why};
+use leave::Leaving;
+use outbox::Outbox;
+use record::Entry;
+use report::Report;
+use session::{Session, SessionEvent};
+
+pub use record::BadRecord;
+pub use wait::Wake;
+
+/// One assignment, as no other life of a data set can give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claim {
+    /// Which life of the data set gave it.
+    pub incarnation: Incarnation,
+    /// The task.
+    pub task: TaskId,
+    /// The number of the assignment.
+    pub lease: Lease,
+}
+
+impl Claim {
+    /// What `assignment` gives.
+    #[must_use]
+    pub const fn of(assignment: &Assignment) -> Self {
+        Self {
+            incarnation: assignment.incarnation,
+            task: assignment.task_id,
+            lease: assignment.generation,
+        }
+    }
+
+    /// As the wire says it.
+    #[must_use]
+    pub const fn held(self) -> Held {
+        Held { task_id: self.task, generation: self.lease }
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (lease {})", self.task, self.lease)
+    }
+}
+
+/// Names a question of a job, by the order in which its driver heard them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// What happens to a sidecar.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// There is a connection.
+    Connected,
+    /// The attempt to connect failed, and how.
+    Unreachable(String),
+    /// The hub says something.
+    Frame(ToAgent),
+    /// The hub says something that cannot be read.
+    BadFrame(BadFrame),
+    /// The connection ended.
+    Disconnected,
+    /// A job reports on its way.
+    JobNews {
+        /// Which.
+        claim: Claim,
+        /// What.
+        news: News,
+    },
+    /// A job asks a person.
+    JobAsks {
+        /// Which.
+        claim: Claim,
+        /// What the answer will name.
+        ask: AskId,
+        /// The question.
+        question: String,
+        /// How long it may stay open.
+        timeout: Span,
+        /// The answer if nobody gives one.
+        default: Json,
+    },
+    /// A job ended.
+    JobEnded {
+        /// Which.
+        claim: Claim,
+        /// How.
+        outcome: JobOutcome,
+    },
+    /// Whoever runs the sidecar wants it to leave in good order.
+    Drain,
+    /// A time came.
+    Wake,
+}
+
+/// What a sidecar wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Try to connect once; answered by [`Input::Connected`] or [`Input::Unreachable`].
+    Connect,
+    /// Send a frame.
+    Send(ToHub),
+    /// Drop the connection, or the attempt to make one; no input answers it.
+    Disconnect,
+    /// Start a job; answered by [`Input::JobEnded`].
+    Start(Box<Assignment>),
+    /// Ask a job to stop, and drop it soon after; answered by [`Input::JobEnded`].
+    Stop(Claim),
+    /// Answer a question of a job.
+    Answer {
+        /// Of which.
+        claim: Claim,
+        /// Which question.
+        ask: AskId,
+        /// The answer.
+        answer: Json,
+    },
+    /// Tell people.
+    Log(Note),
+    /// Leave; nothing follows.
+    Exit(Exit),
+}
+
+/// How a sidecar leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was asked to.
+    Clean,
+    /// The hub wants it to start again.
+    Restart,
+}
+
+impl Exit {
+    /// The exit code of its process: 75 asks a supervisor to start it again.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Restart => 75,
+        }
+    }
+}
+
+/// How much people care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who look for a fault.
+    Debug,
+    /// A change of state.
+    Info,
+    /// A human may look at it.
+    Warn,
+}
+
+/// Something to tell people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much they care.
+    pub level: Level,
+    /// The assignment that it is about.
+    pub claim: Option<Claim>,
+    /// What.
+    pub text: String,
+}
+
+/// What follows from an input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// What has to be durable before anything is done.
+    pub batch: Option<Batch>,
+    /// What to do then, in this order.
+    pub effects: Vec<Effect>,
+}
+
+/// What a journal holds, read row by row.
+#[derive(Debug, Default)]
+pub struct Journal {
+    rows: BTreeMap<Claim, Entry>,
+}
+
+impl Journal {
+    /// Takes in a row.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read.
+    pub fn visit(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), BadRecord> {
+        if table == Table::Job {
+            let (claim, entry) = record::read(key, value)?;
+            self.rows.insert(claim, entry);
+        }
+        Ok(())
+    }
+
+    /// Each assignment with a sentence about it, in order.
+    pub fn lines(&self) -> impl Iterator<Item = (Claim, String)> {
+        self.rows.iter().map(|(&claim, entry)| (claim, entry.describe()))
+    }
+}
+
+/// A sidecar: what it knows and what it decides.
+#[derive(Debug)]
+pub struct Sidecar {
+    config: SidecarConfig,
+    kinds: Vec<Kind>,
+    boot: Boot,
+    rng: Rng,
+    session: Session,
+    /// Attempts to connect since the hub last knew who this is.
+    failures: u32,
+    /// The life of the data set that the hub last spoke for.
+    incarnation: Option<Incarnation>,
+    jobs: BTreeMap<Claim, Job>,
+    outbox: Outbox,
+    /// Assignments that an earlier run took on and did not end.
+    unfinished: Vec<Claim>,
+    leaving: Option<Leaving>,
+    /// The latest time seen; no step is earlier.
+    floor: Now,
+    /// The number of the latest batch.
+    seq: u64,
+    /// The number of the latest ping.
+    nonce: u64,
+    out: Out,
+}
+
+/// What a step has come to so far.
+#[derive(Debug, Default)]
+struct Out {
+    rows: BTreeMap<RowKey, Option<Vec<u8>>>,
+    effects: Vec<Effect>,
+    /// Goes out behind everything else.
+    news: Vec<ToHub>,
+}
+
+impl Out {
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn put(&mut self, claim: Claim, entry: &Entry) {
+        self.rows.insert(record::key(claim), Some(record::value(entry)));
+    }
+
+    fn delete(&mut self, claim: Claim) {
+        self.rows.insert(record::key(claim), None);
+    }
+
+    fn log(&mut self, level: Level, claim: impl Into<Option<Claim>>, text: impl Into<String>) {
+        self.effect(Effect::Log(Note { level, claim: claim.into(), text: text.into() }));
+    }
+
+    fn step(self, seq: &mut u64) -> Step {
+        let Self { rows, mut effects, news } = self;
+        effects.extend(news.into_iter().map(Effect::Send));
+        if rows.is_empty() {
+            return Step { batch: None, effects };
+        }
+        *seq += 1;
+        let mut batch = Batch { seq: *seq, ..Batch::default() };
+        for (key, value) in rows {
+            match value {
+                Some(value) => batch.puts.push((key, value)),
+                None => batch.deletes.push(key),
+            }
+        }
+        Step { batch: Some(batch), effects }
+    }
+}
+
+impl Sidecar {
+    /// A sidecar that runs these kinds of operations and finds this in its journal, whose last
+    /// batch had the number `seq`. Its first step reports as lost what an earlier run left.
+    #[must_use]
+    pub fn new(
+        config: SidecarConfig,
+        kinds: Vec<Kind>,
+        boot: Boot,
+        seed: u64,
+        journal: Journal,
+        seq: u64,
+    ) -> Self {
+        let mut outbox = Outbox::default();
+        let mut unfinished = Vec::new();
+        for (claim, entry) in journal.rows {
+            match entry {
+                Entry::Taken { .. } => unfinished.push(claim),
+                Entry::Report(report) => outbox.keep(claim, report),
+            }
+        }
+        Self {
+            config,
+            kinds,
+            boot,
+            rng: Rng::for_purpose(seed, "backoff", boot.0),
+            session: Session::Waiting { until: Mono(0) },
+            failures: 0,
+            incarnation: None,
+            jobs: BTreeMap::new(),
+            outbox,
+            unfinished,
+            leaving: None,
+            floor: Now::default(),
+            seq,
+            nonce: 0,
+            out: Out::default(),
+        }
+    }
+
+    /// Takes an input in and decides what follows.
+    pub fn step(&mut self, now: Now, input: Input) -> Step {
+        self.floor = now.no_earlier_than(self.floor);
+        self.report_unfinished();
+        self.take_in(input);
+        self.lapse();
+        self.start_offered();
+        self.send_due();
+        self.leave_when_settled();
+        core::mem::take(&mut self.out).step(&mut self.seq)
+    }
+
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.session == Session::Closed
+    }
+
+    fn report_unfinished(&mut self) {
+        for claim in core::mem::take(&mut self.unfinished) {
+            self.out.log(
+                Level::Warn,
+                claim,
+                "was at work when the sidecar last stopped; reported as lost",
+            );
+            let error = "the sidecar restarted while it worked".into();
+            self.keep_report(claim, Report::failed(Category::Crash, error));
+        }
+    }
+
+    fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Connected => self.connected(),
+            Input::Unreachable(why) => self.lost(&why),
+            Input::Frame(frame) => self.frame(frame),
+            Input::BadFrame(bad) => {
+                self.out.log(
+                    Level::Warn,
+                    None,
+                    alloc::format!("the hub sent a frame that cannot be read: {bad}"),
+                );
+            }
+            Input::Disconnected => self.lost("the connection ended"),
+            Input::JobNews { claim, news } => self.news(claim, news),
+            Input::JobAsks { claim, ask, question, timeout, default } => {
+                self.asks(claim, ask, question, timeout, default);
+            }
+            Input::JobEnded { claim, outcome } => self.ended(claim, outcome),
+            Input::Drain => self.leave(Exit::Clean),
+            Input::Wake => {}
+        }
+    }
+
+    fn connected(&mut self) {
+        let until = self.floor.mono + self.config.identify_within;
+        match self.move_session(&SessionEvent::Connected { until }) {
+            true => self.out.effect(Effect::Send(self.identify())),
+            false => self.out.effect(Effect::Disconnect),
+        }
+    }
+
+    /// The connection, or the attempt to make one, is over.
+    fn lost(&mut self, why: &str) {
+        let wait = self.backoff();
+        let until = self.floor.mono + wait;
+        if self.move_session(&SessionEvent::Lost { until }) {
+            self.out.log(
+                Level::Warn,
+                None,
+                alloc::format!("no connection to the hub: {why}; next try in {wait}"),
+            );
+        }
+    }
+
+    /// As [`Sidecar::lost`], on the sidecar's own decision.
+    fn hang_up(&mut self, why: &str) {
+        self.out.effect(Effect::Disconnect);
+        self.lost(why);
+    }
+
+    /// Full jitter: any wait up to a ceiling that doubles with each failure.
+    ///
+    /// Source: M. Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015.
+    fn backoff(&mut self) -> Span {
+        let doublings = self.failures.min(32);
+        self.failures = self.failures.saturating_add(1);
+        let ceiling = self.config.backoff_base.times(1 << doublings).min(self.config.backoff_cap);
+        Span(1 + self.rng.below(ceiling.0))
+    }
+
+    /// Whether the event fits the state of the session, which then has moved on.
+    fn move_session(&mut self, event: &SessionEvent) -> bool {
+        let next = self.session.on(self.floor.mono, event);
+        next.map(|next| self.session = next).is_ok()
+    }
+
+    fn news(&mut self, claim: Claim, news: News) {
+        let now = self.floor.mono;
+        let Some(job) = self.jobs.get_mut(&claim) else { return };
+        let wanted = self.session.online().is_some() && job.is_held();
+        if wanted && job.news.take(now) {
+            self.out.news.push(frame::progress(claim, news));
+        }
+    }
+
+    fn ended(&mut self, claim: Claim, outcome: JobOutcome) {
+        self.job_event(claim, job::event_of(&outcome), Some(outcome));
+    }
+
+    fn stop(&mut self, claim: Claim, why: Why) {
+        self.job_event(claim, JobEvent::Stop(why), None);
+    }
+
+    /// Moves a job on, and does what its new phase asks for.
+    fn job_event(&mut self, claim: Claim, event: JobEvent, outcome: Option<JobOutcome>) {
+        let Some(job) = self.jobs.get_mut(&claim) else { return };
+        let was = job.phase;
+        let Ok(phase) = was.on(event) else { return };
+        job.phase = phase;
+        match phase {
+            Phase::Offered | Phase::Running => {}
+            Phase::Stopping(why) => {
+                if was == Phase::Running {
+                    self.out.log(
+                        Level::Info,
+                        claim,
+                        alloc::format!("is stopped: {}", why.as_str()),
+                    );
+                    self.out.effect(Effect::Stop(claim));
+                }
+            }
+            Phase::Over(verdict) => {
+                self.over(claim, verdict, outcome.unwrap_or(JobOutcome::Stopped))
+            }
+        }
+    }
+
+    fn over(&mut self, claim: Claim, verdict: Verdict, outcome: JobOutcome) {
+        let Some(job) = self.jobs.remove(&claim) else { return };
+        for open in &job.questions {
+            self.out.effect(open.default_for(claim));
+        }
+        let foreign = self.incarnation.is_some_and(|current| current != claim.incarnation);
+        match Report::of(verdict, outcome, job.timeout()).filter(|_| !foreign) {
+            Some(report) => {
+                self.out.log(
+                    Level::Info,
+                    claim,
+                    alloc::format!("{} is over: {}", job.kind, report.as_str()),
+                );
+                self.keep_report(claim, report);
+            }
+            None => {
+                self.out.log(Level::Info, claim, "is forgotten");
+                self.out.delete(claim);
+            }
+        }
+    }
+
+    fn keep_report(&mut self, claim: Claim, report: Report) {
+        self.out.put(claim, &Entry::Report(report.clone()));
+        self.outbox.keep(claim, report);
+    }
+
+    /// Starts what has a slot and a good lease, and no other lease of the same task beside it.
+    fn start_offered(&mut self) {
+        let now = self.floor.mono;
+        let ready = self.jobs.iter().filter(|(_, job)| job.may_start(now)).map(|(&claim, _)| claim);
+        for claim in ready.collect::<Vec<_>>() {
+            let mut at_work =
+                self.jobs.iter().filter(|(_, job)| job.phase.occupies()).map(|(claim, _)| claim);
+            let (mut busy, mut twin) = (0_usize, false);
+            for other in &mut at_work {
+                busy += 1;
+                twin |= other.task == claim.task;
+            }
+            if twin || busy >= self.slots() {
+                continue;
+            }
+            let assignment = self.jobs.get_mut(&claim).and_then(|job| job.start(now));
+            self.out.effects.extend(assignment.map(Effect::Start));
+        }
+    }
+
+    fn slots(&self) -> usize {
+        self.config.slots.max(1) as usize
+    }
+
+    /// Keeps a new job's bucket of news full.
+    fn bucket(&self) -> Bucket {
+        Bucket::new(self.floor.mono, self.config.news_per_second)
+    }
+}
+
+#[cfg(test)]
+mod tests;
