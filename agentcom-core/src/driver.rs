@@ -2,6 +2,7 @@
 
 pub mod local;
 pub mod queue;
+pub mod token;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -12,6 +13,7 @@ use futures_core::Stream;
 use crate::command::{Command, Reply};
 use crate::id::TaskId;
 use crate::name::Principal;
+use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
 use crate::time::Span;
@@ -111,6 +113,11 @@ impl Handle {
 
     /// All registered agents.
     pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
+        unimplemented!()
+    }
+
+    /// Questions that wait for an answer, the oldest first.
+    pub async fn questions(&self) -> Result<Vec<Question>, CallError> {
         unimplemented!()
     }
 
