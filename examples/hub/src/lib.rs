@@ -2,10 +2,6 @@
 //! gracefully. The `agentcom` and `agentcom-hub` binaries share it.
 
 pub mod config;
+pub mod error;
+pub mod ground;
 pub mod local;
-
-use agentcom_core as _;
-use anyhow as _;
-use clap as _;
-use tokio as _;
-use tracing_subscriber as _;
