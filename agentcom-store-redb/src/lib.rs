@@ -1,1 +1,173 @@
-//! This file is a placeholder.
+//! This file is the [`Store`] that keeps everything in one file, by means of
+//! [redb](https://www.redb.org).
+//!
+//! ```
+//! use agentcom_core::port::store::{Batch, RowKey, Store as _, Table};
+//! use agentcom_store_redb::RedbStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! let store = RedbStore::open(dir.path().join("hub.redb"), "main").await?;
+//! let puts = vec![(RowKey::new(Table::Meta, "head"), b"1".to_vec())];
+//! store.commit(Batch { seq: 1, puts, deletes: vec![] }).await?;
+//! assert_eq!(store.get(&[RowKey::new(Table::Meta, "head")]).await?, [Some(b"1".to_vec())]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - **One opener.** The file is locked. Whoever else opens it, in this process or another, waits
+//!   half a second for the lock and is then refused as [`StoreErrorKind::Fenced`].
+//! - **Durable.** A commit is two syncs. After a crash the file opens at once, without a walk
+//!   through it.
+//! - **Checked.** Each row carries a checksum bound to its place, and each table a tally of its
+//!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Rows of live
+//!   tables that are missing show when they are loaded, others by [`RedbStore::verify`].
+//! - **Fail-stop.** After a commit that failed, for whatever reason, every call fails until the
+//!   file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
+//!   that nothing was changed.
+//!
+//! Commits are carried out in the order in which they get hold of the store. Callers that want
+//! theirs, await one before they begin the next.
+//!
+//! All methods need a tokio runtime, whose threads for blocking work they use.
+
+mod book;
+mod error;
+mod file;
+mod head;
+mod load;
+mod namespace;
+mod record;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use agentcom_core::port::store::{
+    Batch, Range, Row, RowKey, Store, StoreError, StoreErrorKind, Table, Visit,
+};
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+pub use crate::namespace::Namespace;
+
+use crate::book::Book;
+
+/// How a store is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which of the stores in the file.
+    pub namespace: Namespace,
+    /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { namespace: Namespace::default(), cache_bytes: 128 * 1024 * 1024 }
+    }
+}
+
+/// A store in one file.
+///
+/// Dropping it closes the file, once the calls that are at work in it have ended.
+#[derive(Debug)]
+pub struct RedbStore {
+    book: Arc<Book>,
+}
+
+impl RedbStore {
+    /// Opens the file at `path`, or creates it: readable and writable by its owner only, like its
+    /// directory if that is missing as well.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Fenced`] if the file is in use, [`StoreErrorKind::Corrupt`] if it is
+    /// damaged or of a newer release, [`StoreErrorKind::Unavailable`] if it is out of reach or
+    /// `namespace` is no [`Namespace`].
+    pub async fn open(path: impl AsRef<Path>, namespace: &str) -> Result<Self, StoreError> {
+        let namespace = Namespace::new(namespace).map_err(error::unavailable)?;
+        Self::open_with(path, Options { namespace, ..Options::default() }).await
+    }
+
+    /// As [`RedbStore::open`], with all there is to say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedbStore::open`].
+    pub async fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_path_buf();
+        let opening = move || Book::open(&path, &options);
+        let book = blocking(StoreErrorKind::Corrupt, opening).await?;
+        Ok(Self { book: Arc::new(book) })
+    }
+
+    /// Reads and checks every row of every table, beside other work.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Corrupt`], naming the first row or table that is damaged.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        let book = Arc::clone(&self.book);
+        blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await
+    }
+
+    /// How many rows each table has. Waits for a commit that is at work.
+    ///
+    /// # Errors
+    ///
+    /// Only that the runtime is shutting down.
+    pub async fn rows(&self) -> Result<Vec<(Table, u64)>, StoreError> {
+        let book = Arc::clone(&self.book);
+        blocking(StoreErrorKind::Unavailable, move || Ok(book.rows(&Table::ALL))).await
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
+        let (sender, mut pieces) = mpsc::channel(load::PIECES_MAX);
+        let book = Arc::clone(&self.book);
+        let loading = blocking(StoreErrorKind::Corrupt, move || load::load(&book, &sender));
+        while let Some(piece) = pieces.recv().await {
+            piece.visit(visit)?;
+        }
+        loading.await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let book = Arc::clone(&self.book);
+        let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(&batch)).await;
+        outcome.inspect_err(|error| self.book.fail(error))
+    }
+
+    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let (book, keys) = (Arc::clone(&self.book), keys.to_vec());
+        blocking(StoreErrorKind::Corrupt, move || book.get(&keys)).await
+    }
+
+    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
+        let book = Arc::clone(&self.book);
+        blocking(StoreErrorKind::Corrupt, move || book.history(&range)).await
+    }
+}
+
+/// Does `work` where it may block. It begins at once, and goes on to its end even if nobody waits
+/// for it.
+///
+/// redb can panic on a damaged file; `panicked` is what that means to the caller.
+fn blocking<T: Send + 'static>(
+    panicked: StoreErrorKind,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> impl Future<Output = Result<T, StoreError>> {
+    let task = tokio::task::spawn_blocking(work);
+    async move {
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(stopped) if stopped.is_panic() => {
+                Err(StoreError::new(panicked, format_args!("the file is damaged: {stopped}")))
+            }
+            Err(_) => Err(error::unavailable("the runtime is shutting down")),
+        }
+    }
+}

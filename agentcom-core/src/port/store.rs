@@ -129,12 +129,15 @@ pub struct Range {
     pub limit: usize,
 }
 
+/// The first and the last of a range of keys.
+pub type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 impl Range {
     /// The first and last key to read, as bounds on an ordered map; `None` if no key lies between
     /// them. Take up to [`Range::limit`] rows from the front, or from the back if
     /// [`Range::backwards`].
     #[must_use]
-    pub fn bounds(&self) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    pub fn bounds(&self) -> Option<Bounds> {
         let mut first = Bound::Included(self.prefix.clone());
         let mut last = behind_prefix(&self.prefix).map_or(Bound::Unbounded, Bound::Excluded);
         if let Some(after) = &self.after {

@@ -1,0 +1,72 @@
+//! This file says what redb's errors mean to the caller of a store.
+
+use std::io;
+
+use agentcom_core::port::store::{StoreError, StoreErrorKind};
+use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
+
+pub(crate) fn corrupt(message: impl core::fmt::Display) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, message)
+}
+
+pub(crate) fn unavailable(message: impl core::fmt::Display) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, message)
+}
+
+/// An error of the operating system.
+pub(crate) fn io(error: &io::Error) -> StoreError {
+    match error.kind() {
+        // What redb and its file layer report for content that makes no sense.
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            corrupt(format_args!("the file is damaged: {error}"))
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            unavailable(format_args!("there is no room left for the store: {error}"))
+        }
+        _ => unavailable(format_args!("the file cannot be used: {error}")),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn storage(error: StorageError) -> StoreError {
+    match error {
+        StorageError::Corrupted(why) => corrupt(format_args!("the file is damaged: {why}")),
+        StorageError::Io(error) => io(&error),
+        other => unavailable(other),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn table(error: TableError) -> StoreError {
+    match error {
+        TableError::Storage(error) => storage(error),
+        other => corrupt(format_args!("the file holds something else: {other}")),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn transaction(error: TransactionError) -> StoreError {
+    match error {
+        TransactionError::Storage(error) => storage(error),
+        other => unavailable(other),
+    }
+}
+
+/// An error while opening; "already open" has been dealt with.
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn database(error: DatabaseError) -> StoreError {
+    match error {
+        DatabaseError::Storage(error) => storage(error),
+        other => corrupt(format_args!("the file cannot be opened: {other}")),
+    }
+}
+
+/// An error of redb's commit itself: by its documentation the transaction is rolled back for
+/// certain only if it was poisoned; after anything else it may already be durable.
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn commit(error: CommitError) -> StoreError {
+    match error {
+        CommitError::TransactionPoisoned => unavailable(error),
+        other => StoreError::new(StoreErrorKind::Unknown, other),
+    }
+}

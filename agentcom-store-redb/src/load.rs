@@ -1,0 +1,111 @@
+//! This file walks whole tables: it checks every row where it may block, and passes the rows on in
+//! pieces.
+
+use std::ops::Bound;
+
+use agentcom_core::port::store::{StoreError, Table, Visit};
+use tokio::sync::mpsc::Sender;
+
+use crate::book::{Book, Tree};
+use crate::error;
+use crate::head::{Head, Tally};
+
+/// How many pieces may wait for the visitor.
+pub(crate) const PIECES_MAX: usize = 4;
+
+/// From how many bytes on a piece is passed on.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Rows of one table, one behind the other, without an allocation for each.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    table: Table,
+    bytes: Vec<u8>,
+    /// Where each row's key and value end in `bytes`.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Piece {
+    fn new(table: Table) -> Self {
+        Self { table, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push((key_end, self.bytes.len()));
+    }
+
+    pub(crate) fn visit(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut start = 0;
+        for (key_end, end) in &self.ends {
+            visit(self.table, &self.bytes[start..*key_end], &self.bytes[*key_end..*end])?;
+            start = *end;
+        }
+        Ok(())
+    }
+}
+
+/// Passes on all rows of the live tables. Returns the number of the last batch. Ends early when
+/// nobody listens any more.
+pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, StoreError> {
+    let Some(tree) = book.tree()? else { return Ok(None) };
+    let head = book.read_head(&tree)?;
+    for table in Table::LIVE {
+        let mut piece = Piece::new(table);
+        let mut listening = true;
+        walk(book, &tree, &head, table, &mut |key, value| {
+            piece.push(key, value);
+            if piece.bytes.len() >= PIECE_BYTES {
+                let full = core::mem::replace(&mut piece, Piece::new(table));
+                listening = pieces.blocking_send(full).is_ok();
+            }
+            listening
+        })?;
+        if !listening || pieces.blocking_send(piece).is_err() {
+            break;
+        }
+    }
+    Ok(head.seq)
+}
+
+/// Reads and checks every row of every table.
+pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
+    let Some(tree) = book.tree()? else { return Ok(()) };
+    let head = book.read_head(&tree)?;
+    Table::ALL.into_iter().try_for_each(|table| walk(book, &tree, &head, table, &mut |_, _| true))
+}
+
+/// Shows all rows of a table to `each`, until it returns `false`. Fails if a row is damaged, or if
+/// at the end the rows are not those that the head tells of.
+fn walk(
+    book: &Book,
+    tree: &Tree,
+    head: &Head,
+    table: Table,
+    each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), StoreError> {
+    let [first, behind] = [[table as u8], [table as u8 + 1]];
+    let bounds = (Bound::Included(first.as_slice()), Bound::Excluded(behind.as_slice()));
+    let mut found = Tally::default();
+    for row in tree.range::<&[u8]>(bounds).map_err(error::storage)? {
+        let (place, record) = row.map_err(error::storage)?;
+        let (place, record) = (place.value(), record.value());
+        let key = place.get(1..).unwrap_or_default();
+        let opened = book.seal.open(place, record);
+        let opened = opened.map_err(|damage| StoreError::corrupt(table, key, damage))?;
+        found.add(opened.sum);
+        if !each(key, opened.value) {
+            return Ok(());
+        }
+    }
+    let told = head.tally(table as u8);
+    if found == told {
+        return Ok(());
+    }
+    Err(error::corrupt(format_args!(
+        "table {table}: {} rows are there, {} were written, and they are not the same",
+        found.rows, told.rows
+    )))
+}
