@@ -1,5 +1,6 @@
 //! This file runs one guarded command: drains what it prints, tells how it ended, stops it.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::time::Duration;
@@ -78,8 +79,20 @@ impl Session {
                 break;
             }
         }
+        self.catch_up(ctx).await;
+    }
+
+    /// Takes in what the command printed before it ended; what it left behind may still print.
+    pub(crate) async fn catch_up(&mut self, ctx: &dyn JobContext) {
         let _ = timeout(DRAIN, self.printed.drain(ctx)).await;
         self.printed.report(ctx);
+    }
+
+    /// Takes in what the command prints, so that it never waits for a reader. Cancel safe.
+    pub(crate) async fn listen(&mut self, ctx: &dyn JobContext) -> Infallible {
+        while self.heard(ctx).await.is_ok() {}
+        self.printed.drain(ctx).await;
+        pending().await
     }
 
     /// Stops the command: TERM, a grace, KILL.
