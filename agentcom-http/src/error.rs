@@ -1,0 +1,379 @@
+//! This file alone turns refusals and failures into status codes and problem documents.
+//!
+//! Problem documents follow RFC 9457 (`application/problem+json`). The members of the original's
+//! error bodies (`error`, `errors`, `hint`, `retry_after_ms`) are there as extensions, so that
+//! tools written for either find what they look for.
+
+use std::any::Any;
+
+use agentcom_core::command::Rejected;
+use agentcom_core::driver::CallError;
+use agentcom_core::driver::token::{BadToken, NoEntropy};
+use agentcom_core::task::{BadDraft, Refused};
+use agentcom_core::time::Span;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One field of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where it is, such as `tasks[2].priority`.
+    pub field: String,
+    /// The kind of mistake: `required`, `wrong_type`, `unknown_field`, `syntax` or
+    /// `invalid_value`.
+    pub error: &'static str,
+    /// What is wrong with it, for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A value that breaks a rule.
+    pub fn invalid(field: impl Into<String>, detail: impl ToString) -> Self {
+        Self { field: field.into(), error: "invalid_value", detail: detail.to_string() }
+    }
+}
+
+/// Why a request was not carried out, as the client is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    status: StatusCode,
+    error: &'static str,
+    detail: String,
+    hint: Option<&'static str>,
+    retry_after: Option<Span>,
+    errors: Vec<FieldError>,
+    more: Vec<(&'static str, Value)>,
+}
+
+/// Where the drafts of a command came from in the body, for the names of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The body is the draft.
+    Body,
+    /// The body holds a list `tasks`.
+    Batch,
+}
+
+impl Problem {
+    fn new(status: StatusCode, error: &'static str, detail: impl ToString) -> Self {
+        Self {
+            status,
+            error,
+            detail: detail.to_string(),
+            hint: None,
+            retry_after: None,
+            errors: Vec::new(),
+            more: Vec::new(),
+        }
+    }
+
+    fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    fn retry_after(mut self, span: Span) -> Self {
+        self.retry_after = Some(span);
+        self
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
+    /// The word for the problem.
+    #[must_use]
+    pub fn error(&self) -> &'static str {
+        self.error
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        let mut document = json!({
+            "type": format!("urn:agentcom:problem:{}", self.error),
+            "title": self.error.replace('_', " "),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "error": self.error,
+        });
+        if !self.errors.is_empty() {
+            document["errors"] = json!(self.errors);
+        }
+        if let Some(hint) = self.hint {
+            document["hint"] = json!(hint);
+        }
+        if let Some(span) = self.retry_after {
+            document["retry_after_ms"] = json!(span);
+        }
+        for (name, value) in &self.more {
+            document[*name] = value.clone();
+        }
+        document
+    }
+}
+
+/// Requests that cannot be understood.
+impl Problem {
+    /// Fields are wrong.
+    pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
+        let detail = errors.iter().map(|bad| format!("{}: {}", bad.field, bad.detail));
+        let detail = detail.collect::<Vec<_>>().join("; ");
+        let detail = detail.chars().take(2_000).collect::<String>();
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail) }
+    }
+
+    /// The body is not JSON.
+    pub(crate) fn not_json(why: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_json", why)
+    }
+
+    /// The body could not be read to its end.
+    pub(crate) fn broken_body() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body ended early")
+    }
+
+    /// The body took too long to arrive.
+    pub(crate) fn slow_body() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body took too long to arrive")
+    }
+
+    /// The body is too long.
+    pub(crate) fn too_large(max: usize) -> Self {
+        let detail = format!("the body may be at most {max} bytes long");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    /// The body is not declared to be JSON.
+    pub(crate) fn media_type() -> Self {
+        let detail = "the body has to be sent as `content-type: application/json`";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// The head is too large.
+    pub(crate) fn large_head(what: &str) -> Self {
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", what)
+    }
+
+    /// The request comes from a page, or for a host, that is not on the list.
+    pub(crate) fn foreign(why: impl ToString) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "foreign_origin", why)
+            .hint("configure the public host name of the hub; pages of other origins are never served")
+    }
+
+    /// There is nothing at this path.
+    pub(crate) fn no_route(path: &str) -> Self {
+        let path: String = path.chars().take(200).collect();
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {path}"))
+            .hint("GET /api/schemas lists what there is")
+    }
+
+    /// There is something else at this path.
+    pub(crate) fn no_method(method: &str) -> Self {
+        let method: String = method.chars().take(20).collect();
+        let detail = format!("{method} is not possible here; the `allow` header says what is");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    /// A thing in the path does not exist, or cannot.
+    pub(crate) fn missing(error: &'static str, detail: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error, detail)
+    }
+}
+
+/// Requests of somebody who may not make them.
+impl Problem {
+    /// Nobody knows who asks.
+    pub(crate) fn unauthorized(hint: &'static str) -> Self {
+        let detail = "this needs a valid token";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).hint(hint)
+    }
+
+    /// The token cannot be one of ours.
+    pub(crate) fn bad_token(bad: BadToken) -> Self {
+        let mut problem = Self::unauthorized("copy the whole token, from agc_ to its end");
+        problem.detail = bad.to_string();
+        problem
+    }
+
+    /// The token is in the address.
+    pub(crate) fn token_in_url() -> Self {
+        let detail = "addresses end up in logs and histories, so a token in one is refused";
+        Self::new(StatusCode::BAD_REQUEST, "token_in_url", detail)
+            .hint("send it as `authorization: Bearer <token>`, and replace this one")
+    }
+
+    /// Whoever asks may not.
+    pub(crate) fn forbidden(who: impl std::fmt::Display, what: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("{who} may not {what}"))
+            .hint("use the admin token")
+    }
+}
+
+/// Failures on our side.
+impl Problem {
+    /// A bug; the log says more.
+    pub(crate) fn internal() -> Self {
+        let detail = "something went wrong; the log of the hub says more under this request id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// As [`Problem::internal`], for a panic, whose text is for the log only.
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(panic = text.unwrap_or("without text"), "a request handler panicked");
+        Self::internal()
+    }
+
+    /// It took too long; nobody knows whether it was done.
+    pub(crate) fn timeout() -> Self {
+        Self::from(CallError::Indeterminate)
+    }
+
+    /// As many feeds are open as may be.
+    pub(crate) fn too_many_feeds(max: usize) -> Self {
+        let detail = format!("{max} event feeds are open, which is the most");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_feeds", detail)
+            .retry_after(Span::from_secs(5))
+    }
+
+    /// A refusal that names drafts by position.
+    pub(crate) fn rejected(rejected: &Rejected, place: Place) -> Self {
+        use Rejected as R;
+        const UNFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        const CLASH: StatusCode = StatusCode::CONFLICT;
+        const ABSENT: StatusCode = StatusCode::NOT_FOUND;
+        let at = |index: usize, field: &str| match place {
+            Place::Body => field.to_owned(),
+            Place::Batch => format!("tasks[{index}].{field}"),
+        };
+        let dependency = |index: usize| vec![FieldError::invalid(at(index, "depends_on"), rejected)];
+        match rejected {
+            R::Draft { index, bad: BadDraft { field, why } } => {
+                Self::fields(vec![FieldError::invalid(at(*index, public_name(field)), why)])
+            }
+            R::BatchSize { .. } => Self::fields(vec![FieldError::invalid("tasks", rejected)]),
+            R::UnknownDependency { index, .. } | R::UnknownSibling { index, .. } => Self {
+                errors: dependency(*index),
+                ..Self::new(UNFIT, "invalid_dependencies", rejected)
+            },
+            R::Cycle(positions) => {
+                Self::new(UNFIT, "dependency_cycle", rejected).with("cycle", positions.clone())
+            }
+            R::DeadDependency { index, id } => Self {
+                errors: dependency(*index),
+                ..Self::new(CLASH, "dead_dependency", rejected).with("task_id", id.to_string())
+            },
+            R::KeyConflict { id } => {
+                Self::new(CLASH, "idempotency_conflict", rejected).with("task_id", id.to_string())
+            }
+            R::RateConflict { .. } => Self::new(CLASH, "rate_conflict", rejected),
+            R::QueueFull { retry_after } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue_full", rejected)
+                    .retry_after(*retry_after)
+            }
+            R::UnknownTask(id) => {
+                Self::new(ABSENT, "not_found", rejected).with("task_id", id.to_string())
+            }
+            R::Task { id, refused } => {
+                Self::new(CLASH, refusal_word(*refused), rejected).with("task_id", id.to_string())
+            }
+            R::UnknownAgent(_) => Self::new(ABSENT, "agent_not_found", rejected),
+            R::AgentExists(_) => Self::new(CLASH, "agent_exists", rejected)
+                .hint("POST /api/admin/agents/{id}/reset-token gives it another token"),
+            R::TooManyAgents { .. } => Self::new(CLASH, "too_many_agents", rejected),
+            R::NotConnected(_) => Self::new(ABSENT, "agent_not_connected", rejected),
+            R::UnknownQuestion(_) => Self::new(ABSENT, "question_not_found", rejected),
+            R::BadWeight(_) => Self::fields(vec![FieldError::invalid("weight", rejected)]),
+            R::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", rejected),
+        }
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        Self::rejected(&rejected, Place::Body)
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        const AWAY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+        match error {
+            CallError::Busy { retry_after } => {
+                Self::new(AWAY, "busy", error).retry_after(retry_after)
+            }
+            CallError::Stopped => {
+                Self::new(AWAY, "stopped", error).retry_after(Span::from_secs(1))
+            }
+            CallError::Indeterminate => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "indeterminate", error)
+                    .hint("send it again with the same Idempotency-Key")
+            }
+            CallError::Internal => Self::internal(),
+            CallError::Gone { oldest } => {
+                Self::new(StatusCode::GONE, "gone", error).with("oldest", oldest)
+            }
+            CallError::BadCursor => Self::fields(vec![FieldError::invalid("cursor", error)]),
+        }
+    }
+}
+
+impl From<NoEntropy> for Problem {
+    fn from(error: NoEntropy) -> Self {
+        tracing::error!(%error, "no token could be made");
+        Self::internal()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.document().to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(span) = self.retry_after {
+            headers.insert(RETRY_AFTER, span.as_millis().div_ceil(1000).max(1).into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The word for a refusal; the original knew `invalid_state`.
+pub(crate) const fn refusal_word(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Stale => "stale_generation",
+        Refused::NotHolder => "not_holder",
+        Refused::Over => "task_over",
+        Refused::OutOfTurn => "invalid_state",
+    }
+}
+
+/// What the API calls a field of a draft.
+fn public_name(field: &'static str) -> &'static str {
+    match field {
+        "attempts_max" => "max_retries",
+        "backoff_base" => "backoff_base_ms",
+        "backoff_cap" => "backoff_cap_ms",
+        "expires_after" => "expires_after_ms",
+        "lease_ttl" => "lease_ttl_ms",
+        "timeout" => "timeout_ms",
+        _ => field,
+    }
+}
+
+#[cfg(test)]
+mod tests;

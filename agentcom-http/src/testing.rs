@@ -1,0 +1,168 @@
+//! This file plays the hub in the tests of single routes: it notes what it is asked and answers
+//! what the test told it to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use agentcom_core::command::{Command, Reply};
+use agentcom_core::driver::{CallError, Feed, FeedItem};
+use agentcom_core::id::{Incarnation, TaskId};
+use agentcom_core::name::{AgentId, Principal};
+use agentcom_core::question::Question;
+use agentcom_core::task::Task;
+use agentcom_core::view::{AgentView, Event, Stats, TaskPage, TaskQuery, Why};
+use futures_util::StreamExt as _;
+
+/// The token of the admin.
+pub(crate) const ADMIN: &str = "admin-token";
+/// The token of the agent `a-1`.
+pub(crate) const AGENT: &str = "agent-token";
+
+/// What a call was.
+pub(crate) type Heard = (Principal, Option<Box<str>>, Command);
+
+/// What the hub answers, and what it was asked.
+#[derive(Debug)]
+pub struct Script {
+    pub(crate) replies: VecDeque<Result<Reply, CallError>>,
+    pub(crate) heard: Vec<Heard>,
+    pub(crate) tasks: BTreeMap<TaskId, Task>,
+    pub(crate) pages: VecDeque<Result<TaskPage, CallError>>,
+    pub(crate) queries: Vec<TaskQuery>,
+    pub(crate) agents: Vec<AgentView>,
+    pub(crate) whys: BTreeMap<TaskId, Why>,
+    pub(crate) questions: Vec<Question>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) feed: Vec<FeedItem>,
+    pub(crate) feed_stays_open: bool,
+    pub(crate) oldest: u64,
+    pub(crate) stats: Result<Stats, CallError>,
+    pub(crate) panics: bool,
+}
+
+/// A hub that follows a script.
+#[derive(Clone, Debug)]
+pub struct Hub(Arc<Mutex<Script>>);
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Script {
+            replies: VecDeque::new(),
+            heard: Vec::new(),
+            tasks: BTreeMap::new(),
+            pages: VecDeque::new(),
+            queries: Vec::new(),
+            agents: Vec::new(),
+            whys: BTreeMap::new(),
+            questions: Vec::new(),
+            events: Vec::new(),
+            feed: Vec::new(),
+            feed_stays_open: false,
+            oldest: 0,
+            stats: Ok(figures()),
+            panics: false,
+        })))
+    }
+}
+
+fn figures() -> Stats {
+    Stats {
+        incarnation: Incarnation(7),
+        seq: 42,
+        tasks: vec![("ready", 3), ("working", 2)],
+        ready_by_lane: [0, 1, 2, 0],
+        ended: vec![("completed", 5), ("partial", 1), ("dead_letter", 4)],
+        agents: vec![("offline", 2), ("idle", 1), ("working", 3)],
+        questions: 1,
+        paused: vec![agentcom_core::command::Scope::All],
+    }
+}
+
+impl Hub {
+    /// Reads or changes the script.
+    pub(crate) fn script<T>(&self, with: impl FnOnce(&mut Script) -> T) -> T {
+        with(&mut self.0.lock().unwrap())
+    }
+
+    /// A hub that answers one command so.
+    pub(crate) fn replying(reply: Reply) -> Self {
+        let hub = Self::default();
+        hub.script(|script| script.replies.push_back(Ok(reply)));
+        hub
+    }
+
+    pub(crate) async fn call_for(
+        &self,
+        by: Principal,
+        cause: Option<Box<str>>,
+        command: Command,
+    ) -> Result<Reply, CallError> {
+        self.script(|script| {
+            script.heard.push((by, cause, command));
+            script.replies.pop_front().unwrap_or(Ok(Reply::Done))
+        })
+    }
+
+    pub(crate) async fn task(&self, id: TaskId) -> Result<Option<Task>, CallError> {
+        Ok(self.script(|script| script.tasks.get(&id).cloned()))
+    }
+
+    pub(crate) async fn tasks(&self, query: TaskQuery) -> Result<TaskPage, CallError> {
+        self.script(|script| {
+            script.queries.push(query);
+            let empty = TaskPage { tasks: Vec::new(), next: None };
+            script.pages.pop_front().unwrap_or(Ok(empty))
+        })
+    }
+
+    pub(crate) async fn why(&self, id: TaskId) -> Result<Option<Why>, CallError> {
+        Ok(self.script(|script| script.whys.get(&id).cloned()))
+    }
+
+    pub(crate) async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
+        Ok(self.script(|script| script.agents.clone()))
+    }
+
+    pub(crate) async fn questions(&self) -> Result<Vec<Question>, CallError> {
+        Ok(self.script(|script| script.questions.clone()))
+    }
+
+    pub(crate) async fn stats(&self) -> Result<Stats, CallError> {
+        let (panics, stats) = self.script(|script| (script.panics, script.stats.clone()));
+        assert!(!panics, "secret detail");
+        stats
+    }
+
+    pub(crate) async fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, CallError> {
+        self.script(|script| {
+            if after < script.oldest {
+                return Err(CallError::Gone { oldest: script.oldest });
+            }
+            let later = script.events.iter().filter(|event| event.seq > after);
+            Ok(later.take(limit).cloned().collect())
+        })
+    }
+
+    pub(crate) async fn follow(&self, after: Option<u64>) -> Result<Feed, CallError> {
+        self.script(|script| {
+            let oldest = script.oldest;
+            if after.is_some_and(|after| after < oldest) {
+                return Err(CallError::Gone { oldest });
+            }
+            let items = futures_util::stream::iter(script.feed.clone());
+            let open = script.feed_stays_open;
+            Ok(match open {
+                true => Box::new(items.chain(futures_util::stream::pending())) as Feed,
+                false => Box::new(items),
+            })
+        })
+    }
+
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Option<Principal>, CallError> {
+        Ok(match token {
+            ADMIN => Some(Principal::Admin),
+            AGENT => Some(Principal::Agent(AgentId::new("a-1").unwrap())),
+            _ => None,
+        })
+    }
+}
