@@ -1,7 +1,9 @@
 //! This file is how programs talk to a running hub: the handle, and what it can answer.
 
+pub mod clock;
 pub mod local;
 pub mod queue;
+pub mod sidecar;
 pub mod token;
 
 use alloc::boxed::Box;

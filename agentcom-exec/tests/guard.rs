@@ -1,5 +1,7 @@
 //! This file proves that nothing of a job outlives the process that owns its guard.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics fails")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

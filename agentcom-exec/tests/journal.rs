@@ -1,5 +1,7 @@
 //! This file proves that the journal keeps the contract of stores, and what it adds to it.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics fails")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! This file proves what the shell executor promises, with real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics fails")]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -30,19 +32,17 @@ async fn outcome(input: &str) -> JobOutcome {
 }
 
 async fn result(input: &str) -> Result {
-    match outcome(input).await {
-        JobOutcome::Done { result, tokens: None } => result.read().unwrap(),
-        other => panic!("{input}: {other:?}"),
-    }
+    let outcome = outcome(input).await;
+    let JobOutcome::Done { result, tokens: None } = outcome else { panic!("{input}: {outcome:?}") };
+    result.read().unwrap()
 }
 
 async fn failure(input: &str) -> (Category, String, Option<Span>) {
-    match outcome(input).await {
-        JobOutcome::Failed { category, error, retry_after, tokens: None } => {
-            (category, error, retry_after)
-        }
-        other => panic!("{input}: {other:?}"),
-    }
+    let outcome = outcome(input).await;
+    let JobOutcome::Failed { category, error, retry_after, tokens: None } = outcome else {
+        panic!("{input}: {outcome:?}")
+    };
+    (category, error, retry_after)
 }
 
 fn command(text: &str) -> String {
@@ -123,6 +123,13 @@ async fn a_job_sees_its_assignment_and_what_is_allowed_and_nothing_else() {
     }
     // Cargo sets this for tests; it stands for the sidecar's token.
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some() && !env.contains("CARGO_PKG_NAME"));
+}
+
+#[tokio::test]
+async fn a_job_starts_with_signals_as_they_usually_are() {
+    // A writer whose reader has gone dies of SIGPIPE, 128 + 13, unless that is ignored.
+    let result = result(&command("(yes; echo $? >&2) | head -n 1")).await;
+    assert_eq!((&*result.stdout, &*result.stderr), ("y\n", "141\n"));
 }
 
 #[tokio::test]

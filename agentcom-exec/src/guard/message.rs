@@ -93,6 +93,9 @@ pub enum RefusalKind {
 }
 
 impl Refusal {
+    /// How much of a program's name is told.
+    const WHAT_CHARS_MAX: usize = 300;
+
     pub(super) fn new(what: &str, error: &io::Error) -> Self {
         let permanent = matches!(
             error.kind(),
@@ -105,6 +108,7 @@ impl Refusal {
                 | io::ErrorKind::ArgumentListTooLong
         ) || error.raw_os_error() == Some(nix::errno::Errno::ENOEXEC as i32);
         let kind = if permanent { RefusalKind::Command } else { RefusalKind::Machine };
+        let what: String = what.chars().take(Self::WHAT_CHARS_MAX).collect();
         Self { kind, message: format!("{what}: {error}") }
     }
 }

@@ -105,9 +105,9 @@ fn has_nul(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<String>, String> {
+    fn read(text: &str) -> Option<Vec<String>> {
         let json = Json::parse(text).unwrap();
-        ShellInput::read(&json).map(|input| input.argv()).map_err(|bad| bad.to_string())
+        ShellInput::read(&json).map(|input| input.argv()).ok()
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
             r#"{"command":"a","env":{"":"c"}}"#,
             r#"{"command":"a","cwd":"\u0000"}"#,
         ] {
-            assert!(read(text).is_err(), "{text}");
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }

@@ -210,3 +210,6 @@ async fn off_loop<T: Send + 'static>(
 ) -> io::Result<T> {
     spawn_blocking(act).await.map_err(io::Error::other)?
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,15 @@ use super::*;
 
 const WHYS: [Why; 5] = [Why::Cancelled, Why::Lost, Why::LeaseOut, Why::TimedOut, Why::Drained];
 
+fn name(phase: Phase) -> String {
+    match phase {
+        Phase::Offered => "offered".into(),
+        Phase::Running => "running".into(),
+        Phase::Stopping(why) => format!("stop {why:?}"),
+        Phase::Over(verdict) => format!("! {verdict:?}"),
+    }
+}
+
 #[test]
 fn a_job_moves_by_this_table() {
     let mut phases = alloc::vec![Phase::Offered, Phase::Running];
@@ -16,87 +25,29 @@ fn a_job_moves_by_this_table() {
     let mut events = alloc::vec![JobEvent::Start];
     events.extend(WHYS.map(JobEvent::Stop));
     events.extend([JobEvent::Done, JobEvent::Fell]);
-    let mut table = String::new();
+    let mut table = format!("{:14}", "");
+    for event in &events {
+        write!(table, " | {:14}", format!("{event:?}").replace("Stop(", "").replace(')', ""))
+            .unwrap();
+    }
     for phase in phases {
-        writeln!(table, "{phase:?}").unwrap();
+        table.truncate(table.trim_end().len());
+        write!(table, "\n{:14}", name(phase)).unwrap();
         for &event in &events {
-            let next = phase.on(event).map_or("-".into(), |next| format!("{next:?}"));
-            writeln!(table, "    {:16} {next}", format!("{event:?}")).unwrap();
+            write!(table, " | {:14}", phase.on(event).map_or("-".into(), name)).unwrap();
         }
     }
+    table.push('\n');
     expect![[r#"
-        Offered
-            Start            Running
-            Stop(Cancelled)  Over(Forget)
-            Stop(Lost)       Over(Forget)
-            Stop(LeaseOut)   Over(Release)
-            Stop(TimedOut)   -
-            Stop(Drained)    Over(Release)
-            Done             -
-            Fell             -
-        Running
-            Start            -
-            Stop(Cancelled)  Stopping(Cancelled)
-            Stop(Lost)       Stopping(Lost)
-            Stop(LeaseOut)   Stopping(LeaseOut)
-            Stop(TimedOut)   Stopping(TimedOut)
-            Stop(Drained)    Stopping(Drained)
-            Done             Over(Outcome)
-            Fell             Over(Outcome)
-        Stopping(Cancelled)
-            Start            -
-            Stop(Cancelled)  Stopping(Cancelled)
-            Stop(Lost)       -
-            Stop(LeaseOut)   -
-            Stop(TimedOut)   -
-            Stop(Drained)    -
-            Done             Over(Forget)
-            Fell             Over(Forget)
-        Stopping(Lost)
-            Start            -
-            Stop(Cancelled)  Stopping(Cancelled)
-            Stop(Lost)       Stopping(Lost)
-            Stop(LeaseOut)   -
-            Stop(TimedOut)   -
-            Stop(Drained)    -
-            Done             Over(Outcome)
-            Fell             Over(Forget)
-        Stopping(LeaseOut)
-            Start            -
-            Stop(Cancelled)  Stopping(Cancelled)
-            Stop(Lost)       Stopping(Lost)
-            Stop(LeaseOut)   -
-            Stop(TimedOut)   -
-            Stop(Drained)    -
-            Done             Over(Outcome)
-            Fell             Over(LeaseOut)
-        Stopping(TimedOut)
-            Start            -
-            Stop(Cancelled)  Stopping(Cancelled)
-            Stop(Lost)       Stopping(Lost)
-            Stop(LeaseOut)   -
-            Stop(TimedOut)   -
-            Stop(Drained)    -
-            Done             Over(Outcome)
-            Fell             Over(TimedOut)
-        Stopping(Drained)
-            Start            -
-            Stop(Cancelled)  Stopping(Cancelled)
-            Stop(Lost)       Stopping(Lost)
-            Stop(LeaseOut)   -
-            Stop(TimedOut)   -
-            Stop(Drained)    -
-            Done             Over(Outcome)
-            Fell             Over(Release)
-        Over(Forget)
-            Start            -
-            Stop(Cancelled)  -
-            Stop(Lost)       -
-            Stop(LeaseOut)   -
-            Stop(TimedOut)   -
-            Stop(Drained)    -
-            Done             -
-            Fell             -
+                       | Start          | Cancelled      | Lost           | LeaseOut       | TimedOut       | Drained        | Done           | Fell
+        offered        | running        | ! Forget       | ! Forget       | ! Release      | -              | ! Release      | -              | -
+        running        | -              | stop Cancelled | stop Lost      | stop LeaseOut  | stop TimedOut  | stop Drained   | ! Outcome      | ! Outcome
+        stop Cancelled | -              | stop Cancelled | -              | -              | -              | -              | ! Forget       | ! Forget
+        stop Lost      | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! Forget
+        stop LeaseOut  | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! LeaseOut
+        stop TimedOut  | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! TimedOut
+        stop Drained   | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! Release
+        ! Forget       | -              | -              | -              | -              | -              | -              | -              | -             
     "#]].assert_eq(&table);
 }
 

@@ -57,7 +57,8 @@ fn the_session_moves_by_this_table() {
         greeting   | -          | -          | online     | waiting    | waiting    | closed
         online     | -          | -          | -          | waiting    | waiting    | closed
         closed     | -          | -          | -          | -          | -          | -
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
 
 #[test]

@@ -1,0 +1,225 @@
+//! This file runs jobs as futures and carries what they say to the loop.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::panic::AssertUnwindSafe;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_channel::{mpsc, oneshot};
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable, Shared};
+use futures_util::sink::SinkExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use crate::json::Json;
+use crate::name::Kind;
+use crate::port::clock::Clock;
+use crate::port::executor::{Executor, JobContext, JobOutcome, News};
+use crate::sidecar::{AskId, Claim, Input};
+use crate::task::Category;
+use crate::time::{Mono, Span, Wall};
+use crate::wire::Assignment;
+
+/// News and questions that wait for the loop; what does not fit is dropped, or waits.
+const MAIL_MAX: usize = 256;
+
+/// What a job says on its way.
+enum Mail {
+    News(Claim, News),
+    Ask {
+        claim: Claim,
+        question: String,
+        timeout: Span,
+        default: Json,
+        reply: oneshot::Sender<Json>,
+    },
+}
+
+struct Handles {
+    /// Asks the job to stop, once.
+    cancel: Option<oneshot::Sender<()>>,
+    /// Drops it.
+    abort: AbortHandle,
+    /// When it is dropped.
+    drop_at: Option<Mono>,
+}
+
+/// The jobs at work.
+pub(super) struct Jobs {
+    executors: BTreeMap<Kind, Arc<dyn Executor>>,
+    clock: Arc<dyn Clock>,
+    stop_within: Span,
+    work: FuturesUnordered<BoxFuture<'static, (Claim, JobOutcome)>>,
+    handles: BTreeMap<Claim, Handles>,
+    post: mpsc::Sender<Mail>,
+    mail: mpsc::Receiver<Mail>,
+    asks: BTreeMap<AskId, oneshot::Sender<Json>>,
+    next_ask: u64,
+}
+
+impl Jobs {
+    pub(super) fn new(
+        executors: BTreeMap<Kind, Arc<dyn Executor>>,
+        clock: Arc<dyn Clock>,
+        stop_within: Span,
+    ) -> Self {
+        let (post, mail) = mpsc::channel(MAIL_MAX);
+        Self {
+            executors,
+            clock,
+            stop_within,
+            work: FuturesUnordered::new(),
+            handles: BTreeMap::new(),
+            post,
+            mail,
+            asks: BTreeMap::new(),
+            next_ask: 0,
+        }
+    }
+
+    /// Starts a job; its end at once if nobody does that kind of work.
+    pub(super) fn start(&mut self, assignment: Assignment) -> Option<Input> {
+        let claim = Claim::of(&assignment);
+        let Some(executor) = self.executors.get(assignment.kind()) else {
+            let outcome =
+                JobOutcome::permanent(format_args!("no executor for {}", assignment.kind()));
+            return Some(Input::JobEnded { claim, outcome });
+        };
+        let (cancel, cancelled) = oneshot::channel();
+        let (abort, registration) = AbortHandle::new_pair();
+        let context = Desk {
+            claim,
+            post: Mutex::new(self.post.clone()),
+            cancelled: cancelled.shared(),
+            clock: Arc::clone(&self.clock),
+        };
+        self.work.push(run(Arc::clone(executor), assignment, context, registration).boxed());
+        self.handles.insert(claim, Handles { cancel: Some(cancel), abort, drop_at: None });
+        None
+    }
+
+    /// Asks a job to stop.
+    pub(super) fn stop(&mut self, claim: Claim) {
+        let Some(handles) = self.handles.get_mut(&claim) else { return };
+        if let Some(cancel) = handles.cancel.take() {
+            handles.drop_at = Some(self.clock.now().mono + self.stop_within);
+            // It may have ended in this moment; then its end is on its way.
+            let _ = cancel.send(());
+        }
+    }
+
+    /// Drops what was asked to stop and did not in time; when to look again.
+    pub(super) fn drop_overdue(&mut self, now: Mono) -> Option<Mono> {
+        for handles in self.handles.values_mut().filter(|h| h.drop_at.is_some_and(|at| at <= now)) {
+            handles.abort.abort();
+            handles.drop_at = None;
+        }
+        self.handles.values().filter_map(|handles| handles.drop_at).min()
+    }
+
+    /// Answers a question; one whose asker is gone needs none.
+    pub(super) fn answer(&mut self, ask: AskId, answer: Json) {
+        if let Some(reply) = self.asks.remove(&ask) {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// The next job that has ended.
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        match Pin::new(&mut self.work).poll_next(cx) {
+            Poll::Ready(Some((claim, outcome))) => {
+                self.handles.remove(&claim);
+                Poll::Ready(Input::JobEnded { claim, outcome })
+            }
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The next thing that a job says on its way.
+    pub(super) fn poll_mail(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        match Pin::new(&mut self.mail).poll_next(cx) {
+            Poll::Ready(Some(Mail::News(claim, news))) => {
+                Poll::Ready(Input::JobNews { claim, news })
+            }
+            Poll::Ready(Some(Mail::Ask { claim, question, timeout, default, reply })) => {
+                self.next_ask += 1;
+                let ask = AskId(self.next_ask);
+                self.asks.insert(ask, reply);
+                Poll::Ready(Input::JobAsks { claim, ask, question, timeout, default })
+            }
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Does a job to its end; one that panics has crashed, and takes nobody along.
+async fn run(
+    executor: Arc<dyn Executor>,
+    assignment: Assignment,
+    context: Desk,
+    registration: AbortRegistration,
+) -> (Claim, JobOutcome) {
+    let claim = Claim::of(&assignment);
+    let work = AssertUnwindSafe(executor.run(&assignment, &context)).catch_unwind();
+    let outcome = match Abortable::new(work, registration).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => {
+            JobOutcome::failed(Category::Crash, format_args!("panicked: {}", message(&*panic)))
+        }
+        Err(_aborted) => JobOutcome::Stopped,
+    };
+    (claim, outcome)
+}
+
+fn message(panic: &(dyn core::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+/// What a job sees of the loop.
+#[derive(Debug)]
+struct Desk {
+    claim: Claim,
+    /// One sender for each job: every clone of a sender may put one item beyond the bound.
+    post: Mutex<mpsc::Sender<Mail>>,
+    cancelled: Shared<oneshot::Receiver<()>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl JobContext for Desk {
+    fn report(&self, news: News) {
+        let mut post = self.post.lock().unwrap_or_else(PoisonError::into_inner);
+        // News may be lost, and are when there is too much of them.
+        let _ = post.try_send(Mail::News(self.claim, news));
+    }
+
+    async fn cancelled(&self) {
+        // An error means that the loop is gone, and the work with it.
+        let _ = self.cancelled.clone().await;
+    }
+
+    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
+        let (reply, answer) = oneshot::channel();
+        let question = question.to_string();
+        let mut post = self.post.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mail =
+            Mail::Ask { claim: self.claim, question, timeout, default: default.clone(), reply };
+        match post.send(mail).await {
+            Ok(()) => answer.await.unwrap_or(default),
+            Err(_gone) => default,
+        }
+    }
+
+    fn now(&self) -> Wall {
+        self.clock.now().wall
+    }
+}

@@ -1,0 +1,139 @@
+//! This file is the connection to the hub as the loop sees it: down, being made, up, or ending.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use core::task::{Context, Poll};
+
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt as _;
+
+use crate::port::transport::{
+    CloseReason, Connection, Incoming, SendError, Transport, TransportError,
+};
+use crate::sidecar::Input;
+use crate::wire::{self, ToHub};
+
+type Opening = BoxFuture<'static, Result<Connection, TransportError>>;
+type Receiving = BoxFuture<'static, (Box<dyn Incoming>, Option<alloc::string::String>)>;
+
+enum State {
+    Down,
+    Opening(Opening),
+    Up(Box<dyn crate::port::transport::Outgoing>, Receiving),
+    /// Closed from this side; what was queued may still be on its way.
+    Ending(Receiving),
+}
+
+/// The connection to the hub.
+pub(super) struct Link {
+    transport: Arc<dyn Transport>,
+    state: State,
+}
+
+/// Why a frame was not sent.
+pub(super) enum NotSent {
+    /// It can be missed, or nobody is there.
+    Dropped,
+    /// It cannot be missed: the connection was given up.
+    Broken,
+}
+
+impl Link {
+    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, state: State::Down }
+    }
+
+    /// Tries to connect once.
+    pub(super) fn open(&mut self) {
+        let transport = Arc::clone(&self.transport);
+        self.state = State::Opening(async move { transport.open().await }.boxed());
+    }
+
+    /// Queues a frame. Where the queue is full, telemetry is dropped and control frames end the
+    /// connection: they are sent again on the next.
+    pub(super) fn send(&mut self, frame: &ToHub) -> Result<(), NotSent> {
+        let State::Up(outgoing, _) = &self.state else { return Err(NotSent::Dropped) };
+        match (outgoing.send(wire::write(frame)), frame) {
+            (Ok(()), _) => Ok(()),
+            (Err(SendError::Full), ToHub::TaskProgress(_)) => Err(NotSent::Dropped),
+            (Err(SendError::Full | SendError::Closed), _) => {
+                self.state = State::Down;
+                Err(NotSent::Broken)
+            }
+        }
+    }
+
+    /// Ends the connection, or the attempt to make one.
+    pub(super) fn close(&mut self) {
+        self.state = match core::mem::replace(&mut self.state, State::Down) {
+            State::Up(outgoing, receiving) => {
+                outgoing.close(CloseReason::Normal);
+                State::Ending(receiving)
+            }
+            State::Ending(receiving) => State::Ending(receiving),
+            State::Down | State::Opening(_) => State::Down,
+        };
+    }
+
+    /// What the connection has to say.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        match &mut self.state {
+            State::Down => Poll::Pending,
+            State::Opening(opening) => match opening.poll_unpin(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(connection)) => {
+                    self.state = State::Up(connection.outgoing, receive(connection.incoming));
+                    Poll::Ready(Input::Connected)
+                }
+                Poll::Ready(Err(error)) => {
+                    self.state = State::Down;
+                    Poll::Ready(Input::Unreachable(error.to_string()))
+                }
+            },
+            State::Up(_, receiving) => match receiving.poll_unpin(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready((incoming, Some(text))) => {
+                    *receiving = receive(incoming);
+                    Poll::Ready(
+                        wire::read_to_agent(&text).map_or_else(Input::BadFrame, Input::Frame),
+                    )
+                }
+                Poll::Ready((_, None)) => {
+                    self.state = State::Down;
+                    Poll::Ready(Input::Disconnected)
+                }
+            },
+            State::Ending(receiving) => {
+                match receiving.poll_unpin(cx) {
+                    Poll::Ready((incoming, Some(_))) => {
+                        *receiving = receive(incoming);
+                        cx.waker().wake_by_ref();
+                    }
+                    Poll::Ready((_, None)) => self.state = State::Down,
+                    Poll::Pending => {}
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits until a connection that was closed has ended.
+    pub(super) async fn ended(&mut self) {
+        while let State::Ending(receiving) = &mut self.state {
+            let (incoming, frame) = receiving.await;
+            self.state = match frame {
+                Some(_) => State::Ending(receive(incoming)),
+                None => State::Down,
+            };
+        }
+    }
+}
+
+fn receive(mut incoming: Box<dyn Incoming>) -> Receiving {
+    async move {
+        let frame = incoming.recv().await;
+        (incoming, frame)
+    }
+    .boxed()
+}
