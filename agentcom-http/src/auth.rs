@@ -235,7 +235,8 @@ fn presented(parts: &Parts) -> Result<String, Problem> {
         return Err(Problem::unauthorized("send `authorization: Bearer <token>`, once"));
     };
     let shape = Problem::unauthorized("the header has to read `authorization: Bearer <token>`");
-    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(shape.clone())?;
+    let (scheme, token) =
+        header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(shape.clone())?;
     let token = token.trim();
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_BYTES_MAX {
         return Err(shape);
@@ -247,7 +248,9 @@ fn presented(parts: &Parts) -> Result<String, Problem> {
 }
 
 fn names_token(query: &str) -> bool {
-    query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("token")))
+    query
+        .split('&')
+        .any(|pair| pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("token")))
 }
 
 #[cfg(test)]

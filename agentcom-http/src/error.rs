@@ -167,8 +167,9 @@ impl Problem {
 
     /// The request comes from a page, or for a host, that is not on the list.
     pub(crate) fn foreign(why: impl ToString) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "foreign_origin", why)
-            .hint("configure the public host name of the hub; pages of other origins are never served")
+        Self::new(StatusCode::FORBIDDEN, "foreign_origin", why).hint(
+            "configure the public host name of the hub; pages of other origins are never served",
+        )
     }
 
     /// There is nothing at this path.
@@ -258,7 +259,8 @@ impl Problem {
             Place::Body => field.to_owned(),
             Place::Batch => format!("tasks[{index}].{field}"),
         };
-        let dependency = |index: usize| vec![FieldError::invalid(at(index, "depends_on"), rejected)];
+        let dependency =
+            |index: usize| vec![FieldError::invalid(at(index, "depends_on"), rejected)];
         match rejected {
             R::Draft { index, bad: BadDraft { field, why } } => {
                 Self::fields(vec![FieldError::invalid(at(*index, public_name(field)), why)])
@@ -314,9 +316,7 @@ impl From<CallError> for Problem {
             CallError::Busy { retry_after } => {
                 Self::new(AWAY, "busy", error).retry_after(retry_after)
             }
-            CallError::Stopped => {
-                Self::new(AWAY, "stopped", error).retry_after(Span::from_secs(1))
-            }
+            CallError::Stopped => Self::new(AWAY, "stopped", error).retry_after(Span::from_secs(1)),
             CallError::Indeterminate => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "indeterminate", error)
                     .hint("send it again with the same Idempotency-Key")

@@ -48,7 +48,11 @@ fn random() -> Box<str> {
 }
 
 /// Lets a request in, and stamps its response.
-pub(crate) async fn front(State(options): State<Arc<Options>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn front(
+    State(options): State<Arc<Options>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = RequestId::of(request.headers());
     let span = tracing::info_span!("http", request_id = &*id.0, method = %request.method(), path = request.uri().path());
     let response = match admit(&options, &request) {
@@ -74,7 +78,9 @@ fn admit(options: &Options, request: &Request) -> Result<(), Problem> {
     options.allowed.check(host, single(headers, ORIGIN)).map_err(Problem::foreign)?;
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > HEADERS_MAX || bytes + address_bytes(uri) > HEAD_BYTES_MAX {
-        let most = format!("a request may have {HEADERS_MAX} headers, and {HEAD_BYTES_MAX} bytes before its body");
+        let most = format!(
+            "a request may have {HEADERS_MAX} headers, and {HEAD_BYTES_MAX} bytes before its body"
+        );
         return Err(Problem::large_head(&most));
     }
     Ok(())
@@ -123,6 +129,3 @@ pub(crate) async fn no_method(method: Method) -> Problem {
 pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Response {
     Problem::panicked(&*panic).into_response()
 }
-
-#[cfg(test)]
-mod tests;

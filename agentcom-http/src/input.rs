@@ -88,6 +88,10 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(blame)?;
+    // Serde would take a list for an object, by position.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(not_an_object());
+    }
     reader.end().map_err(Problem::not_json)?;
     Ok(value)
 }
@@ -120,12 +124,20 @@ fn blame(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if !inner.is_data() {
         return Problem::not_json(inner);
     }
+    if path == "." && !inner.to_string().contains(" field `") {
+        return not_an_object();
+    }
     Problem::fields(vec![field_error(&path, &inner.to_string())])
+}
+
+fn not_an_object() -> Problem {
+    let detail = "expected an object".to_owned();
+    Problem::fields(vec![FieldError { field: "body".into(), error: "wrong_type", detail }])
 }
 
 /// Turns serde's sentence and path into the field and the kind of mistake.
 fn field_error(path: &str, sentence: &str) -> FieldError {
-    let detail: String = sentence.split(" at line ").next().unwrap_or(sentence).chars().take(500).collect();
+    let detail = without_position(sentence);
     let named = detail.split('`').nth(1).unwrap_or_default();
     let path = if path == "." || path == "?" { "" } else { path };
     let (error, field) = if detail.starts_with("missing field") {
@@ -133,6 +145,8 @@ fn field_error(path: &str, sentence: &str) -> FieldError {
     } else if detail.starts_with("unknown field") {
         // The path ends with the unknown field already.
         ("unknown_field", if path.is_empty() { named.to_owned() } else { path.to_owned() })
+    } else if detail.starts_with("duplicate field") {
+        ("invalid_value", join(path, named))
     } else if detail.starts_with("invalid type") {
         ("wrong_type", path.to_owned())
     } else {
@@ -140,6 +154,14 @@ fn field_error(path: &str, sentence: &str) -> FieldError {
     };
     let field = if field.is_empty() { "body".to_owned() } else { field };
     FieldError { field, error, detail }
+}
+
+/// Serde's sentence, in words for people and bounded.
+pub(crate) fn without_position(sentence: &str) -> String {
+    let detail = sentence.split(" at line ").next().unwrap_or(sentence);
+    let detail = detail.replace("expected u64", "expected a whole number from 0");
+    let detail = detail.replace("expected u32", "expected a whole number from 0");
+    detail.chars().take(1_000).collect()
 }
 
 fn join(path: &str, field: &str) -> String {
@@ -162,7 +184,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
 pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     let read = axum::extract::Query::<T>::try_from_uri(uri);
     read.map(|axum::extract::Query(value)| value).map_err(|rejection| {
-        let sentence = std::error::Error::source(&rejection).map_or_else(String::new, ToString::to_string);
+        let sentence =
+            std::error::Error::source(&rejection).map_or_else(String::new, ToString::to_string);
         let (path, detail) = sentence.split_once(": ").unwrap_or(("query", &sentence));
         Problem::fields(vec![field_error(path, detail)])
     })

@@ -1,6 +1,116 @@
-//! This file describes frames and bodies as data.
+//! This file describes frames, bodies and routes as data, for people and for generators.
+//!
+//! A line such as `agent_id: text, name?: text` names the fields of a frame or body; those with a
+//! question mark may be left out. Tests hold each line against the types that really read and
+//! write it.
+
+mod bodies;
+mod frames;
+
+use agentcom_core::task::{Priority, TaskState};
+use agentcom_core::wire::PROTOCOL;
+use serde_json::{Map, Value, json};
+
+use crate::auth::Verb;
+use crate::dto::status::STATUSES;
+use crate::routes;
+
+/// The version of the document. Its first number changes when a client could notice.
+const VERSION: &str = "1.0";
+
+/// The name of a frame or body, and its fields.
+type Line = (&'static str, &'static str);
+
+/// What the words for types mean.
+const TYPES: [Line; 29] = [
+    ("text", "a string"),
+    ("integer", "a whole number from 0"),
+    ("flag", "true or false"),
+    ("json", "any value, at most 64 KiB, nested at most 32 deep"),
+    ("object", "any object, with the bounds of json"),
+    ("date", "milliseconds since 1970 as a number; bodies may also say RFC 3339 text"),
+    ("milliseconds", "a length of time"),
+    ("task_id", "task- and 16 hexadecimal digits"),
+    ("question_id", "question- and 16 hexadecimal digits"),
+    ("boot_id", "boot- and 16 hexadecimal digits, for one run of a sidecar"),
+    ("incarnation_id", "inc- and 16 hexadecimal digits, for one life of a data set"),
+    ("held", "{task_id, generation}"),
+    ("op", "{kind: text, input?: json}"),
+    ("priority", "urgent (or critical), high, normal, low, or 0 to 3"),
+    ("category", "retryable, permanent, quota or crash"),
+    ("tier", "trivial, standard, complex or unknown"),
+    ("hint", "{path: text, reason?: text}"),
+    ("step", "{type: text, target: text, description?: text}"),
+    ("concurrency", "{key: text, max: integer}"),
+    ("field_error", "{field: text, error: text, detail: text}"),
+    ("lease_loss", "stop or continue"),
+    ("after_dependency", "fail or continue"),
+    ("acked", "accepted, complete, retried, dead_letter, released or superseded"),
+    ("report_action", "continue or abort"),
+    ("complexity", "{effective_tier: tier, explicit_tier: tier, source: text}"),
+    ("routing", "{target_type: sidecar or wake, effective_tier: tier}"),
+    ("peer", "{agent_id, name, status, capabilities: [text], connected_at: date}"),
+    ("post_task", "a body of that name; ref names it for depends_on within the batch"),
+    ("rate", "{key: text, limit: integer, per_ms: milliseconds, burst?: integer}"),
+];
 
 /// The document.
-pub(crate) fn document() -> serde_json::Value {
-    serde_json::json!({})
+pub(crate) fn document() -> Value {
+    json!({
+        "version": VERSION,
+        "protocol": PROTOCOL,
+        "types": TYPES.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "words": {
+            "status": STATUSES.map(|(status, _)| status),
+            "state": TaskState::WORDS,
+            "priority": Priority::ALL,
+        },
+        "frames": {
+            "to_hub": described(&frames::TO_HUB),
+            "to_agent": described(&frames::TO_AGENT),
+            "not_served": frames::NOT_SERVED,
+        },
+        "bodies": described(&bodies::BODIES),
+        "routes": routes(),
+    })
 }
+
+fn routes() -> Vec<Value> {
+    let routes = routes::all().into_iter();
+    let shown = routes.map(|route| {
+        let needs = match route.verb {
+            Verb::Look => "nothing",
+            Verb::SubmitTasks | Verb::ReadTasks | Verb::ReadAgents | Verb::ReadEvents => "a token",
+            Verb::ChangeTasks
+            | Verb::ChangeAgents
+            | Verb::ManageTokens
+            | Verb::SteerQueue
+            | Verb::AnswerQuestions => "the admin token",
+        };
+        json!({ "method": route.method.as_str(), "path": route.path, "needs": needs })
+    });
+    shown.collect()
+}
+
+fn described(lines: &[Line]) -> Map<String, Value> {
+    let described = lines.iter().map(|(name, fields)| {
+        let (mut required, mut optional) = (Map::new(), Map::new());
+        for (field, kind, may_be_absent) in split(fields) {
+            let group = if may_be_absent { &mut optional } else { &mut required };
+            group.insert(field.to_owned(), json!(kind));
+        }
+        ((*name).to_owned(), json!({ "required": required, "optional": optional }))
+    });
+    described.collect()
+}
+
+/// The fields of a line: name, type, and whether it may be left out.
+fn split(fields: &'static str) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    fields.split(", ").filter_map(|field| {
+        let (name, kind) = field.split_once(": ")?;
+        Some((name.trim_end_matches('?'), kind, name.ends_with('?')))
+    })
+}
+
+#[cfg(test)]
+mod tests;

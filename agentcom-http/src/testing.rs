@@ -1,15 +1,18 @@
 //! This file plays the hub in the tests of single routes: it notes what it is asked and answers
 //! what the test told it to.
 
+pub(crate) mod client;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use agentcom_core::command::{Command, Reply};
+use agentcom_core::command::{Command, Reply, Submitted};
 use agentcom_core::driver::{CallError, Feed, FeedItem};
 use agentcom_core::id::{Incarnation, TaskId};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
+use agentcom_core::time::Wall;
 use agentcom_core::view::{AgentView, Event, Stats, TaskPage, TaskQuery, Why};
 use futures_util::StreamExt as _;
 
@@ -23,7 +26,7 @@ pub(crate) type Heard = (Principal, Option<Box<str>>, Command);
 
 /// What the hub answers, and what it was asked.
 #[derive(Debug)]
-pub struct Script {
+pub(crate) struct Script {
     pub(crate) replies: VecDeque<Result<Reply, CallError>>,
     pub(crate) heard: Vec<Heard>,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
@@ -78,6 +81,21 @@ fn figures() -> Stats {
     }
 }
 
+/// What a hub answers when all goes well.
+fn usual(command: &Command) -> Reply {
+    let submitted =
+        |n: usize| Submitted { id: TaskId(n as u64 + 1), created_at: Wall(1_000), existing: false };
+    match command {
+        Command::Submit(_) => Reply::Submitted(submitted(0)),
+        Command::SubmitBatch(drafts) => {
+            Reply::SubmittedBatch((0..drafts.len()).map(submitted).collect())
+        }
+        Command::Cancel(_) => Reply::Cancelled { previous: "working" },
+        Command::Revive(ids) => Reply::Revived { revived: ids.clone(), skipped: Vec::new() },
+        _ => Reply::Done,
+    }
+}
+
 impl Hub {
     /// Reads or changes the script.
     pub(crate) fn script<T>(&self, with: impl FnOnce(&mut Script) -> T) -> T {
@@ -85,9 +103,9 @@ impl Hub {
     }
 
     /// A hub that answers one command so.
-    pub(crate) fn replying(reply: Reply) -> Self {
+    pub(crate) fn answering(reply: Result<Reply, CallError>) -> Self {
         let hub = Self::default();
-        hub.script(|script| script.replies.push_back(Ok(reply)));
+        hub.script(|script| script.replies.push_back(reply));
         hub
     }
 
@@ -98,8 +116,9 @@ impl Hub {
         command: Command,
     ) -> Result<Reply, CallError> {
         self.script(|script| {
+            let usual = usual(&command);
             script.heard.push((by, cause, command));
-            script.replies.pop_front().unwrap_or(Ok(Reply::Done))
+            script.replies.pop_front().unwrap_or(Ok(usual))
         })
     }
 

@@ -1,1 +1,7 @@
-//! This file tests.
+//! This file introduces the tests of whole requests.
+
+mod events;
+mod manage;
+mod matrix;
+mod refusals;
+mod tasks;

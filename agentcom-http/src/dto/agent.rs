@@ -60,7 +60,17 @@ struct LastOutcomeView {
 
 impl From<Seen> for AgentView {
     fn from(seen: Seen) -> Self {
-        let Seen { agent, phase, profile, dialect, connected_at, silent_for, status, resources, held } = seen;
+        let Seen {
+            agent,
+            phase,
+            profile,
+            dialect,
+            connected_at,
+            silent_for,
+            status,
+            resources,
+            held,
+        } = seen;
         let trust = TrustView::from(agent.trust);
         let last_outcome = agent.last_outcome.map(|last| {
             let (outcome, category) = words(last.outcome);

@@ -39,7 +39,10 @@ fn references(tasks: &[TaskBody], errors: &mut Vec<FieldError>) -> References {
         if let Some(why) = broken_rule(name) {
             errors.push(FieldError::invalid(field, why));
         } else if let Some(first) = references.get(name) {
-            errors.push(FieldError::invalid(field, format!("`{name}` is the ref of tasks[{first}] already")));
+            errors.push(FieldError::invalid(
+                field,
+                format!("`{name}` is the ref of tasks[{first}] already"),
+            ));
         } else {
             references.insert(name.clone(), n);
         }

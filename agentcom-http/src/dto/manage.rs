@@ -167,7 +167,8 @@ pub(crate) struct ScopeBody {
 impl ScopeBody {
     /// The scope that is named.
     pub(crate) fn scope(&self) -> Result<Scope, Vec<FieldError>> {
-        let wrong = |field: &str, why: &dyn ToString| vec![FieldError::invalid(field, why.to_string())];
+        let wrong =
+            |field: &str, why: &dyn ToString| vec![FieldError::invalid(field, why.to_string())];
         match (self.scope.as_deref(), &self.repo, &self.capability) {
             (Some("all"), None, None) => Ok(Scope::All),
             (None, Some(repo), None) => {
@@ -209,7 +210,9 @@ mod tests {
             let shown = serde_json::to_string(&ScopeBody::from(&read(text).unwrap())).unwrap();
             assert_eq!(shown, text);
         }
-        for bad in ["{}", r#"{"scope":"some"}"#, r#"{"scope":"all","repo":"r"}"#, r#"{"repo":"a b"}"#] {
+        for bad in
+            ["{}", r#"{"scope":"some"}"#, r#"{"scope":"all","repo":"r"}"#, r#"{"repo":"a b"}"#]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

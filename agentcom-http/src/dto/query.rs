@@ -61,12 +61,17 @@ impl Keep<'_> {
 }
 
 /// The states that fit both words; an empty list stands for all, `None` for none.
-fn states(status: Option<&str>, state: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Vec<String>> {
+fn states(
+    status: Option<&str>,
+    state: Option<&str>,
+    errors: &mut Vec<FieldError>,
+) -> Option<Vec<String>> {
     let mut by_status: Vec<&str> = Vec::new();
     for word in status.into_iter().flat_map(|words| words.split(',')) {
         match states_of(word) {
             Some(states) => by_status.extend(states),
-            None => errors.push(FieldError::invalid("status", unknown(word, STATUSES.map(|(word, _)| word)))),
+            None => errors
+                .push(FieldError::invalid("status", unknown(word, STATUSES.map(|(word, _)| word)))),
         }
     }
     let mut by_state: Vec<&str> = Vec::new();

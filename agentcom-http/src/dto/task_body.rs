@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::dto::text::NumberOrText;
 use crate::error::FieldError;
+use crate::input::without_position;
 
 /// The most corrective rounds after failed checks; larger numbers count as this one, as ever.
 const CORRECTIONS_MAX: u32 = 5;
@@ -121,7 +122,11 @@ struct Hints {
 pub(crate) type References = BTreeMap<String, usize>;
 
 /// Reads a draft; `prefix` stands before the names of fields in errors.
-pub(crate) fn draft(body: TaskBody, prefix: &str, references: &References) -> Result<Draft, Vec<FieldError>> {
+pub(crate) fn draft(
+    body: TaskBody,
+    prefix: &str,
+    references: &References,
+) -> Result<Draft, Vec<FieldError>> {
     let mut check = Check { prefix, errors: Vec::new() };
     let draft = check.draft(body, references);
     if check.errors.is_empty() { Ok(draft) } else { Err(check.errors) }
@@ -142,11 +147,21 @@ impl Check<'_> {
         read.map_err(|why| self.refuse(field, why)).ok()
     }
 
-    fn name<T, E: ToString>(&mut self, field: &str, text: Option<String>, read: fn(&str) -> Result<T, E>) -> Option<T> {
+    fn name<T, E: ToString>(
+        &mut self,
+        field: &str,
+        text: Option<String>,
+        read: fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
         self.keep(field, read(&text?))
     }
 
-    fn names<T, E: ToString>(&mut self, field: &str, texts: Option<Vec<String>>, read: fn(&str) -> Result<T, E>) -> Vec<T> {
+    fn names<T, E: ToString>(
+        &mut self,
+        field: &str,
+        texts: Option<Vec<String>>,
+        read: fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
         let texts = texts.unwrap_or_default().into_iter().enumerate();
         texts.filter_map(|(n, text)| self.keep(&format!("{field}[{n}]"), read(&text))).collect()
     }
@@ -196,13 +211,26 @@ impl Check<'_> {
             },
             coding: Coding {
                 branch: body.branch,
-                file_hints: body.file_hints.unwrap_or_default().into_iter().map(HintBody::into).collect(),
+                file_hints: body
+                    .file_hints
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(HintBody::into)
+                    .collect(),
                 success_criteria: body.success_criteria.unwrap_or_default(),
-                verification_steps: body.verification_steps.unwrap_or_default().into_iter().map(StepBody::into).collect(),
+                verification_steps: body
+                    .verification_steps
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(StepBody::into)
+                    .collect(),
                 tier: body.complexity_tier,
                 skip_verification: body.skip_verification.unwrap_or_default(),
                 verification_timeout: body.verification_timeout_ms.map(Span),
-                verification_retries_max: body.max_verification_retries.unwrap_or(0).min(CORRECTIONS_MAX),
+                verification_retries_max: body
+                    .max_verification_retries
+                    .unwrap_or(0)
+                    .min(CORRECTIONS_MAX),
             },
             ..Draft::new(op.kind, op.input)
         }
@@ -214,7 +242,8 @@ impl Check<'_> {
             self.refuse("metadata", "must be an object");
             return Hints::default();
         }
-        self.keep("metadata", metadata.read()).unwrap_or_default()
+        let hints = metadata.read().map_err(|why| without_position(&why.to_string()));
+        self.keep("metadata", hints).unwrap_or_default()
     }
 
     fn op(&mut self, op: Option<OpBody>, shell: Option<String>, original: Option<String>) -> Op {
@@ -241,7 +270,12 @@ impl Check<'_> {
         self.keep("priority", word.parse()).unwrap_or_default()
     }
 
-    fn pin(&mut self, plain: Option<String>, target: Option<String>, original: Option<String>) -> Option<AgentId> {
+    fn pin(
+        &mut self,
+        plain: Option<String>,
+        target: Option<String>,
+        original: Option<String>,
+    ) -> Option<AgentId> {
         let plain = self.name("assign_to", plain, AgentId::new);
         let target = self.name("metadata.target_agent", target, AgentId::new);
         let original = self.name("metadata.assign_to", original, AgentId::new);
@@ -253,7 +287,11 @@ impl Check<'_> {
         first
     }
 
-    fn dependencies(&mut self, texts: Option<Vec<String>>, references: &References) -> Vec<Dependency> {
+    fn dependencies(
+        &mut self,
+        texts: Option<Vec<String>>,
+        references: &References,
+    ) -> Vec<Dependency> {
         let texts = texts.unwrap_or_default().into_iter().enumerate();
         texts
             .filter_map(|(n, text)| {

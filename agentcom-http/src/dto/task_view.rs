@@ -24,7 +24,7 @@ pub(crate) struct TaskView {
     priority: Priority,
     lane: usize,
     needed_capabilities: Box<[Capability]>,
-    metadata: Json,
+    metadata: Metadata,
     repo: Option<Repo>,
     assign_to: Option<AgentId>,
     assigned_to: Option<AgentId>,
@@ -51,6 +51,20 @@ pub(crate) struct TaskView {
     last_error: Option<String>,
     attempts: Vec<AttemptView>,
     history: Vec<HistoryView>,
+}
+
+/// An object, since the original's metadata is always one.
+#[derive(Debug)]
+struct Metadata(Json);
+
+impl Serialize for Metadata {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_null() {
+            serializer.collect_map([("", ""); 0])
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
 }
 
 /// What a state says beyond its word.
@@ -163,7 +177,10 @@ impl From<Task> for TaskView {
             state_detail: StateView::from(&life.state),
             lane: spec.priority.lane(),
             priority: spec.priority,
-            assigned_to: hold.map(|hold| &hold.agent).or(last_agent.map(|last| &last.agent)).cloned(),
+            assigned_to: hold
+                .map(|hold| &hold.agent)
+                .or(last_agent.map(|last| &last.agent))
+                .cloned(),
             assigned_at: hold.map(|hold| hold.since),
             generation: life.lease,
             created_at: life.created_at,
@@ -182,7 +199,7 @@ impl From<Task> for TaskView {
             description: spec.description,
             op: spec.op,
             needed_capabilities: spec.needs,
-            metadata: spec.metadata,
+            metadata: Metadata(spec.metadata),
             repo: spec.repo,
             assign_to: spec.assign_to,
             depends_on: spec.depends_on,
@@ -336,17 +353,26 @@ pub(crate) const fn words(outcome: Outcome) -> (&'static str, Option<Category>) 
 
 /// The original's history, the latest first, as far as the attempts tell it.
 fn history(created_at: Wall, attempts: &[Attempt]) -> Vec<HistoryView> {
-    let line = |event, at| HistoryView { event, at, agent_id: None, detail: None, tokens_used: None };
+    let line =
+        |event, at| HistoryView { event, at, agent_id: None, detail: None, tokens_used: None };
     let mut lines = vec![line("submitted", created_at)];
     for attempt in attempts {
         let agent_id = Some(attempt.agent.clone());
-        lines.push(HistoryView { agent_id: agent_id.clone(), ..line("assigned", attempt.assigned_at) });
+        lines.push(HistoryView {
+            agent_id: agent_id.clone(),
+            ..line("assigned", attempt.assigned_at)
+        });
         if let Some(at) = attempt.accepted_at {
             lines.push(HistoryView { agent_id: agent_id.clone(), ..line("accepted", at) });
         }
         if let Some(ended) = &attempt.ended {
             let (detail, tokens_used) = (ended.error.clone(), ended.tokens);
-            lines.push(HistoryView { agent_id, detail, tokens_used, ..line(words(ended.outcome).0, ended.at) });
+            lines.push(HistoryView {
+                agent_id,
+                detail,
+                tokens_used,
+                ..line(words(ended.outcome).0, ended.at)
+            });
         }
     }
     lines.reverse();

@@ -35,7 +35,9 @@ pub(crate) struct BadDate;
 
 impl fmt::Display for BadDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be milliseconds since 1970 or an RFC 3339 date such as 2030-01-31T12:00:00Z")
+        f.write_str(
+            "must be milliseconds since 1970 or an RFC 3339 date such as 2030-01-31T12:00:00Z",
+        )
     }
 }
 
@@ -69,7 +71,16 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_refused() {
-        for bad in ["-1", "1.5", "\"\"", "\"soon\"", "\"2023-11-14\"", "\"1950-01-01T00:00:00Z\"", "[]", "true"] {
+        for bad in [
+            "-1",
+            "1.5",
+            "\"\"",
+            "\"soon\"",
+            "\"2023-11-14\"",
+            "\"1950-01-01T00:00:00Z\"",
+            "[]",
+            "true",
+        ] {
             assert!(date(bad).is_err(), "{bad}");
         }
     }

@@ -1,1 +1,247 @@
-//! This file tests.
+//! This file tests that every field of a draft can be reached, in each of its spellings.
+
+use agentcom_core::task::Draft;
+use expect_test::expect;
+
+use super::{References, TaskBody, draft};
+
+fn read(json: &str) -> Draft {
+    let body: TaskBody = crate::input::parse(json.as_bytes()).unwrap();
+    draft(body, "", &References::new()).unwrap()
+}
+
+#[test]
+fn every_field_can_be_reached() {
+    let draft = read(
+        r#"{
+        "description": "d", "op": {"kind": "ollama", "input": {"model": "m"}}, "priority": "low",
+        "needs": ["gpu"], "metadata": {"a": [1]}, "repo": "https://host/r.git/", "assign_to": "a-1",
+        "depends_on": ["task-0000000000000001"], "on_dependency_failure": "continue",
+        "on_lease_loss": "continue", "idempotency_key": "k", "run_after": 1, "complete_by": 2,
+        "expires_after_ms": 3, "timeout_ms": 4, "lease_ttl_ms": 5, "max_retries": 6,
+        "backoff_base_ms": 7, "backoff_cap_ms": 8, "concurrency": {"key": "c", "max": 9},
+        "rates": [{"key": "r", "limit": 10, "per_ms": 11, "burst": 12}], "fair_key": "f",
+        "cost": 13, "goal_id": "g", "parent": "task-0000000000000002", "tags": ["t"],
+        "branch": "b", "file_hints": [{"path": "p", "reason": "q"}], "success_criteria": ["s"],
+        "verification_steps": [{"type": "file_exists", "target": "x", "description": "y"}],
+        "complexity_tier": "complex", "skip_verification": true, "verification_timeout_ms": 14,
+        "max_verification_retries": 15
+    }"#,
+    );
+    expect![[r#"
+        Draft {
+            description: "d",
+            op: Op {
+                kind: Kind(
+                    "ollama",
+                ),
+                input: {"model":"m"},
+            },
+            priority: Low,
+            needs: [
+                Capability(
+                    "gpu",
+                ),
+            ],
+            metadata: {"a":[1]},
+            repo: Some(
+                Repo(
+                    "https://host/r",
+                ),
+            ),
+            assign_to: Some(
+                AgentId(
+                    "a-1",
+                ),
+            ),
+            depends_on: [
+                Known(
+                    task-0000000000000001,
+                ),
+            ],
+            after_dependency: Continue,
+            on_lease_loss: Continue,
+            idempotency_key: Some(
+                Key(
+                    "k",
+                ),
+            ),
+            times: Times {
+                run_after: Some(
+                    Wall(
+                        1,
+                    ),
+                ),
+                complete_by: Some(
+                    Wall(
+                        2,
+                    ),
+                ),
+                expires_after: Some(
+                    Span(
+                        3,
+                    ),
+                ),
+                timeout: Some(
+                    Span(
+                        4,
+                    ),
+                ),
+                lease_ttl: Some(
+                    Span(
+                        5,
+                    ),
+                ),
+            },
+            retry: Retry {
+                attempts_max: Some(
+                    6,
+                ),
+                backoff_base: Some(
+                    Span(
+                        7,
+                    ),
+                ),
+                backoff_cap: Some(
+                    Span(
+                        8,
+                    ),
+                ),
+            },
+            share: Share {
+                concurrency: Some(
+                    Concurrency {
+                        key: Key(
+                            "c",
+                        ),
+                        max: 9,
+                    },
+                ),
+                rates: [
+                    Rate {
+                        key: Key(
+                            "r",
+                        ),
+                        limit: 10,
+                        per: Span(
+                            11,
+                        ),
+                        burst: 12,
+                    },
+                ],
+                fair_key: Some(
+                    Key(
+                        "f",
+                    ),
+                ),
+                cost: 13,
+            },
+            group: Group {
+                goal_id: Some(
+                    GoalId(
+                        "g",
+                    ),
+                ),
+                parent: Some(
+                    task-0000000000000002,
+                ),
+                tags: [
+                    Tag(
+                        "t",
+                    ),
+                ],
+                spawn_depth: 0,
+            },
+            coding: Coding {
+                branch: Some(
+                    "b",
+                ),
+                file_hints: [
+                    FileHint {
+                        path: "p",
+                        reason: Some(
+                            "q",
+                        ),
+                    },
+                ],
+                success_criteria: [
+                    "s",
+                ],
+                verification_steps: [
+                    VerificationStep {
+                        kind: "file_exists",
+                        target: "x",
+                        description: Some(
+                            "y",
+                        ),
+                    },
+                ],
+                tier: Some(
+                    Complex,
+                ),
+                skip_verification: true,
+                verification_timeout: Some(
+                    Span(
+                        14,
+                    ),
+                ),
+                verification_retries_max: 5,
+            },
+        }
+    "#]]
+    .assert_debug_eq(&draft);
+}
+
+#[test]
+fn what_to_run_is_said_in_one_of_four_ways() {
+    let op = |json| {
+        let op = read(json).op;
+        format!("{} {}", op.kind, op.input)
+    };
+    assert_eq!(op(r#"{"op":{"kind":"shell","input":{"argv":["a"]}}}"#), r#"shell {"argv":["a"]}"#);
+    assert_eq!(op(r#"{"shell":"a | b"}"#), r#"shell {"command":"a | b"}"#);
+    assert_eq!(op(r#"{"metadata":{"shell_command":"a"}}"#), r#"shell {"command":"a"}"#);
+    assert_eq!(op(r#"{"op":{"kind":"wake"},"metadata":{"shell_command":"a"}}"#), "wake null");
+    assert_eq!(op(r#"{"description":"rm -rf /"}"#), "wake null");
+}
+
+#[test]
+fn the_timeout_in_the_metadata_is_that_of_a_shell_command() {
+    let timeout = |json| read(json).times.timeout.map(|span| span.as_millis());
+    assert_eq!(timeout(r#"{"metadata":{"shell_command":"a","timeout_ms":5}}"#), Some(5));
+    assert_eq!(
+        timeout(r#"{"metadata":{"shell_command":"a","timeout_ms":5},"timeout_ms":6}"#),
+        Some(6)
+    );
+    assert_eq!(timeout(r#"{"metadata":{"timeout_ms":5}}"#), None);
+}
+
+#[test]
+fn the_originals_spellings_are_read() {
+    let pinned = |json| read(json).assign_to.map(|agent| agent.to_string());
+    assert_eq!(pinned(r#"{"metadata":{"target_agent":"a"}}"#).as_deref(), Some("a"));
+    assert_eq!(pinned(r#"{"metadata":{"assign_to":"a"}}"#).as_deref(), Some("a"));
+    assert_eq!(
+        pinned(r#"{"assign_to":"a","metadata":{"target_agent":"a"}}"#).as_deref(),
+        Some("a")
+    );
+    assert_eq!(read(r#"{"needed_capabilities":["a"]}"#).needs.len(), 1);
+    assert_eq!(read(r#"{"priority":0}"#).priority.as_str(), "urgent");
+    assert_eq!(read(r#"{"priority":"1"}"#).priority.as_str(), "high");
+}
+
+#[test]
+fn nothing_but_defaults_is_a_task() {
+    let plain = read("{}");
+    let nulls = read(
+        r#"{"description":null,"needs":null,"metadata":null,"assign_to":null,"complete_by":null}"#,
+    );
+    assert_eq!(plain, nulls);
+    assert_eq!(plain.share.cost, 1);
+}
+
+#[test]
+fn a_burst_is_the_limit_unless_said() {
+    let rates = read(r#"{"rates":[{"key":"k","limit":7,"per_ms":1000}]}"#).share.rates;
+    assert_eq!(rates[0].burst, 7);
+}

@@ -1,1 +1,218 @@
-//! This file tests.
+//! This file tests how tasks are shown.
+
+use agentcom_core::id::{Lease, QuestionId, TaskId};
+use agentcom_core::json::Json;
+use agentcom_core::name::AgentId;
+use agentcom_core::task::{
+    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, TaskState, Wait,
+};
+use agentcom_core::time::{Span, Wall};
+use expect_test::expect;
+use serde_json::json;
+
+use super::TaskView;
+use crate::testing::client::task;
+
+fn hold() -> Hold {
+    Hold { agent: AgentId::new("a-1").unwrap(), lease: Lease(2), since: Wall(7) }
+}
+
+#[test]
+fn a_finished_task_shows_its_whole_life() {
+    let mut done = task(1, TaskState::Completed);
+    let failed = Ended {
+        at: Wall(1_200),
+        outcome: Outcome::Failed(Category::Retryable),
+        error: Some("exit code 2".into()),
+        tokens: Some(10),
+    };
+    let ended =
+        Ended { at: Wall(1_900), outcome: Outcome::Completed, error: None, tokens: Some(25) };
+    let attempt = |lease, at, ended| Attempt {
+        lease: Lease(lease),
+        agent: AgentId::new("a-1").unwrap(),
+        assigned_at: Wall(at),
+        accepted_at: Some(Wall(at + 1)),
+        ended: Some(ended),
+    };
+    done.life.attempts = vec![attempt(1, 1_100, failed), attempt(2, 1_800, ended)];
+    done.life.lease = Lease(2);
+    done.life.failures = 1;
+    let result = Json::parse(r#"{"exit_code":0}"#).unwrap();
+    done.life.finish =
+        Some(Box::new(Finish { result, tokens: Some(25), verification: Json::null() }));
+    expect![[r#"
+        {
+          "assign_to": null,
+          "assigned_at": null,
+          "assigned_to": "a-1",
+          "attempts": [
+            {
+              "accepted_at": 1101,
+              "agent_id": "a-1",
+              "assigned_at": 1100,
+              "category": "retryable",
+              "ended_at": 1200,
+              "error": "exit code 2",
+              "generation": 1,
+              "outcome": "failed",
+              "tokens_used": 10
+            },
+            {
+              "accepted_at": 1801,
+              "agent_id": "a-1",
+              "assigned_at": 1800,
+              "category": null,
+              "ended_at": 1900,
+              "error": null,
+              "generation": 2,
+              "outcome": "completed",
+              "tokens_used": 25
+            }
+          ],
+          "backoff_base_ms": null,
+          "backoff_cap_ms": null,
+          "branch": null,
+          "complete_by": null,
+          "complexity": {
+            "effective_tier": "unknown",
+            "explicit_tier": null,
+            "source": "default"
+          },
+          "concurrency": null,
+          "cost": 1,
+          "crash_count": 0,
+          "created_at": 1000,
+          "depends_on": [],
+          "description": "build",
+          "expires_after_ms": null,
+          "fair_key": null,
+          "file_hints": [],
+          "generation": 2,
+          "goal_id": null,
+          "history": [
+            {
+              "agent_id": "a-1",
+              "at": 1900,
+              "event": "completed",
+              "tokens_used": 25
+            },
+            {
+              "agent_id": "a-1",
+              "at": 1801,
+              "event": "accepted"
+            },
+            {
+              "agent_id": "a-1",
+              "at": 1800,
+              "event": "assigned"
+            },
+            {
+              "agent_id": "a-1",
+              "at": 1200,
+              "detail": "exit code 2",
+              "event": "failed",
+              "tokens_used": 10
+            },
+            {
+              "agent_id": "a-1",
+              "at": 1101,
+              "event": "accepted"
+            },
+            {
+              "agent_id": "a-1",
+              "at": 1100,
+              "event": "assigned"
+            },
+            {
+              "at": 1000,
+              "event": "submitted"
+            }
+          ],
+          "id": "task-0000000000000001",
+          "idempotency_key": null,
+          "lane": 2,
+          "last_error": "exit code 2",
+          "lease_ttl_ms": null,
+          "max_retries": null,
+          "max_verification_retries": 0,
+          "metadata": {},
+          "needed_capabilities": [],
+          "on_dependency_failure": "fail",
+          "on_lease_loss": "stop",
+          "op": {
+            "input": {
+              "command": "make"
+            },
+            "kind": "shell"
+          },
+          "parent": null,
+          "priority": "normal",
+          "rates": [],
+          "repo": null,
+          "result": {
+            "exit_code": 0
+          },
+          "retry_count": 1,
+          "run_after": null,
+          "skip_verification": false,
+          "spawn_depth": 0,
+          "state": "completed",
+          "state_detail": {},
+          "status": "completed",
+          "submitted_by": "admin",
+          "success_criteria": [],
+          "tags": [],
+          "timeout_ms": null,
+          "tokens_used": 25,
+          "updated_at": 1000,
+          "verification_report": null,
+          "verification_steps": [],
+          "verification_timeout_ms": null
+        }"#]]
+    .assert_eq(&format!("{:#}", json!(TaskView::from(done))));
+}
+
+#[test]
+fn each_state_says_what_it_waits_for() {
+    let states = [
+        TaskState::Blocked { on: vec![TaskId(2)] },
+        TaskState::Delayed(Delay::Until(Wall(5))),
+        TaskState::Delayed(Delay::Backoff(Span(6))),
+        TaskState::Ready { since: Wall(8), order: 1 },
+        TaskState::Assigned(hold()),
+        TaskState::Working(hold()),
+        TaskState::Waiting { on: Wait::Quota, until: Wall(9) },
+        TaskState::Waiting { on: Wait::Question(QuestionId(3)), until: Wall(9) },
+        TaskState::Completed,
+        TaskState::Partial,
+        TaskState::Dead(Death::Expired),
+        TaskState::Cancelled,
+    ];
+    let line = |state: TaskState| {
+        let view = json!(TaskView::from(task(1, state)));
+        let text = |name: &str| view[name].as_str().unwrap_or("-").to_owned();
+        format!(
+            "{} {} {} {}\n",
+            text("status"),
+            text("state"),
+            text("assigned_to"),
+            view["state_detail"]
+        )
+    };
+    let lines: String = states.into_iter().map(line).collect();
+    expect![[r#"
+        queued blocked - {"blocked_on":["task-0000000000000002"]}
+        queued delayed - {"until":5}
+        queued delayed - {"backoff_ms":6}
+        queued ready - {"ready_since":8}
+        assigned assigned a-1 {}
+        assigned working a-1 {}
+        queued waiting - {"until":9,"waits_for":"quota"}
+        queued waiting - {"question_id":"question-0000000000000003","until":9,"waits_for":"question"}
+        completed completed - {}
+        completed partial - {}
+        dead_letter dead_letter - {"death":"expired"}
+        cancelled cancelled - {}
+    "#]].assert_eq(&lines);
+}

@@ -1,0 +1,127 @@
+//! This file tests who may do what: each route with each kind of caller.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use expect_test::expect;
+
+use crate::auth::Verb;
+use crate::route::Method;
+use crate::routes;
+use crate::testing::client::{request, send, task};
+use crate::testing::{ADMIN, AGENT, Hub};
+use agentcom_core::command::Scope;
+use agentcom_core::id::TaskId;
+use agentcom_core::task::TaskState;
+use agentcom_core::view::{Reason, Why};
+
+const TASK: &str = "task-0000000000000001";
+
+/// A request that goes through if the caller may make it.
+fn sample(method: Method, path: &str) -> (String, &'static str) {
+    let body = match (method, path) {
+        (Method::Post, "/api/tasks") => r#"{"shell":"true"}"#,
+        (Method::Post, "/api/tasks/batch") => r#"{"tasks":[{"shell":"true"}]}"#,
+        (Method::Post, "/api/tasks/dead-letter/retry") => {
+            r#"{"task_ids":["task-0000000000000001"]}"#
+        }
+        (Method::Post, "/api/admin/push-task") => r#"{"agent_id":"a-1","shell":"true"}"#,
+        (Method::Post, "/admin/tokens") => r#"{"agent_id":"a-2"}"#,
+        (Method::Put | Method::Delete, "/api/admin/pauses") => r#"{"scope":"all"}"#,
+        (Method::Put, "/api/admin/weights/{key}") => r#"{"weight":200}"#,
+        (Method::Put, "/api/admin/oldest-first") => r#"{"every":16}"#,
+        (Method::Post, "/api/questions/{id}/answer") => r#"{"answer":"yes"}"#,
+        _ => "",
+    };
+    let id = match path {
+        path if path.starts_with("/api/tasks/") => TASK,
+        path if path.starts_with("/api/questions/") => "question-0000000000000001",
+        _ => "a-1",
+    };
+    (path.replace("{id}", id).replace("{agent}", id).replace("{key}", "k"), body)
+}
+
+fn hub() -> Hub {
+    let hub = Hub::default();
+    hub.script(|script| {
+        let task_id = TaskId(1);
+        script.tasks.insert(task_id, task(1, TaskState::Completed));
+        let reason = Reason::Paused { scope: Scope::All };
+        script.whys.insert(task_id, Why { task_id, state: "ready", reason });
+        script.agents = vec![super::manage::agent("a-1")];
+    });
+    hub
+}
+
+#[tokio::test]
+async fn each_route_answers_each_kind_of_caller_as_the_table_says() {
+    let mut table = String::from("none bad agent admin\n");
+    for route in routes::all() {
+        for (token, width) in [("", 4), ("wrong", 3), (AGENT, 5), (ADMIN, 5)] {
+            let (hub, (path, body)) = (hub(), sample(route.method, route.path));
+            let status =
+                send(&hub, request(route.method.as_str(), &path, token, body)).await.status;
+            write!(table, "{:<width$} ", status.as_u16()).unwrap();
+            let refused = status == 401 || status == 403;
+            assert!(
+                !refused
+                    || hub.script(|script| script.heard.is_empty() && script.queries.is_empty())
+            );
+        }
+        writeln!(table, "{:?}: {} {}", route.verb, route.method.as_str(), route.path).unwrap();
+    }
+    expect![[r#"
+        none bad agent admin
+        401  401 201   201   SubmitTasks: POST /api/tasks
+        401  401 200   200   ReadTasks: GET /api/tasks
+        401  401 200   200   ReadTasks: GET /api/tasks/{id}
+        401  401 200   200   ReadTasks: GET /api/tasks/{id}/why
+        401  401 403   200   ChangeTasks: POST /api/tasks/{id}/cancel
+        401  401 403   200   ChangeTasks: POST /api/tasks/{id}/retry
+        401  401 201   201   SubmitTasks: POST /api/tasks/batch
+        401  401 200   200   ReadTasks: GET /api/tasks/dead-letter
+        401  401 403   200   ChangeTasks: POST /api/tasks/dead-letter/retry
+        401  401 403   201   SteerQueue: POST /api/admin/push-task
+        401  401 200   200   ReadTasks: GET /api/stats
+        401  401 200   200   ReadTasks: GET /api/tasks/stats
+        401  401 200   200   ReadAgents: GET /api/agents
+        401  401 200   200   ReadAgents: GET /api/agents/states
+        401  401 200   200   ReadAgents: GET /api/agents/{id}/state
+        401  401 403   200   ChangeAgents: POST /api/agents/{id}/drain
+        401  401 403   200   ChangeAgents: POST /api/agents/{id}/resume
+        401  401 403   200   ChangeAgents: POST /api/admin/agents/{id}/restart
+        401  401 403   201   ManageTokens: POST /admin/tokens
+        401  401 403   200   ManageTokens: GET /admin/tokens
+        401  401 403   200   ManageTokens: DELETE /admin/tokens/{agent}
+        401  401 403   200   ManageTokens: POST /api/admin/agents/{id}/reset-token
+        401  401 403   200   SteerQueue: GET /api/admin/pauses
+        401  401 403   200   SteerQueue: PUT /api/admin/pauses
+        401  401 403   200   SteerQueue: DELETE /api/admin/pauses
+        401  401 403   200   SteerQueue: PUT /api/admin/weights/{key}
+        401  401 403   200   SteerQueue: PUT /api/admin/oldest-first
+        401  401 403   200   AnswerQuestions: GET /api/questions
+        401  401 403   200   AnswerQuestions: POST /api/questions/{id}/answer
+        401  401 200   200   ReadEvents: GET /api/events
+        200  200 200   200   Look: GET /api/schemas
+        200  200 200   200   Look: GET /livez
+        200  200 200   200   Look: GET /readyz
+        200  200 200   200   Look: GET /healthz
+        200  200 200   200   Look: GET /health
+    "#]]
+    .assert_eq(&table);
+}
+
+#[test]
+fn no_two_routes_are_the_same() {
+    let routes = routes::all();
+    let distinct: BTreeSet<_> = routes.iter().map(|route| (route.method, route.path)).collect();
+    assert_eq!(distinct.len(), routes.len());
+}
+
+#[test]
+fn only_health_and_schemas_are_public() {
+    let public: Vec<_> =
+        routes::all().into_iter().filter(|route| route.verb == Verb::Look).collect();
+    let paths: Vec<_> = public.iter().map(|route| route.path).collect();
+    assert_eq!(paths, ["/api/schemas", "/livez", "/readyz", "/healthz", "/health"]);
+}

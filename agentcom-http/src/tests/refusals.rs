@@ -1,0 +1,353 @@
+//! This file tests requests that are not understood or not let in.
+
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use expect_test::expect;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use crate::Options;
+use crate::testing::client::{Answer, request, send, send_with};
+use crate::testing::{ADMIN, Hub};
+
+async fn post(body: &str) -> Answer {
+    send(&Hub::default(), request("POST", "/api/tasks", ADMIN, body)).await
+}
+
+fn with(name: &'static str, value: &str) -> Request<Body> {
+    let mut request = request("GET", "/livez", "", "");
+    request.headers_mut().remove(name);
+    if !value.is_empty() {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn foreign_hosts_and_pages_are_turned_away_before_anything_else() {
+    for (name, value, status) in [
+        ("host", "127.0.0.1:4000", 200),
+        ("host", "[::1]:4000", 200),
+        ("host", "evil.example", 403),
+        ("host", "", 403),
+        ("origin", "http://localhost:4000", 200),
+        ("origin", "http://localhost:3000", 403),
+        ("origin", "null", 403),
+        ("origin", "https://evil.example", 403),
+    ] {
+        let answer = send(&Hub::default(), with(name, value)).await;
+        assert_eq!(answer.status.as_u16(), status, "{name}: {value}");
+        assert!(answer.headers.contains_key("x-request-id"));
+    }
+    let twice = {
+        let mut request = with("origin", "http://localhost:4000");
+        request.headers_mut().append("origin", "http://localhost:4000".parse().unwrap());
+        request
+    };
+    assert_eq!(send(&Hub::default(), twice).await.status.as_u16(), 403);
+    let elsewhere = Request::builder().uri("http://evil.example/livez").header("host", "localhost");
+    assert_eq!(
+        send(&Hub::default(), elsewhere.body(Body::empty()).unwrap()).await.status.as_u16(),
+        403
+    );
+    let unknown_path = {
+        let mut request = request("GET", "/nowhere", "", "");
+        request.headers_mut().insert("host", "evil.example".parse().unwrap());
+        request
+    };
+    expect![[r#"
+        403
+        {
+          "detail": "the request's host is not one that this hub answers to",
+          "error": "foreign_origin",
+          "hint": "configure the public host name of the hub; pages of other origins are never served",
+          "status": 403,
+          "title": "foreign origin",
+          "type": "urn:agentcom:problem:foreign_origin"
+        }"#]].assert_eq(&send(&Hub::default(), unknown_path).await.shown());
+}
+
+#[tokio::test]
+async fn each_answer_forbids_guessing_caching_and_framing() {
+    let answer = send(&Hub::default(), request("GET", "/nowhere", "", "")).await;
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("content-type", "application/problem+json"),
+    ] {
+        assert_eq!(answer.headers[name], value);
+    }
+    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_request_id_that_is_no_name_is_replaced() {
+    for bad in ["a b", "<x>", &"x".repeat(129)] {
+        let answer = send(&Hub::default(), with("x-request-id", bad)).await;
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        assert!(id.starts_with("req-") && id.len() == 20, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let mut many = request("GET", "/livez", "", "");
+    for n in 0..64 {
+        many.headers_mut().insert(
+            axum::http::HeaderName::try_from(format!("x-{n}")).unwrap(),
+            "y".parse().unwrap(),
+        );
+    }
+    assert_eq!(send(&Hub::default(), many).await.wrong(), "431 headers_too_large\n");
+    let long = with("x-long", &"y".repeat(17_000));
+    assert_eq!(send(&Hub::default(), long).await.wrong(), "431 headers_too_large\n");
+    let address = request("GET", &format!("/livez?{}", "y".repeat(17_000)), "", "");
+    assert_eq!(send(&Hub::default(), address).await.wrong(), "431 headers_too_large\n");
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_are_problems_too() {
+    let hub = Hub::default();
+    expect![[r#"
+        404
+        {
+          "detail": "there is nothing at /api/taskz",
+          "error": "not_found",
+          "hint": "GET /api/schemas lists what there is",
+          "status": 404,
+          "title": "not found",
+          "type": "urn:agentcom:problem:not_found"
+        }"#]]
+    .assert_eq(&send(&hub, request("GET", "/api/taskz", ADMIN, "")).await.shown());
+    let answer = send(&hub, request("PUT", "/api/tasks", ADMIN, "")).await;
+    expect![[r#"
+        405
+        {
+          "detail": "PUT is not possible here; the `allow` header says what is",
+          "error": "method_not_allowed",
+          "status": 405,
+          "title": "method not allowed",
+          "type": "urn:agentcom:problem:method_not_allowed"
+        }"#]]
+    .assert_eq(&answer.shown());
+    assert_eq!(answer.headers["allow"], "POST,GET,HEAD");
+}
+
+#[tokio::test]
+async fn each_wrong_field_is_named() {
+    let mut seen = String::new();
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{} {}",
+        r#"{"descripton":"x"}"#,
+        r#"{"description":7}"#,
+        r#"{"priority":"asap"}"#,
+        r#"{"priority":4}"#,
+        r#"{"priority":true}"#,
+        r#"{"priority":null}"#,
+        r#"{"needs":["a",7]}"#,
+        r#"{"needs":["a b"],"tags":["ok",""],"assign_to":"x y","run_after":"soon"}"#,
+        r#"{"needs":[],"needed_capabilities":[]}"#,
+        r#"{"op":{}}"#,
+        r#"{"op":{"kind":"Shell"}}"#,
+        r#"{"op":{"kind":"shell","extra":1}}"#,
+        r#"{"op":{"kind":"shell"},"shell":"x"}"#,
+        r#"{"shell":"  "}"#,
+        r#"{"metadata":[1]}"#,
+        r#"{"metadata":{"shell_command":7}}"#,
+        r#"{"metadata":{"target_agent":"b"},"assign_to":"a"}"#,
+        r#"{"timeout_ms":-1}"#,
+        r#"{"timeout_ms":1.5}"#,
+        r#"{"rates":[{"key":"","limit":1,"per_ms":1}]}"#,
+        r#"{"rates":[{"key":"k","limit":1}]}"#,
+        r#"{"depends_on":["x"]}"#,
+        r#"{"file_hints":[{"path":7}]}"#,
+        r#"{"ref":"a"}"#,
+        r#"{"description":"a","description":"b"}"#,
+        r#"{"on_lease_loss":"panic"}"#,
+    ] {
+        let mut asking = request("POST", "/api/tasks", ADMIN, body);
+        asking.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        let answer = send(&Hub::default(), asking).await;
+        let shown = answer.wrong();
+        seen += &format!("{body}\n  {}\n", shown.trim_end().replace('\n', "\n  "));
+    }
+    expect![[r#"
+
+          400 invalid_json
+        {
+          400 invalid_json
+        []
+          422 validation_failed
+          wrong_type body: expected an object
+        null
+          422 validation_failed
+          wrong_type body: expected an object
+        {} {}
+          400 invalid_json
+        {"descripton":"x"}
+          422 validation_failed
+          unknown_field descripton: unknown field `descripton`, expected one of `ref`, `description`, `op`, `shell`, `priority`, `needed_capabilities`, `needs`, `metadata`, `repo`, `assign_to`, `depends_on`, `on_dependency_failure`, `on_lease_loss`, `idempotency_key`, `run_after`, `complete_by`, `expires_after_ms`, `timeout_ms`, `lease_ttl_ms`, `max_attempts`, `max_retries`, `backoff_base_ms`, `backoff_cap_ms`, `concurrency`, `rates`, `fair_key`, `cost`, `goal_id`, `parent`, `tags`, `branch`, `file_hints`, `success_criteria`, `verification_steps`, `complexity_tier`, `skip_verification`, `verification_timeout_ms`, `max_verification_retries`
+        {"description":7}
+          422 validation_failed
+          wrong_type description: invalid type: integer `7`, expected a string
+        {"priority":"asap"}
+          422 validation_failed
+          invalid_value priority: unknown priority `asap`; allowed are urgent (or critical), high, normal, low and 0 to 3
+        {"priority":4}
+          422 validation_failed
+          invalid_value priority: unknown priority `4`; allowed are urgent (or critical), high, normal, low and 0 to 3
+        {"priority":true}
+          422 validation_failed
+          wrong_type priority: invalid type: boolean `true`, expected a text or a whole number
+        {"priority":null}
+          201 -
+        {"needs":["a",7]}
+          422 validation_failed
+          wrong_type needs[1]: invalid type: integer `7`, expected a string
+        {"needs":["a b"],"tags":["ok",""],"assign_to":"x y","run_after":"soon"}
+          422 validation_failed
+          invalid_value needs[0]: capability must not hold spaces or control characters
+          invalid_value assign_to: agent id may hold only ASCII letters, digits and ._:@-
+          invalid_value run_after: must be milliseconds since 1970 or an RFC 3339 date such as 2030-01-31T12:00:00Z
+          invalid_value tags[1]: tag must not be empty
+        {"needs":[],"needed_capabilities":[]}
+          422 validation_failed
+          invalid_value needs: duplicate field `needs`
+        {"op":{}}
+          422 validation_failed
+          required op.kind: missing field `kind`
+        {"op":{"kind":"Shell"}}
+          422 validation_failed
+          invalid_value op.kind: kind may hold only lower-case ASCII letters, digits and ._-
+        {"op":{"kind":"shell","extra":1}}
+          422 validation_failed
+          unknown_field op.extra: unknown field `extra`, expected `kind` or `input`
+        {"op":{"kind":"shell"},"shell":"x"}
+          422 validation_failed
+          invalid_value shell: must be left out beside op
+        {"shell":"  "}
+          422 validation_failed
+          invalid_value shell: must not be empty
+        {"metadata":[1]}
+          422 validation_failed
+          invalid_value metadata: must be an object
+        {"metadata":{"shell_command":7}}
+          422 validation_failed
+          invalid_value metadata: invalid type: integer `7`, expected a string
+        {"metadata":{"target_agent":"b"},"assign_to":"a"}
+          422 validation_failed
+          invalid_value assign_to: must name the same agent as the metadata
+        {"timeout_ms":-1}
+          422 validation_failed
+          invalid_value timeout_ms: invalid value: integer `-1`, expected a whole number from 0
+        {"timeout_ms":1.5}
+          422 validation_failed
+          wrong_type timeout_ms: invalid type: floating point `1.5`, expected a whole number from 0
+        {"rates":[{"key":"","limit":1,"per_ms":1}]}
+          422 validation_failed
+          invalid_value rates[0].key: key must not be empty
+        {"rates":[{"key":"k","limit":1}]}
+          422 validation_failed
+          required rates[0].per_ms: missing field `per_ms`
+        {"depends_on":["x"]}
+          422 validation_failed
+          invalid_value depends_on[0]: `x` is not a task id
+        {"file_hints":[{"path":7}]}
+          422 validation_failed
+          wrong_type file_hints[0].path: invalid type: integer `7`, expected a string
+        {"ref":"a"}
+          422 validation_failed
+          invalid_value ref: names a task within a batch; leave it out here
+        {"description":"a","description":"b"}
+          422 validation_failed
+          invalid_value description: duplicate field `description`
+        {"on_lease_loss":"panic"}
+          422 validation_failed
+          invalid_value on_lease_loss: unknown variant `panic`, expected `stop` or `continue`
+    "#]].assert_eq(&seen);
+}
+
+#[tokio::test]
+async fn only_json_that_says_so_is_read() {
+    for (kind, status) in [
+        ("application/json", 201),
+        ("Application/JSON; charset=utf-8", 201),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/jsonp", 415),
+    ] {
+        let mut asking = request("POST", "/api/tasks", ADMIN, "{}");
+        asking.headers_mut().insert("content-type", kind.parse().unwrap());
+        assert_eq!(send(&Hub::default(), asking).await.status.as_u16(), status, "{kind}");
+    }
+    let mut asking = request("POST", "/api/tasks", ADMIN, "{}");
+    asking.headers_mut().remove("content-type");
+    expect![[r#"
+        415
+        {
+          "detail": "the body has to be sent as `content-type: application/json`",
+          "error": "unsupported_media_type",
+          "status": 415,
+          "title": "unsupported media type",
+          "type": "urn:agentcom:problem:unsupported_media_type"
+        }"#]]
+    .assert_eq(&send(&Hub::default(), asking).await.shown());
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_in_length_and_depth() {
+    let long = format!(r#"{{"description":"{}"}}"#, "x".repeat(1 << 20));
+    assert_eq!(post(&long).await.wrong(), "413 body_too_large\n");
+    let chunk = Ok::<_, Infallible>(Bytes::from(vec![b' '; 1 << 16]));
+    let chunks = Body::from_stream(futures_util::stream::repeat(chunk));
+    let mut endless = request("POST", "/api/tasks", ADMIN, "{}");
+    *endless.body_mut() = chunks;
+    assert_eq!(send(&Hub::default(), endless).await.wrong(), "413 body_too_large\n");
+    let deep = format!(r#"{{"metadata":{}{}}}"#, "[".repeat(32), "]".repeat(32));
+    assert_eq!(post(&deep).await.wrong(), "400 invalid_json\n");
+    let brackets = format!(r#"{{"description":"{}"}}"#, "[".repeat(100));
+    assert_eq!(post(&brackets).await.status.as_u16(), 201);
+    let mut not_text = request("POST", "/api/tasks", ADMIN, "{}");
+    *not_text.body_mut() = Body::from(&b"{\"description\":\"\xff\"}"[..]);
+    assert_eq!(send(&Hub::default(), not_text).await.wrong(), "400 invalid_json\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_given_up() {
+    let mut slow = request("POST", "/api/tasks", ADMIN, "{}");
+    *slow.body_mut() =
+        Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    assert_eq!(send(&Hub::default(), slow).await.wrong(), "408 slow_body\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_too_long_is_unknown() {
+    let options = Options { answer_within: Duration::from_secs(1), ..Options::default() };
+    let mut slow = request("POST", "/api/tasks", ADMIN, "{}");
+    *slow.body_mut() =
+        Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    assert_eq!(send_with(&Hub::default(), options, slow).await.wrong(), "504 indeterminate\n");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_without_details() {
+    let hub = Hub::default();
+    hub.script(|script| script.panics = true);
+    let answer = send(&hub, request("GET", "/health", "", "")).await;
+    expect![[r#"
+        500
+        {
+          "detail": "something went wrong; the log of the hub says more under this request id",
+          "error": "internal",
+          "status": 500,
+          "title": "internal",
+          "type": "urn:agentcom:problem:internal"
+        }"#]]
+    .assert_eq(&answer.shown());
+}
