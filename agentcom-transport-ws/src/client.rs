@@ -117,8 +117,7 @@ impl WsClient {
     }
 
     /// Connects no more, closes all connections as [`CloseReason::Normal`] after what is queued,
-    /// and waits until they have ended: at most [`Limits::write_within`] and
-    /// [`Limits::close_within`] together.
+    /// and waits until they have ended: at most [`Limits::close_within`].
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();

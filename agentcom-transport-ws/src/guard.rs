@@ -31,12 +31,16 @@ mod tests {
     use super::*;
     use axum::http::Request;
 
-    fn check_request(uri: &str, headers: &[(&str, &str)]) -> Result<(), Foreign> {
+    fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(&AllowList::default(), &request.body(()).unwrap().into_parts().0)
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn check_request(uri: &str, headers: &[(&str, &str)]) -> Result<(), Foreign> {
+        check(&AllowList::default(), &parts(uri, headers))
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Limits {
     pub read_buffer: usize,
     /// How long a write may take before the other side is too slow.
     pub write_within: Duration,
-    /// How long saying farewell may take, from the last frame to the end of the connection.
+    /// How long a connection may take to end once it is closed, with what is still queued.
     pub close_within: Duration,
 }
 

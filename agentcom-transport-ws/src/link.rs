@@ -114,8 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 return self.poll_deadlines(cx);
             }
         }
+        // Who never falls silent is not spared the deadlines.
+        let over = self.poll_deadlines(cx);
         cx.waker().wake_by_ref();
-        Poll::Pending
+        over
     }
 
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -176,6 +178,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if Pin::new(&mut self.socket).start_send(message).is_err() {
             self.phase = Phase::Ended;
         }
+        self.expect_flush();
+    }
+
+    fn expect_flush(&mut self) {
         if !self.unflushed {
             self.unflushed = true;
             let by = Instant::now() + self.queues.limits.write_within;
@@ -212,14 +218,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     fn take(&mut self, message: Option<Result<Message, Error>>) {
         match message {
-            // It fits, or nobody is there to receive it.
             Some(Ok(Message::Text(text))) => {
-                drop(self.queues.received.push(text.as_str().to_owned()))
+                // Refused only when nobody is there to receive it: room was made sure of before.
+                let _ = self.queues.received.push(text.as_str().to_owned());
             }
             Some(Ok(Message::Binary(_))) => {
                 self.refuse(CloseCode::Unsupported, "frames are text");
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            // The library has an answer to write, and who pings and does not read is too slow.
+            Some(Ok(Message::Ping(_))) => self.expect_flush(),
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_))) => {
                 self.shut();
                 // The library has an answer to write.

@@ -54,7 +54,6 @@ use crate::link::{self, Queues};
 /// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 /// # }
 /// ```
-#[must_use]
 pub fn listen(limits: ServerLimits, allowed: AllowList) -> (Router, WsTransport) {
     let (backlog, accepted) = mpsc::channel(limits.backlog.max(1));
     let server = Server {
@@ -84,8 +83,7 @@ pub struct WsTransport {
 
 impl WsTransport {
     /// Refuses further connections, closes all others as [`CloseReason::GoingAway`] after what is
-    /// queued, and waits until they have ended: at most [`Limits::write_within`] and
-    /// [`Limits::close_within`] together.
+    /// queued, and waits until they have ended: at most [`Limits::close_within`].
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -162,12 +160,9 @@ impl Server {
         let opening = Opening { upgrade, permit, queues, connection, slot };
         let (within, stop) = (self.limits.upgrade_within, self.stop.clone());
         self.tasks.spawn(async move {
-            match timeout(within, opening.upgrade).await {
-                Ok(Ok(upgraded)) => {
-                    opening.slot.send(opening.connection);
-                    serve(upgraded, opening.queues, stop).await;
-                }
-                Ok(Err(_)) | Err(_) => {}
+            if let Ok(Ok(upgraded)) = timeout(within, opening.upgrade).await {
+                opening.slot.send(opening.connection);
+                serve(upgraded, opening.queues, stop).await;
             }
             drop(opening.permit);
         });
@@ -187,14 +182,8 @@ struct Opening {
 
 async fn serve(upgraded: Upgraded, queues: Queues, stop: CancellationToken) {
     let config = Some(queues.websocket());
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
-        // Without hyper's wrappers a connection takes less memory, and the socket is at hand.
-        Ok(parts) => {
-            let socket = parts.io.into_inner();
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "small frames to this client will be delayed");
-            }
-            let read = parts.read_buf.to_vec();
+    match bare(upgraded) {
+        Ok((socket, read)) => {
             let socket = WebSocketStream::from_partially_read(socket, read, Role::Server, config);
             link::run(socket.await, queues, stop, CloseReason::GoingAway).await;
         }
@@ -204,4 +193,15 @@ async fn serve(upgraded: Upgraded, queues: Queues, stop: CancellationToken) {
             link::run(socket.await, queues, stop, CloseReason::GoingAway).await;
         }
     }
+}
+
+/// The socket itself and what was read from it too far, if it is TCP without TLS: without hyper's
+/// wrappers and its read buffer a connection takes a third of the memory.
+fn bare(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
+    let parts = downcast::<TokioIo<TcpStream>>(upgraded)?;
+    let socket = parts.io.into_inner();
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "small frames to this client will be delayed");
+    }
+    Ok((socket, parts.read_buf.to_vec()))
 }

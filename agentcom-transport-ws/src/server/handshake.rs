@@ -114,9 +114,9 @@ impl IntoResponse for Refusal {
     /// A problem document (RFC 9457); none when it is about too many of them.
     fn into_response(self) -> Response<Body> {
         let status = self.status();
-        let body = match self {
-            Self::TooMany => Body::empty(),
-            refusal => Body::from(problem(status, &refusal.to_string())),
+        let body = match self == Self::TooMany {
+            true => Body::empty(),
+            false => Body::from(problem(status, &self.to_string())),
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;

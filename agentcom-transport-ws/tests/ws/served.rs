@@ -12,19 +12,19 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// A hub's end behind a real socket.
-pub struct Served {
-    pub address: SocketAddr,
-    pub transport: WsTransport,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) transport: WsTransport,
     server: Mutex<JoinSet<()>>,
 }
 
 /// Serves with the default limits.
-pub fn served() -> Served {
+pub(crate) fn served() -> Served {
     served_with(ServerLimits::default())
 }
 
 /// Serves on a free port.
-pub fn served_with(limits: ServerLimits) -> Served {
+pub(crate) fn served_with(limits: ServerLimits) -> Served {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -38,12 +38,12 @@ pub fn served_with(limits: ServerLimits) -> Served {
 
 impl Served {
     /// A client of this hub.
-    pub fn client(&self, options: ClientOptions) -> WsClient {
+    pub(crate) fn client(&self, options: ClientOptions) -> WsClient {
         WsClient::new(&format!("ws://{}/ws", self.address), options).unwrap()
     }
 
     /// Takes no more requests, as a hub that is gone.
-    pub fn unplug(&self) {
+    pub(crate) fn unplug(&self) {
         self.server.lock().unwrap().abort_all();
     }
 }

@@ -1,5 +1,0 @@
-//! This file holds the transport over real sockets against the contract of the port.
-
-mod common;
-
-agentcom_core::transport_conformance!(#[tokio::test] crate::common::served());
