@@ -49,9 +49,6 @@ pub struct Agent {
     /// How far it is trusted with work.
     #[serde(default)]
     pub trust: Trust,
-    /// How its latest attempt ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_outcome: Option<LastOutcome>,
 }
 
 /// How the latest attempt of an agent ended.

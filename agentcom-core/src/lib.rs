@@ -25,10 +25,12 @@ extern crate alloc;
 extern crate std;
 
 pub mod agent;
+pub mod change;
 pub mod command;
 pub mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
+pub mod hub;
 pub mod id;
 pub mod json;
 pub mod limit;

@@ -30,6 +30,19 @@ impl Bucket {
         Self { level: self.level.saturating_add(gained).min(capacity(rate)), at: at.max(self.at) }
     }
 
+    /// Whether it is the same as one never drawn on.
+    #[must_use]
+    pub fn is_full(self, rate: &Rate, at: Wall) -> bool {
+        self.refilled(rate, at).level == capacity(rate)
+    }
+
+    /// When it will be full, if nobody draws on it.
+    #[must_use]
+    pub fn full_at(self, rate: &Rate) -> Wall {
+        let missing = capacity(rate).saturating_sub(self.level);
+        self.at + Span(missing.div_ceil(u64::from(rate.limit).max(1)))
+    }
+
     /// The bucket after one start, or how long the start has to wait.
     ///
     /// # Errors

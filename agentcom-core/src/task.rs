@@ -7,7 +7,7 @@ mod spec;
 
 pub use draft::{BadDraft, Dependency, Draft};
 pub use life::{
-    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Refused, TaskEvent,
+    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place, Refused, TaskEvent,
     TaskState, Wait,
 };
 pub use retry::backoff;

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, Phase, Profile};
+use crate::agent::{Agent, LastOutcome, Phase, Profile};
 use crate::command::Scope;
 use crate::id::{Incarnation, Lease, TaskId};
 use crate::json::Json;
@@ -113,6 +113,8 @@ pub struct AgentView {
     pub status: Option<Box<str>>,
     /// How its host is doing, as it sent it.
     pub resources: Option<Json>,
+    /// How its latest attempt since the hub started ended.
+    pub last_outcome: Option<LastOutcome>,
     /// The tasks that it holds.
     pub held: Vec<Held>,
 }

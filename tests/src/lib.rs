@@ -1,1 +1,1 @@
-//! This file is a placeholder.
+//! This package proves what no single crate can; its tests are under `tests/tests`.

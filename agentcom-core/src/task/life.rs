@@ -81,6 +81,17 @@ pub enum Death {
     Dependency,
 }
 
+/// The place of a ready task in its lane.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct Place {
+    /// What the policy says; smaller is earlier.
+    pub order: u64,
+    /// The start tag of fair queueing, from which the tags of later tasks follow.
+    pub tag: u64,
+}
+
 /// Where the life of a task stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,8 +107,8 @@ pub enum TaskState {
     Ready {
         /// Since when.
         since: Wall,
-        /// Its place in its lane; smaller is earlier.
-        order: u64,
+        /// Its place in its lane.
+        place: Place,
     },
     /// Was given to an agent that has not accepted it yet.
     Assigned(Hold),
@@ -233,10 +244,7 @@ pub enum TaskEvent {
     /// A task that it depends on ended; with the last of them it moves on to the given state.
     Unblock(TaskId, TaskState),
     /// What it was delayed by or waited for is over; it becomes ready at the given place.
-    Due {
-        /// Its place in its lane.
-        order: u64,
-    },
+    Due(Place),
     /// It is given to an agent.
     Assign(Hold),
     /// The agent takes it on.
@@ -252,10 +260,7 @@ pub enum TaskEvent {
     /// It is called off.
     Cancel,
     /// An operator gives it another life at the given place.
-    Revive {
-        /// Its place in its lane.
-        order: u64,
-    },
+    Revive(Place),
 }
 
 /// Why something cannot happen to a task.
@@ -413,15 +418,15 @@ impl Life {
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => return Err(Refused::Stale),
-                E::Due { .. } | E::Assign(_) | E::Revive { .. } => return Err(Refused::OutOfTurn),
+                E::Due(_) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Delayed(_) | S::Waiting { .. } => match event {
-                E::Due { order } => next.state = S::Ready { since: at, order },
+                E::Due(place) => next.state = S::Ready { since: at, place },
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::FinishLate(fence, outcome, finish) => next.finish_late(&fence, outcome, finish)?,
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Assign(_) | E::Revive { .. } => return Err(Refused::OutOfTurn),
+                E::Unblock(..) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Ready { .. } => match event {
                 E::Assign(hold) => next.assign(hold)?,
@@ -429,7 +434,7 @@ impl Life {
                 E::Cancel => next.state = S::Cancelled,
                 E::FinishLate(fence, outcome, finish) => next.finish_late(&fence, outcome, finish)?,
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due { .. } | E::Revive { .. } => return Err(Refused::OutOfTurn),
+                E::Unblock(..) | E::Due(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Assigned(hold) | S::Working(hold) => match event {
                 E::Accept(fence) => next.accept(hold, &fence)?,
@@ -444,25 +449,25 @@ impl Life {
                 E::Kill(death) => next.call_off(S::Dead(death)),
                 E::Cancel => next.call_off(S::Cancelled),
                 E::FinishLate(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due { .. } | E::Assign(_) | E::Revive { .. } => {
+                E::Unblock(..) | E::Due(_) | E::Assign(_) | E::Revive(_) => {
                     return Err(Refused::OutOfTurn);
                 }
             },
             S::Dead(_) => match event {
-                E::Revive { order } => next.revive(order),
+                E::Revive(place) => next.revive(place),
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due { .. } | E::Assign(_) | E::Kill(_) | E::Cancel => {
+                E::Unblock(..) | E::Due(_) | E::Assign(_) | E::Kill(_) | E::Cancel => {
                     return Err(Refused::Over);
                 }
             },
             S::Completed | S::Partial | S::Cancelled => match event {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => return Err(Refused::Stale),
                 E::Unblock(..)
-                | E::Due { .. }
+                | E::Due(_)
                 | E::Assign(_)
                 | E::Kill(_)
                 | E::Cancel
-                | E::Revive { .. } => return Err(Refused::Over),
+                | E::Revive(_) => return Err(Refused::Over),
             },
         }
         Ok(next)
@@ -561,9 +566,9 @@ impl Life {
         }
     }
 
-    fn revive(&mut self, order: u64) {
+    fn revive(&mut self, place: Place) {
         self.failures = 0;
         self.crashes = 0;
-        self.state = TaskState::Ready { since: self.updated_at, order };
+        self.state = TaskState::Ready { since: self.updated_at, place };
     }
 }

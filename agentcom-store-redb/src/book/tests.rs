@@ -88,6 +88,7 @@ fn a_power_loss_at_any_moment_loses_no_confirmed_batch_and_leaves_no_half_one() 
             disk.fill_up_after(disk::chance(seed, crash) % 150);
             while written.commit(&batch(confirmed + 1)).is_ok() {
                 confirmed += 1;
+                assert!(confirmed < found + 150, "each batch changes the disk");
             }
             disk = disk.power_loss(disk::chance(seed, 1_000 + crash));
         }

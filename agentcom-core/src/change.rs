@@ -1,0 +1,159 @@
+//! This file lists the changes that a state can undergo, and how they are stored.
+//!
+//! A [`Change`] is durable: it has a number, an event in the feed, and rows in the store. A
+//! [`Pulse`] is volatile: signs of life, deadlines and progress go through the state like changes,
+//! but are neither stored nor numbered, so a heartbeat costs no write.
+//!
+//! **Invariant:** the rows of the store, read back as changes, add up to the durable part of the
+//! state that wrote them.
+
+mod format;
+mod rows;
+
+pub use format::{FORMAT, decode, encode};
+pub use rows::{Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key};
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{Agent, LastOutcome, Profile, TokenHash};
+use crate::command::{KeyUse, Scope};
+use crate::id::{Cipher, Incarnation, QuestionId, SessionId, TaskId};
+use crate::limit::Bucket;
+use crate::name::{AgentId, Key};
+use crate::question::Question;
+use crate::state::{Clocks, Due, Session};
+use crate::task::{Life, Rate, Task};
+use crate::time::{Mono, Wall};
+
+/// What a data set is made with: everything random in it follows from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// Which life of the data set this is; drawn anew after a wipe or a restore.
+    pub incarnation: Incarnation,
+    /// What all random choices follow from.
+    pub seed: u64,
+    /// The token of whoever administers the hub.
+    pub admin: TokenHash,
+}
+
+/// What there is one of in a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Which life of the data set this is.
+    pub incarnation: Incarnation,
+    /// What all random choices follow from.
+    pub seed: u64,
+    /// How ids are made from counters.
+    pub ids: Cipher,
+    /// The token of whoever administers the hub.
+    pub admin: TokenHash,
+    /// The number of the next task.
+    pub next_task: u64,
+    /// The number of the next question.
+    pub next_question: u64,
+    /// The number of the latest event.
+    pub seq: u64,
+    /// The number of the oldest event that is kept.
+    pub oldest_event: u64,
+    /// How many tasks ended as completed, partial, dead and cancelled.
+    pub ended: [u64; 4],
+}
+
+/// What operators set while the hub runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What is paused.
+    #[serde(default)]
+    pub paused: BTreeSet<Scope>,
+    /// How large the portions of fair keys are; 100 where nothing is said.
+    #[serde(default)]
+    pub weights: BTreeMap<Key, u32>,
+    /// Of how many assignments one goes to the oldest task; 0 is never.
+    #[serde(default)]
+    pub oldest_first: u32,
+}
+
+/// A token bucket in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketRow {
+    /// Its figures.
+    pub rate: Rate,
+    /// What is left in it.
+    pub bucket: Bucket,
+}
+
+/// A durable change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The data set was made or read.
+    Head(Box<Head>),
+    /// Settings are as said.
+    Settings(Box<Settings>),
+    /// A task lives: it was submitted, or read from the store.
+    TaskAdded(Box<Task>),
+    /// A task moved on.
+    TaskMoved {
+        /// Which.
+        id: TaskId,
+        /// Where its life stands after the move.
+        life: Box<Life>,
+    },
+    /// A task ended, and leaves memory for history.
+    TaskEnded {
+        /// Which.
+        id: TaskId,
+        /// Where its life ended.
+        life: Box<Life>,
+    },
+    /// An ended task came back from history.
+    TaskRevived(Box<Task>),
+    /// A key was made use of.
+    KeyUsed(Key, KeyUse),
+    /// A bucket was drawn on.
+    Drawn(Key, BucketRow),
+    /// A bucket is full again, and so the same as one never drawn on.
+    BucketFull(Key),
+    /// Keys and events whose time is over are no longer kept.
+    Trimmed {
+        /// The keys, and when their time was over.
+        keys: Vec<(Key, Wall)>,
+        /// The rows of events, by the number of the first in each.
+        events: Vec<u64>,
+        /// The oldest event that is kept.
+        oldest: u64,
+    },
+    /// An agent is as said.
+    AgentSet(Box<Agent>),
+    /// An agent was forgotten.
+    AgentRemoved(AgentId),
+    /// A question was asked.
+    QuestionAsked(Box<Question>),
+    /// A question was answered or fell away.
+    QuestionClosed(QuestionId),
+}
+
+/// A volatile change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pulse {
+    /// A connection is as said.
+    Session(Box<Session>),
+    /// What the agent of a connection says of itself is as said.
+    Profile(SessionId, Box<Profile>),
+    /// A connection ended.
+    SessionGone(SessionId),
+    /// The deadlines of a held task are as said.
+    Clocks(TaskId, Clocks),
+    /// A task's backoff is over at this time.
+    Backoff(TaskId, Mono),
+    /// An agent's attempt ended.
+    LastOutcome(AgentId, LastOutcome),
+    /// A rate has room again at this time.
+    RateOpens(Key, Wall),
+    /// A task waits for the agent that has its repository at hand, until this time.
+    AffinityEnds(TaskId, Mono),
+    /// A deadline has passed and is dealt with.
+    Passed(Due),
+}

@@ -1,0 +1,45 @@
+//! This file turns values into the bytes of rows and back: one byte for the format, then JSON.
+
+use alloc::vec::Vec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::port::store::{StoreError, Table};
+
+/// The format in which rows are written. Fields are only ever added to it; anything else is the
+/// next number, with code that reads this one.
+pub const FORMAT: u8 = 1;
+
+/// The bytes for a value.
+///
+/// # Panics
+///
+/// Never for the rows of this crate: their keys are text and their payloads valid JSON.
+#[must_use]
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    bytes.push(FORMAT);
+    let json = serde_json::to_vec(value).expect("rows serialise");
+    bytes.extend_from_slice(&json);
+    bytes
+}
+
+/// The value in the bytes of a row.
+///
+/// # Errors
+///
+/// [`StoreErrorKind::Corrupt`](crate::port::store::StoreErrorKind::Corrupt), naming the row, if
+/// the bytes are of a newer format or do not fit.
+pub fn decode<T: DeserializeOwned>(table: Table, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&FORMAT, json)) => {
+            serde_json::from_slice(json).map_err(|error| StoreError::corrupt(table, key, error))
+        }
+        Some((&format, _)) => Err(StoreError::corrupt(
+            table,
+            key,
+            format_args!("format {format} is newer than {FORMAT}, the newest that this release reads"),
+        )),
+        None => Err(StoreError::corrupt(table, key, "the row is empty")),
+    }
+}

@@ -1,0 +1,335 @@
+//! This file is the loop itself.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::future::{Future, pending};
+use core::panic::AssertUnwindSafe;
+use core::pin::Pin;
+
+use futures_util::future::{BoxFuture, FutureExt, OptionFuture};
+use futures_util::select_biased;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::group::Group;
+use super::links::Arrival;
+use super::{GROUP_MAX, HubDriver, facts, load, trim};
+use crate::driver::handle::Message;
+use crate::driver::{CallError, FeedItem, token};
+use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
+use crate::id::{CallId, SessionId};
+use crate::port::store::StoreError;
+use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
+use crate::wire::{self, ToHub};
+
+/// What can wake the loop. A closed list, so that everything that can happen is named here.
+enum Wakeup {
+    /// The commit under way ended.
+    Committed(Result<(), StoreError>),
+    /// A handle wants something.
+    Message(Message),
+    /// All handles are gone.
+    Abandoned,
+    /// A connection brought a frame, or ended.
+    Arrived(Arrival),
+    /// A transport gave a connection, or failed to.
+    Connected(Arc<dyn Transport>, Result<Connection, TransportError>),
+    /// Something is due.
+    Due,
+}
+
+type Opening = (Arc<dyn Transport>, Result<Connection, TransportError>);
+type Accepting = FuturesUnordered<BoxFuture<'static, Opening>>;
+
+impl HubDriver {
+    /// Runs until it is asked to stop, all handles are gone, or the store fails.
+    ///
+    /// Dropping the future stops the hub at once; what it had not confirmed may or may not be
+    /// durable.
+    ///
+    /// # Errors
+    ///
+    /// What the store said. Nothing that depended on it was confirmed to anybody; open the store
+    /// again and run another hub.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        let result = self.turn().await;
+        self.links.close_all(CloseReason::GoingAway);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the hub stops: its store failed");
+        }
+        result
+    }
+
+    async fn turn(&mut self) -> Result<(), StoreError> {
+        let mut accepting: Accepting = self.links.transports.iter().cloned().map(accept).collect();
+        loop {
+            if self.stopping && self.committing.is_none() && self.open.is_empty() {
+                return Ok(());
+            }
+            let wakeup = self.next(&mut accepting).await;
+            self.take(wakeup, &mut accepting).await?;
+            while self.open.inputs < GROUP_MAX {
+                // What waits already shares the commit.
+                let Some(wakeup) = self.next_waiting(&mut accepting) else { break };
+                self.take(wakeup, &mut accepting).await?;
+            }
+            if self.committing.is_none() {
+                self.close_group();
+            }
+        }
+    }
+
+    /// Waits for whatever happens first. Only the branch that is returned has taken anything.
+    async fn next(&mut self, accepting: &mut Accepting) -> Wakeup {
+        let room = self.open.inputs < GROUP_MAX;
+        let due = self.hub.next_wake().map(|(at, _)| at);
+        let pending_work = self.hub.state().is_pending();
+        let clock = &*self.clock;
+        let wait: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match due {
+            _ if !room || self.stopping => Box::pin(pending()),
+            _ if pending_work => Box::pin(async {}),
+            Some(at) => clock.sleep_until(at),
+            None => Box::pin(pending()),
+        };
+        let mut wait = wait.fuse();
+        let mut commit: OptionFuture<_> = self.committing.as_mut().into();
+        let mut inbox: OptionFuture<_> = (room && !self.stopping).then(|| Box::pin(self.inbox.next())).into();
+        let incoming = &mut self.links.incoming;
+        let reads = room && !incoming.is_empty();
+        let mut arrival: OptionFuture<_> = reads.then(|| incoming.select_next_some()).into();
+        let accepts = room && !accepting.is_empty();
+        let mut opening: OptionFuture<_> = accepts.then(|| accepting.select_next_some()).into();
+        loop {
+            select_biased! {
+                done = commit => if let Some(done) = done {
+                    return Wakeup::Committed(done);
+                },
+                message = inbox => if let Some(message) = message {
+                    return message.map_or(Wakeup::Abandoned, Wakeup::Message);
+                },
+                arrived = arrival => if let Some(arrived) = arrived {
+                    return Wakeup::Arrived(arrived);
+                },
+                opened = opening => if let Some((transport, connected)) = opened {
+                    return Wakeup::Connected(transport, connected);
+                },
+                () = wait => return Wakeup::Due,
+                complete => return Wakeup::Due,
+            }
+        }
+    }
+
+    /// What has happened already, without waiting.
+    fn next_waiting(&mut self, accepting: &mut Accepting) -> Option<Wakeup> {
+        let message = (!self.stopping).then(|| self.inbox.next().now_or_never()).flatten();
+        if let Some(message) = message.flatten() {
+            return Some(Wakeup::Message(message));
+        }
+        if let Some(arrived) = self.links.incoming.next().now_or_never().flatten() {
+            return Some(Wakeup::Arrived(arrived));
+        }
+        let (transport, connected) = accepting.next().now_or_never().flatten()?;
+        Some(Wakeup::Connected(transport, connected))
+    }
+
+    async fn take(&mut self, wakeup: Wakeup, accepting: &mut Accepting) -> Result<(), StoreError> {
+        match wakeup {
+            Wakeup::Committed(result) => {
+                self.committing = None;
+                result?;
+                self.committed().await
+            }
+            Wakeup::Message(message) => self.message(message).await,
+            Wakeup::Abandoned => {
+                self.stopping = true;
+                Ok(())
+            }
+            Wakeup::Arrived((session, frame, incoming)) => {
+                self.arrived(session, frame, incoming).await
+            }
+            Wakeup::Connected(transport, connected) => {
+                if connected.as_ref().err() != Some(&TransportError::Stopped) {
+                    accepting.push(accept(transport));
+                }
+                match connected {
+                    Ok(connection) => self.connected(connection).await,
+                    Err(_) => Ok(()),
+                }
+            }
+            Wakeup::Due => self.step(Input::Wake).await,
+        }
+    }
+
+    async fn message(&mut self, message: Message) -> Result<(), StoreError> {
+        match message {
+            Message::Call { by, cause, command, reply } => {
+                self.next_call += 1;
+                let call = CallId(self.next_call);
+                let needs = command_needs(self.hub.state(), &command);
+                let facts = facts::fetch(&*self.store, self.hub.state(), &needs).await?;
+                self.calls.insert(call, reply);
+                return self.step(Input::Call { call, by, cause, command, facts }).await;
+            }
+            Message::View(view) => {
+                let release = view(&self.hub);
+                self.open.releases.push(release);
+            }
+            Message::Wait(id, waiter) => self.wait_for(id, waiter),
+            Message::Listen(listener) => self.listeners.push(listener),
+            Message::Stop => self.stopping = true,
+        }
+        Ok(())
+    }
+
+    async fn connected(&mut self, connection: Connection) -> Result<(), StoreError> {
+        let dialect = connection.dialect;
+        tracing::debug!(peer = %connection.peer, ?dialect, "connection opened");
+        let session = self.links.add(connection);
+        self.step(Input::Opened { session, dialect }).await
+    }
+
+    async fn arrived(
+        &mut self,
+        session: SessionId,
+        frame: Option<String>,
+        incoming: Box<dyn Incoming>,
+    ) -> Result<(), StoreError> {
+        let Some(text) = frame else {
+            self.links.outgoing.remove(&session);
+            return self.step(Input::Closed(session)).await;
+        };
+        self.links.read_on(session, incoming);
+        let frame = wire::read_to_hub(&text);
+        let token = match &frame {
+            Ok(ToHub::Identify(identify)) => Some(token::hash_of(&identify.token)),
+            _ => None,
+        };
+        let needs = frame.as_ref().map(|frame| frame_needs(self.hub.state(), frame));
+        let needs = needs.unwrap_or_default();
+        let facts = facts::fetch(&*self.store, self.hub.state(), &needs).await?;
+        self.step(Input::Frame { session, frame, token, facts }).await
+    }
+
+    /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
+    async fn step(&mut self, input: Input) -> Result<(), StoreError> {
+        let call = match &input {
+            Input::Call { call, .. } => Some(*call),
+            _ => None,
+        };
+        let now = self.clock.now();
+        let hub = &mut self.hub;
+        match std::panic::catch_unwind(AssertUnwindSafe(|| hub.step(now, input))) {
+            Ok(step) => {
+                step.events.iter().for_each(log);
+                self.open.join(step);
+                Ok(())
+            }
+            Err(_) => self.recover(call).await,
+        }
+    }
+
+    /// Reads the hub back from the store after a panic. The commit under way ends first; whoever
+    /// shared the group that is dropped is told that nothing was done.
+    async fn recover(&mut self, culprit: Option<CallId>) -> Result<(), StoreError> {
+        tracing::error!(?culprit, "a step panicked; the hub is read back from its store");
+        let dropped = core::mem::take(&mut self.open);
+        if let Some(committing) = self.committing.take() {
+            committing.await?;
+            if let Some(group) = self.under_way.take() {
+                self.say(group);
+            }
+        }
+        let replied = dropped.effects.iter().filter_map(|effect| match effect {
+            Effect::Reply(call, _) => Some(*call),
+            Effect::Send(..) | Effect::Close(..) => None,
+        });
+        for call in replied.chain(culprit) {
+            if let Some(reply) = self.calls.remove(&call) {
+                // Whoever asked may be gone.
+                let _ = reply.send(Err(CallError::Internal));
+            }
+        }
+        self.links.close_all(CloseReason::GoingAway);
+        let state = load::read(&*self.store, &*self.clock).await?;
+        let (config, policy) = core::mem::take(&mut self.hub).into_rules();
+        self.hub = Hub::new(state, config, policy);
+        let step = self.hub.resume(self.clock.now());
+        self.open.join(step);
+        Ok(())
+    }
+
+    /// Begins the commit of what was decided, or says it at once if there is nothing to store.
+    fn close_group(&mut self) {
+        let mut group = core::mem::take(&mut self.open);
+        match group.batch(self.hub.state()) {
+            Some(batch) => {
+                let store = self.store.clone();
+                let commit: BoxFuture<'static, _> =
+                    Box::pin(async move { store.commit(batch).await });
+                self.under_way = Some(group);
+                self.committing = Some(commit.fuse());
+            }
+            None => self.say(group),
+        }
+    }
+
+    /// The commit under way is durable: now, and only now, is it spoken of.
+    async fn committed(&mut self) -> Result<(), StoreError> {
+        if let Some(group) = self.under_way.take() {
+            let seq = group.seq;
+            self.say(group);
+            self.hub.settle(seq);
+        }
+        self.commits += 1;
+        if self.commits.is_multiple_of(trim::EVERY) {
+            let (now, seq) = (self.clock.now().wall, self.hub.state().seq());
+            if let Some(input) = trim::look(&*self.store, self.hub.config(), now, seq).await? {
+                self.step(input).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, group: Group) {
+        self.tell_waiters(&group);
+        for effect in group.effects {
+            match effect {
+                Effect::Reply(call, reply) => {
+                    if let Some(sender) = self.calls.remove(&call) {
+                        // Whoever asked may be gone.
+                        let _ = sender.send(Ok(reply));
+                    }
+                }
+                Effect::Send(session, frame) => self.links.send(session, &frame),
+                Effect::Close(session, reason) => self.links.close(session, reason),
+            }
+        }
+        group.releases.into_iter().for_each(|release| release());
+        if self.listeners.is_empty() {
+            return;
+        }
+        let events = group.events.into_iter().map(FeedItem::Event);
+        let progress = group.progress.into_iter().map(FeedItem::Progress);
+        for item in events.chain(progress) {
+            self.listeners.retain_mut(|listener| listener.hear(&item));
+        }
+    }
+}
+
+fn accept(transport: Arc<dyn Transport>) -> BoxFuture<'static, Opening> {
+    Box::pin(async move {
+        let connected = transport.open().await;
+        (transport, connected)
+    })
+}
+
+fn log(event: &crate::view::Event) {
+    tracing::info!(
+        seq = event.seq,
+        kind = %event.kind,
+        by = %event.by,
+        task = event.task_id.map(tracing::field::display),
+        agent = event.agent_id.as_ref().map(tracing::field::display),
+        "step"
+    );
+}

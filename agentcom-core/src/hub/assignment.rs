@@ -1,0 +1,98 @@
+//! This file writes the frame that hands a task to an agent.
+
+use alloc::string::{String, ToString};
+use serde_json::{Map, Value};
+
+use crate::config::HubConfig;
+use crate::id::Incarnation;
+use crate::json::Json;
+use crate::state::State;
+use crate::task::{Hold, Task, Tier};
+use crate::wire::{AssignedComplexity, Assignment, Dialect, RoutingDecision};
+
+/// The frame for a task that an agent holds.
+#[must_use]
+pub(super) fn of(state: &State, config: &HubConfig, task: &Task, hold: &Hold, dialect: Dialect) -> Assignment {
+    let spec = &task.spec;
+    let (times, coding) = (spec.times(), spec.coding.as_deref().cloned().unwrap_or_default());
+    let plain = dialect == Dialect::Plain;
+    let tier = coding.tier.unwrap_or(Tier::Unknown);
+    let ttl = times.lease_ttl.unwrap_or(config.lease_ttl);
+    Assignment {
+        task_id: task.id,
+        generation: hold.lease,
+        assigned_at: hold.since,
+        description: spec.description.clone(),
+        metadata: if plain { plain_metadata(task) } else { spec.metadata.clone() },
+        op: spec.op.clone(),
+        attempt: task.life.failures + 1,
+        incarnation: state.head().map_or(Incarnation(0), |head| head.incarnation),
+        lease_ttl_ms: if plain { ttl.max(config.plain_lease_min) } else { ttl },
+        timeout_ms: times.timeout,
+        on_lease_loss: spec.on_lease_loss,
+        repo: spec.repo.clone(),
+        branch: coding.branch,
+        file_hints: coding.file_hints,
+        success_criteria: coding.success_criteria,
+        verification_steps: coding.verification_steps,
+        complexity: plain.then(|| AssignedComplexity {
+            effective_tier: tier,
+            explicit_tier: coding.tier,
+            source: if coding.tier.is_some() { "explicit" } else { "default" }.into(),
+        }),
+        routing_decision: plain.then(|| RoutingDecision {
+            target_type: if spec.op.kind.as_str() == "shell" { "sidecar" } else { "wake" }.into(),
+            effective_tier: tier,
+        }),
+        skip_verification: coding.skip_verification,
+        verification_timeout_ms: coding.verification_timeout,
+        max_verification_retries: coding.verification_retries_max,
+    }
+}
+
+/// The metadata of a task with what the original sidecar looks for in them: the shell command and
+/// its timeout.
+fn plain_metadata(task: &Task) -> Json {
+    let spec = &task.spec;
+    let mut metadata: Map<String, Value> = spec.metadata.read().unwrap_or_default();
+    if let Some(command) = shell_command(&spec.op.input).filter(|_| spec.op.kind.as_str() == "shell") {
+        metadata.insert("shell_command".into(), Value::String(command));
+    }
+    if let Some(timeout) = spec.times().timeout {
+        metadata.insert("timeout_ms".into(), Value::from(timeout.as_millis()));
+    }
+    Json::of(&metadata).unwrap_or_else(|_| spec.metadata.clone())
+}
+
+/// The command line of a shell operation; a list of arguments is quoted.
+fn shell_command(input: &Json) -> Option<String> {
+    let input: Map<String, Value> = input.read().ok()?;
+    if let Some(command) = input.get("command").and_then(Value::as_str) {
+        return Some(command.into());
+    }
+    let argv = input.get("argv")?.as_array()?;
+    let quoted = argv.iter().filter_map(Value::as_str).map(quote);
+    Some(quoted.collect::<alloc::vec::Vec<_>>().join(" "))
+}
+
+/// `word` as one word of a POSIX shell.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_string();
+    }
+    alloc::format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_reach_a_shell_as_they_are() {
+        let command = |text: &str| shell_command(&Json::parse(text).unwrap());
+        assert_eq!(command(r#"{"command":"echo $HOME"}"#).unwrap(), "echo $HOME");
+        assert_eq!(command(r#"{"argv":["echo","a b","it's","$x",""]}"#).unwrap(), r"echo 'a b' 'it'\''s' '$x' ''");
+        assert_eq!(command("null"), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! This file takes commands in that change how the hub runs: pauses, weights, oldest first.
+
+use super::super::tx::Tx;
+use crate::change::{Change, Settings};
+use crate::command::{Rejected, Reply, Scope};
+use crate::name::Key;
+use crate::state::WEIGHT_USUAL;
+
+pub(super) fn pause(tx: &mut Tx<'_>, scope: Scope) -> Reply {
+    change(tx, "hub.paused", |settings| {
+        settings.paused.insert(scope);
+    })
+}
+
+pub(super) fn unpause(tx: &mut Tx<'_>, scope: &Scope) -> Reply {
+    change(tx, "hub.unpaused", |settings| {
+        settings.paused.remove(scope);
+    })
+}
+
+pub(super) fn weigh(tx: &mut Tx<'_>, key: Key, weight: u32) -> Result<Reply, Rejected> {
+    if weight == 0 || weight > 10_000 {
+        return Err(Rejected::BadWeight(weight));
+    }
+    Ok(change(tx, "hub.weighed", |settings| {
+        if weight == WEIGHT_USUAL {
+            settings.weights.remove(&key);
+        } else {
+            settings.weights.insert(key, weight);
+        }
+    }))
+}
+
+pub(super) fn oldest_first(tx: &mut Tx<'_>, every: u32) -> Reply {
+    change(tx, "hub.oldest_first", |settings| settings.oldest_first = every)
+}
+
+fn change(tx: &mut Tx<'_>, kind: &str, change: impl FnOnce(&mut Settings)) -> Reply {
+    let mut settings = tx.state.settings().clone();
+    change(&mut settings);
+    if settings != *tx.state.settings() {
+        tx.record_as(kind, Change::Settings(settings.into()));
+    }
+    Reply::Done
+}

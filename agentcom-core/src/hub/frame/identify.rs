@@ -1,0 +1,148 @@
+//! This file lets agents in: who they are, what they can do, and what they still hold.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::super::{Effect, assignment};
+use super::super::tx::Tx;
+use super::{fail, silent_at};
+use crate::agent::{Profile, TokenHash};
+use crate::change::Pulse;
+use crate::id::{Boot, SessionId, TaskId};
+use crate::name::{AgentId, Capability, Kind};
+use crate::port::transport::CloseReason;
+use crate::task::TaskState;
+use crate::wire::{Dialect, Identified, Identify, ToAgent};
+
+/// The most slots, capabilities, kinds and labels that an agent can have.
+const ITEMS_MAX: usize = 256;
+
+pub(super) fn take(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    known: Option<AgentId>,
+    frame: Identify,
+    token: Option<TokenHash>,
+) {
+    let Some(agent) = proven(tx, &frame, token.as_ref()) else {
+        let error = if someone(tx, token.as_ref()) { "token_agent_mismatch" } else { "invalid_token" };
+        return refuse(tx, id, error);
+    };
+    if known.as_ref().is_some_and(|known| *known != agent) {
+        return fail(tx, id, "already_identified");
+    }
+    let Some(dialect) = tx.state.session(id).map(|session| session.dialect) else { return };
+    let profile = match profile(dialect, frame) {
+        Ok(profile) => profile,
+        Err(error) => return fail(tx, id, &error),
+    };
+    replace(tx, id, &agent);
+    let held: Vec<TaskId> = tx.state.held_by(&agent).collect();
+    let silent_at = silent_at(tx, dialect);
+    let report_by = tx.now().mono + tx.config.report_within;
+    tx.session(id, |session| {
+        session.agent = Some(agent.clone());
+        session.identify_by = None;
+        session.close_at = None;
+        session.silent_at = Some(silent_at);
+        session.silent = false;
+        if dialect == Dialect::Plain && !held.is_empty() && known.is_none() {
+            session.report_by = Some(report_by);
+            session.unreported = held.iter().copied().collect();
+        }
+    });
+    tx.feel(Pulse::Profile(id, profile.into()));
+    let incarnation = tx.state.head().map(|head| head.incarnation);
+    let heartbeat_ms = (dialect == Dialect::V1).then_some(tx.config.heartbeat);
+    tx.send(id, ToAgent::Identified(Identified { agent_id: agent, incarnation, heartbeat_ms }));
+    if dialect == Dialect::V1 {
+        remind(tx, id, &held);
+    }
+}
+
+/// The agent that both the name and the token belong to.
+fn proven(tx: &Tx<'_>, frame: &Identify, token: Option<&TokenHash>) -> Option<AgentId> {
+    let agent = tx.state.agent(&AgentId::new(&frame.agent_id).ok()?)?;
+    let token = token?;
+    // Every token is compared, so that time tells nothing about which one fits.
+    let fits = agent.tokens.iter().fold(false, |fits, known| known.matches(token) | fits);
+    fits.then(|| agent.id.clone())
+}
+
+fn someone(tx: &Tx<'_>, token: Option<&TokenHash>) -> bool {
+    let Some(token) = token else { return false };
+    tx.state.agents().flat_map(|agent| &agent.tokens).fold(false, |fits, known| known.matches(token) | fits)
+}
+
+/// Answers, and leaves the connection open for a while, so that a client that reconnects at once
+/// does not do so in a loop.
+fn refuse(tx: &mut Tx<'_>, id: SessionId, error: &str) {
+    fail(tx, id, error);
+    let close_at = tx.now().mono + tx.config.refused_close_after;
+    tx.session(id, |session| {
+        session.identify_by = None;
+        session.close_at.get_or_insert(close_at);
+    });
+}
+
+/// One agent has one connection: the latest.
+fn replace(tx: &mut Tx<'_>, id: SessionId, agent: &AgentId) {
+    let Some(old) = tx.state.session_of(agent).map(|session| session.id) else { return };
+    if old != id {
+        tx.effect(Effect::Close(old, CloseReason::Replaced));
+        tx.feel(Pulse::SessionGone(old));
+    }
+}
+
+/// Says again what was assigned and not accepted, since the first word may have been lost.
+fn remind(tx: &mut Tx<'_>, id: SessionId, held: &[TaskId]) {
+    for task in held {
+        let Some(task) = tx.state.task(*task) else { continue };
+        if let TaskState::Assigned(hold) = &task.life.state {
+            let frame = assignment::of(tx.state, tx.config, task, hold, Dialect::V1);
+            tx.send(id, ToAgent::TaskAssign(frame.into()));
+        }
+    }
+}
+
+fn profile(dialect: Dialect, frame: Identify) -> Result<Profile, String> {
+    let said = frame.capabilities.unwrap_or_default();
+    let mut capabilities = names(&said, "capabilities", Capability::new)?;
+    let mut kinds = match dialect {
+        Dialect::V1 => names(&frame.executors.unwrap_or_default(), "executors", Kind::new)?,
+        Dialect::Plain => names(&["shell".into(), "wake".into()], "executors", Kind::new)?,
+    };
+    capabilities.sort();
+    capabilities.dedup();
+    kinds.sort();
+    kinds.dedup();
+    let labels = frame.labels.unwrap_or_default();
+    if labels.len() > ITEMS_MAX {
+        return Err("too_many_labels".into());
+    }
+    let text = |text: Option<String>| text.map(|text| text.chars().take(256).collect::<String>().into_boxed_str());
+    Ok(Profile {
+        name: text(frame.name),
+        capabilities,
+        kinds,
+        slots: match dialect {
+            Dialect::V1 => frame.slots.unwrap_or(1).clamp(1, 10_000),
+            Dialect::Plain => 1,
+        },
+        labels: labels.into_iter().map(|(key, value)| (Box::from(key), Box::from(value))).collect(),
+        version: text(frame.version),
+        boot: frame.boot.unwrap_or(Boot(0)),
+    })
+}
+
+fn names<T, E: core::fmt::Display>(
+    texts: &[String],
+    field: &str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, String> {
+    if texts.len() > ITEMS_MAX {
+        return Err(alloc::format!("too_many_{field}"));
+    }
+    texts.iter().map(|text| read(text).map_err(|bad| alloc::format!("bad_{field}: {bad}"))).collect()
+}

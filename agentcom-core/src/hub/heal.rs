@@ -1,0 +1,155 @@
+//! This file ends what has run out of time, and is the only one that does.
+//!
+//! **Invariant:** whatever waits for someone else has a deadline, so nothing waits for ever.
+
+use alloc::vec::Vec;
+
+use super::Effect;
+use super::tx::Tx;
+use crate::agent::TrustEvent;
+use crate::change::{Change, Pulse};
+use crate::id::{QuestionId, SessionId, TaskId};
+use crate::name::Key;
+use crate::port::transport::CloseReason;
+use crate::state::{Due, Gate};
+use crate::task::{Death, Outcome, TaskEvent, TaskState, Wait};
+use crate::wire::{Answered, Dialect, ToAgent};
+
+/// The most deadlines that one step lets pass, so that a mass of them does not hold up the rest.
+const PASSED_MAX: usize = 512;
+
+/// Lets due deadlines pass, item by item.
+pub(super) fn run(tx: &mut Tx<'_>) {
+    for _ in 0..PASSED_MAX {
+        let Some(due) = tx.state.alarms().due(tx.now()).cloned() else { return };
+        pass(tx, &due);
+        if tx.state.alarms().when(&due).is_some_and(|when| still_due(tx, when)) {
+            tx.feel(Pulse::Passed(due));
+        }
+    }
+}
+
+/// Grants every lease anew, in full: nobody could renew while the hub was down.
+pub(super) fn resume(tx: &mut Tx<'_>) {
+    let held: Vec<TaskId> =
+        tx.state.tasks().filter(|task| task.life.state.hold().is_some()).map(|task| task.id).collect();
+    let (ttl_min, stuck) = (tx.config.plain_lease_min, tx.config.stuck_after);
+    for id in held {
+        tx.grant(id);
+        // Who holds it may be a plain client, which shows only when it is back.
+        let now = tx.now().mono;
+        tx.clocks(id, |clocks| clocks.lease = clocks.lease.max(now + ttl_min));
+        tx.clocks(id, |clocks| clocks.stuck = clocks.stuck.map(|_| now + stuck));
+    }
+}
+
+fn still_due(tx: &Tx<'_>, when: crate::state::When) -> bool {
+    match when {
+        crate::state::When::Mono(at) => at <= tx.now().mono,
+        crate::state::When::Wall(at) => at <= tx.now().wall,
+    }
+}
+
+fn pass(tx: &mut Tx<'_>, due: &Due) {
+    match due {
+        Due::Identify(session) => close(tx, *session, CloseReason::Unauthorised),
+        Due::Close(session) => close(tx, *session, CloseReason::Unauthorised),
+        Due::Silence(session) => silence(tx, *session),
+        Due::Report(session) => report_missing(tx, *session),
+        Due::Unbar(session) => tx.session(*session, |session| session.barred_until = None),
+        Due::Room(session) => tx.session(*session, |session| session.busy_until = None),
+        Due::Lease(task) => tx.lose(*task, Outcome::LeaseLost, "the lease ran out"),
+        Due::Accept(task) => tx.lose(*task, Outcome::NotAccepted, "not accepted in time"),
+        Due::Timeout(task) => tx.lose(*task, Outcome::TimedOut, "the attempt took too long"),
+        Due::Stuck(task) => tx.lose(*task, Outcome::LeaseLost, "no news for too long"),
+        Due::Backoff(task) | Due::RunAfter(task) => due_now(tx, *task),
+        Due::Wait(task) => wait_over(tx, *task),
+        Due::Deadline(task) => kill(tx, *task, Death::Deadline),
+        Due::Expiry(task) => kill(tx, *task, Death::Expired),
+        Due::Question(question) => default_answer(tx, *question),
+        Due::Quarantine(agent) => tx.trust(agent, TrustEvent::Served),
+        Due::Rate(key) => rate_opens(tx, key),
+        Due::Affinity(_) => {}
+    }
+}
+
+fn close(tx: &mut Tx<'_>, session: SessionId, reason: CloseReason) {
+    tx.effect(Effect::Close(session, reason));
+    tx.feel(Pulse::SessionGone(session));
+}
+
+/// A silent v1 client gets no more work; a silent plain client is closed as the original does.
+fn silence(tx: &mut Tx<'_>, id: SessionId) {
+    let Some(session) = tx.state.session(id) else { return };
+    match session.dialect {
+        Dialect::Plain => close(tx, id, CloseReason::TooSlow),
+        Dialect::V1 => tx.session(id, |session| {
+            session.silent = true;
+            session.silent_at = None;
+        }),
+    }
+}
+
+/// What a plain client did not report after it came back, it does not have.
+fn report_missing(tx: &mut Tx<'_>, id: SessionId) {
+    let Some(session) = tx.state.session(id) else { return };
+    let missing = session.unreported.clone();
+    tx.session(id, |session| {
+        session.report_by = None;
+        session.unreported.clear();
+    });
+    for task in missing {
+        let accepted = matches!(tx.state.life(task).map(|life| &life.state), Some(TaskState::Working(_)));
+        let outcome = if accepted { Outcome::LeaseLost } else { Outcome::Released };
+        tx.lose(task, outcome, "not reported after reconnecting");
+    }
+}
+
+fn due_now(tx: &mut Tx<'_>, id: TaskId) {
+    let Some(task) = tx.state.task(id) else { return };
+    let place = tx.place(&task.spec, id, task.life.failures);
+    // Only delayed and waiting tasks have this alarm, and both admit the event.
+    let _ = tx.transition(id, TaskEvent::Due(place));
+}
+
+fn wait_over(tx: &mut Tx<'_>, id: TaskId) {
+    let question = tx.state.task(id).and_then(|task| match task.life.state {
+        TaskState::Waiting { on: Wait::Question(question), .. } => Some(question),
+        _ => None,
+    });
+    if let Some(question) = question {
+        tx.record_as("question.closed", Change::QuestionClosed(question));
+    }
+    due_now(tx, id);
+}
+
+fn kill(tx: &mut Tx<'_>, id: TaskId, death: Death) {
+    // Every living state admits the event.
+    let _ = tx.take_away(id, TaskEvent::Kill(death), &alloc::format!("{death}"));
+}
+
+fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
+    let Some(question) = tx.state.question(id).cloned() else { return };
+    tx.record_as("question.defaulted", Change::QuestionClosed(id));
+    let session = tx.state.session_of(&question.asked_by).map(|session| session.id);
+    if let Some(session) = session {
+        let (question_id, task_id, answer) = (id, question.task, question.default);
+        let frame = Answered { question_id, task_id, answer, defaulted: true };
+        tx.send(session, ToAgent::QuestionAnswered(frame));
+    }
+    if matches!(tx.state.life(question.task).map(|life| &life.state), Some(TaskState::Waiting { .. })) {
+        due_now(tx, question.task);
+    }
+}
+
+/// Lets what waits for a rate try again; a bucket that is full again is forgotten.
+fn rate_opens(tx: &mut Tx<'_>, key: &Key) {
+    let waiting = tx.state.ready().has_parked(&Gate::Rate(key.clone()));
+    let Some(row) = tx.state.bucket(key).cloned() else { return };
+    let now = tx.now().wall;
+    if !waiting && row.bucket.is_full(&row.rate, now) {
+        tx.record_as("rate.idle", Change::BucketFull(key.clone()));
+    } else if !waiting {
+        tx.feel(Pulse::RateOpens(key.clone(), row.bucket.full_at(&row.rate)));
+    }
+}

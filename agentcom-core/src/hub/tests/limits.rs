@@ -1,0 +1,181 @@
+//! This file checks order and limits: lanes, fairness, spread, concurrency, rates, and `why`.
+
+use super::*;
+use crate::task::{Concurrency, Priority, Rate};
+use crate::view::Reason;
+
+fn of(priority: Priority) -> Draft {
+    Draft { priority, ..draft() }
+}
+
+fn fair(key: &str) -> Draft {
+    let mut draft = draft();
+    draft.share.fair_key = Key::new(key).ok();
+    draft
+}
+
+fn capped(key: &str, max: u32) -> Draft {
+    let mut draft = draft();
+    draft.share.concurrency = Some(Concurrency { key: Key::new(key).unwrap(), max });
+    draft
+}
+
+/// The next task that an agent with one slot gets, which it then completes.
+fn serve(bench: &mut Bench, agent: u64) -> TaskId {
+    let held = bench.assigned(agent)[0];
+    bench.accept(agent, held);
+    bench.sent.clear();
+    bench.complete(agent, held);
+    held.task_id
+}
+
+#[test]
+fn lanes_are_served_in_order_and_each_in_order_of_arrival() {
+    let mut bench = Bench::new();
+    let low = bench.submit(of(Priority::Low));
+    let normal = [bench.submit(of(Priority::Normal)), bench.submit(of(Priority::Normal))];
+    let urgent = bench.submit(of(Priority::Urgent));
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let served: Vec<TaskId> = (0..4).map(|_| serve(&mut bench, agent)).collect();
+    assert_eq!(served, [urgent, normal[0], normal[1], low]);
+}
+
+#[test]
+fn no_task_is_overtaken_by_one_that_became_ready_a_minute_later() {
+    let mut bench = Bench::new();
+    let low = bench.submit(of(Priority::Low));
+    bench.pass(Span::from_secs(61));
+    bench.submit(of(Priority::Urgent));
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    assert_eq!(serve(&mut bench, agent), low);
+}
+
+#[test]
+fn a_flood_does_not_hold_up_a_light_tenant() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    for _ in 0..50 {
+        bench.submit(fair("flood"));
+    }
+    (0..10).for_each(|_| {
+        serve(&mut bench, agent);
+    });
+    let light = bench.submit(fair("light"));
+    let next = [serve(&mut bench, agent), serve(&mut bench, agent)];
+    assert!(next.contains(&light));
+}
+
+#[test]
+fn four_agents_share_twenty_tasks_evenly() {
+    let mut bench = Bench::new();
+    let agents: Vec<u64> = ["a", "b", "c", "d"].map(|name| bench.join(name, Dialect::V1, 1, &[])).into();
+    for _ in 0..20 {
+        bench.submit(draft());
+    }
+    let mut done = [0; 4];
+    while bench.hub.state().task_count() > 0 {
+        for (n, agent) in agents.iter().enumerate() {
+            if let Some(held) = bench.assigned(*agent).first().copied() {
+                bench.accept(*agent, held);
+                bench.sent.remove(agent);
+                bench.complete(*agent, held);
+                done[n] += 1;
+            }
+        }
+    }
+    assert!(done.iter().all(|count| (4..=6).contains(count)), "{done:?}");
+}
+
+#[test]
+fn a_concurrency_key_is_never_exceeded_and_never_idle() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 10, &[]);
+    let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(capped("k", 2))).collect();
+    let free = bench.submit(draft());
+    assert_eq!(bench.word(free), "assigned", "others are not held up");
+    let key = Key::new("k").unwrap();
+    let Reason::Concurrency { max, held_by, .. } = bench.hub.why(ids[4]).unwrap().reason else { panic!() };
+    assert_eq!((max, held_by.len()), (2, 2));
+    let mut done = 0;
+    while let Some(held) = bench.assigned(agent).into_iter().find(|held| ids.contains(&held.task_id)) {
+        assert_eq!(bench.hub.state().running(&key).len(), 2.min(5 - done));
+        bench.accept(agent, held);
+        bench.complete(agent, held);
+        done += 1;
+        let left: Vec<_> = bench.hub.state().running(&key).collect();
+        for id in left {
+            let generation = bench.task(id).life.lease;
+            bench.sent.entry(agent).or_default().push(ToAgent::TaskContinue { task_id: id, generation });
+        }
+        if done == 5 {
+            break;
+        }
+        let next = bench.hub.state().running(&key).next().unwrap();
+        let held = Held { task_id: next, generation: bench.task(next).life.lease };
+        bench.accept(agent, held);
+        bench.complete(agent, held);
+        done += 1;
+    }
+    assert!(done >= 4, "{done}");
+}
+
+#[test]
+fn a_rate_lets_a_burst_through_and_then_one_at_a_time() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 100, &[]);
+    let mut limited = draft();
+    limited.share.rates = vec![Rate { key: Key::new("r").unwrap(), limit: 1, per: Span::from_secs(10), burst: 2 }];
+    let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(limited.clone())).collect();
+    let started = |bench: &Bench| ids.iter().filter(|id| bench.state(**id).hold().is_some()).count();
+    assert_eq!(started(&bench), 2);
+    assert!(matches!(bench.hub.why(ids[4]).unwrap().reason, Reason::Rate { .. }));
+    bench.pass(Span(9_999));
+    assert_eq!(started(&bench), 2);
+    bench.pass(Span(1));
+    assert_eq!(started(&bench), 3);
+}
+
+#[test]
+fn a_pinned_task_waits_for_its_agent() {
+    let mut bench = Bench::new();
+    let other = bench.join("other", Dialect::V1, 1, &[]);
+    let id = bench.submit(Draft { assign_to: Some(agent_id("mine")), ..draft() });
+    assert_eq!(bench.assigned(other), []);
+    let mine = bench.join("mine", Dialect::V1, 1, &[]);
+    assert_eq!(bench.assigned(mine)[0].task_id, id);
+}
+
+#[test]
+fn a_repository_goes_to_the_agent_that_has_it_at_hand() {
+    let mut bench = Bench::new();
+    let repo = crate::name::Repo::new("https://host/r").ok();
+    let draft = || Draft { repo: repo.clone(), ..draft() };
+    let agents = [bench.join("a", Dialect::V1, 1, &[]), bench.join("b", Dialect::V1, 1, &[])];
+    bench.submit(draft());
+    let first = if bench.hub.state().held_by(&agent_id("a")).count() == 1 { agents[0] } else { agents[1] };
+    for _ in 0..3 {
+        serve(&mut bench, first);
+        bench.submit(draft());
+    }
+    assert_eq!(bench.assigned(first).len(), 1);
+}
+
+#[test]
+fn why_names_the_nearest_agent_and_what_it_lacks() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &["gpu"]);
+    let mut draft = needing("ssd");
+    draft.needs.push(Capability::new("gpu").unwrap());
+    let id = bench.submit(draft);
+    let Reason::NoAgent { nearest: Some(nearest) } = bench.hub.why(id).unwrap().reason else { panic!() };
+    assert_eq!((nearest.agent.as_str(), nearest.lacks), ("a", vec!["ssd".into()]));
+}
+
+#[test]
+fn why_says_that_agents_are_busy() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(draft());
+    let id = bench.submit(draft());
+    assert_eq!(bench.hub.why(id).unwrap().reason, Reason::AgentsBusy { able: 1 });
+}

@@ -1,0 +1,425 @@
+//! This file is a step in the making: the only place from which the state is changed.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::schedule::{Policy, TaskFacts};
+use super::{Effect, Step};
+use crate::agent::{LastOutcome, TrustEvent};
+use crate::change::{Change, Dirty, Pulse, index_keys};
+use crate::config::HubConfig;
+use crate::id::{Lease, SessionId, TaskId};
+use crate::json::Json;
+use crate::name::{AgentId, Principal};
+use crate::rng::Rng;
+use crate::state::{Clocks, Session, State};
+use crate::task::{
+    Category, Delay, Ended, Fence, Hold, Life, Outcome, Place, Refused, Spec, Task, TaskEvent,
+    TaskState, Wait, backoff,
+};
+use crate::time::{Mono, Now, Span};
+use crate::view::{Event, ProgressView};
+use crate::wire::{Dialect, ToAgent};
+
+/// A step in the making.
+pub(super) struct Tx<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) config: &'a HubConfig,
+    pub(super) policy: &'a dyn Policy,
+    /// On whose behalf things are recorded.
+    pub(super) by: Principal,
+    cause: Option<Box<str>>,
+    /// Tasks that ended in this step and may have others waiting for them.
+    pub(super) over: Vec<TaskId>,
+    step: Step,
+}
+
+/// How long a plain client is left alone after a task that has no timeout was taken from it.
+const BARRED_WITHOUT_TIMEOUT: Span = Span::from_mins(10);
+/// How long a task waits for a quota when the agent does not say.
+const QUOTA_WAIT: Span = Span::from_secs(60);
+/// The most bytes of a description that an event repeats.
+const EVENT_TEXT_MAX: usize = 120;
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(
+        state: &'a mut State,
+        config: &'a HubConfig,
+        policy: &'a dyn Policy,
+        by: Principal,
+        cause: Option<Box<str>>,
+    ) -> Self {
+        Self { state, config, policy, by, cause, over: Vec::new(), step: Step::default() }
+    }
+
+    pub(super) fn finish(self) -> Step {
+        self.step
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.state.now()
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+
+    pub(super) fn send(&mut self, session: SessionId, frame: ToAgent) {
+        self.effect(Effect::Send(session, frame));
+    }
+
+    pub(super) fn progress(&mut self, news: ProgressView) {
+        self.step.progress.push(news);
+    }
+
+    /// Makes a volatile change true.
+    pub(super) fn feel(&mut self, pulse: Pulse) {
+        self.state.feel(pulse);
+    }
+
+    /// Changes a connection.
+    pub(super) fn session(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.state.session(id) {
+            let mut session = session.clone();
+            change(&mut session);
+            self.feel(Pulse::Session(session.into()));
+        }
+    }
+
+    /// Makes a durable change true, under a word of its own in the feed.
+    pub(super) fn record_as(&mut self, kind: &str, change: Change) {
+        let mut event = self.event(kind);
+        match &change {
+            Change::AgentSet(agent) => {
+                event.agent_id = Some(agent.id.clone());
+                self.dirty(Dirty::Agent(agent.id.clone()));
+            }
+            Change::AgentRemoved(id) => {
+                event.agent_id = Some(id.clone());
+                self.dirty(Dirty::Agent(id.clone()));
+            }
+            Change::QuestionAsked(question) => {
+                event.task_id = Some(question.task);
+                event.agent_id = Some(question.asked_by.clone());
+                event.detail = Json::of(&**question).ok();
+                self.dirty(Dirty::Question(question.id));
+            }
+            Change::QuestionClosed(id) => {
+                event.detail = Json::of(id).ok();
+                self.dirty(Dirty::Question(*id));
+            }
+            Change::Settings(settings) => {
+                event.detail = Json::of(&**settings).ok();
+                self.dirty(Dirty::Settings);
+            }
+            Change::BucketFull(key) => {
+                event.detail = Json::of(key).ok();
+                self.dirty(Dirty::Bucket(key.clone()));
+            }
+            Change::Trimmed { keys, events, .. } => {
+                let keys = keys.iter().map(|(key, until)| Dirty::KeyOver(key.clone(), *until));
+                let events = events.iter().map(|first| Dirty::EventsOver(*first));
+                self.step.dirty.extend(keys.chain(events));
+            }
+            Change::TaskAdded(task) | Change::TaskRevived(task) => {
+                describe(&mut event, &task.life);
+                event.task_id = Some(task.id);
+                let text: String = task.spec.description.chars().take(EVENT_TEXT_MAX).collect();
+                event.detail = Json::of(&(task.life.state.as_str(), task.spec.priority, text)).ok();
+                self.dirty(Dirty::Spec(task.id));
+                self.dirty(Dirty::Life(task.id));
+            }
+            Change::TaskMoved { id, life } => {
+                describe(&mut event, life);
+                event.task_id = Some(*id);
+                self.dirty(Dirty::Life(*id));
+            }
+            Change::TaskEnded { id, life } => {
+                describe(&mut event, life);
+                event.task_id = Some(*id);
+                self.dirty(Dirty::Ended(*id));
+            }
+            Change::Head(_) | Change::KeyUsed(..) | Change::Drawn(..) => {}
+        }
+        let founded = matches!(change, Change::Head(_));
+        if founded {
+            self.state.apply(change);
+            event.seq = self.state.next_seq();
+        } else {
+            event.seq = self.state.next_seq();
+            self.state.apply(change);
+        }
+        self.step.events.push(event);
+    }
+
+    /// Makes a change true that belongs to the next recorded one, and is told with it.
+    pub(super) fn record_with_next(&mut self, change: Change) {
+        match &change {
+            Change::KeyUsed(key, _) => self.dirty(Dirty::Key(key.clone())),
+            Change::Drawn(key, _) => self.dirty(Dirty::Bucket(key.clone())),
+            _ => {}
+        }
+        self.state.apply(change);
+    }
+
+    fn event(&self, kind: &str) -> Event {
+        Event {
+            seq: 0,
+            at: self.now().wall,
+            by: self.by.clone(),
+            cause: self.cause.clone(),
+            kind: kind.into(),
+            task_id: None,
+            agent_id: None,
+            generation: None,
+            detail: None,
+        }
+    }
+
+    fn dirty(&mut self, fact: Dirty) {
+        self.step.dirty.insert(fact);
+    }
+
+    /// A number that a fresh task or question is named by.
+    pub(super) fn draw_number(&mut self, which: impl FnOnce(&mut crate::change::Head) -> &mut u64) -> (u64, u64) {
+        let Some(mut head) = self.state.head().cloned() else { return (0, 0) };
+        let counter = which(&mut head);
+        let number = *counter;
+        *counter += 1;
+        let public = head.ids.hide(number);
+        self.state.apply(Change::Head(head.into()));
+        (number, public)
+    }
+
+    /// Brings an ended task back.
+    pub(super) fn revive(&mut self, old: &Task) -> Result<(), Refused> {
+        let place = self.place(&old.spec, old.id, 0);
+        let life = old.life.on(self.now().wall, TaskEvent::Revive(place))?;
+        let keys = index_keys(old, self.state.number(old.id), old.life.updated_at);
+        self.dirty(Dirty::Revived(old.id, keys));
+        let task = Task { id: old.id, spec: old.spec.clone(), life };
+        self.record_as("task.revived", Change::TaskRevived(task.into()));
+        Ok(())
+    }
+
+    /// Lets `event` happen to a task.
+    pub(super) fn transition(&mut self, id: TaskId, event: TaskEvent) -> Result<(), Refused> {
+        let task = self.state.task(id).ok_or(Refused::Over)?;
+        let life = Box::new(task.life.on(self.now().wall, event)?);
+        let held = task.life.state.hold().cloned();
+        let word = life.state.as_str();
+        let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
+        let kind = alloc::format!("task.{word}");
+        let stays = life.state.hold().is_some();
+        if life.state.is_over() {
+            self.record_as(&kind, Change::TaskEnded { id, life });
+            self.over.push(id);
+        } else {
+            self.record_as(&kind, Change::TaskMoved { id, life });
+        }
+        if let (Some(hold), Some(ended), false) = (held, ended, stays) {
+            self.attempt_ended(id, &hold, &ended);
+        }
+        Ok(())
+    }
+
+    /// Lets `event` happen to a task whose agent does not know of it, and tells the agent.
+    pub(super) fn take_away(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<(), Refused> {
+        let hold = self.state.task(id).and_then(|task| task.life.state.hold().cloned());
+        let timeout = self.state.clocks(id).and_then(|clocks| clocks.timeout);
+        self.transition(id, event)?;
+        if let Some(hold) = hold {
+            self.tell_lost(id, &hold, timeout, reason);
+        }
+        Ok(())
+    }
+
+    fn tell_lost(&mut self, id: TaskId, hold: &Hold, timeout: Option<Mono>, reason: &str) {
+        let now = self.now();
+        let Some(session) = self.state.session_of(&hold.agent) else { return };
+        let (session, dialect) = (session.id, session.dialect);
+        if dialect == Dialect::Plain {
+            // A plain client does not stop what it runs: it is left alone until that must be over.
+            let until = timeout.unwrap_or(now.mono + BARRED_WITHOUT_TIMEOUT);
+            self.session(session, |session| {
+                session.barred_until = Some(until.max(session.barred_until.unwrap_or_default()));
+                session.shunned.insert(id);
+            });
+        }
+        let frame = ToAgent::TaskCancelled {
+            task_id: id,
+            generation: hold.lease,
+            reason: reason.into(),
+            timestamp: now.wall,
+        };
+        self.send(session, frame);
+    }
+
+    fn attempt_ended(&mut self, id: TaskId, hold: &Hold, ended: &Ended) {
+        let (agent, outcome) = (hold.agent.clone(), ended.outcome);
+        let last = LastOutcome { task: id, outcome, at: ended.at };
+        self.feel(Pulse::LastOutcome(agent.clone(), last));
+        let until = self.now().wall + self.config.quarantine;
+        let limit = self.config.agent_crashes_max;
+        self.trust(&agent, match outcome {
+            Outcome::NotAccepted => TrustEvent::Missed,
+            Outcome::LeaseLost | Outcome::Failed(Category::Crash) => TrustEvent::Crashed { limit, until },
+            Outcome::Completed
+            | Outcome::Partial
+            | Outcome::Failed(_)
+            | Outcome::TimedOut
+            | Outcome::CalledOff => TrustEvent::Ended,
+            Outcome::Released => return,
+        });
+    }
+
+    /// Lets `event` bear on the trust in an agent.
+    pub(super) fn trust(&mut self, agent: &AgentId, event: TrustEvent) {
+        let Some(agent) = self.state.agent(agent) else { return };
+        let trust = agent.trust.on(event);
+        if trust != agent.trust {
+            let agent = crate::agent::Agent { trust, ..agent.clone() };
+            self.record_as("agent.trust", Change::AgentSet(agent.into()));
+        }
+    }
+
+    /// The deadlines of a hold that starts or starts anew.
+    pub(super) fn grant(&mut self, id: TaskId) {
+        let Some(task) = self.state.task(id) else { return };
+        let Some(hold) = task.life.state.hold() else { return };
+        let now = self.now().mono;
+        let times = task.spec.times();
+        let plain = self.state.session_of(&hold.agent).is_some_and(|s| s.dialect == Dialect::Plain);
+        let assigned = matches!(task.life.state, TaskState::Assigned(_));
+        let clocks = Clocks {
+            lease: now + self.lease_ttl(&task.spec, plain),
+            accept: assigned.then(|| now + self.config.accept_within),
+            timeout: times.timeout.map(|timeout| now + timeout),
+            stuck: plain.then(|| now + self.config.stuck_after),
+            missing: 0,
+        };
+        self.feel(Pulse::Clocks(id, clocks));
+    }
+
+    /// How long an agent keeps a task without renewing.
+    pub(super) fn lease_ttl(&self, spec: &Spec, plain: bool) -> Span {
+        let ttl = spec.times.as_ref().and_then(|times| times.lease_ttl).unwrap_or(self.config.lease_ttl);
+        if plain { ttl.max(self.config.plain_lease_min) } else { ttl }
+    }
+
+    /// Changes the deadlines of a held task.
+    pub(super) fn clocks(&mut self, id: TaskId, change: impl FnOnce(&mut Clocks)) {
+        if let Some(clocks) = self.state.clocks(id) {
+            let mut clocks = *clocks;
+            change(&mut clocks);
+            self.feel(Pulse::Clocks(id, clocks));
+        }
+    }
+
+    /// The place that a task gets that becomes ready.
+    pub(super) fn place(&self, spec: &Spec, id: TaskId, failures: u32) -> Place {
+        let flow = (spec.priority.lane(), spec.fair_key().cloned());
+        let start_tag = self.state.fair().start_tag(&flow);
+        let facts = TaskFacts { id, spec, failures, ready_at: self.now().wall, start_tag };
+        // The largest number marks an empty lane.
+        let order = self.policy.key(&facts).min(u64::MAX - 1);
+        Place { order, tag: start_tag }
+    }
+
+    /// The state in which a task waits for an agent from this moment on.
+    pub(super) fn ready(&self, task: &Task) -> TaskState {
+        let place = self.place(&task.spec, task.id, task.life.failures);
+        TaskState::Ready { since: self.now().wall, place }
+    }
+
+    /// The state of a task that was given back: in front of its lane.
+    pub(super) fn front(&self, task: &Task) -> TaskState {
+        let tag = self.place(&task.spec, task.id, task.life.failures).tag;
+        TaskState::Ready { since: self.now().wall, place: Place { order: 0, tag } }
+    }
+
+    /// Ends a held task's attempt, with the state that its outcome calls for.
+    pub(super) fn end_of(
+        &self,
+        task: &Task,
+        outcome: Outcome,
+        error: Option<Box<str>>,
+        at_least: Option<Span>,
+    ) -> (Ended, TaskState) {
+        let ended = Ended { at: self.now().wall, outcome, error, tokens: None };
+        let then = match outcome {
+            Outcome::Released => self.front(task),
+            Outcome::Failed(Category::Permanent) => TaskState::Dead(crate::task::Death::Permanent),
+            Outcome::Failed(Category::Quota) => {
+                let until = self.now().wall + at_least.unwrap_or(QUOTA_WAIT);
+                TaskState::Waiting { on: Wait::Quota, until }
+            }
+            Outcome::Failed(Category::Crash) | Outcome::LeaseLost => {
+                let crashes = task.life.crashes + 1;
+                if crashes >= self.config.crashes_max {
+                    TaskState::Dead(crate::task::Death::Crashed)
+                } else {
+                    self.later(task, crashes, at_least)
+                }
+            }
+            Outcome::Failed(Category::Retryable)
+            | Outcome::TimedOut
+            | Outcome::NotAccepted
+            | Outcome::CalledOff
+            | Outcome::Completed
+            | Outcome::Partial => {
+                let failures = task.life.failures + 1;
+                let retry = task.spec.retry.as_deref().cloned().unwrap_or_default();
+                if failures >= retry.attempts_max.unwrap_or(self.config.attempts_max) {
+                    TaskState::Dead(crate::task::Death::Exhausted)
+                } else {
+                    self.later(task, failures, at_least)
+                }
+            }
+        };
+        (ended, then)
+    }
+
+    fn later(&self, task: &Task, failures: u32, at_least: Option<Span>) -> TaskState {
+        let retry = task.spec.retry.as_deref().cloned().unwrap_or_default();
+        let base = retry.backoff_base.unwrap_or(self.config.backoff_base);
+        let cap = retry.backoff_cap.unwrap_or(self.config.backoff_cap);
+        let seed = self.state.head().map_or(0, |head| head.seed);
+        let mut rng = Rng::for_purpose(seed, "backoff", task.id.0 ^ task.life.lease.0);
+        let wait = backoff(failures, base, cap, at_least.unwrap_or_default(), &mut rng);
+        TaskState::Delayed(Delay::Backoff(wait))
+    }
+
+    /// Takes a held task away from an agent that lost it.
+    pub(super) fn lose(&mut self, id: TaskId, outcome: Outcome, why: &str) {
+        let Some(task) = self.state.task(id) else { return };
+        let Some(fence) = task.life.state.hold().map(Hold::fence) else { return };
+        let (ended, then) = self.end_of(task, outcome, Some(why.into()), None);
+        // The hold was read in this step, so the fence fits.
+        let _ = self.take_away(id, TaskEvent::End(fence, ended, then), why);
+    }
+
+    /// What a message about a task has to match, if the agent names no assignment.
+    pub(super) fn fence(&self, id: TaskId, agent: &AgentId, lease: Option<Lease>) -> Option<Fence> {
+        let lease = match lease {
+            Some(lease) => lease,
+            None => {
+                let hold = self.state.task(id)?.life.state.hold()?;
+                (hold.agent == *agent).then_some(hold.lease)?
+            }
+        };
+        Some(Fence { agent: agent.clone(), lease })
+    }
+}
+
+fn describe(event: &mut Event, life: &Life) {
+    if let Some(attempt) = life.attempts.last() {
+        event.agent_id = Some(attempt.agent.clone());
+        event.generation = Some(attempt.lease);
+        let error = attempt.ended.as_ref().and_then(|ended| {
+            Some((ended.outcome, ended.error.as_deref()?.chars().take(EVENT_TEXT_MAX).collect::<String>()))
+        });
+        event.detail = error.and_then(|error| Json::of(&error).ok());
+    }
+}

@@ -1,0 +1,115 @@
+//! This file compares what a state keeps at hand with what its facts say.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+
+use super::index::{bytes_of, live_slot};
+use super::{Due, Gate, State};
+use crate::id::TaskId;
+use crate::name::{AgentId, Key};
+use crate::task::{Delay, TaskState};
+
+impl State {
+    /// Checks every index against a full scan, and that nothing waits without an end.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that does not fit, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let mut by_state = [0_u64; 6];
+        let mut bytes = 0;
+        let mut held: BTreeMap<AgentId, BTreeSet<TaskId>> = BTreeMap::new();
+        let mut running: BTreeMap<Key, BTreeSet<TaskId>> = BTreeMap::new();
+        let mut dependents: BTreeMap<TaskId, BTreeSet<TaskId>> = BTreeMap::new();
+        for task in self.tasks() {
+            let slot = live_slot(&task.life.state).ok_or_else(|| format!("{} ended but lives", task.id))?;
+            by_state[slot] += 1;
+            bytes += bytes_of(task);
+            if let Some(hold) = task.life.state.hold() {
+                held.entry(hold.agent.clone()).or_default().insert(task.id);
+                if let Some(limit) = task.spec.concurrency() {
+                    running.entry(limit.key.clone()).or_default().insert(task.id);
+                }
+            }
+            if let TaskState::Blocked { on } = &task.life.state {
+                on.iter().for_each(|other| {
+                    dependents.entry(*other).or_default().insert(task.id);
+                });
+            }
+            self.check_task(task)?;
+        }
+        same("tasks by state", &by_state, &self.by_state)?;
+        same("bytes", &bytes, &self.bytes)?;
+        same("held tasks", &held, &self.held)?;
+        same("running tasks", &running, &self.running)?;
+        same("dependents", &dependents, &self.dependents)?;
+        same("ready tasks", &by_state[2], &self.ready.by_lane().iter().sum())?;
+        let in_classes: usize = self.ready.classes().map(|(_, class)| class.len()).sum();
+        same("tasks in classes", &(by_state[2] as usize), &in_classes)?;
+        if !self.alarms.agree() {
+            return Err("the lists of alarms do not agree".into());
+        }
+        self.check_sessions()
+    }
+
+    fn check_task(&self, task: &crate::task::Task) -> Result<(), String> {
+        let id = task.id;
+        let armed = |due: Due| self.alarms.when(&due).is_some();
+        let fine = match &task.life.state {
+            TaskState::Blocked { on } => {
+                !on.is_empty() && on.iter().all(|other| self.task(*other).is_some())
+            }
+            TaskState::Delayed(Delay::Until(_)) => armed(Due::RunAfter(id)),
+            TaskState::Delayed(Delay::Backoff(_)) => armed(Due::Backoff(id)),
+            TaskState::Ready { .. } => self.check_ready(id),
+            TaskState::Assigned(hold) => {
+                hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Accept(id))
+            }
+            TaskState::Working(hold) => hold.lease == task.life.lease && armed(Due::Lease(id)),
+            TaskState::Waiting { .. } => armed(Due::Wait(id)),
+            TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => false,
+        };
+        if !fine {
+            return Err(format!("{id} is {} and nothing will end that", task.life.state.as_str()));
+        }
+        let deadline = task.spec.times.as_ref().and_then(|times| times.complete_by);
+        if deadline.is_some() != armed(Due::Deadline(id)) {
+            return Err(format!("{id} has a deadline without an alarm, or the other way round"));
+        }
+        Ok(())
+    }
+
+    /// A ready task is in its class, and what holds it back will let it go.
+    fn check_ready(&self, id: TaskId) -> bool {
+        if self.ready_entry(id).is_none() {
+            return false;
+        }
+        match self.ready.gate_of(id) {
+            None | Some(Gate::Fit) => true,
+            Some(Gate::Concurrency(key)) => self.running(key).len() > 0,
+            Some(Gate::Rate(key)) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
+        }
+    }
+
+    fn check_sessions(&self) -> Result<(), String> {
+        for (agent, session) in &self.online {
+            let of = self.sessions.get(session).and_then(|session| session.agent.as_ref());
+            if of != Some(agent) {
+                return Err(format!("{agent} is online in a session that is not its own"));
+            }
+            if self.fleet.member(agent).is_none() {
+                return Err(format!("{agent} is online but not in the fleet"));
+            }
+        }
+        let members = self.fleet.members().count();
+        same("members of the fleet", &self.online.len(), &members)
+    }
+}
+
+fn same<T: PartialEq + core::fmt::Debug>(what: &str, scanned: &T, kept: &T) -> Result<(), String> {
+    if scanned == kept {
+        return Ok(());
+    }
+    Err(format!("{what}: a scan finds {scanned:?}, the index says {kept:?}"))
+}

@@ -1,0 +1,391 @@
+//! This file keeps the indexes of a state in step with its facts.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{
+    Abilities, ClassId, Clocks, Due, Entry, Gate, Requirements, Session, Standing, State, When,
+};
+use crate::agent::{Agent, Profile};
+use crate::change::Settings;
+use crate::id::{QuestionId, SessionId, TaskId};
+use crate::name::AgentId;
+use crate::question::Question;
+use crate::task::{Delay, Hold, Life, Task, TaskState};
+
+impl State {
+    pub(super) fn add_task(&mut self, task: Box<Task>) {
+        let (id, number) = (task.id, self.number(task.id));
+        if let Some(at) = task.spec.times.as_ref().and_then(|times| times.complete_by) {
+            self.alarms.set(Due::Deadline(id), Some(When::Wall(at)));
+        }
+        self.bytes += bytes_of(&task);
+        self.just_ended.remove(&id);
+        self.index_task(&task);
+        self.tasks.insert(number, task);
+    }
+
+    pub(super) fn move_task(&mut self, id: TaskId, life: Life) {
+        let number = self.number(id);
+        let Some(mut task) = self.tasks.remove(&number) else { return };
+        let kept = matches!((task.life.state.hold(), life.state.hold()), (Some(a), Some(b)) if a.lease == b.lease);
+        let clocks = self.clocks.get(&id).copied().filter(|_| kept);
+        let left = task.life.state.hold().map(|hold| hold.agent.clone());
+        self.unindex_task(&task);
+        if let (TaskState::Ready { place, .. }, TaskState::Assigned(hold)) = (&task.life.state, &life.state) {
+            self.note_assignment(&task, place.tag, hold);
+        }
+        task.life = life;
+        self.index_task(&task);
+        self.set_clocks(id, clocks);
+        let joined = task.life.state.hold().map(|hold| hold.agent.clone());
+        self.tasks.insert(number, task);
+        for agent in left.iter().chain(joined.iter()) {
+            self.refresh_agent(agent);
+        }
+    }
+
+    pub(super) fn end_task(&mut self, id: TaskId, life: Life) {
+        let Some(mut task) = self.tasks.remove(&self.number(id)) else { return };
+        let left = task.life.state.hold().map(|hold| hold.agent.clone());
+        self.unindex_task(&task);
+        self.alarms.set(Due::Deadline(id), None);
+        self.set_clocks(id, None);
+        self.bytes -= bytes_of(&task);
+        task.life = life;
+        let seq = self.seq();
+        if let Some(head) = &mut self.head {
+            head.ended[ended_slot(&task.life.state)] += 1;
+        }
+        self.just_ended.insert(id, (seq, task));
+        if let Some(agent) = left {
+            self.refresh_agent(&agent);
+        }
+    }
+
+    fn note_assignment(&mut self, task: &Task, tag: u64, hold: &Hold) {
+        self.fair.served(task.spec.priority.lane(), tag);
+        self.assignments += 1;
+        self.last_assigned.insert(hold.agent.clone(), self.assignments);
+        if let Some(repo) = &task.spec.repo {
+            self.warm.insert(repo.clone(), hold.agent.clone());
+        }
+    }
+
+    fn index_task(&mut self, task: &Task) {
+        let id = task.id;
+        if let Some(slot) = live_slot(&task.life.state) {
+            self.by_state[slot] += 1;
+        }
+        match &task.life.state {
+            TaskState::Blocked { on } => {
+                for other in on {
+                    self.dependents.entry(*other).or_default().insert(id);
+                }
+            }
+            TaskState::Delayed(Delay::Until(at)) => {
+                self.alarms.set(Due::RunAfter(id), Some(When::Wall(*at)));
+            }
+            TaskState::Delayed(Delay::Backoff(wait)) => {
+                self.alarms.set(Due::Backoff(id), Some(When::Mono(self.now.mono + *wait)));
+            }
+            TaskState::Ready { .. } => self.index_ready(task),
+            TaskState::Assigned(hold) | TaskState::Working(hold) => {
+                self.held.entry(hold.agent.clone()).or_default().insert(id);
+                if let Some(limit) = task.spec.concurrency() {
+                    self.running.entry(limit.key.clone()).or_default().insert(id);
+                }
+            }
+            TaskState::Waiting { until, .. } => {
+                self.alarms.set(Due::Wait(id), Some(When::Wall(*until)));
+            }
+            TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {}
+        }
+    }
+
+    fn unindex_task(&mut self, task: &Task) {
+        let id = task.id;
+        if let Some(slot) = live_slot(&task.life.state) {
+            self.by_state[slot] -= 1;
+        }
+        match &task.life.state {
+            TaskState::Blocked { on } => {
+                for other in on {
+                    remove_from(&mut self.dependents, other, &id);
+                }
+            }
+            TaskState::Delayed(Delay::Until(_)) => self.alarms.set(Due::RunAfter(id), None),
+            TaskState::Delayed(Delay::Backoff(_)) => self.alarms.set(Due::Backoff(id), None),
+            TaskState::Ready { .. } => self.unindex_ready(task),
+            TaskState::Assigned(hold) | TaskState::Working(hold) => {
+                remove_from(&mut self.held, &hold.agent, &id);
+                if let Some(limit) = task.spec.concurrency() {
+                    remove_from(&mut self.running, &limit.key, &id);
+                    self.wake(&Gate::Concurrency(limit.key.clone()));
+                }
+            }
+            TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
+            TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {}
+        }
+    }
+
+    fn index_ready(&mut self, task: &Task) {
+        let Some((lane, entry)) = self.entry_of(task) else { return };
+        let spec = &task.spec;
+        let weight = self.weight(spec.fair_key());
+        self.fair.queued((lane, spec.fair_key().cloned()), entry.place.tag, spec.cost(), weight);
+        let requirements = Requirements::of(spec);
+        let paused = self.pause_on(&requirements).is_some();
+        let (class, made) = self.ready.class_for(requirements, paused);
+        if made {
+            self.link_class(class);
+        }
+        self.ready.insert(class, lane, entry);
+        self.pending.classes.insert(class);
+        if let Some(span) = spec.times.as_ref().and_then(|times| times.expires_after) {
+            self.alarms.set(Due::Expiry(task.id), Some(When::Wall(entry.since + span)));
+        }
+    }
+
+    fn unindex_ready(&mut self, task: &Task) {
+        let Some((lane, entry)) = self.entry_of(task) else { return };
+        let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        if let Some(gone) = self.ready.remove(class, lane, &entry) {
+            self.fleet.unlink(gone);
+            self.pending.classes.remove(&gone);
+        }
+        self.alarms.set(Due::Expiry(task.id), None);
+        self.alarms.set(Due::Affinity(task.id), None);
+    }
+
+    /// Where a ready task stands in the index.
+    pub(super) fn ready_entry(&self, id: TaskId) -> Option<(ClassId, usize, Entry)> {
+        let task = self.task(id)?;
+        let (lane, entry) = self.entry_of(task)?;
+        Some((self.ready.find(&Requirements::of(&task.spec))?, lane, entry))
+    }
+
+    fn entry_of(&self, task: &Task) -> Option<(usize, Entry)> {
+        let TaskState::Ready { since, place } = task.life.state else { return None };
+        let number = self.number(task.id);
+        Some((task.spec.priority.lane(), Entry { place, since, number, task: task.id }))
+    }
+
+    fn link_class(&mut self, class: ClassId) {
+        let Some(found) = self.ready.class(class) else { return };
+        if let Some(agent) = found.requirements.pin.clone() {
+            self.fleet.pin(agent, class);
+            return;
+        }
+        let able = |group: &super::Group| group.abilities.meet(&found.requirements);
+        let groups: Vec<_> = self.fleet.groups().filter(|(_, group)| able(group)).map(|(id, _)| id).collect();
+        for group in groups {
+            self.fleet.link(group, class);
+        }
+    }
+
+    pub(super) fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        let verdicts: Vec<(ClassId, bool, bool)> = self
+            .ready
+            .classes()
+            .map(|(id, class)| (id, class.paused, self.pause_on(&class.requirements).is_some()))
+            .collect();
+        for (id, before, paused) in verdicts {
+            self.ready.set_paused(id, paused);
+            if before && !paused {
+                self.pending.classes.insert(id);
+            }
+        }
+    }
+
+    pub(super) fn set_agent(&mut self, agent: Agent) {
+        let id = agent.id.clone();
+        let quarantine = match agent.trust {
+            crate::agent::Trust::Quarantined { until } => Some(When::Wall(until)),
+            crate::agent::Trust::Good
+            | crate::agent::Trust::Flagged
+            | crate::agent::Trust::Shaken { .. }
+            | crate::agent::Trust::Probing => None,
+        };
+        self.alarms.set(Due::Quarantine(id.clone()), quarantine);
+        self.agents.insert(id.clone(), agent);
+        self.refresh_agent(&id);
+    }
+
+    pub(super) fn remove_agent(&mut self, id: &AgentId) {
+        self.alarms.set(Due::Quarantine(id.clone()), None);
+        self.agents.remove(id);
+        self.last_outcomes.remove(id);
+        self.last_assigned.remove(id);
+        self.warm.retain(|_, agent| agent != id);
+        self.refresh_agent(id);
+    }
+
+    pub(super) fn ask(&mut self, question: Question) {
+        self.asked.entry(question.task).or_default().insert(question.id);
+        self.alarms.set(Due::Question(question.id), Some(When::Wall(question.deadline)));
+        self.questions.insert(question.id, question);
+    }
+
+    pub(super) fn close_question(&mut self, id: QuestionId) {
+        self.alarms.set(Due::Question(id), None);
+        if let Some(question) = self.questions.remove(&id) {
+            remove_from(&mut self.asked, &question.task, &id);
+        }
+    }
+
+    pub(super) fn set_session(&mut self, session: Session) {
+        let id = session.id;
+        let mono = |at: Option<crate::time::Mono>| at.map(When::Mono);
+        self.alarms.set(Due::Identify(id), mono(session.identify_by));
+        self.alarms.set(Due::Close(id), mono(session.close_at));
+        self.alarms.set(Due::Silence(id), mono(session.silent_at));
+        self.alarms.set(Due::Report(id), mono(session.report_by));
+        self.alarms.set(Due::Unbar(id), mono(session.barred_until));
+        self.alarms.set(Due::Room(id), mono(session.busy_until));
+        let agent = session.agent.clone();
+        let took_work = self.sessions.get(&id).map(Session::takes_work);
+        let takes_work = session.takes_work();
+        self.sessions.insert(id, session);
+        if let Some(agent) = agent {
+            self.online.insert(agent.clone(), id);
+            if took_work != Some(takes_work) {
+                self.refresh_agent(&agent);
+            }
+        }
+    }
+
+    pub(super) fn set_profile(&mut self, session: SessionId, profile: Profile) {
+        let Some(agent) = self.sessions.get(&session).and_then(|session| session.agent.clone()) else {
+            return;
+        };
+        let abilities =
+            Abilities { kinds: profile.kinds.clone(), capabilities: profile.capabilities.clone() };
+        let (group, made) = self.fleet.join(agent.clone(), abilities.clone());
+        if made {
+            let able = |class: &super::Class| {
+                class.requirements.pin.is_none() && abilities.meet(&class.requirements)
+            };
+            let classes: Vec<ClassId> =
+                self.ready.classes().filter(|(_, class)| able(class)).map(|(id, _)| id).collect();
+            for class in classes {
+                self.fleet.link(group, class);
+            }
+        }
+        self.profiles.insert(agent.clone(), profile);
+        self.refresh_agent(&agent);
+    }
+
+    pub(super) fn end_session(&mut self, id: SessionId) {
+        for due in [
+            Due::Identify(id), Due::Close(id), Due::Silence(id), Due::Report(id), Due::Unbar(id),
+            Due::Room(id),
+        ] {
+            self.alarms.set(due, None);
+        }
+        let Some(agent) = self.sessions.remove(&id).and_then(|session| session.agent) else { return };
+        if self.online.get(&agent) == Some(&id) {
+            self.online.remove(&agent);
+            self.profiles.remove(&agent);
+            self.fleet.leave(&agent);
+        }
+    }
+
+    pub(super) fn set_clocks(&mut self, task: TaskId, clocks: Option<Clocks>) {
+        let mono = |at: Option<crate::time::Mono>| at.map(When::Mono);
+        self.alarms.set(Due::Lease(task), mono(clocks.map(|clocks| clocks.lease)));
+        self.alarms.set(Due::Accept(task), mono(clocks.and_then(|clocks| clocks.accept)));
+        self.alarms.set(Due::Timeout(task), mono(clocks.and_then(|clocks| clocks.timeout)));
+        self.alarms.set(Due::Stuck(task), mono(clocks.and_then(|clocks| clocks.stuck)));
+        match clocks {
+            Some(clocks) => self.clocks.insert(task, clocks),
+            None => self.clocks.remove(&task),
+        };
+    }
+
+    /// A deadline passed. Those of tasks and sessions go away with the change that answers them;
+    /// the rest go here.
+    pub(super) fn pass(&mut self, due: Due) {
+        match &due {
+            Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
+            Due::Affinity(_) => self.wake(&Gate::Fit),
+            _ => {}
+        }
+        self.alarms.set(due, None);
+    }
+
+    /// Says anew whether an agent has room.
+    pub(super) fn refresh_agent(&mut self, id: &AgentId) {
+        if self.fleet.member(id).is_none() {
+            return;
+        }
+        let standing = self.standing(id);
+        self.fleet.set_free(id, standing);
+        if standing.is_some() {
+            self.pending.agents.insert(id.clone());
+            self.wake(&Gate::Fit);
+        } else {
+            self.pending.agents.remove(id);
+        }
+    }
+
+    fn standing(&self, id: &AgentId) -> Option<Standing> {
+        let agent = self.agents.get(id).filter(|agent| !agent.draining && !agent.trust.is_quarantined())?;
+        self.session_of(id).filter(|session| session.takes_work())?;
+        let probation = agent.trust.is_on_probation();
+        let slots = if probation { 1 } else { self.profiles.get(id)?.slots };
+        let held = self.held.get(id).map_or(0, |tasks| tasks.len()) as u32;
+        let load = held.saturating_mul(1000) / slots.max(1);
+        let last_assigned = self.last_assigned.get(id).copied().unwrap_or(0);
+        (held < slots).then_some(Standing { probation, load, last_assigned })
+    }
+}
+
+/// What a task counts against the bound on bytes.
+pub(super) fn bytes_of(task: &Task) -> u64 {
+    let spec = &task.spec;
+    let texts = spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
+    (texts + size_of::<crate::task::Spec>() + size_of::<Task>()) as u64
+}
+
+/// The counter of a living state.
+pub(super) const fn live_slot(state: &TaskState) -> Option<usize> {
+    match state {
+        TaskState::Blocked { .. } => Some(0),
+        TaskState::Delayed(_) => Some(1),
+        TaskState::Ready { .. } => Some(2),
+        TaskState::Assigned(_) => Some(3),
+        TaskState::Working(_) => Some(4),
+        TaskState::Waiting { .. } => Some(5),
+        TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => None,
+    }
+}
+
+const fn ended_slot(state: &TaskState) -> usize {
+    match state {
+        TaskState::Partial => 1,
+        TaskState::Dead(_) => 2,
+        TaskState::Cancelled => 3,
+        TaskState::Completed
+        | TaskState::Blocked { .. }
+        | TaskState::Delayed(_)
+        | TaskState::Ready { .. }
+        | TaskState::Assigned(_)
+        | TaskState::Working(_)
+        | TaskState::Waiting { .. } => 0,
+    }
+}
+
+fn remove_from<K: Ord + Clone, V: Ord>(
+    map: &mut alloc::collections::BTreeMap<K, alloc::collections::BTreeSet<V>>,
+    key: &K,
+    value: &V,
+) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}

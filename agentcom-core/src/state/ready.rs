@@ -1,0 +1,306 @@
+//! This file indexes ready tasks by what they require, and parks those that a limit holds back.
+//!
+//! A decision looks at the heads of classes only. Tasks that cannot run for a reason of their own
+//! are parked under what will wake them, and never scanned past.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::id::TaskId;
+use crate::name::{AgentId, Capability, Key, Kind, Repo};
+use crate::task::{Place, Spec};
+use crate::time::Wall;
+
+/// What a class of tasks requires.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Requirements {
+    /// The kind of operation.
+    pub kind: Kind,
+    /// The capabilities.
+    pub needs: alloc::boxed::Box<[Capability]>,
+    /// The repository, which can be paused.
+    pub repo: Option<Repo>,
+    /// The one agent that may run them.
+    pub pin: Option<AgentId>,
+}
+
+impl Requirements {
+    /// What a task requires.
+    #[must_use]
+    pub fn of(spec: &Spec) -> Self {
+        Self {
+            kind: spec.op.kind.clone(),
+            needs: spec.needs.clone(),
+            repo: spec.repo.clone(),
+            pin: spec.assign_to.clone(),
+        }
+    }
+}
+
+/// The number of a class while it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClassId(pub u32);
+
+/// A task in the order of its lane: place, then since when it is ready, then its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its place.
+    pub place: Place,
+    /// Since when it is ready.
+    pub since: Wall,
+    /// Its number, which follows the order of submission.
+    pub number: u64,
+    /// Its name.
+    pub task: TaskId,
+}
+
+/// What holds a ready task back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// As many tasks with the key run as may.
+    Concurrency(Key),
+    /// The bucket of the key is empty.
+    Rate(Key),
+    /// The policy or its repository's agent wants it to wait for another agent.
+    Fit,
+}
+
+/// Tasks that require the same.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// What they require.
+    pub requirements: Requirements,
+    /// Whether a pause keeps them from starting.
+    pub paused: bool,
+    lanes: [BTreeSet<Entry>; 4],
+    oldest: BTreeSet<(Wall, u64, usize, TaskId)>,
+    parked: usize,
+}
+
+/// Ready tasks, by class.
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    numbers: BTreeMap<Requirements, ClassId>,
+    classes: Vec<Option<Class>>,
+    /// The first order of each lane of each class, for scans over many classes.
+    heads: Vec<[u64; 4]>,
+    vacant: Vec<ClassId>,
+    parked: BTreeMap<(Gate, ClassId), BTreeSet<(usize, Entry)>>,
+    gate_of: BTreeMap<TaskId, (Gate, ClassId)>,
+    by_lane: [u64; 4],
+}
+
+/// Marks a lane of a class in which nothing waits.
+const EMPTY: u64 = u64::MAX;
+/// Classes without tasks that are kept, so that a steady trickle does not make them anew.
+const SPARE_MAX: usize = 1024;
+
+impl Ready {
+    /// The class with these requirements, and whether it was made for the purpose.
+    pub fn class_for(&mut self, requirements: Requirements, paused: bool) -> (ClassId, bool) {
+        if let Some(&id) = self.numbers.get(&requirements) {
+            return (id, false);
+        }
+        let class = Class {
+            requirements: requirements.clone(),
+            paused,
+            lanes: Default::default(),
+            oldest: BTreeSet::new(),
+            parked: 0,
+        };
+        let id = match self.vacant.pop() {
+            Some(id) => {
+                self.classes[id.0 as usize] = Some(class);
+                self.heads[id.0 as usize] = [EMPTY; 4];
+                id
+            }
+            None => {
+                self.classes.push(Some(class));
+                self.heads.push([EMPTY; 4]);
+                ClassId((self.classes.len() - 1) as u32)
+            }
+        };
+        self.numbers.insert(requirements, id);
+        (id, true)
+    }
+
+    /// A class.
+    #[must_use]
+    pub fn class(&self, id: ClassId) -> Option<&Class> {
+        self.classes.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The number of the class with these requirements.
+    #[must_use]
+    pub fn find(&self, requirements: &Requirements) -> Option<ClassId> {
+        self.numbers.get(requirements).copied()
+    }
+
+    /// All classes.
+    pub fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
+        self.numbers.values().filter_map(|&id| Some((id, self.class(id)?)))
+    }
+
+    /// Pauses a class or lets it go on.
+    pub fn set_paused(&mut self, id: ClassId, paused: bool) {
+        if let Some(class) = self.class_mut(id) {
+            class.paused = paused;
+            self.refresh_heads(id);
+        }
+    }
+
+    /// A task becomes ready.
+    pub fn insert(&mut self, id: ClassId, lane: usize, entry: Entry) {
+        if let Some(class) = self.class_mut(id) {
+            class.lanes[lane].insert(entry);
+            class.oldest.insert((entry.since, entry.number, lane, entry.task));
+            self.by_lane[lane] += 1;
+            self.refresh_heads(id);
+        }
+    }
+
+    /// A task is no longer ready. Returns the class if it is empty and was given up.
+    pub fn remove(&mut self, id: ClassId, lane: usize, entry: &Entry) -> Option<ClassId> {
+        self.by_lane[lane] -= 1;
+        if let Some((gate, class)) = self.gate_of.remove(&entry.task) {
+            self.unpark_entry(&gate, class, lane, entry);
+        } else if let Some(class) = self.class_mut(id) {
+            class.lanes[lane].remove(entry);
+            class.oldest.remove(&(entry.since, entry.number, lane, entry.task));
+            self.refresh_heads(id);
+        }
+        let idle = self.class(id).is_some_and(Class::is_empty);
+        (idle && self.numbers.len() > SPARE_MAX).then(|| self.give_up(id))
+    }
+
+    /// A ready task is held back by `gate`.
+    pub fn park(&mut self, id: ClassId, lane: usize, entry: Entry, gate: Gate) {
+        if let Some(class) = self.class_mut(id) {
+            class.lanes[lane].remove(&entry);
+            class.oldest.remove(&(entry.since, entry.number, lane, entry.task));
+            class.parked += 1;
+            self.gate_of.insert(entry.task, (gate.clone(), id));
+            self.parked.entry((gate, id)).or_default().insert((lane, entry));
+            self.refresh_heads(id);
+        }
+    }
+
+    /// Lets the first task of each class that is held back by `gate` try again, and returns those
+    /// classes.
+    pub fn wake(&mut self, gate: &Gate) -> Vec<ClassId> {
+        let from = (gate.clone(), ClassId(0));
+        let to = (gate.clone(), ClassId(u32::MAX));
+        let classes: Vec<ClassId> = self.parked.range(from..=to).map(|((_, id), _)| *id).collect();
+        classes.into_iter().filter(|&id| self.wake_first(gate, id)).collect()
+    }
+
+    /// Lets the first task of one class that is held back by `gate` try again.
+    pub fn wake_first(&mut self, gate: &Gate, id: ClassId) -> bool {
+        let first = self.parked.get(&(gate.clone(), id)).and_then(|set| set.first().copied());
+        let Some((lane, entry)) = first else { return false };
+        self.gate_of.remove(&entry.task);
+        self.unpark_entry(gate, id, lane, &entry);
+        if let Some(class) = self.class_mut(id) {
+            class.lanes[lane].insert(entry);
+            class.oldest.insert((entry.since, entry.number, lane, entry.task));
+            self.refresh_heads(id);
+        }
+        true
+    }
+
+    /// What holds a ready task back.
+    #[must_use]
+    pub fn gate_of(&self, task: TaskId) -> Option<&Gate> {
+        self.gate_of.get(&task).map(|(gate, _)| gate)
+    }
+
+    /// Whether anything is held back by `gate`.
+    #[must_use]
+    pub fn has_parked(&self, gate: &Gate) -> bool {
+        let from = (gate.clone(), ClassId(0));
+        self.parked.range(from..).next().is_some_and(|((found, _), _)| found == gate)
+    }
+
+    /// The first order of each lane of a class; [`u64::MAX`] where nothing can start.
+    #[must_use]
+    pub fn heads(&self, id: ClassId) -> [u64; 4] {
+        self.heads[id.0 as usize]
+    }
+
+    /// Ready tasks by lane, those held back included.
+    #[must_use]
+    pub const fn by_lane(&self) -> [u64; 4] {
+        self.by_lane
+    }
+
+    /// How many classes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there is no class.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    fn class_mut(&mut self, id: ClassId) -> Option<&mut Class> {
+        self.classes.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    fn unpark_entry(&mut self, gate: &Gate, id: ClassId, lane: usize, entry: &Entry) {
+        let key = (gate.clone(), id);
+        if let Some(set) = self.parked.get_mut(&key) {
+            set.remove(&(lane, *entry));
+            if set.is_empty() {
+                self.parked.remove(&key);
+            }
+        }
+        if let Some(class) = self.class_mut(id) {
+            class.parked -= 1;
+        }
+    }
+
+    fn refresh_heads(&mut self, id: ClassId) {
+        let heads = self.class(id).map_or([EMPTY; 4], |class| {
+            core::array::from_fn(|lane| class.head(lane).map_or(EMPTY, |entry| entry.place.order))
+        });
+        self.heads[id.0 as usize] = heads;
+    }
+
+    fn give_up(&mut self, id: ClassId) -> ClassId {
+        if let Some(class) = self.classes[id.0 as usize].take() {
+            self.numbers.remove(&class.requirements);
+            self.heads[id.0 as usize] = [EMPTY; 4];
+            self.vacant.push(id);
+        }
+        id
+    }
+}
+
+impl Class {
+    /// The task of a lane that starts next, unless the class is paused.
+    #[must_use]
+    pub fn head(&self, lane: usize) -> Option<&Entry> {
+        if self.paused { None } else { self.lanes[lane].first() }
+    }
+
+    /// The task that has been ready for longest, and its lane, unless the class is paused.
+    #[must_use]
+    pub fn oldest(&self) -> Option<(Wall, u64, usize, TaskId)> {
+        if self.paused { None } else { self.oldest.first().copied() }
+    }
+
+    /// Whether no task is in it, waiting or held back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.oldest.is_empty() && self.parked == 0
+    }
+
+    /// How many tasks are in it, waiting and held back.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.oldest.len() + self.parked
+    }
+}
