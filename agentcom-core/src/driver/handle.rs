@@ -17,6 +17,7 @@ use crate::hub::schedule::{why, why_ended};
 use crate::id::TaskId;
 use crate::name::Principal;
 use crate::port::store::{Store, StoreError};
+use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
 use crate::time::Span;
@@ -185,6 +186,20 @@ impl Handle {
     /// If the hub is busy or has stopped.
     pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
         self.view(read::agents).await
+    }
+
+    /// Questions that wait for an answer, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is busy or has stopped.
+    pub async fn questions(&self) -> Result<Vec<Question>, CallError> {
+        self.view(|state| {
+            let mut questions: Vec<Question> = state.questions().cloned().collect();
+            questions.sort_by_key(|question| question.asked_at);
+            questions
+        })
+        .await
     }
 
     /// Figures about the hub.
