@@ -80,7 +80,7 @@ enum Command {
     Retry(command::retry::Args),
     /// List agents
     Agents,
-    /// Add, remove, drain or resume an agent
+    /// Add, run, remove, drain or resume an agent
     Agent(command::agent::Args),
     /// Start no more work
     Pause(command::pause::Args),
@@ -140,12 +140,18 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Cancel(args) => asking(command::cancel::run(&args, ctx)),
         Command::Retry(args) => asking(command::retry::run(&args, ctx)),
         Command::Agents => asking(command::agent::list(ctx)),
+        Command::Agent(args) if args.is_work() => working(command::agent::run(&args, ctx)),
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
         Command::Watch(args) => asking(command::watch::run(&args, ctx)),
         Command::Stats => asking(command::stats::run(ctx)),
     }
+}
+
+/// Runs a command that heeds signals itself.
+fn working(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// Runs a command that asks a hub, until it is done or interrupted.

@@ -104,13 +104,28 @@ impl Client {
     }
 
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        let response =
-            self.send(Method::POST, self.url(path, &[])?, Some(body), Some(ANSWER_WITHIN));
-        self.answer(response.await?).await
+        self.tell(Method::POST, path, Some(body)).await
     }
 
-    pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
-        let response = self.send(Method::DELETE, self.url(path, &[])?, None, Some(ANSWER_WITHIN));
+    pub(crate) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        self.tell(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        path: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        self.tell(Method::DELETE, path, body).await
+    }
+
+    async fn tell(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let response = self.send(method, self.url(path, &[])?, body, Some(ANSWER_WITHIN));
         self.answer(response.await?).await
     }
 
@@ -138,7 +153,12 @@ impl Client {
         }))
     }
 
-    /// The address of the hub, for messages.
+    /// What proves who asks.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The address of the hub.
     pub(crate) fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }

@@ -14,3 +14,4 @@ pub(crate) mod tasks;
 pub(crate) mod up;
 pub(crate) mod watch;
 pub(crate) mod why;
+pub(crate) mod work;

@@ -123,10 +123,10 @@ impl Failure {
 impl From<io::Error> for Failure {
     /// A reader that went away, as `head` does, has seen all it wanted.
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::silent(Exit::Ok),
-            _ => Self::new(Exit::Failure, error),
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::silent(Exit::Ok);
         }
+        Self::new(Exit::Failure, error)
     }
 }
 

@@ -4,8 +4,10 @@ mod args;
 mod client;
 mod command;
 mod exit;
+mod fleet;
 mod name;
 mod print;
+mod sidecar;
 mod table;
 mod text;
 mod waiting;
@@ -13,5 +15,9 @@ mod waiting;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Jobs run under a guard, which is this very program.
+    if let Some(code) = agentcom_exec::guard::dispatch() {
+        return code;
+    }
     ExitCode::from(args::run() as u8)
 }

@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::text;
 
 /// States that are never left by themselves.
-const OVER: [&str; 4] = ["completed", "partial", "dead_letter", "cancelled"];
+pub(crate) const OVER: [&str; 4] = ["completed", "partial", "dead_letter", "cancelled"];
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 

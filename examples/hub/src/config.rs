@@ -159,7 +159,10 @@ impl Settings {
             .map_err(|error| BadSettings::File { path: path.into(), error: Box::new(error) })
     }
 
-    fn overlaid(mut self, var: impl Fn(&str) -> Option<String>) -> Result<Self, BadSettings> {
+    pub(crate) fn overlaid(
+        mut self,
+        var: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, BadSettings> {
         if let Some(value) = var("AGENTCOM_BIND") {
             self.bind =
                 parsed("AGENTCOM_BIND", &value, "it must be ADDRESS:PORT, such as 127.0.0.1:4000")?;

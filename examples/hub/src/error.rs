@@ -74,7 +74,9 @@ impl HubError {
         match self {
             Self::Settings(_) | Self::Exposed(_) | Self::BadHost(_) => 64,
             Self::PortInUse(_) | Self::Listen { .. } => 69,
-            Self::DataDir { .. } | Self::DataInUse { .. } | Self::Store(_) | Self::Token { .. } => 74,
+            Self::DataDir { .. } | Self::DataInUse { .. } | Self::Store(_) | Self::Token { .. } => {
+                74
+            }
             Self::Serve(_) | Self::Stopped(_) => 75,
         }
     }
@@ -92,11 +94,17 @@ impl HubError {
                 "a hub may run there already; or choose another port, {}:0 for any free one",
                 shown_ip(*address)
             )),
-            Self::Listen { .. } => Some("choose an address of this machine, such as 127.0.0.1:4000".into()),
+            Self::Listen { .. } => {
+                Some("choose an address of this machine, such as 127.0.0.1:4000".into())
+            }
             Self::DataDir { .. } => Some("choose a directory that this user can write to".into()),
-            Self::DataInUse { .. } => Some("one hub at a time can use a data directory; stop it or choose another".into()),
+            Self::DataInUse { .. } => {
+                Some("one hub at a time can use a data directory; stop it or choose another".into())
+            }
             Self::Store(error) => store_hint(error.kind),
-            Self::Token { .. } => Some("move the file away to have a new token made at the next start".into()),
+            Self::Token { .. } => Some(
+                "put the file back as the first start made it, for its owner only (0600)".into(),
+            ),
             Self::Settings(_) | Self::BadHost(_) | Self::Serve(_) | Self::Stopped(_) => None,
         }
     }
@@ -105,7 +113,9 @@ impl HubError {
 fn store_hint(kind: StoreErrorKind) -> Option<String> {
     match kind {
         StoreErrorKind::Fenced => Some("one hub at a time can use a data directory".into()),
-        StoreErrorKind::Corrupt => Some("restore the data from a backup; nothing was changed".into()),
+        StoreErrorKind::Corrupt => {
+            Some("restore the data from a backup; nothing was changed".into())
+        }
         StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
             Some("look at the disk (space, permissions), then start again".into())
         }

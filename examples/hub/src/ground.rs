@@ -83,7 +83,8 @@ pub fn admin_token(dir: &Path) -> Result<AdminToken, HubError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let token = Token::generate().map_err(|error| fail(error.to_string()))?;
             let text = token.reveal().to_owned();
-            write_private(&file, format!("{text}\n").as_bytes()).map_err(|error| fail(error.to_string()))?;
+            write_private(&file, format!("{text}\n").as_bytes())
+                .map_err(|error| fail(error.to_string()))?;
             Ok(AdminToken { text, is_new: true })
         }
         Err(error) => Err(fail(error.to_string())),
@@ -136,7 +137,8 @@ mod tests {
     #[test]
     fn only_a_trusted_network_gets_to_see_a_hub() {
         let exposed = |bind: &str, trusted_network| {
-            let settings = Settings { bind: bind.parse().unwrap(), trusted_network, ..Settings::default() };
+            let settings =
+                Settings { bind: bind.parse().unwrap(), trusted_network, ..Settings::default() };
             check_exposure(&settings).is_err()
         };
         assert!(!exposed("127.0.0.1:4000", false));

@@ -2,6 +2,10 @@
 //! gracefully. The `agentcom` and `agentcom-hub` binaries share it.
 
 pub mod config;
+mod driver;
 pub mod error;
 pub mod ground;
 pub mod local;
+pub mod logs;
+pub mod serve;
+pub mod signals;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::args::Context;
+use crate::command::work;
 use crate::exit::Outcome;
 use crate::print::{BUSY, CAUTION, FAINT, PLAIN, STRONG, table};
 use crate::table::{Column, Table};
@@ -24,6 +25,8 @@ Example:
 enum Verb {
     /// Register an agent and print its token, which is shown this once
     Add(Name),
+    /// Run an agent here that works for the hub, until it is interrupted
+    Run(work::Args),
     /// Forget an agent: its token ends, and its work goes to others
     Remove(Name),
     /// Give an agent no more work; what it holds it may finish
@@ -48,6 +51,13 @@ const COLUMNS: [Column; 6] = [
     Column::fixed("VERSION", 5),
 ];
 
+impl Args {
+    /// Whether this process becomes an agent, which ends on signals in its own way.
+    pub(crate) const fn is_work(&self) -> bool {
+        matches!(self.verb, Verb::Run(_))
+    }
+}
+
 pub(crate) async fn list(ctx: &Context) -> Outcome {
     let answer = ctx.client()?.get(&["api", "agents"], &[]).await?;
     Ok(ctx.print.data(&answer, || render(&answer))?)
@@ -57,15 +67,16 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let client = ctx.client()?;
     match &args.verb {
         Verb::Add(Name { name }) => {
-            let answer = client.post(&["api", "agents"], &json!({ "agent_id": name })).await?;
+            let answer = client.post(&["admin", "tokens"], &json!({ "agent_id": name })).await?;
             ctx.print.data(&answer, || format!("{}\n", field(&answer, "token")))?;
             ctx.print.note(&format!(
                 "agent {name} is registered; keep the token, it is not shown again"
             ));
             Ok(())
         }
+        Verb::Run(args) => work::run(args, ctx).await,
         Verb::Remove(Name { name }) => {
-            let answer = client.delete(&["api", "agents", name]).await?;
+            let answer = client.delete(&["admin", "tokens", name], None).await?;
             Ok(ctx.print.data(&answer, || format!("agent {name} is forgotten\n"))?)
         }
         Verb::Drain(Name { name }) => {

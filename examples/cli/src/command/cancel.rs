@@ -20,6 +20,6 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let id = task_id(&client, &args.id).await?;
     let answer = client.post(&["api", "tasks", &id, "cancel"], &json!({})).await?;
     Ok(ctx.print.data(&answer, || {
-        format!("{id} is cancelled; it was {}\n", field(&answer, "previous_status"))
+        format!("{id} is cancelled; it was {}\n", field(&answer, "previous_state"))
     })?)
 }

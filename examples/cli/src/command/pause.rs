@@ -16,13 +16,15 @@ pub(crate) struct Args {
     capability: Option<String>,
 }
 
+const PATH: [&str; 3] = ["api", "admin", "pauses"];
+
 pub(crate) async fn pause(args: &Args, ctx: &Context) -> Outcome {
-    let answer = ctx.client()?.post(&["api", "pause"], &args.scope()).await?;
+    let answer = ctx.client()?.put(&PATH, &args.scope()).await?;
     Ok(ctx.print.data(&answer, || format!("{} is paused; running tasks go on\n", args.words()))?)
 }
 
 pub(crate) async fn unpause(args: &Args, ctx: &Context) -> Outcome {
-    let answer = ctx.client()?.post(&["api", "unpause"], &args.scope()).await?;
+    let answer = ctx.client()?.delete(&PATH, Some(&args.scope())).await?;
     Ok(ctx.print.data(&answer, || format!("{} goes on\n", args.words()))?)
 }
 
@@ -36,11 +38,7 @@ impl Args {
     }
 
     fn words(&self) -> String {
-        match (&self.repo, &self.capability) {
-            (Some(repo), _) => format!("work on {repo}"),
-            (None, Some(capability)) => format!("work that needs {capability}"),
-            (None, None) => "all work".into(),
-        }
+        super::why::scope(&self.scope())
     }
 }
 

@@ -103,17 +103,16 @@ fn short_ids(ids: &Value) -> String {
 
 /// What is paused, in words.
 pub(crate) fn scope(scope: &Value) -> String {
-    match scope {
-        Value::Object(parts) => parts
-            .iter()
-            .map(|(name, value)| format!("{name} {}", plain(value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        _ if scope == "all" => "all work".into(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            plain(scope)
-        }
-    }
+    let Value::Object(parts) = scope else {
+        return if scope == "all" { "all work".into() } else { plain(scope) };
+    };
+    let part = |(name, value): (&String, &Value)| match name.as_str() {
+        "scope" => "all work".to_owned(),
+        "repo" => format!("work on {}", plain(value)),
+        "capability" => format!("work that needs {}", plain(value)),
+        _ => format!("{name} {}", plain(value)),
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
