@@ -4,12 +4,11 @@
 //! connects from another one, and prints the resident bytes per connection.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use agentcom_core::origin::AllowList;
 use agentcom_core::port::transport::{Incoming, Transport as _};
-use agentcom_transport_ws::{ClientOptions, ServerLimits, WsClient, listen};
+use agentcom_transport_ws::{ClientOptions, ServeLimits, ServerLimits, WsClient, listen, serve};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpListener;
@@ -35,9 +34,8 @@ async fn measure(count: usize) -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let (router, transport) = listen(ServerLimits::default(), AllowList::default());
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let mut server = JoinSet::new();
-    server.spawn(async move { axum::serve(listener, service).await });
+    server.spawn(serve(listener, router, ServeLimits::default(), std::future::pending()));
 
     let mut outgoing = Vec::new();
     let mut receiving = FuturesUnordered::new();

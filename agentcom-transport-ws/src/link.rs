@@ -72,6 +72,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         if !stopping && stopped.as_mut().poll(cx).is_ready() {
             stopping = true;
             link.queues.out.end(Some(farewell));
+            link.queues.received.end(None);
         }
         link.poll(cx)
     })

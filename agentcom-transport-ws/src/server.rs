@@ -34,24 +34,22 @@ use crate::link::{self, Queues};
 /// Makes a route for `/ws` to merge into the hub's router, and the transport that gives the hub
 /// the connections that come in there.
 ///
-/// The route needs the client's address: serve the router with
-/// `into_make_service_with_connect_info::<SocketAddr>()`. Without it all clients count as one
-/// address. It speaks HTTP/1.1 only, and leaves it to the server that it is mounted on how long a
-/// client may take to send its request.
+/// The route needs the client's address ([`ConnectInfo`]), which [`serve`](crate::serve()) tells
+/// it; without it all clients count as one address. It speaks HTTP/1.1 only.
 ///
 /// Requests are held against `allowed` before anything else; see [`AllowList`].
 ///
 /// ```no_run
 /// # async fn example() -> std::io::Result<()> {
-/// use std::net::SocketAddr;
 /// use agentcom_core::origin::AllowList;
-/// use agentcom_transport_ws::{ServerLimits, listen};
+/// use agentcom_transport_ws::{ServeLimits, ServerLimits, listen, serve};
 ///
 /// let (router, transport) = listen(ServerLimits::default(), AllowList::default());
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
 /// // Here `transport` goes to the hub's driver.
 /// # drop(transport);
-/// axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+/// serve(listener, router, ServeLimits::default(), std::future::pending()).await;
+/// # Ok(())
 /// # }
 /// ```
 pub fn listen(limits: ServerLimits, allowed: AllowList) -> (Router, WsTransport) {
@@ -198,10 +196,17 @@ async fn serve(upgraded: Upgraded, queues: Queues, stop: CancellationToken) {
 /// The socket itself and what was read from it too far, if it is TCP without TLS: without hyper's
 /// wrappers and its read buffer a connection takes a third of the memory.
 fn bare(upgraded: Upgraded) -> Result<(TcpStream, Vec<u8>), Upgraded> {
-    let parts = downcast::<TokioIo<TcpStream>>(upgraded)?;
-    let socket = parts.io.into_inner();
+    let (io, read) = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (parts.io, parts.read_buf),
+        // What `axum::serve` uses has a wrapper of its own.
+        Err(upgraded) => {
+            let parts = downcast::<TokioIo<TcpStream>>(upgraded)?;
+            (parts.io, parts.read_buf)
+        }
+    };
+    let socket = io.into_inner();
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "small frames to this client will be delayed");
     }
-    Ok((socket, parts.read_buf.to_vec()))
+    Ok((socket, read.to_vec()))
 }

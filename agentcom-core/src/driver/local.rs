@@ -81,10 +81,15 @@ impl LocalListener {
         LocalConnector { door: Arc::clone(&self.door), dialect: Dialect::V1 }
     }
 
-    /// Refuses all further connections; those that were opened live on.
+    /// Refuses all further connections and ends those that the hub has not taken; those that it
+    /// has live on.
     pub fn shutdown(&self) {
         self.door.stopped.store(true, Ordering::Release);
         self.door.knock().close_channel();
+        // Whoever holds the lock is waiting for a connection, so there is none to end.
+        if let Some(mut knocks) = self.knocks.try_lock() {
+            while knocks.try_recv().is_ok() {}
+        }
     }
 }
 

@@ -114,14 +114,19 @@ pub struct Connection {
 ///
 /// # Contract
 ///
-/// - **Ordered.** Frames of one connection arrive in the order in which they were sent.
-/// - **Whole.** A frame arrives as it was sent or not at all.
-/// - **Honest.** After a frame was lost, nothing more arrives: the connection ends.
+/// - **Ordered.** Frames of one connection arrive in the order in which they were sent
+///   (`ordered::frames_arrive_in_the_order_they_were_sent`).
+/// - **Whole.** A frame arrives as it was sent or not at all
+///   (`ordered::frames_arrive_as_they_were_sent`, `ordered::frames_of_one_mebibyte_arrive_whole`).
+/// - **Honest.** After a frame was lost, nothing more arrives: the connection ends
+///   (`bounded::what_was_taken_arrives_and_what_was_refused_does_not`).
 /// - **Bounded.** A side that does not read makes the other's `send` fail with
-///   [`SendError::Full`], not its memory grow.
+///   [`SendError::Full`], not its memory grow
+///   (`bounded::a_side_that_does_not_read_makes_send_fail`).
 /// - **Ending.** When one side closes or drops its connection, the other's `recv` ends after what
-///   was sent before.
-/// - **Cancel safe.** Dropping `open` or `recv` loses no connection and no frame.
+///   was sent before (`ending::*_delivers_what_was_sent_before`).
+/// - **Cancel safe.** Dropping `open` or `recv` loses no connection and no frame
+///   (`cancelled::a_dropped_*`).
 ///
 /// Everything may be lost at any moment by losing the connection; nothing here acknowledges.
 #[async_trait]

@@ -7,3 +7,4 @@ mod handshake;
 mod hostile;
 mod raw;
 mod served;
+mod serving;

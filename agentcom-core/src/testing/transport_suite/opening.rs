@@ -70,8 +70,9 @@ pub async fn an_agent_may_come_again(fixture: &impl TransportFixture) {
 /// it no more.
 pub async fn after_its_shutdown_the_hub_gives_no_connection(fixture: &impl TransportFixture) {
     let transport = fixture.agent(Dialect::V1);
-    let _waiting = transport.open().await.expect("the agent reaches the hub");
+    let mut waiting = transport.open().await.expect("the agent reaches the hub");
     fixture.stop_hub().await;
+    assert_eq!(waiting.incoming.recv().await, None);
     for _ in 0..3 {
         assert_eq!(fixture.hub().open().await.err(), Some(TransportError::Stopped));
         assert!(transport.open().await.is_err());
