@@ -26,7 +26,7 @@ const TOKEN_BYTES_MAX: usize = 512;
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// What needs no token: health and schemas.
     Look,
     /// Queue tasks.
@@ -71,8 +71,7 @@ pub(crate) fn authorize(who: &Principal, what: Verb) -> Result<(), Problem> {
 
 impl Verb {
     /// What is done, in words that follow "may not".
-    #[must_use]
-    pub const fn words(self) -> &'static str {
+    const fn words(self) -> &'static str {
         match self {
             Self::Look => "look",
             Self::SubmitTasks => "submit tasks",
@@ -164,10 +163,8 @@ impl<P: Purpose> Permit<P> {
 
     /// Has the hub do something; a refusal is a problem.
     pub(crate) async fn call(&self, command: Command) -> Result<Reply, Problem> {
-        match self.ask(command).await? {
-            Reply::Rejected(rejected) => Err(rejected.into()),
-            reply => Ok(reply),
-        }
+        let reply = self.ask(command).await?;
+        if let Reply::Rejected(rejected) = reply { Err(rejected.into()) } else { Ok(reply) }
     }
 
     /// Asks the hub to do something.

@@ -9,6 +9,7 @@ use std::any::Any;
 use agentcom_core::command::Rejected;
 use agentcom_core::driver::CallError;
 use agentcom_core::driver::token::{BadToken, NoEntropy};
+use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::task::{BadDraft, Refused};
 use agentcom_core::time::Span;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -19,26 +20,29 @@ use serde_json::{Value, json};
 
 /// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldError {
+pub(crate) struct FieldError {
     /// Where it is, such as `tasks[2].priority`.
-    pub field: String,
+    pub(crate) field: String,
     /// The kind of mistake: `required`, `wrong_type`, `unknown_field`, `syntax` or
     /// `invalid_value`.
-    pub error: &'static str,
+    pub(crate) error: &'static str,
     /// What is wrong with it, for people.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 impl FieldError {
     /// A value that breaks a rule.
-    pub fn invalid(field: impl Into<String>, detail: impl ToString) -> Self {
+    pub(crate) fn invalid(field: impl Into<String>, detail: impl ToString) -> Self {
         Self { field: field.into(), error: "invalid_value", detail: detail.to_string() }
     }
 }
 
 /// Why a request was not carried out, as the client is told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
+pub(crate) struct Problem(Box<Told>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
     status: StatusCode,
     error: &'static str,
     detail: String,
@@ -59,7 +63,7 @@ pub(crate) enum Place {
 
 impl Problem {
     fn new(status: StatusCode, error: &'static str, detail: impl ToString) -> Self {
-        Self {
+        Self(Box::new(Told {
             status,
             error,
             detail: detail.to_string(),
@@ -67,56 +71,60 @@ impl Problem {
             retry_after: None,
             errors: Vec::new(),
             more: Vec::new(),
-        }
+        }))
     }
 
     fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+        self.0.hint = Some(hint);
         self
     }
 
     fn retry_after(mut self, span: Span) -> Self {
-        self.retry_after = Some(span);
+        self.0.retry_after = Some(span);
+        self
+    }
+
+    fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
         self
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.more.push((name, value.into()));
+        self.0.more.push((name, value.into()));
         self
     }
 
     /// The word for the problem.
-    #[must_use]
-    pub fn error(&self) -> &'static str {
-        self.error
+    #[cfg(test)]
+    pub(crate) fn error(&self) -> &'static str {
+        self.0.error
     }
 
     /// The status code.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// The document.
-    #[must_use]
-    pub fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         let mut document = json!({
-            "type": format!("urn:agentcom:problem:{}", self.error),
-            "title": self.error.replace('_', " "),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "error": self.error,
+            "type": format!("urn:agentcom:problem:{}", self.0.error),
+            "title": self.0.error.replace('_', " "),
+            "status": self.0.status.as_u16(),
+            "detail": self.0.detail,
+            "error": self.0.error,
         });
-        if !self.errors.is_empty() {
-            document["errors"] = json!(self.errors);
+        if !self.0.errors.is_empty() {
+            document["errors"] = json!(self.0.errors);
         }
-        if let Some(hint) = self.hint {
+        if let Some(hint) = self.0.hint {
             document["hint"] = json!(hint);
         }
-        if let Some(span) = self.retry_after {
+        if let Some(span) = self.0.retry_after {
             document["retry_after_ms"] = json!(span);
         }
-        for (name, value) in &self.more {
+        for (name, value) in &self.0.more {
             document[*name] = value.clone();
         }
         document
@@ -130,7 +138,7 @@ impl Problem {
         let detail = errors.iter().map(|bad| format!("{}: {}", bad.field, bad.detail));
         let detail = detail.collect::<Vec<_>>().join("; ");
         let detail = detail.chars().take(2_000).collect::<String>();
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail).errors(errors)
     }
 
     /// The body is not JSON.
@@ -203,7 +211,7 @@ impl Problem {
     /// The token cannot be one of ours.
     pub(crate) fn bad_token(bad: BadToken) -> Self {
         let mut problem = Self::unauthorized("copy the whole token, from agc_ to its end");
-        problem.detail = bad.to_string();
+        problem.0.detail = bad.to_string();
         problem
     }
 
@@ -237,6 +245,22 @@ impl Problem {
         Self::internal()
     }
 
+    /// The store cannot be read.
+    fn store(kind: StoreErrorKind, message: &str) -> Self {
+        tracing::error!(?kind, message, "the store cannot be read");
+        let detail = "the store cannot be read; the log of the hub says more under this request id";
+        match kind {
+            StoreErrorKind::Corrupt => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_corrupt", detail)
+                    .hint("this does not mend itself; restore a backup")
+            }
+            StoreErrorKind::Fenced | StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+                    .retry_after(Span::from_secs(1))
+            }
+        }
+    }
+
     /// It took too long; nobody knows whether it was done.
     pub(crate) fn timeout() -> Self {
         Self::from(CallError::Indeterminate)
@@ -266,17 +290,15 @@ impl Problem {
                 Self::fields(vec![FieldError::invalid(at(*index, public_name(field)), why)])
             }
             R::BatchSize { .. } => Self::fields(vec![FieldError::invalid("tasks", rejected)]),
-            R::UnknownDependency { index, .. } | R::UnknownSibling { index, .. } => Self {
-                errors: dependency(*index),
-                ..Self::new(UNFIT, "invalid_dependencies", rejected)
-            },
+            R::UnknownDependency { index, .. } | R::UnknownSibling { index, .. } => {
+                Self::new(UNFIT, "invalid_dependencies", rejected).errors(dependency(*index))
+            }
             R::Cycle(positions) => {
                 Self::new(UNFIT, "dependency_cycle", rejected).with("cycle", positions.clone())
             }
-            R::DeadDependency { index, id } => Self {
-                errors: dependency(*index),
-                ..Self::new(CLASH, "dead_dependency", rejected).with("task_id", id.to_string())
-            },
+            R::DeadDependency { index, id } => Self::new(CLASH, "dead_dependency", rejected)
+                .errors(dependency(*index))
+                .with("task_id", id.to_string()),
             R::KeyConflict { id } => {
                 Self::new(CLASH, "idempotency_conflict", rejected).with("task_id", id.to_string())
             }
@@ -325,6 +347,7 @@ impl From<CallError> for Problem {
             CallError::Gone { oldest } => {
                 Self::new(StatusCode::GONE, "gone", error).with("oldest", oldest)
             }
+            CallError::Store { kind, message } => Self::store(kind, &message),
             CallError::BadCursor => Self::fields(vec![FieldError::invalid("cursor", error)]),
         }
     }
@@ -339,13 +362,13 @@ impl From<NoEntropy> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.document().to_string()).into_response();
+        let mut response = (self.0.status, self.document().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(span) = self.retry_after {
+        if let Some(span) = self.0.retry_after {
             headers.insert(RETRY_AFTER, span.as_millis().div_ceil(1000).max(1).into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

@@ -16,6 +16,10 @@
 //! Whatever goes wrong is answered with a problem document (RFC 9457); the file `error` alone
 //! knows status codes.
 //!
+//! The routes, and who may use them:
+//!
+#![doc = include_str!("routes.md")]
+//!
 //! There is no CORS, nothing is cached, and tokens never travel in addresses.
 
 mod auth;
@@ -32,8 +36,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use auth::Verb;
-pub use error::{FieldError, Problem};
 pub use serve::{Serving, serve};
 
 use std::sync::Arc;

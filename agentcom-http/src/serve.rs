@@ -1,9 +1,12 @@
 //! This file serves a router on a listener, with the bounds that keep slow and greedy clients from
 //! harming others, and ends within a bound.
 
+mod flow;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +15,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -22,6 +26,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::front::{HEAD_BYTES_MAX, HEADERS_MAX};
+use flow::Flowing;
 
 /// The bounds of a server.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub struct Serving {
     /// How long the head of a request may take to arrive; an idle connection is closed as well
     /// after this time.
     pub head_within: Duration,
+    /// How long a client may take to read at least some of what it is sent.
+    pub write_within: Duration,
     /// How long connections may take to finish what they do when the server stops.
     pub stop_within: Duration,
 }
@@ -40,6 +47,7 @@ impl Default for Serving {
         Self {
             connections_max: 20_000,
             head_within: Duration::from_secs(10),
+            write_within: Duration::from_secs(30),
             stop_within: Duration::from_secs(5),
         }
     }
@@ -71,10 +79,10 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let router = router.clone().layer(axum::Extension(ConnectInfo(address)));
-        let serving = connect(stream, router, serving.head_within, stopped.clone());
+        let service = service(router.clone(), address);
+        let connection = connect(stream, service, serving.clone(), stopped.clone());
         connections.spawn(async move {
-            serving.await;
+            connection.await;
             drop(place);
         });
     }
@@ -92,7 +100,7 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, std::net::SocketAddr, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed.
     let place = Arc::clone(places).acquire_owned().await.ok();
     loop {
@@ -119,17 +127,15 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 async fn connect(
     stream: TcpStream,
-    router: Router,
-    head_within: Duration,
+    service: impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Send,
+    serving: Serving,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answer(router, request.map(Body::new)).await) }
-    });
+    let stream = Flowing::new(stream, serving.write_within);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_within)
+        .header_read_timeout(serving.head_within)
         .max_headers(HEADERS_MAX)
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
@@ -147,11 +153,16 @@ async fn connect(
     }
 }
 
-async fn answer(router: Router, request: Request<Body>) -> axum::response::Response {
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
+/// The router as hyper asks it, for one client.
+fn service(
+    router: Router,
+    address: SocketAddr,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Send {
+    service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(address));
+        router.clone().oneshot(request)
+    })
 }
 
 #[cfg(test)]

@@ -69,10 +69,11 @@ impl From<Seen> for AgentView {
             silent_for,
             status,
             resources,
+            last_outcome,
             held,
         } = seen;
         let trust = TrustView::from(agent.trust);
-        let last_outcome = agent.last_outcome.map(|last| {
+        let last_outcome = last_outcome.map(|last| {
             let (outcome, category) = words(last.outcome);
             LastOutcomeView { task_id: last.task, outcome, category, at: last.at }
         });

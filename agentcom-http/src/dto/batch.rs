@@ -71,7 +71,8 @@ mod tests {
     use expect_test::expect;
 
     fn read(json: &str) -> Result<Vec<Vec<Dependency>>, String> {
-        let body: BatchBody = crate::input::parse(json.as_bytes()).unwrap();
+        let body = crate::input::parse(json.as_bytes());
+        let body: BatchBody = body.map_err(|problem| problem.document().to_string())?;
         let drafts = drafts(body).map_err(|errors| {
             errors.iter().map(|bad| format!("{}: {}\n", bad.field, bad.detail)).collect::<String>()
         })?;

@@ -4,11 +4,16 @@ use agentcom_core::command::Rejected;
 use agentcom_core::driver::CallError;
 use agentcom_core::id::{QuestionId, TaskId};
 use agentcom_core::name::{AgentId, Key, Principal};
+use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::task::{BadDraft, Refused};
 use agentcom_core::time::Span;
 use expect_test::expect;
 
 use super::Problem;
+
+fn store(kind: StoreErrorKind) -> CallError {
+    CallError::Store { kind, message: "row 7 of tasks".into() }
+}
 
 #[test]
 fn golden_refusals() {
@@ -43,10 +48,12 @@ fn golden_refusals() {
         CallError::Internal,
         CallError::Gone { oldest: 7 },
         CallError::BadCursor,
+        store(StoreErrorKind::Corrupt),
+        store(StoreErrorKind::Unavailable),
     ];
     let problems = rejections.map(Problem::from).into_iter().chain(failures.map(Problem::from));
     let line = |problem: Problem| {
-        format!("{} {}: {}\n", problem.status().as_u16(), problem.error(), problem.detail)
+        format!("{} {}: {}\n", problem.status().as_u16(), problem.error(), problem.0.detail)
     };
     let table: String = problems.map(line).collect();
     expect![[r#"
@@ -77,5 +84,7 @@ fn golden_refusals() {
         500 internal: something went wrong; the log of the hub says more under this request id
         410 gone: events up to 7 are gone
         422 validation_failed: cursor: the cursor is not valid
+        500 store_corrupt: the store cannot be read; the log of the hub says more under this request id
+        503 store_unavailable: the store cannot be read; the log of the hub says more under this request id
     "#]].assert_eq(&table);
 }

@@ -30,7 +30,6 @@ pub(super) fn agent(name: &str) -> AgentView {
             registered_at: Wall(1),
             draining: false,
             trust: Trust::Shaken { crashes: 2 },
-            last_outcome: Some(last_outcome),
         },
         phase: Phase::Working,
         profile: Some(Profile {
@@ -46,6 +45,7 @@ pub(super) fn agent(name: &str) -> AgentView {
         connected_at: Some(Wall(2)),
         silent_for: Some(Span(1200)),
         status: Some("busy".into()),
+        last_outcome: Some(last_outcome),
         resources: Some(Json::parse(r#"{"cpu_percent":7}"#).unwrap()),
         held: vec![Held { task_id: TaskId(4), generation: Lease(6) }],
     }
@@ -117,9 +117,11 @@ async fn a_token_is_shown_once_and_the_hub_gets_its_hash() {
         let answer = ask(&hub, method, path, body).await;
         assert_eq!(answer.json()["agent_id"], "a-2");
         let shown = Token::parse(answer.json()["token"].as_str().unwrap()).unwrap();
-        let hash = match hub.script(|script| script.heard[0].2.clone()) {
-            Command::AddAgent { token, .. } | Command::RotateToken { token, .. } => token,
-            other => panic!("{other:?}"),
+        let command = hub.script(|script| script.heard[0].2.clone());
+        let (Command::AddAgent { token: hash, .. } | Command::RotateToken { token: hash, .. }) =
+            command
+        else {
+            panic!("{command:?}")
         };
         assert!(hash.matches(&shown.hash()));
     }

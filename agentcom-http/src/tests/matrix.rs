@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 
 use crate::auth::Verb;
 use crate::route::Method;
@@ -109,6 +109,16 @@ async fn each_route_answers_each_kind_of_caller_as_the_table_says() {
         200  200 200   200   Look: GET /health
     "#]]
     .assert_eq(&table);
+}
+
+#[test]
+fn the_documentation_lists_each_route() {
+    let mut table = String::from("| method | path | needs |\n|---|---|---|\n");
+    for route in crate::schema::document()["routes"].as_array().unwrap() {
+        let text = |name: &str| route[name].as_str().unwrap().to_owned();
+        writeln!(table, "| {} | `{}` | {} |", text("method"), text("path"), text("needs")).unwrap();
+    }
+    expect_file!["../routes.md"].assert_eq(&table);
 }
 
 #[test]

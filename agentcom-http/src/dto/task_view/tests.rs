@@ -4,10 +4,10 @@ use agentcom_core::id::{Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::name::AgentId;
 use agentcom_core::task::{
-    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, TaskState, Wait,
+    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, Place, TaskState, Wait,
 };
 use agentcom_core::time::{Span, Wall};
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 use serde_json::json;
 
 use super::TaskView;
@@ -41,136 +41,7 @@ fn a_finished_task_shows_its_whole_life() {
     let result = Json::parse(r#"{"exit_code":0}"#).unwrap();
     done.life.finish =
         Some(Box::new(Finish { result, tokens: Some(25), verification: Json::null() }));
-    expect![[r#"
-        {
-          "assign_to": null,
-          "assigned_at": null,
-          "assigned_to": "a-1",
-          "attempts": [
-            {
-              "accepted_at": 1101,
-              "agent_id": "a-1",
-              "assigned_at": 1100,
-              "category": "retryable",
-              "ended_at": 1200,
-              "error": "exit code 2",
-              "generation": 1,
-              "outcome": "failed",
-              "tokens_used": 10
-            },
-            {
-              "accepted_at": 1801,
-              "agent_id": "a-1",
-              "assigned_at": 1800,
-              "category": null,
-              "ended_at": 1900,
-              "error": null,
-              "generation": 2,
-              "outcome": "completed",
-              "tokens_used": 25
-            }
-          ],
-          "backoff_base_ms": null,
-          "backoff_cap_ms": null,
-          "branch": null,
-          "complete_by": null,
-          "complexity": {
-            "effective_tier": "unknown",
-            "explicit_tier": null,
-            "source": "default"
-          },
-          "concurrency": null,
-          "cost": 1,
-          "crash_count": 0,
-          "created_at": 1000,
-          "depends_on": [],
-          "description": "build",
-          "expires_after_ms": null,
-          "fair_key": null,
-          "file_hints": [],
-          "generation": 2,
-          "goal_id": null,
-          "history": [
-            {
-              "agent_id": "a-1",
-              "at": 1900,
-              "event": "completed",
-              "tokens_used": 25
-            },
-            {
-              "agent_id": "a-1",
-              "at": 1801,
-              "event": "accepted"
-            },
-            {
-              "agent_id": "a-1",
-              "at": 1800,
-              "event": "assigned"
-            },
-            {
-              "agent_id": "a-1",
-              "at": 1200,
-              "detail": "exit code 2",
-              "event": "failed",
-              "tokens_used": 10
-            },
-            {
-              "agent_id": "a-1",
-              "at": 1101,
-              "event": "accepted"
-            },
-            {
-              "agent_id": "a-1",
-              "at": 1100,
-              "event": "assigned"
-            },
-            {
-              "at": 1000,
-              "event": "submitted"
-            }
-          ],
-          "id": "task-0000000000000001",
-          "idempotency_key": null,
-          "lane": 2,
-          "last_error": "exit code 2",
-          "lease_ttl_ms": null,
-          "max_retries": null,
-          "max_verification_retries": 0,
-          "metadata": {},
-          "needed_capabilities": [],
-          "on_dependency_failure": "fail",
-          "on_lease_loss": "stop",
-          "op": {
-            "input": {
-              "command": "make"
-            },
-            "kind": "shell"
-          },
-          "parent": null,
-          "priority": "normal",
-          "rates": [],
-          "repo": null,
-          "result": {
-            "exit_code": 0
-          },
-          "retry_count": 1,
-          "run_after": null,
-          "skip_verification": false,
-          "spawn_depth": 0,
-          "state": "completed",
-          "state_detail": {},
-          "status": "completed",
-          "submitted_by": "admin",
-          "success_criteria": [],
-          "tags": [],
-          "timeout_ms": null,
-          "tokens_used": 25,
-          "updated_at": 1000,
-          "verification_report": null,
-          "verification_steps": [],
-          "verification_timeout_ms": null
-        }"#]]
-    .assert_eq(&format!("{:#}", json!(TaskView::from(done))));
+    expect_file!["finished.json"].assert_eq(&format!("{:#}", json!(TaskView::from(done))));
 }
 
 #[test]
@@ -179,7 +50,7 @@ fn each_state_says_what_it_waits_for() {
         TaskState::Blocked { on: vec![TaskId(2)] },
         TaskState::Delayed(Delay::Until(Wall(5))),
         TaskState::Delayed(Delay::Backoff(Span(6))),
-        TaskState::Ready { since: Wall(8), order: 1 },
+        TaskState::Ready { since: Wall(8), place: Place::default() },
         TaskState::Assigned(hold()),
         TaskState::Working(hold()),
         TaskState::Waiting { on: Wait::Quota, until: Wall(9) },
