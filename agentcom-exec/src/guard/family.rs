@@ -102,16 +102,29 @@ fn children() -> BTreeSet<Pid> {
 /// The same on kernels that keep no list of children.
 fn children_by_search() -> BTreeSet<Pid> {
     let me = std::process::id().to_string();
-    let is_mine = |path: &Path| {
+    processes_where(|fields| fields.get(1) == Some(&&*me))
+}
+
+/// The processes of a session that have not ended.
+pub(super) fn of_session(session: Pid) -> BTreeSet<Pid> {
+    let session = session.to_string();
+    processes_where(|fields| fields.first() != Some(&"Z") && fields.get(3) == Some(&&*session))
+}
+
+/// The processes whose fields in `/proc/<pid>/stat` pass; these are state, parent, process group,
+/// session and others.
+fn processes_where(passes: impl Fn(&[&str]) -> bool) -> BTreeSet<Pid> {
+    let is_one = |path: &Path| {
         let stat = std::fs::read_to_string(path.join("stat")).ok()?;
         let (_, behind_name) = stat.rsplit_once(')')?;
-        (behind_name.split_ascii_whitespace().nth(1)? == me).then_some(())
+        let fields: Vec<&str> = behind_name.split_ascii_whitespace().take(4).collect();
+        passes(&fields).then_some(())
     };
     std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| is_mine(&entry.path()).is_some())
+        .filter(|entry| is_one(&entry.path()).is_some())
         .filter_map(|entry| pid(entry.file_name().to_str()?))
         .collect()
 }

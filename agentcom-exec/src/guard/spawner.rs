@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
+use super::family::of_session;
 use super::message::{GuardCommand, Order, STOP, Said};
 use super::{ARG, MARK};
 
@@ -76,7 +77,7 @@ impl Spawner {
             .spawn()?;
         let output = guard.stdout.take().zip(guard.stderr.take());
         let socket = UnixStream::from_std(ours)?;
-        let mut running = Running { guard, socket, heard: Vec::new(), pid: None, output };
+        let mut running = Running { guard, socket, heard: Vec::new(), output };
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         let order = serde_json::to_vec(&Order { command: command.clone(), grace_ms })?;
         if order.len() > Order::BYTES_MAX {
@@ -95,7 +96,6 @@ pub struct Running {
     guard: Child,
     socket: UnixStream,
     heard: Vec<u8>,
-    pid: Option<Pid>,
     output: Option<(ChildStdout, ChildStderr)>,
 }
 
@@ -114,23 +114,17 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If the guard is gone; it takes the job's process group with it.
+    /// If the guard is gone; what is left of its session is killed.
     pub async fn next(&mut self) -> io::Result<Said> {
         loop {
             if let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
                 let said = serde_json::from_slice(&self.heard[..end])?;
                 self.heard.drain(..=end);
-                if let Said::Started { pid } = said {
-                    self.pid = Some(Pid::from_raw(pid));
-                }
-                if matches!(said, Said::Exited(_)) {
-                    self.pid = None;
-                }
                 return Ok(said);
             }
             let read = self.socket.read_buf(&mut self.heard).await;
             if !matches!(read, Ok(1..)) {
-                self.bury_guard();
+                self.kill_session();
                 return Err(read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
             }
         }
@@ -142,19 +136,34 @@ impl Running {
         let _ = self.socket.try_write(&[STOP]);
     }
 
-    /// What a guard does at its end, for one that was killed before it could.
-    fn bury_guard(&mut self) {
-        if let Some(group) = self.pid.take() {
-            let _ = killpg(group, Signal::SIGKILL);
+    /// What a guard does at its end, for one that was killed before it could: kills its session,
+    /// which is all of the job but what started a session of its own. The guard itself is not
+    /// reaped yet, so its number names nobody else's session.
+    fn kill_session(&self) {
+        /// Processes that start others meanwhile are found in the next round.
+        const ROUNDS: usize = 10;
+        let Some(session) = self.pid() else { return };
+        for _ in 0..ROUNDS {
+            let left = of_session(session);
+            if left.is_empty() {
+                return;
+            }
+            for process in left {
+                let _ = kill(process, Signal::SIGKILL);
+            }
         }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.guard.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // A guard that its job has stopped could not see the socket close.
-        if let Some(pid) = self.guard.id().and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        if let Some(pid) = self.pid() {
+            let _ = kill(pid, Signal::SIGCONT);
         }
     }
 }

@@ -36,3 +36,55 @@ fn value(name: &str, job: &Assignment) -> Option<String> {
     // The system takes an argument up to the first NUL.
     Some(text.replace('\0', ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agentcom_core::id::{Incarnation, Lease, TaskId};
+    use agentcom_core::json::Json;
+    use agentcom_core::task::{LeaseLoss, Op};
+    use agentcom_core::time::{Span, Wall};
+
+    fn filled(element: &str) -> String {
+        let job = Assignment {
+            task_id: TaskId(1),
+            generation: Lease(7),
+            assigned_at: Wall(0),
+            description: "say \"${GENERATION}\"\0 $(id)".into(),
+            metadata: Json::null(),
+            op: Op { kind: "wake".parse().unwrap(), input: Json::null() },
+            attempt: 1,
+            incarnation: Incarnation(1),
+            lease_ttl_ms: Span(1),
+            timeout_ms: None,
+            on_lease_loss: LeaseLoss::Stop,
+            repo: None,
+            branch: None,
+            file_hints: Vec::new(),
+            success_criteria: Vec::new(),
+            verification_steps: Vec::new(),
+            complexity: None,
+            routing_decision: None,
+            skip_verification: false,
+            verification_timeout_ms: None,
+            max_verification_retries: 0,
+        };
+        fill_one(element, &job)
+    }
+
+    #[test]
+    fn names_are_replaced_once_and_others_stay() {
+        for (element, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("${TASK_ID}", "task-0000000000000001"),
+            ("<${GENERATION}|${GENERATION}>", "<7|7>"),
+            ("${TASK_DESCRIPTION}", "say \"${GENERATION}\" $(id)"),
+            ("${HOME} $TASK_ID ${", "${HOME} $TASK_ID ${"),
+            ("${${GENERATION}}", "${7}"),
+            ("${GENERATION", "${GENERATION"),
+        ] {
+            assert_eq!(filled(element), expected, "{element}");
+        }
+    }
+}
