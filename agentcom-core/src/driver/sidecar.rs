@@ -332,4 +332,5 @@ fn log(note: &Note) {
 }
 
 #[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests;

@@ -1,0 +1,232 @@
+//! This file reads the configuration: one TOML file, and the environment above it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use agentcom_core::config::{Secret, SidecarConfig};
+use agentcom_core::name::{AgentId, Capability};
+use agentcom_core::time::Span;
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Deserializer};
+
+/// Everything that can be configured.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// The hub: `ws://HOST:PORT/ws`, or its HTTP address.
+    pub(crate) url: String,
+    /// The name that the hub knows this agent by.
+    agent_id: Option<String>,
+    /// What proves that name. A file is safer.
+    #[serde(deserialize_with = "secret")]
+    token: Option<Secret>,
+    /// The file that holds the token.
+    token_file: Option<PathBuf>,
+    /// A name for people.
+    name: Option<String>,
+    /// What this agent can do.
+    capabilities: Vec<String>,
+    /// Free labels.
+    labels: BTreeMap<String, String>,
+    /// How many tasks it works on at once.
+    slots: u32,
+    /// How many seconds running work may go on after a signal.
+    drain_secs: u64,
+    /// Where the journal is.
+    pub(crate) state_dir: PathBuf,
+    /// Shell work.
+    pub(crate) shell: Shell,
+    /// Wake work.
+    pub(crate) wake: Wake,
+    /// Logs.
+    pub(crate) log: Log,
+}
+
+/// Shell work.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Shell {
+    /// Whether to do it.
+    pub(crate) enabled: bool,
+    /// The directory in which commands run.
+    pub(crate) root: PathBuf,
+}
+
+/// Wake work.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Wake {
+    /// The program and its arguments; without it there is no wake work.
+    pub(crate) command: Vec<String>,
+    /// Where the program writes its results: `results` in the state directory unless said.
+    pub(crate) results_dir: Option<PathBuf>,
+}
+
+/// Logs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// What is logged, such as `info` or `agentcom_core=debug`.
+    pub(crate) filter: String,
+    /// As what.
+    pub(crate) format: Format,
+    /// Also into this file, which is rotated.
+    pub(crate) file: Option<PathBuf>,
+    /// Its length at which it is rotated.
+    pub(crate) file_bytes_max: u64,
+    /// How many older ones are kept.
+    pub(crate) files_kept: usize,
+}
+
+/// As what logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: "ws://127.0.0.1:4000/ws".to_owned(),
+            agent_id: None,
+            token: None,
+            token_file: None,
+            name: None,
+            capabilities: Vec::new(),
+            labels: BTreeMap::new(),
+            slots: 1,
+            drain_secs: 30,
+            state_dir: PathBuf::from("agentcom-sidecar"),
+            shell: Shell::default(),
+            wake: Wake::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Shell {
+    fn default() -> Self {
+        Self { enabled: true, root: PathBuf::from(".") }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: Format::Text,
+            file: None,
+            file_bytes_max: 10 * 1024 * 1024,
+            files_kept: 5,
+        }
+    }
+}
+
+/// Looks a variable of the environment up.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Settings {
+    /// Reads `file`, if there is one, and what `env` says above it.
+    pub(crate) fn load(file: Option<&Path>, env: Env<'_>) -> anyhow::Result<Self> {
+        let mut settings = match file {
+            Some(path) => Self::read(path)?,
+            None => Self::default(),
+        };
+        settings.overlay(env)?;
+        settings.url = websocket(&settings.url);
+        Ok(settings)
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let place = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(place)?;
+        toml::from_str(&text).with_context(place)
+    }
+
+    fn overlay(&mut self, env: Env<'_>) -> anyhow::Result<()> {
+        // A token that the environment gives in either way stands above both of the file's.
+        let (token, token_file) = (env("AGENTCOM_TOKEN"), env("AGENTCOM_TOKEN_FILE"));
+        if token.is_some() || token_file.is_some() {
+            self.token = token.map(|token| Secret::new(token.trim()));
+            self.token_file = token_file.map(PathBuf::from);
+        }
+        self.url = env("AGENTCOM_URL").unwrap_or_else(|| self.url.clone());
+        self.agent_id = env("AGENTCOM_AGENT_ID").or_else(|| self.agent_id.take());
+        if let Some(dir) = env("AGENTCOM_STATE_DIR") {
+            self.state_dir = PathBuf::from(dir);
+        }
+        if let Some(words) = env("AGENTCOM_CAPABILITIES") {
+            let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
+            self.capabilities = words.map(str::to_owned).collect();
+        }
+        if let Some(slots) = env("AGENTCOM_SLOTS") {
+            self.slots = slots.parse().context("AGENTCOM_SLOTS must be a number")?;
+        }
+        self.log.filter = env("AGENTCOM_LOG").unwrap_or_else(|| self.log.filter.clone());
+        match env("AGENTCOM_LOG_FORMAT").as_deref() {
+            None => {}
+            Some("json") => self.log.format = Format::Json,
+            Some("text") => self.log.format = Format::Text,
+            Some(other) => bail!("AGENTCOM_LOG_FORMAT is `{other}`; allowed are text and json"),
+        }
+        Ok(())
+    }
+
+    /// Where the journal is.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.state_dir.join("journal")
+    }
+
+    /// What the core needs to know.
+    pub(crate) fn sidecar(&self) -> anyhow::Result<SidecarConfig> {
+        let agent = self.agent_id.as_deref();
+        let agent = agent.context("no agent id: set agent_id or AGENTCOM_AGENT_ID")?;
+        let mut config = SidecarConfig::new(AgentId::new(agent)?, self.secret()?);
+        let capabilities = self.capabilities.iter().map(|word| Capability::new(word));
+        config.capabilities = capabilities.collect::<Result<_, _>>()?;
+        config.name.clone_from(&self.name);
+        config.labels.clone_from(&self.labels);
+        config.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        if self.slots == 0 {
+            bail!("slots must be at least 1");
+        }
+        config.slots = self.slots;
+        config.drain_within = Span::from_secs(self.drain_secs);
+        Ok(config)
+    }
+
+    fn secret(&self) -> anyhow::Result<Secret> {
+        if let Some(token) = &self.token {
+            return Ok(token.clone());
+        }
+        let file = self.token_file.as_ref();
+        let file =
+            file.context("no token: set token_file, AGENTCOM_TOKEN or AGENTCOM_TOKEN_FILE")?;
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        Ok(Secret::new(text.trim()))
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(Some(Secret::new(text.trim())))
+}
+
+/// The address of the hub's WebSocket, also where its HTTP address is given.
+fn websocket(url: &str) -> String {
+    let secure = url.strip_prefix("https://").map(|rest| ("wss", rest));
+    let Some((scheme, rest)) = url.strip_prefix("http://").map(|rest| ("ws", rest)).or(secure)
+    else {
+        return url.to_owned();
+    };
+    let rest = rest.trim_end_matches('/');
+    let path = if rest.contains('/') { "" } else { "/ws" };
+    format!("{scheme}://{rest}{path}")
+}
+
+#[cfg(test)]
+mod tests;

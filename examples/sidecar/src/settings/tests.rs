@@ -1,0 +1,81 @@
+use expect_test::expect;
+
+use super::*;
+
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sidecar.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+fn error_of(text: &str) -> String {
+    let (_dir, path) = written(text);
+    let error = Settings::load(Some(&path), &|_| None).unwrap_err();
+    format!("{error:#}").replace(&path.display().to_string(), "sidecar.toml")
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_column() {
+    expect![[r#"
+        sidecar.toml: TOML parse error at line 4, column 1
+          |
+        4 | enable = true
+          | ^^^^^^
+        unknown field `enable`, expected `enabled` or `root`
+    "#]]
+    .assert_eq(&error_of("slots = 2\n\n[shell]\nenable = true\n"));
+}
+
+#[test]
+fn the_environment_stands_above_the_file() {
+    let (_dir, path) = written("agent_id = \"a\"\ntoken = \"from-file\"\nslots = 2\n");
+    let env = |name: &str| match name {
+        "AGENTCOM_AGENT_ID" => Some("b".to_owned()),
+        "AGENTCOM_TOKEN" => Some("from-env".to_owned()),
+        "AGENTCOM_URL" => Some("http://hub:4000/".to_owned()),
+        "AGENTCOM_CAPABILITIES" => Some("rust, git,".to_owned()),
+        "AGENTCOM_LOG_FORMAT" => Some("json".to_owned()),
+        _ => None,
+    };
+    let settings = Settings::load(Some(&path), &env).unwrap();
+    let config = settings.sidecar().unwrap();
+    assert_eq!((config.agent.as_str(), config.token.reveal(), config.slots), ("b", "from-env", 2));
+    assert_eq!(settings.url, "ws://hub:4000/ws");
+    assert_eq!(settings.capabilities, ["rust", "git"]);
+    assert_eq!(settings.log.format, Format::Json);
+}
+
+#[test]
+fn a_token_comes_from_its_file_without_white_space() {
+    let (dir, path) = written("agent_id = \"a\"\n");
+    let token = dir.path().join("token");
+    std::fs::write(&token, "s3cret\n").unwrap();
+    let env = |name: &str| (name == "AGENTCOM_TOKEN_FILE").then(|| token.display().to_string());
+    let settings = Settings::load(Some(&path), &env).unwrap();
+    assert_eq!(settings.sidecar().unwrap().token.reveal(), "s3cret");
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_ways_to_give_it() {
+    let said = |settings: &Settings| format!("{:#}", settings.sidecar().unwrap_err());
+    let mut settings = Settings::default();
+    assert_eq!(said(&settings), "no agent id: set agent_id or AGENTCOM_AGENT_ID");
+    settings.agent_id = Some("a".to_owned());
+    assert!(said(&settings).starts_with("no token: set token_file"));
+    settings.token = Some(Secret::new("t"));
+    settings.slots = 0;
+    assert_eq!(said(&settings), "slots must be at least 1");
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sidecar.example.toml");
+    let example = Settings::load(Some(&path), &|_| None).unwrap();
+    let defaults = Settings {
+        agent_id: Some("a-1".to_owned()),
+        token_file: Some(PathBuf::from("sidecar.token")),
+        ..Settings::default()
+    };
+    assert_eq!(format!("{example:?}"), format!("{defaults:?}"));
+}
