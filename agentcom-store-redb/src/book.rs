@@ -9,8 +9,8 @@ use std::sync::{Mutex, OnceLock};
 
 use agentcom_core::port::store::{Batch, Range, Row, RowKey, StoreError, StoreErrorKind, Table};
 use redb::{
-    Database, Durability, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError,
-    WriteTransaction,
+    Durability, ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError,
+    TableHandle as _, WriteTransaction,
 };
 
 use crate::head::{self, Head};
@@ -20,12 +20,15 @@ use crate::{Namespace, Options, error, file};
 #[cfg(test)]
 mod tests;
 
+/// What the names of all stores' trees begin with; the namespace follows.
+const TREES: &str = "agentcom/";
+
 pub(crate) type Tree = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The rows of one namespace.
 #[derive(Debug)]
 pub(crate) struct Book {
-    database: Database,
+    database: file::Open,
     tree: String,
     pub(crate) seal: Seal,
     /// What the file says about itself; held for as long as a batch is written.
@@ -39,16 +42,33 @@ impl Book {
         Self::new(file::open(path, options.cache_bytes)?, &options.namespace)
     }
 
-    fn new(database: Database, namespace: &Namespace) -> Result<Self, StoreError> {
+    fn new(database: file::Open, namespace: &Namespace) -> Result<Self, StoreError> {
         let book = Self {
             database,
-            tree: format!("agentcom/{namespace}"),
+            tree: format!("{TREES}{namespace}"),
             seal: Seal::new(namespace.as_str()),
             head: Mutex::default(),
             failed: OnceLock::new(),
         };
+        book.check_names()?;
         let head = book.tree()?.map(|tree| book.read_head(&tree)).transpose()?;
         Ok(Self { head: Mutex::new(head.unwrap_or_default()), ..book })
+    }
+
+    /// Every tree in the file has to be a store's, under its right name. Otherwise a store whose
+    /// name is damaged would be taken for a fresh one, and be lost.
+    fn check_names(&self) -> Result<(), StoreError> {
+        let reading = self.database.begin_read().map_err(error::transaction)?;
+        for handle in reading.list_tables().map_err(error::storage)? {
+            let name = handle.name();
+            let namespace = name.strip_prefix(TREES).and_then(|text| Namespace::new(text).ok());
+            let namespace = namespace.ok_or_else(|| {
+                error::corrupt(format_args!("the file holds {name:?}, which is no store"))
+            })?;
+            let tree = reading.open_table(TableDefinition::new(name)).map_err(error::table)?;
+            read_head(&tree, name, Seal::new(namespace.as_str()))?;
+        }
+        Ok(())
     }
 
     /// Answers nothing but errors from here on.
@@ -80,12 +100,7 @@ impl Book {
 
     /// What the file says about itself.
     pub(crate) fn read_head(&self, tree: &Tree) -> Result<Head, StoreError> {
-        let damaged = |why: String| error::corrupt(format_args!("head of {}: {why}", self.tree));
-        let record = tree.get(head::PLACE.as_slice()).map_err(error::storage)?;
-        let record = record.ok_or_else(|| damaged("the row is missing".into()))?;
-        let opened = self.seal.open(&head::PLACE, record.value());
-        let opened = opened.map_err(|damage| damaged(damage.to_string()))?;
-        Head::read(opened.value).map_err(damaged)
+        read_head(tree, &self.tree, self.seal)
     }
 
     /// How many rows each table has.
@@ -195,6 +210,15 @@ impl Book {
         tree.insert(head::PLACE.as_slice(), record.as_slice()).map_err(error::storage)?;
         Ok(after)
     }
+}
+
+fn read_head(tree: &Tree, name: &str, seal: Seal) -> Result<Head, StoreError> {
+    let damaged = |why: String| error::corrupt(format_args!("head of {name}: {why}"));
+    let record = tree.get(head::PLACE.as_slice()).map_err(error::storage)?;
+    let record = record.ok_or_else(|| damaged("the row is missing".into()))?;
+    let opened = seal.open(&head::PLACE, record.value());
+    let opened = opened.map_err(|damage| damaged(damage.to_string()))?;
+    Head::read(opened.value).map_err(damaged)
 }
 
 /// Writes the place of a row in the tree over `place`.

@@ -14,6 +14,7 @@ pub(crate) fn unavailable(message: impl core::fmt::Display) -> StoreError {
 }
 
 /// An error of the operating system.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other kinds mean the same here")]
 pub(crate) fn io(error: &io::Error) -> StoreError {
     match error.kind() {
         // What redb and its file layer report for content that makes no sense.
@@ -68,5 +69,26 @@ pub(crate) fn commit(error: CommitError) -> StoreError {
     match error {
         CommitError::TransactionPoisoned => unavailable(error),
         other => StoreError::new(StoreErrorKind::Unknown, other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_full() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let error = storage(StorageError::Io(kind.into()));
+            assert_eq!(error.kind, StoreErrorKind::Unavailable);
+            assert!(error.message.starts_with("there is no room left for the store"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_commit_that_redb_could_not_finish_is_unknown() {
+        let full = StorageError::Io(io::ErrorKind::StorageFull.into());
+        assert_eq!(commit(CommitError::Storage(full)).kind, StoreErrorKind::Unknown);
+        assert_eq!(commit(CommitError::TransactionPoisoned).kind, StoreErrorKind::Unavailable);
     }
 }

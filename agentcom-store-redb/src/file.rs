@@ -2,6 +2,8 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::ops::Deref;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,14 +20,43 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often it looks meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// An open database.
+///
+/// **Invariant:** closing it does not panic, as redb can when what it kept about a damaged file
+/// makes no sense. What was confirmed is on the disk; the next opener meets the damage.
+#[derive(Debug)]
+pub(crate) struct Open(Option<Database>);
+
+impl From<Database> for Open {
+    fn from(database: Database) -> Self {
+        Self(Some(database))
+    }
+}
+
+impl Deref for Open {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("only closing takes it")
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        // The panic was reported by the hook; nobody else waits for this.
+        let _ = panic::catch_unwind(AssertUnwindSafe(move || drop(database)));
+    }
+}
+
 /// Opens the file at `path`, or creates it. May block for [`PATIENCE`].
-pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let file = open_or_create(path)
             .map_err(|error| error::unavailable(format_args!("{}: {error}", path.display())))?;
         match Builder::new().set_cache_size(cache_bytes).create_file(file) {
-            Ok(database) => return Ok(database),
+            Ok(database) => return Ok(database.into()),
             Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < deadline => {
                 thread::sleep(PAUSE);
             }

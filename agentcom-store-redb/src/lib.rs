@@ -21,8 +21,9 @@
 //! - **Durable.** A commit is two syncs. After a crash the file opens at once, without a walk
 //!   through it.
 //! - **Checked.** Each row carries a checksum bound to its place, and each table a tally of its
-//!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Rows of live
-//!   tables that are missing show when they are loaded, others by [`RedbStore::verify`].
+//!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
+//!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
+//!   table by [`RedbStore::verify`].
 //! - **Fail-stop.** After a commit that failed, for whatever reason, every call fails until the
 //!   file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
 //!   that nothing was changed.

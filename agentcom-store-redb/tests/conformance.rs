@@ -1,4 +1,5 @@
 //! This file holds the redb store to the contract of stores.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use agentcom_core::port::store::{Store, StoreError};
 use agentcom_core::testing::store_suite::StoreFixture;

@@ -217,6 +217,8 @@ pub type Visit<'a> = dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError> + 
 ///
 /// # Contract
 ///
+/// Each line is checked by the cases of the module of its name in `testing::store_suite`.
+///
 /// - **Atomic.** After a crash a batch is there whole or not at all.
 /// - **Durable.** What `commit` confirmed is there after a crash.
 /// - **Ordered.** A batch is there only if all earlier ones are; one whose `seq` is not larger

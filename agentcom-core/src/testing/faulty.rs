@@ -212,3 +212,92 @@ impl Store for FaultyStore {
         self.inner.history(range).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::store::Table;
+    use crate::testing::memory::MemoryDisk;
+    use alloc::vec;
+    use futures_executor::block_on;
+    use futures_util::future::join;
+    use futures_util::{FutureExt as _, pin_mut};
+
+    fn batch(seq: u64) -> Batch {
+        let puts = vec![(RowKey::new(Table::Meta, "k"), vec![seq as u8])];
+        Batch { seq, puts, deletes: vec![] }
+    }
+
+    fn commit(store: &FaultyStore, seq: u64) -> Result<(), StoreErrorKind> {
+        block_on(store.commit(batch(seq))).map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn a_commit_fails_before_it_is_done() {
+        let (disk, faults) = (MemoryDisk::new(), Faults::new());
+        let store = FaultyStore::new(disk.open(), &faults);
+        faults.fail_before(2);
+        assert_eq!(commit(&store, 1), Ok(()));
+        assert_eq!(commit(&store, 2), Err(StoreErrorKind::Unavailable));
+        assert_eq!(disk.snapshot().seq, Some(1));
+        assert_eq!(commit(&store, 3), Err(StoreErrorKind::Unavailable), "it stays shut");
+        assert!(block_on(store.get(&[])).is_err(), "it stays shut");
+        assert_eq!(disk.snapshot().seq, Some(1));
+    }
+
+    #[test]
+    fn a_commit_fails_after_it_is_done_and_counts_past_a_restart() {
+        let (disk, faults) = (MemoryDisk::new(), Faults::new());
+        faults.fail_after(1);
+        faults.fail_before(3);
+        let store = FaultyStore::new(disk.open(), &faults);
+        assert_eq!(commit(&store, 1), Err(StoreErrorKind::Unknown));
+        assert_eq!(disk.snapshot().seq, Some(1));
+        let store = FaultyStore::new(disk.open(), &faults);
+        assert_eq!(commit(&store, 2), Ok(()));
+        assert_eq!(commit(&store, 3), Err(StoreErrorKind::Unavailable));
+        assert_eq!((disk.snapshot().seq, faults.commits()), (Some(2), 3));
+    }
+
+    #[test]
+    fn held_commits_wait_for_their_release_one_by_one() {
+        let (disk, faults) = (MemoryDisk::new(), Faults::new());
+        let store = FaultyStore::new(disk.open(), &faults);
+        faults.hold();
+        let (first, second) = (store.commit(batch(1)), store.commit(batch(2)));
+        pin_mut!(first, second);
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none());
+        assert_eq!((faults.held(), disk.snapshot().seq), (2, None));
+
+        assert!(faults.release_one());
+        block_on(first).unwrap();
+        assert_eq!((faults.held(), disk.snapshot().seq), (1, Some(1)));
+        faults.release();
+        block_on(second).unwrap();
+        assert_eq!((commit(&store, 3), disk.snapshot().seq), (Ok(()), Some(3)), "holding ended");
+        assert!(!faults.release_one());
+    }
+
+    #[test]
+    fn a_test_can_wait_until_a_commit_is_held() {
+        let faults = Faults::new();
+        let store = FaultyStore::new(MemoryDisk::new().open(), &faults);
+        faults.hold();
+        let test = async {
+            faults.until_held(1).await;
+            faults.release();
+        };
+        block_on(join(test, store.commit(batch(1)))).1.unwrap();
+    }
+
+    #[test]
+    fn a_held_commit_that_is_dropped_is_not_waited_for() {
+        let (disk, faults) = (MemoryDisk::new(), Faults::new());
+        let store = FaultyStore::new(disk.open(), &faults);
+        faults.hold();
+        assert!(store.commit(batch(1)).now_or_never().is_none());
+        assert_eq!((faults.held(), faults.release_one()), (0, false));
+        assert_eq!(disk.snapshot().seq, None);
+    }
+}

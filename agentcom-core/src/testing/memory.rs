@@ -196,3 +196,55 @@ fn is_within_bounds(batch: &Batch) -> bool {
         (1..=RowKey::BYTES_MAX).contains(&row.key.len()) && named.insert((row.table, &row.key))
     }) && batch.puts.iter().all(|(_, value)| value.len() <= RowKey::VALUE_BYTES_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use futures_executor::block_on;
+
+    fn batch(seq: u64) -> Batch {
+        let puts = vec![(RowKey::new(Table::Meta, "k"), vec![seq as u8])];
+        Batch { seq, puts, deletes: vec![] }
+    }
+
+    #[test]
+    fn opening_fences_all_that_an_earlier_store_does() {
+        let disk = MemoryDisk::new();
+        let before = disk.open();
+        block_on(before.commit(batch(1))).unwrap();
+        let after = disk.open();
+        let range =
+            Range { table: Table::Meta, prefix: vec![], after: None, backwards: false, limit: 1 };
+        let errors = [
+            block_on(before.commit(batch(2))).unwrap_err(),
+            block_on(before.get(&[])).unwrap_err(),
+            block_on(before.history(range)).unwrap_err(),
+            block_on(before.load(&mut |_, _, _| Ok(()))).unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| error.kind == StoreErrorKind::Fenced));
+        assert_eq!(block_on(after.load(&mut |_, _, _| Ok(()))).unwrap(), Some(1));
+    }
+
+    #[test]
+    fn a_copy_of_a_disk_goes_its_own_way() {
+        let disk = MemoryDisk::new();
+        let store = disk.open();
+        block_on(store.commit(batch(1))).unwrap();
+        let copy = disk.copy();
+        assert_eq!(copy.snapshot(), disk.snapshot());
+        block_on(store.commit(batch(2))).unwrap();
+        block_on(copy.open().commit(batch(9))).unwrap();
+        assert_eq!((disk.snapshot().seq, copy.snapshot().seq), (Some(2), Some(9)));
+        assert_eq!(disk.rows().into_values().collect::<Vec<_>>(), [[2]]);
+        assert_eq!(copy.rows().into_values().collect::<Vec<_>>(), [[9]]);
+    }
+
+    #[test]
+    fn a_batch_that_names_a_row_twice_is_a_bug() {
+        let mut twice = batch(1);
+        twice.deletes.push(RowKey::new(Table::Meta, "k"));
+        assert!(!is_within_bounds(&twice));
+        assert!(is_within_bounds(&batch(1)));
+    }
+}

@@ -28,7 +28,7 @@
 //!
 //! A store that needs a runtime names the attribute of its tests:
 //!
-//! ```ignore
+//! ```text
 //! agentcom_core::store_conformance!(#[tokio::test] Fixture::default());
 //! ```
 //!

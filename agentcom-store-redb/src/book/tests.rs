@@ -13,7 +13,7 @@ use crate::load;
 const TABLES: [Table; 3] = [Table::Meta, Table::Spec, Table::Event];
 
 fn book(disk: &Disk) -> Result<Book, StoreError> {
-    Book::new(disk.database(), &Namespace::default())
+    Book::new(disk.database().into(), &Namespace::default())
 }
 
 /// A batch that overwrites some rows, adds some and removes some, in several pages.
@@ -77,7 +77,7 @@ fn a_disk_that_fills_up_leaves_the_batch_out_or_its_outcome_open() {
 
 #[test]
 fn a_power_loss_at_any_moment_loses_no_confirmed_batch_and_leaves_no_half_one() {
-    for seed in 0..40 {
+    for seed in 0..20 {
         let mut disk = Disk::new();
         let mut confirmed = 0;
         for crash in 0..6 {

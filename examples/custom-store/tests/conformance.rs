@@ -1,4 +1,5 @@
 //! This file holds the store of this example to the contract of stores.
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test may panic")]
 
 use std::fs;
 use std::path::PathBuf;
