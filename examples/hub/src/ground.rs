@@ -123,9 +123,11 @@ fn read_token(file: &Path) -> io::Result<String> {
 ///
 /// [`HubError::PortInUse`] or [`HubError::Listen`].
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, HubError> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => HubError::PortInUse(address),
-        _ => HubError::Listen { address, error },
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return HubError::PortInUse(address);
+        }
+        HubError::Listen { address, error }
     })
 }
 

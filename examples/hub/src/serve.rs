@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agentcom_core::driver::Handle;
 use agentcom_core::name::Principal;
-use agentcom_core::port::store::StoreErrorKind;
+use agentcom_core::port::store::{StoreError, StoreErrorKind};
 use agentcom_http::{Options, Serving};
 use agentcom_transport_ws::{ServerLimits, WsTransport};
 use tokio::sync::oneshot;
@@ -140,11 +140,9 @@ fn ended_in_a_bug(error: &JoinError) -> HubError {
 
 /// Says who has the data, if that is why the store is not to be had.
 fn in_use(error: HubError, dir: &Path) -> HubError {
-    match error {
-        HubError::Store(error) if error.kind == StoreErrorKind::Fenced => {
-            let hub = local::find(dir, None).filter(|hub| hub.pid != std::process::id());
-            HubError::DataInUse { dir: dir.into(), hub }
-        }
-        error => error,
-    }
+    let HubError::Store(StoreError { kind: StoreErrorKind::Fenced, .. }) = error else {
+        return error;
+    };
+    let hub = local::find(dir, None).filter(|hub| hub.pid != std::process::id());
+    HubError::DataInUse { dir: dir.into(), hub }
 }

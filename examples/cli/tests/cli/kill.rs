@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ const KILLS: usize = 54;
 const AGENTS: usize = 3;
 const SEED: u64 = 0x5eed;
 /// Starts of commands between two kills, so that each hits processes that are at work.
-const STARTS_BETWEEN: usize = 2;
+const STARTS_BETWEEN: usize = 3;
 const BATCH: usize = 4;
 /// Living tasks at which the submitter waits.
 const AHEAD_MAX: usize = 40;
@@ -38,8 +38,9 @@ fn nothing_is_lost_and_nothing_is_left_when_hub_and_agents_are_killed() {
         let mut random = SEED;
         for round in 0..KILLS {
             scene.let_work_happen();
-            match roll(&mut random, AGENTS + 2) {
+            match roll(&mut random, 2 * AGENTS) {
                 victim if victim < AGENTS => scene.kill_agent(victim),
+                victim if victim == AGENTS => scene.kill_everybody(),
                 _ => scene.kill_hub(),
             }
             if round % 5 == 4 {
@@ -103,6 +104,14 @@ impl Scene {
             hub.process.kill();
         }
         self.hub = Some(Up::start(&self.dir, &["--agents", "0", "--listen", &self.listen]));
+    }
+
+    fn kill_everybody(&mut self) {
+        self.agents.iter_mut().for_each(Process::kill);
+        self.kill_hub();
+        for (number, agent) in self.agents.iter_mut().enumerate() {
+            *agent = start_agent(&self.dir, &self.listen, number);
+        }
     }
 
     /// Being killed over and over puts an agent in quarantine, which an operator can end.
@@ -186,20 +195,25 @@ fn task(key: &str, random: &mut u64) -> Value {
 
 /// The ids that a batch was acknowledged with, unless the hub was away.
 fn submit(dir: &Path, batch: &str) -> Option<Vec<String>> {
-    let mut command = agentcom(dir, &["batch", "-", "--json"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(batch.as_bytes()).ok()?;
-    let output = child.wait_with_output().unwrap();
+    let output = fed(agentcom(dir, &["batch", "-", "--json"]), batch);
     let code = output.status.code();
     if code != Some(0) {
         // Away, stopped on the way, or busy; with a hub that is away there is also no token.
         assert!([4, 69, 75, 1].map(Some).contains(&code), "{code:?}");
         return None;
     }
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let tasks = answer["tasks"].as_array().unwrap().iter();
-    Some(tasks.map(|task| task["task_id"].as_str().unwrap().to_owned()).collect())
+    let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let tasks = answer["tasks"].as_array()?.iter();
+    tasks.map(|task| task["task_id"].as_str().map(String::from)).collect()
+}
+
+/// Runs a command with a text as its input.
+fn fed(mut command: Command, text: &str) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // It may have ended already; then its exit code says why.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    child.wait_with_output().unwrap()
 }
 
 /// How many tasks live, or none if the hub is away.
