@@ -80,7 +80,7 @@ enum Command {
     Retry(command::retry::Args),
     /// List agents
     Agents,
-    /// Add, run, remove, drain or resume an agent
+    /// Add, run, remove, drain, resume or restart an agent
     Agent(command::agent::Args),
     /// Start no more work
     Pause(command::pause::Args),

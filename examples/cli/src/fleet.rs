@@ -1,12 +1,12 @@
 //! This file runs a hub and its agents in this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentcom_core::agent::Phase;
 use agentcom_core::command::{Command, Rejected, Reply};
 use agentcom_core::driver::Handle;
-use agentcom_core::driver::sidecar::SidecarHandle;
+use agentcom_core::driver::sidecar::SidecarDriver;
 use agentcom_core::driver::token::{Token, hash_of};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::sidecar::Exit as Left;
@@ -14,7 +14,8 @@ use agentcom_hub::config::Settings;
 use agentcom_hub::error::HubError;
 use agentcom_hub::local::{self, Announcement, LocalHub};
 use agentcom_hub::serve::Hub;
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::exit::{Exit, Failure};
 use crate::sidecar::Ways;
@@ -42,8 +43,9 @@ pub(crate) enum Announce {
 pub(crate) struct Fleet {
     hub: Hub,
     names: Vec<AgentId>,
-    handles: Vec<SidecarHandle>,
-    sidecars: JoinSet<Result<Left, String>>,
+    /// Whether the agents are to leave.
+    leave: watch::Sender<bool>,
+    sidecars: JoinSet<Result<(), Failure>>,
     /// Held for its end.
     _announcement: Option<Announcement>,
 }
@@ -59,7 +61,7 @@ impl Fleet {
         let mut fleet = Self {
             hub,
             names: Vec::new(),
-            handles: Vec::new(),
+            leave: watch::Sender::new(false),
             sidecars: JoinSet::new(),
             _announcement: announcement,
         };
@@ -92,11 +94,9 @@ impl Fleet {
 
     /// Lets the agents finish what they hold, within a bound, and then stops the hub.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
-        for handle in &self.handles {
-            handle.drain();
-        }
+        self.leave.send_replace(true);
         while let Some(ended) = self.sidecars.join_next().await {
-            if !matches!(ended, Ok(Ok(_))) {
+            if !matches!(ended, Ok(Ok(()))) {
                 // It is about to end anyway, and the next start reports what is left.
                 tracing::warn!(?ended, "an agent did not leave in good order");
             }
@@ -108,17 +108,15 @@ impl Fleet {
         let name = AgentId::new(&format!("local-{number}"));
         let name = name.map_err(|bad| Failure::new(Exit::Failure, bad))?;
         let dir = self.hub.data_dir().join("agents").join(name.as_str());
-        let driver = async {
-            std::fs::create_dir_all(&dir)?;
-            let token = register(self.hub.handle(), &name, &dir).await?;
-            crate::sidecar::driver(&self.url(), name.clone(), &token, &dir, &plan.ways)
-        };
-        let driver = driver.await?;
-        self.handles.push(driver.handle());
-        self.names.push(name.clone());
-        self.sidecars.spawn(async move {
-            driver.run().await.map_err(|error| format!("agent {name}: {error}"))
-        });
+        std::fs::create_dir_all(&dir).map_err(|error| {
+            Failure::new(Exit::Store, format_args!("cannot make {}: {error}", dir.display()))
+        })?;
+        let token = register(self.hub.handle(), &name, &dir).await?;
+        let agent =
+            Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
+        let first = agent.driver()?;
+        self.names.push(name);
+        self.sidecars.spawn(agent.work(first, self.leave.subscribe()));
         Ok(())
     }
 
@@ -140,6 +138,59 @@ impl Fleet {
         let late = || Failure::new(Exit::TryAgain, "the agents did not reach the hub in time");
         tokio::time::timeout(CONNECTED_WITHIN, all).await.unwrap_or_else(|_| Err(late()))
     }
+}
+
+/// One of the agents.
+#[derive(Debug)]
+struct Agent {
+    url: String,
+    name: AgentId,
+    token: String,
+    dir: PathBuf,
+    ways: Ways,
+}
+
+impl Agent {
+    fn driver(&self) -> Result<SidecarDriver, Failure> {
+        crate::sidecar::driver(&self.url, self.name.clone(), &self.token, &self.dir, &self.ways)
+    }
+
+    /// Works until it is to leave; when the hub asks it to start again, it does.
+    async fn work(
+        self,
+        mut driver: SidecarDriver,
+        mut leave: watch::Receiver<bool>,
+    ) -> Result<(), Failure> {
+        loop {
+            let handle = driver.handle();
+            let mut running = std::pin::pin!(driver.run());
+            let ended = tokio::select! {
+                ended = &mut running => Some(ended),
+                () = asked(&mut leave) => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    handle.drain();
+                    running.await
+                }
+            };
+            match ended {
+                Ok(Left::Restart) if !*leave.borrow() => driver = self.driver()?,
+                Ok(Left::Clean | Left::Restart) => return Ok(()),
+                Err(error) => {
+                    let message = format!("agent {}: {error}", self.name);
+                    return Err(Failure::new(Exit::Store, message));
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the agents are to leave.
+async fn asked(leave: &mut watch::Receiver<bool>) {
+    // A fleet that is gone wants nothing any more either.
+    let _ = leave.wait_for(|leave| *leave).await;
 }
 
 fn announce(plan: &Plan, hub: &Hub) -> Result<Option<Announcement>, Failure> {
@@ -180,12 +231,11 @@ async fn register(hub: &Handle, name: &AgentId, dir: &Path) -> Result<String, Fa
     }
 }
 
-fn agent_failure(ended: Result<Result<Left, String>, tokio::task::JoinError>) -> Failure {
+fn agent_failure(ended: Result<Result<(), Failure>, JoinError>) -> Failure {
     match ended {
-        Ok(Ok(Left::Clean)) => Failure::new(Exit::Failure, "an agent left without being asked to"),
-        Ok(Ok(Left::Restart)) => Failure::new(Exit::TryAgain, "an agent was asked to start again"),
-        Ok(Err(message)) => Failure::new(Exit::Store, message),
-        Err(panic) => Failure::new(Exit::Failure, format_args!("an agent ended in a bug: {panic}")),
+        Ok(Ok(())) => Failure::new(Exit::Failure, "an agent left without being asked to"),
+        Ok(Err(failure)) => failure,
+        Err(bug) => Failure::new(Exit::Failure, format_args!("an agent ended in a bug: {bug}")),
     }
 }
 

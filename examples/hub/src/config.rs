@@ -100,7 +100,7 @@ pub enum BadSettings {
         error: std::io::Error,
     },
     /// The file breaks a rule.
-    #[error("{path}: {error}")]
+    #[error("{path}: {}", error.to_string().trim_end())]
     File {
         /// The file.
         path: PathBuf,

@@ -31,6 +31,8 @@ enum Verb {
     Remove(Name),
     /// Give an agent no more work; what it holds it may finish
     Drain(Name),
+    /// Ask an agent's sidecar to start itself again
+    Restart(Name),
     /// Give a drained or quarantined agent work again
     Resume(Name),
 }
@@ -82,6 +84,11 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
         Verb::Drain(Name { name }) => {
             let answer = client.post(&["api", "agents", name, "drain"], &json!({})).await?;
             Ok(ctx.print.data(&answer, || format!("agent {name} gets no more work\n"))?)
+        }
+        Verb::Restart(Name { name }) => {
+            let path = ["api", "admin", "agents", name, "restart"];
+            let answer = client.post(&path, &json!({})).await?;
+            Ok(ctx.print.data(&answer, || format!("agent {name} was asked to start again\n"))?)
         }
         Verb::Resume(Name { name }) => {
             let answer = client.post(&["api", "agents", name, "resume"], &json!({})).await?;

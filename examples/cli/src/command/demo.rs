@@ -70,11 +70,8 @@ async fn play(args: &Args, ctx: &Context, dir: &Path) -> Outcome {
         announce: Announce::Nobody,
     };
     let fleet = Fleet::start(&plan).await?;
-    ctx.print.note(&format!(
-        "a hub on {} with {} agents, twelve tasks, one of which cannot succeed",
-        fleet.url(),
-        args.agents
-    ));
+    ctx.print.note(&format!("a hub on {} with {} agents", fleet.url(), args.agents));
+    ctx.print.note("twelve tasks, one of which cannot succeed");
     let client = Client::at(&fleet.url(), fleet.hub().admin().text.clone())?;
     let shown = tokio::time::timeout(WITHIN, follow(&client, ctx)).await;
     let tasks = match shown {
@@ -162,8 +159,8 @@ fn verdict(tasks: &[Value], ctx: &Context) -> Outcome {
             format_args!("the demonstration did not end as it should: {message}"),
         ));
     }
-    ctx.print.note(&format!("{message}; everything was cleaned up"));
-    ctx.print.note("run a hub of your own with `agentcom up`");
+    ctx.print.note(&message);
+    ctx.print.note("cleaned up; run a hub of your own with `agentcom up`");
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
         format!(
             "{STRONG}{}{STRONG:#} is {}: {}\n",
             short(&id),
-            field(&why, "state"),
+            field(&why, "state").replace('_', " "),
             sentence(&why["reason"])
         )
     })?)

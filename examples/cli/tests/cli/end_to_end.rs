@@ -146,6 +146,17 @@ fn a_second_interrupt_ends_everything_at_once() {
 }
 
 #[test]
+fn an_agent_that_is_asked_to_start_again_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let _up = Up::start(dir.path(), &[]);
+    let boot = || json(dir.path(), &["agents"])["agents"][0]["boot"].clone();
+    let before = boot();
+    run(dir.path(), &["agent", "restart", "local-1"], 0);
+    eventually("another run of the agent connects", || !boot().is_null() && boot() != before);
+    run(dir.path(), &["submit", "--shell", "true", "--wait"], 0);
+}
+
+#[test]
 fn the_demonstration_needs_nothing_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let output = agentcom(dir.path(), &["demo"]).output().unwrap();

@@ -31,7 +31,7 @@ impl Bars {
         let multi = MultiProgress::with_draw_target(target);
         let hidden = multi.is_hidden();
         let bar = |(id, name): &(String, &'static str)| {
-            let bar = multi.add(ProgressBar::new(STEPS).with_style(style(TASK)));
+            let bar = multi.add(ProgressBar::new(STEPS).with_style(style(WAITS)));
             bar.set_prefix(*name);
             bar.set_message("queued");
             (id.clone(), (*name, bar))
@@ -85,7 +85,10 @@ impl Bars {
     }
 }
 
-const TASK: &str = "  {prefix:<10} [{bar:12}] {wide_msg}";
+const WAITS: &str = "  {prefix:<10} [{bar:12.dim}] {wide_msg:.dim}";
+const WORKS: &str = "  {prefix:<10} [{bar:12.cyan}] {wide_msg}";
+const WELL: &str = "  {prefix:<10} [{bar:12.green}] {wide_msg:.green}";
+const ILL: &str = "  {prefix:<10} [{bar:12.red}] {wide_msg:.red}";
 const WHOLE: &str = "  {spinner} {pos} of {len} tasks have ended, {elapsed}";
 
 fn style(template: &str) -> ProgressStyle {
@@ -96,18 +99,20 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn show(bar: &ProgressBar, state: &str, agent: &str) {
-    bar.set_position(match state {
-        "assigned" => 1,
-        "working" => 2,
-        _ if OVER.contains(&state) => STEPS,
-        _ => 0,
-    });
-    let message =
-        if agent.is_empty() { words(state).into() } else { format!("{} on {agent}", words(state)) };
-    if OVER.contains(&state) {
-        bar.abandon_with_message(words(state).to_owned());
-    } else {
-        bar.set_message(message);
+    let (template, steps) = match state {
+        "assigned" => (WORKS, 1),
+        "working" => (WORKS, 2),
+        "completed" => (WELL, STEPS),
+        _ if OVER.contains(&state) => (ILL, STEPS),
+        _ => (WAITS, 0),
+    };
+    bar.set_style(style(template));
+    bar.set_position(steps);
+    let told = words(state);
+    match template {
+        WELL | ILL => bar.abandon_with_message(told.to_owned()),
+        WORKS if !agent.is_empty() => bar.set_message(format!("{told} on {agent}")),
+        _ => bar.set_message(told.to_owned()),
     }
 }
 
