@@ -85,6 +85,22 @@ fn a_hub_announces_itself_leaves_on_request_and_takes_its_announcement_back() {
 }
 
 #[test]
+fn data_whose_admin_token_is_gone_is_not_given_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "bind = \"127.0.0.1:0\"\ndata_dir = \"data\"\n";
+    let token = dir.path().join("data/admin.token");
+    let first = Process(hub(dir.path(), config).stderr(Stdio::null()).spawn().unwrap());
+    eventually("the hub is there", || dir.path().join("data/hub.json").exists());
+    drop(first);
+    std::fs::remove_file(&token).unwrap();
+    let second = hub(dir.path(), config).output().unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(74), "{said}");
+    assert!(said.contains("is not the one that this data was made with"), "{said}");
+    assert!(!token.exists());
+}
+
+#[test]
 fn two_hubs_cannot_share_their_data() {
     let dir = tempfile::tempdir().unwrap();
     let config = "bind = \"127.0.0.1:0\"\ndata_dir = \"data\"\n";

@@ -1,8 +1,11 @@
 //! This file tests the command with a hub and agents of its own, as a newcomer meets them.
 
+use std::fs::File;
+use std::path::Path;
+
 use nix::sys::signal::Signal;
 
-use crate::support::{Up, agentcom, eventually, json, printed, processes_in, run};
+use crate::support::{Process, Up, agentcom, eventually, json, printed, processes_in, run};
 
 #[test]
 fn a_command_is_run_by_an_agent_and_its_output_comes_back() {
@@ -154,6 +157,53 @@ fn an_agent_that_is_asked_to_start_again_comes_back() {
     run(dir.path(), &["agent", "restart", "local-1"], 0);
     eventually("another run of the agent connects", || !boot().is_null() && boot() != before);
     run(dir.path(), &["submit", "--shell", "true", "--wait"], 0);
+}
+
+#[test]
+fn who_waits_for_a_task_or_watches_gets_over_a_hub_that_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut up = Up::start(dir.path(), &[]);
+    let listen = up.listen().to_owned();
+    let mut watch = agentcom(dir.path(), &["watch", "--after", "0"]);
+    let mut watch = Process(watch.stdout(log(dir.path(), "watch.out")).spawn().unwrap());
+    let line = ["submit", "--shell", "while ! [ -e go ]; do sleep 0.01; done; echo went", "--wait"];
+    let mut wait = agentcom(dir.path(), &line);
+    let mut wait = Process(wait.stdout(log(dir.path(), "wait.out")).spawn().unwrap());
+    let watched =
+        |word: &str| std::fs::read_to_string(dir.path().join("watch.out")).unwrap().contains(word);
+    eventually("the task runs", || watched("task.working"));
+    up.process.kill();
+    let _up = Up::start(dir.path(), &["--listen", &listen]);
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    assert_eq!(wait.ended(), Some(0));
+    assert_eq!(std::fs::read_to_string(dir.path().join("wait.out")).unwrap(), "went\n");
+    eventually("the end is seen", || watched("task.completed"));
+    watch.signal(Signal::SIGINT);
+    assert_eq!(watch.ended(), Some(130));
+    let seen = std::fs::read_to_string(dir.path().join("watch.out")).unwrap();
+    assert_eq!(seen.matches("hub.founded").count(), 1, "nothing is told twice: {seen}");
+}
+
+fn log(dir: &Path, name: &str) -> File {
+    File::create(dir.join(name)).unwrap()
+}
+
+#[test]
+fn a_journal_tells_what_it_holds_while_its_agent_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let _up = Up::start(dir.path(), &[]);
+    let path = "agentcom-data/agents/local-1/journal";
+    let id =
+        run(dir.path(), &["submit", "--shell", "while ! [ -e go ]; do sleep 0.01; done", "-q"], 0);
+    eventually("the agent has it", || {
+        run(dir.path(), &["journal", "show", path], 0).contains(id.trim())
+    });
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    eventually("it is reported", || {
+        json(dir.path(), &["journal", "show", path])["jobs"].as_array().unwrap().is_empty()
+    });
+    run(dir.path(), &["journal", "show", "nowhere"], 5);
+    run(dir.path(), &["journal", "show", "agentcom-data/admin.token"], 74);
 }
 
 #[test]
