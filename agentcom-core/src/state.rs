@@ -29,12 +29,14 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Task, TaskState};
-use crate::time::Now;
+use crate::time::{Now, Span};
 
 /// Everything the hub knows.
 #[derive(Debug, Default)]
 pub struct State {
     now: Now,
+    /// When the wall clock was last not behind what it had shown before.
+    straight: Now,
     // The durable part.
     head: Option<Box<Head>>,
     settings: Settings,
@@ -79,9 +81,18 @@ pub struct Pending {
 }
 
 impl State {
-    /// Takes note of the time. Time that jumps back is held.
+    /// Takes note of the time, which never goes back here. A wall clock that was set back is
+    /// followed at half speed until it has caught up, so that dates still arrive in the meantime.
     pub fn tick(&mut self, now: Now) {
-        self.now = now.no_earlier_than(self.now);
+        let mono = now.mono.max(self.now.mono);
+        let wall = if self.now.wall <= now.wall {
+            self.straight = Now { mono, wall: now.wall };
+            now.wall
+        } else {
+            let gone = mono - self.straight.mono;
+            self.now.wall.max(self.straight.wall + Span(gone.as_millis() / 2))
+        };
+        self.now = Now { mono, wall };
     }
 
     /// Makes a durable change true.
@@ -457,4 +468,26 @@ pub struct Durable<'a> {
     agents: &'a BTreeMap<AgentId, Agent>,
     questions: &'a BTreeMap<QuestionId, Question>,
     buckets: &'a BTreeMap<Key, BucketRow>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Mono, Wall};
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_goes_on_at_half_speed_until_it_has_caught_up() {
+        let mut state = State::default();
+        let mut at = |mono, wall| {
+            state.tick(Now { mono: Mono(mono), wall: Wall(wall) });
+            state.now().wall.0
+        };
+        assert_eq!(at(0, 10_000), 10_000);
+        assert_eq!(at(1_000, 1_000), 10_500);
+        assert_eq!(at(1_001, 1_001), 10_500);
+        assert_eq!(at(2_000, 2_000), 11_000);
+        assert_eq!(at(10_000, 10_000), 15_000);
+        assert_eq!(at(16_000, 16_000), 16_000);
+        assert_eq!(at(16_010, 16_010), 16_010);
+    }
 }

@@ -6,5 +6,6 @@ pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
 pub mod memory;
+pub mod sim;
 pub mod store_suite;
 pub mod transport_suite;

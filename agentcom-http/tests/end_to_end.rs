@@ -1,4 +1,5 @@
 //! This file tests the API over a real hub with a memory store and an agent in this process.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,6 +24,8 @@ pub enum Trust {
     },
     /// It gets no work before this time.
     Quarantined {
+        /// Since when.
+        since: Wall,
         /// When it may be probed.
         until: Wall,
     },
@@ -44,6 +46,8 @@ pub enum TrustEvent {
     Crashed {
         /// The crashes in a row that quarantine it.
         limit: u32,
+        /// When.
+        since: Wall,
         /// Until when.
         until: Wall,
     },
@@ -61,17 +65,17 @@ impl Trust {
         match self {
             Self::Good => match event {
                 E::Missed => Self::Flagged,
-                E::Crashed { limit, until } => Self::crashed(1, limit, until),
+                E::Crashed { limit, since, until } => Self::crashed(1, limit, since, until),
                 E::Accepted | E::Ended | E::Served | E::Pardoned => self,
             },
             Self::Flagged => match event {
                 E::Accepted | E::Pardoned => Self::Good,
-                E::Crashed { limit, until } => Self::crashed(1, limit, until),
+                E::Crashed { limit, since, until } => Self::crashed(1, limit, since, until),
                 E::Missed | E::Ended | E::Served => self,
             },
             Self::Shaken { crashes } => match event {
                 E::Ended | E::Pardoned => Self::Good,
-                E::Crashed { limit, until } => Self::crashed(crashes + 1, limit, until),
+                E::Crashed { limit, since, until } => Self::crashed(crashes + 1, limit, since, until),
                 E::Accepted | E::Missed | E::Served => self,
             },
             Self::Quarantined { .. } => match event {
@@ -82,14 +86,14 @@ impl Trust {
             Self::Probing => match event {
                 E::Ended | E::Pardoned => Self::Good,
                 E::Missed => Self::Flagged,
-                E::Crashed { until, .. } => Self::Quarantined { until },
+                E::Crashed { since, until, .. } => Self::Quarantined { since, until },
                 E::Accepted | E::Served => self,
             },
         }
     }
 
-    fn crashed(crashes: u32, limit: u32, until: Wall) -> Self {
-        if crashes >= limit { Self::Quarantined { until } } else { Self::Shaken { crashes } }
+    fn crashed(crashes: u32, limit: u32, since: Wall, until: Wall) -> Self {
+        if crashes >= limit { Self::Quarantined { since, until } } else { Self::Shaken { crashes } }
     }
 
     /// Whether the agent gets one task at a time at most.
@@ -120,19 +124,19 @@ mod tests {
 
     #[test]
     fn golden_move_table() {
-        let until = Wall(9);
+        let (since, until) = (Wall(4), Wall(9));
         let states = [
             ("good", Trust::Good),
             ("flagged", Trust::Flagged),
             ("shaken", Trust::Shaken { crashes: 2 }),
-            ("quarantined", Trust::Quarantined { until }),
+            ("quarantined", Trust::Quarantined { since, until }),
             ("probing", Trust::Probing),
         ];
         let events = [
             ("accepted", TrustEvent::Accepted),
             ("missed", TrustEvent::Missed),
             ("ended", TrustEvent::Ended),
-            ("crashed", TrustEvent::Crashed { limit: 3, until }),
+            ("crashed", TrustEvent::Crashed { limit: 3, since, until }),
             ("served", TrustEvent::Served),
             ("pardoned", TrustEvent::Pardoned),
         ];

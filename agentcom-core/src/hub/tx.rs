@@ -260,11 +260,12 @@ impl<'a> Tx<'a> {
         let (agent, outcome) = (hold.agent.clone(), ended.outcome);
         let last = LastOutcome { task: id, outcome, at: ended.at };
         self.feel(Pulse::LastOutcome(agent.clone(), last));
-        let until = self.now().wall + self.config.quarantine;
+        let since = self.now().wall;
+        let until = since + self.config.quarantine;
         let limit = self.config.agent_crashes_max;
         self.trust(&agent, match outcome {
             Outcome::NotAccepted => TrustEvent::Missed,
-            Outcome::LeaseLost | Outcome::Failed(Category::Crash) => TrustEvent::Crashed { limit, until },
+            Outcome::LeaseLost | Outcome::Failed(Category::Crash) => TrustEvent::Crashed { limit, since, until },
             Outcome::Completed
             | Outcome::Partial
             | Outcome::Failed(_)

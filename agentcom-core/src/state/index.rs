@@ -12,6 +12,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
 use crate::task::{Delay, Hold, Life, Task, TaskState};
+use crate::time::Wall;
 
 impl State {
     pub(super) fn add_task(&mut self, task: Box<Task>) {
@@ -97,7 +98,8 @@ impl State {
                 }
             }
             TaskState::Waiting { until, .. } => {
-                self.alarms.set(Due::Wait(id), Some(When::Wall(*until)));
+                let at = self.after_span(task.life.updated_at, *until);
+                self.alarms.set(Due::Wait(id), Some(at));
             }
             TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {}
         }
@@ -127,6 +129,12 @@ impl State {
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
             TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {}
         }
+    }
+
+    /// When a span that began at `since` and ends at `until` is over: no later than if it began
+    /// now, whatever became of the wall clock since.
+    fn after_span(&self, since: Wall, until: Wall) -> When {
+        When::Mono(self.now.mono + (until - self.now.wall).min(until - since))
     }
 
     fn index_ready(&mut self, task: &Task) {
@@ -202,7 +210,7 @@ impl State {
     pub(super) fn set_agent(&mut self, agent: Agent) {
         let id = agent.id.clone();
         let quarantine = match agent.trust {
-            crate::agent::Trust::Quarantined { until } => Some(When::Wall(until)),
+            crate::agent::Trust::Quarantined { since, until } => Some(self.after_span(since, until)),
             crate::agent::Trust::Good
             | crate::agent::Trust::Flagged
             | crate::agent::Trust::Shaken { .. }
@@ -224,7 +232,8 @@ impl State {
 
     pub(super) fn ask(&mut self, question: Question) {
         self.asked.entry(question.task).or_default().insert(question.id);
-        self.alarms.set(Due::Question(question.id), Some(When::Wall(question.deadline)));
+        let at = self.after_span(question.asked_at, question.deadline);
+        self.alarms.set(Due::Question(question.id), Some(at));
         self.questions.insert(question.id, question);
     }
 

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -152,4 +156,37 @@ async fn connections_above_the_bound_wait_for_their_turn() {
     assert!(early.is_err());
     drop(first);
     assert!(rest(&mut second).await.ends_with("hello"));
+}
+
+/// Takes a connection over and says back in capitals what it hears first.
+async fn take_over(request: Request) -> impl IntoResponse {
+    let upgrading = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        let mut stream = TokioIo::new(upgrading.await.unwrap());
+        let mut bytes = [0; 5];
+        stream.read_exact(&mut bytes).await.unwrap();
+        stream.write_all(&bytes.to_ascii_uppercase()).await.unwrap();
+    });
+    (StatusCode::SWITCHING_PROTOCOLS, [("upgrade", "test"), ("connection", "upgrade")])
+}
+
+#[tokio::test]
+async fn a_connection_can_be_taken_over() {
+    let router = Router::new().route("/", get(take_over));
+    let server = start(router, Serving::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut stream, &GET.replace("close", "upgrade\r\nupgrade: test")).await;
+    ask(&mut stream, "hello").await;
+    let told = rest(&mut stream).await;
+    assert!(told.starts_with("HTTP/1.1 101") && told.ends_with("HELLO"), "{told}");
+}
+
+#[tokio::test]
+async fn handlers_learn_the_address_of_the_client() {
+    let told = |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.to_string() };
+    let server = start(Router::new().route("/", get(told)), Serving::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let own = stream.local_addr().unwrap().to_string();
+    ask(&mut stream, GET).await;
+    assert!(rest(&mut stream).await.ends_with(&own));
 }

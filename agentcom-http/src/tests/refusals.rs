@@ -1,5 +1,6 @@
 //! This file tests requests that are not understood or not let in.
 
+use agentcom_core::rng::Rng;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use expect_test::{expect, expect_file};
@@ -7,6 +8,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::Options;
+use crate::dto::task_body::{References, TaskBody, draft};
 use crate::testing::client::{Answer, request, send, send_with};
 use crate::testing::{ADMIN, Hub};
 
@@ -260,4 +262,36 @@ async fn a_panic_is_a_problem_without_details() {
           "type": "urn:agentcom:problem:internal"
         }"#]]
     .assert_eq(&answer.shown());
+}
+
+#[test]
+fn damaged_bodies_are_read_or_refused_but_never_more() {
+    let whole = include_str!("whole_body.json").as_bytes();
+    let alphabet = b"{}[]\",:0129-.eE\\ nulltrue\0\xff";
+    let (mut read, mut refused) = (0, 0);
+    for seed in 0..5_000_u64 {
+        let mut bytes = whole.to_vec();
+        let mut rng = Rng::new(seed);
+        for _ in 0..=seed % 3 {
+            let dice = rng.next_u64();
+            let at = (dice >> 32) as usize % bytes.len();
+            let byte = alphabet[(dice >> 16) as usize % alphabet.len()];
+            match dice % 3 {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        match crate::input::parse::<TaskBody>(&bytes) {
+            Ok(body) => {
+                read += 1;
+                let _ = draft(body, "", &References::new());
+            }
+            Err(problem) => {
+                refused += 1;
+                assert!([400, 422].contains(&problem.status().as_u16()));
+            }
+        }
+    }
+    assert!(read > 250 && refused > 250, "{read} read, {refused} refused");
 }

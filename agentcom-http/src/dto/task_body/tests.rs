@@ -12,22 +12,7 @@ fn read(json: &str) -> Draft {
 
 #[test]
 fn every_field_can_be_reached() {
-    let draft = read(
-        r#"{
-        "description": "d", "op": {"kind": "ollama", "input": {"model": "m"}}, "priority": "low",
-        "needs": ["gpu"], "metadata": {"a": [1]}, "repo": "https://host/r.git/", "assign_to": "a-1",
-        "depends_on": ["task-0000000000000001"], "on_dependency_failure": "continue",
-        "on_lease_loss": "continue", "idempotency_key": "k", "run_after": 1, "complete_by": 2,
-        "expires_after_ms": 3, "timeout_ms": 4, "lease_ttl_ms": 5, "max_retries": 6,
-        "backoff_base_ms": 7, "backoff_cap_ms": 8, "concurrency": {"key": "c", "max": 9},
-        "rates": [{"key": "r", "limit": 10, "per_ms": 11, "burst": 12}], "fair_key": "f",
-        "cost": 13, "goal_id": "g", "parent": "task-0000000000000002", "tags": ["t"],
-        "branch": "b", "file_hints": [{"path": "p", "reason": "q"}], "success_criteria": ["s"],
-        "verification_steps": [{"type": "file_exists", "target": "x", "description": "y"}],
-        "complexity_tier": "complex", "skip_verification": true, "verification_timeout_ms": 14,
-        "max_verification_retries": 15
-    }"#,
-    );
+    let draft = read(include_str!("../../tests/whole_body.json"));
     expect_file!["every_field.txt"].assert_debug_eq(&draft);
 }
 
