@@ -125,7 +125,7 @@ impl From<Trust> for TrustView {
             Trust::Good => level("good"),
             Trust::Flagged => level("flagged"),
             Trust::Shaken { crashes } => Self { crashes: Some(crashes), ..level("shaken") },
-            Trust::Quarantined { until } => Self { until: Some(until), ..level("quarantined") },
+            Trust::Quarantined { until, .. } => Self { until: Some(until), ..level("quarantined") },
             Trust::Probing => level("probing"),
         }
     }

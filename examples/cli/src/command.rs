@@ -1,0 +1,17 @@
+//! This file lists the commands, one module for each family.
+
+pub(crate) mod agent;
+pub(crate) mod batch;
+pub(crate) mod cancel;
+pub(crate) mod demo;
+pub(crate) mod journal;
+pub(crate) mod pause;
+pub(crate) mod retry;
+pub(crate) mod stats;
+pub(crate) mod submit;
+pub(crate) mod task;
+pub(crate) mod tasks;
+pub(crate) mod up;
+pub(crate) mod watch;
+pub(crate) mod why;
+pub(crate) mod work;

@@ -1,0 +1,157 @@
+//! This file lists agents, registers them, and decides whether they get work.
+
+use serde_json::{Value, json};
+
+use crate::args::Context;
+use crate::command::work;
+use crate::exit::Outcome;
+use crate::print::{BUSY, CAUTION, FAINT, PLAIN, STRONG, table};
+use crate::table::{Column, Table};
+use crate::text::{field, plain, short};
+
+/// What to do with an agent.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Example:
+  agentcom agent add builder-2 > builder-2.token     the token is shown this once";
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Register an agent and print its token, which is shown this once
+    Add(Name),
+    /// Run an agent here that works for the hub, until it is interrupted
+    Run(work::Args),
+    /// Forget an agent: its token ends, and its work goes to others
+    Remove(Name),
+    /// Give an agent no more work; what it holds it may finish
+    Drain(Name),
+    /// Ask an agent's sidecar to start itself again
+    Restart(Name),
+    /// Give a drained or quarantined agent work again
+    Resume(Name),
+}
+
+#[derive(Debug, clap::Args)]
+struct Name {
+    /// The agent
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::text("AGENT", 12, 0),
+    Column::fixed("PHASE", 1),
+    Column::fixed("TASKS", 2),
+    Column::text("RUNS", 10, 3),
+    Column::text("CAPABILITIES", 12, 4),
+    Column::fixed("VERSION", 5),
+];
+
+impl Args {
+    /// Whether this process becomes an agent, which ends on signals in its own way.
+    pub(crate) const fn is_work(&self) -> bool {
+        matches!(self.verb, Verb::Run(_))
+    }
+}
+
+pub(crate) async fn list(ctx: &Context) -> Outcome {
+    let answer = ctx.client()?.get(&["api", "agents"], &[]).await?;
+    Ok(ctx.print.data(&answer, || render(&answer))?)
+}
+
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
+    let client = ctx.client()?;
+    match &args.verb {
+        Verb::Add(Name { name }) => {
+            let answer = client.post(&["admin", "tokens"], &json!({ "agent_id": name })).await?;
+            ctx.print.data(&answer, || format!("{}\n", field(&answer, "token")))?;
+            ctx.print.note(&format!(
+                "agent {name} is registered; keep the token, it is not shown again"
+            ));
+            Ok(())
+        }
+        Verb::Run(args) => work::run(args, ctx).await,
+        Verb::Remove(Name { name }) => {
+            let answer = client.delete(&["admin", "tokens", name], None).await?;
+            Ok(ctx.print.data(&answer, || format!("agent {name} is forgotten\n"))?)
+        }
+        Verb::Drain(Name { name }) => {
+            let answer = client.post(&["api", "agents", name, "drain"], &json!({})).await?;
+            Ok(ctx.print.data(&answer, || format!("agent {name} gets no more work\n"))?)
+        }
+        Verb::Restart(Name { name }) => {
+            let path = ["api", "admin", "agents", name, "restart"];
+            let answer = client.post(&path, &json!({})).await?;
+            Ok(ctx.print.data(&answer, || format!("agent {name} was asked to start again\n"))?)
+        }
+        Verb::Resume(Name { name }) => {
+            let answer = client.post(&["api", "agents", name, "resume"], &json!({})).await?;
+            Ok(ctx.print.data(&answer, || format!("agent {name} gets work again\n"))?)
+        }
+    }
+}
+
+fn render(answer: &Value) -> String {
+    let agents = answer["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if agents.is_empty() {
+        return "no agents; `agentcom agent add NAME` registers one\n".into();
+    }
+    let mut rows = Table::new(&COLUMNS);
+    for agent in agents {
+        let phase = phase_of(agent);
+        let style = match phase.as_str() {
+            "offline" => FAINT,
+            "assigned" | "working" => BUSY,
+            "blocked" | "draining" => CAUTION,
+            "idle" => STRONG,
+            _ => PLAIN,
+        };
+        rows.row(style, cells(agent, phase));
+    }
+    table(&rows)
+}
+
+fn phase_of(agent: &Value) -> String {
+    let phase = ["fsm_state", "phase"].iter().find_map(|name| agent[*name].as_str());
+    phase.unwrap_or_default().into()
+}
+
+fn cells(agent: &Value, phase: String) -> Vec<String> {
+    let held = agent["held"].as_array().into_iter().flatten();
+    let tasks: Vec<&str> = held.filter_map(|held| held["task_id"].as_str()).map(short).collect();
+    vec![
+        field(agent, "agent_id"),
+        phase,
+        tasks.join(" "),
+        plain(&agent["executors"]),
+        plain(&agent["capabilities"]),
+        field(agent, "version"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn agents_are_listed_with_what_they_hold() {
+        let answer = json!({"agents": [
+            {"agent_id": "local-1", "fsm_state": "working", "executors": ["shell", "wake"], "capabilities": ["rust"],
+             "held": [{"task_id": "task-0123456789abcdef", "generation": 1}], "version": "0.1.0"},
+            {"agent_id": "away", "fsm_state": "offline", "executors": []},
+        ]});
+        expect![[r#"
+            AGENT    PHASE    TASKS     RUNS         CAPABILITIES  VERSION
+            local-1  working  89abcdef  shell, wake  rust          0.1.0
+            away     offline
+        "#]]
+        .assert_eq(&anstream::adapter::strip_str(&render(&answer)).to_string());
+    }
+}

@@ -1,0 +1,231 @@
+//! This file queues one task, from flags or from JSON.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::args::Context;
+use crate::client::Client;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::name::{id_of, task_id};
+use crate::print::STRONG;
+use crate::{text, waiting};
+
+/// What to queue, and whether to wait for its end.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Read the whole task as JSON from standard input: `-`
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["shell", "description"])]
+    stdin: Option<String>,
+    /// Run this command line with `sh -c`
+    #[arg(long, value_name = "COMMAND", required_unless_present = "stdin")]
+    shell: Option<String>,
+    /// Say what it is for
+    #[arg(long, short, value_name = "TEXT")]
+    description: Option<String>,
+    /// Only agents with this capability may run it (repeatable)
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+    needs: Vec<String>,
+    /// Its lane: urgent, high, normal or low
+    #[arg(long, short, value_name = "LANE")]
+    priority: Option<String>,
+    /// Start only after this task has ended (repeatable)
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    after: Vec<String>,
+    /// The repository that it concerns
+    #[arg(long, value_name = "ADDRESS")]
+    repo: Option<String>,
+    /// The one agent that may run it
+    #[arg(long, value_name = "AGENT")]
+    assign_to: Option<String>,
+    /// How long one attempt may take, such as 90s or 5m
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    timeout: Option<Duration>,
+    /// How often it is tried in total
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// Makes a repeated submission the same submission
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// A free label (repeatable)
+    #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Wait for its end; the exit code is 3 if it is no success
+    #[arg(long, short)]
+    wait: bool,
+    /// Wait at most this long; then the exit code is 75
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "wait")]
+    timeout_wait: Option<Duration>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  agentcom submit --shell 'make test' --priority high --wait
+  agentcom submit --shell 'make deploy' --after 89abcdef --needs deploy --max-attempts 1
+  echo '{\"shell\": \"date\", \"priority\": \"low\"}' | agentcom submit -";
+
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
+    let client = ctx.client()?;
+    let mut body = match args.stdin {
+        Some(_) => read_stdin()?,
+        None => json!({}),
+    };
+    let Some(fields) = body.as_object_mut() else {
+        return Err(Failure::new(Exit::Usage, "standard input holds no JSON object"));
+    };
+    args.lay_over(fields);
+    if !args.after.is_empty() {
+        let mut after = Vec::new();
+        for given in &args.after {
+            after.push(task_id(&client, given).await?);
+        }
+        fields.insert("depends_on".into(), json!(after));
+    }
+    let answer = client.post(&["api", "tasks"], &body).await?;
+    if args.wait {
+        return args.wait_for(&client, id_of(&answer), ctx).await;
+    }
+    ctx.print.data(&answer, || {
+        let id = id_of(&answer);
+        format!("{STRONG}{id}{STRONG:#}\n")
+    })?;
+    ctx.print.note(&format!("queued; see `agentcom task {}`", text::short(id_of(&answer))));
+    Ok(())
+}
+
+impl Args {
+    /// Puts what the flags say into the body of the request.
+    fn lay_over(&self, body: &mut Map<String, Value>) {
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body.insert(name.into(), value);
+            }
+        };
+        let list = |items: &[String]| (!items.is_empty()).then(|| json!(items));
+        let shell = self.shell.as_ref();
+        set("shell", shell.map(|command| json!(command)));
+        set("description", self.description.as_ref().or(shell).map(|text| json!(text)));
+        set("priority", self.priority.as_ref().map(|lane| json!(lane)));
+        set("needs", list(&self.needs));
+        set("repo", self.repo.as_ref().map(|repo| json!(repo)));
+        set("assign_to", self.assign_to.as_ref().map(|agent| json!(agent)));
+        set("timeout_ms", self.timeout.map(|timeout| json!(millis(timeout))));
+        set("max_attempts", self.max_attempts.map(|max| json!(max)));
+        set("idempotency_key", self.idempotency_key.as_ref().map(|key| json!(key)));
+        set("tags", list(&self.tags));
+    }
+
+    async fn wait_for(&self, client: &Client, id: &str, ctx: &Context) -> Outcome {
+        ctx.print.note(&format!("waiting for {id}"));
+        let deadline = self.timeout_wait.map(|span| Instant::now() + span);
+        let task = waiting::ended(client, id, deadline).await?;
+        ctx.print.data(&task, || super::task::output(&task))?;
+        judge(&task)
+    }
+}
+
+/// Success if the task in an answer completed.
+fn judge(task: &Value) -> Outcome {
+    let (id, state) = (text::short(id_of(task)), waiting::state_of(task));
+    if state == "completed" {
+        return Ok(());
+    }
+    let error = text::field(task, "last_error");
+    let why = if error.is_empty() { String::new() } else { format!(": {error}") };
+    let message = format!("task {id} ended as {state}{why}");
+    Err(Failure::new(Exit::Unsuccessful, message).hint(format_args!("see `agentcom task {id}`")))
+}
+
+/// A JSON document from standard input.
+pub(crate) fn read_stdin() -> Result<Value, Failure> {
+    let mut text = String::new();
+    std::io::stdin().lock().take(BODY_BYTES_MAX).read_to_string(&mut text)?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::new(Exit::Usage, format_args!("standard input is not JSON: {error}"))
+    })
+}
+
+const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A span as people write it: `90s`, `5m`, `1h 30m`, or a number of seconds.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let rule = || "write a span like 90s, 5m or 1h 30m".to_owned();
+    if let Ok(secs) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(secs));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| rule())?;
+    Duration::try_from(span).map_err(|_| rule())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use expect_test::expect;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn body(line: &[&str]) -> Value {
+        let words = std::iter::once("submit").chain(line.iter().copied());
+        let mut body = Map::new();
+        Line::try_parse_from(words).unwrap().args.lay_over(&mut body);
+        Value::Object(body)
+    }
+
+    #[test]
+    fn flags_become_the_body_of_the_request() {
+        expect![[r#"{"description":"make","shell":"make"}"#]]
+            .assert_eq(&body(&["--shell", "make"]).to_string());
+        let all = [
+            "--shell",
+            "make",
+            "-d",
+            "build it",
+            "--needs",
+            "a,b",
+            "-p",
+            "high",
+            "--timeout",
+            "2m",
+            "--max-attempts",
+            "1",
+            "--tag",
+            "t",
+        ];
+        expect![[r#"{"description":"build it","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+    }
+
+    #[test]
+    fn a_task_has_something_to_run() {
+        assert!(Line::try_parse_from(["submit"]).is_err());
+        assert!(Line::try_parse_from(["submit", "-"]).is_ok());
+        assert!(Line::try_parse_from(["submit", "-", "--shell", "x"]).is_err());
+    }
+
+    #[test]
+    fn spans_are_written_as_people_do() {
+        let read = ["90", "90s", "1h 30m", "5m", "-5s", "soon"]
+            .map(|text| span(text).map(|span| span.as_secs()).ok());
+        assert_eq!(read, [Some(90), Some(90), Some(5400), Some(300), None, None]);
+    }
+
+    #[test]
+    fn only_a_completed_task_is_a_success() {
+        assert!(judge(&json!({"id": "task-1", "state": "completed"})).is_ok());
+        let dead = json!({"id": "task-0000000000001234", "state": "dead_letter", "last_error": "exit code 1"});
+        let failure = judge(&dead).unwrap_err();
+        assert_eq!(failure.exit, Exit::Unsuccessful);
+        expect!["task 00001234 ended as dead_letter: exit code 1"].assert_eq(&failure.message);
+    }
+}

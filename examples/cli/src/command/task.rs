@@ -1,0 +1,156 @@
+//! This file shows one task.
+
+use agentcom_core::time::Wall;
+use serde_json::Value;
+
+use crate::args::Context;
+use crate::exit::Outcome;
+use crate::name::{id_of, task_id};
+use crate::print::{FAINT, STRONG};
+use crate::table::one_line;
+use crate::text;
+use crate::waiting::state_of;
+
+/// Which task.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id, or the end of it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
+    let client = ctx.client()?;
+    let id = task_id(&client, &args.id).await?;
+    let task = client.get(&["api", "tasks", &id], &[]).await?;
+    Ok(ctx.print.data(&task, || render(&task, text::now()))?)
+}
+
+fn render(task: &Value, now: Wall) -> String {
+    let state = state_of(task);
+    let style = super::tasks::style_of(state);
+    let mut out = format!("{STRONG}{}{STRONG:#}  {style}{state}{style:#}\n", id_of(task));
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() && value != "null" {
+            out.push_str(&format!("  {FAINT}{name:<13}{FAINT:#}{}\n", one_line(value)));
+        }
+    };
+    line("description", &text::field(task, "description"));
+    line("runs", &operation(task));
+    line("lane", &super::tasks::lane(task));
+    for (name, field) in FIELDS {
+        line(name, &text::field(task, field));
+    }
+    for (name, field) in DATES {
+        if let Some(at) = text::date(&task[field]) {
+            line(name, &format!("{} ({} ago)", text::stamp(at), text::age(Some(at), now)));
+        }
+    }
+    for attempt in task["attempts"].as_array().into_iter().flatten() {
+        line("attempt", &attempt_line(attempt));
+    }
+    let printed = output(task);
+    if !printed.is_empty() {
+        out.push_str(&format!("  {FAINT}output{FAINT:#}\n"));
+        for row in printed.lines() {
+            out.push_str(&format!("    {row}\n"));
+        }
+    }
+    out
+}
+
+const FIELDS: [(&str, &str); 9] = [
+    ("agent", "assigned_to"),
+    ("needs", "needed_capabilities"),
+    ("after", "depends_on"),
+    ("repo", "repo"),
+    ("for", "assign_to"),
+    ("goal", "goal_id"),
+    ("tags", "tags"),
+    ("asked for by", "submitted_by"),
+    ("last error", "last_error"),
+];
+const DATES: [(&str, &str); 2] = [("created", "created_at"), ("moved", "updated_at")];
+
+fn operation(task: &Value) -> String {
+    let op = &task["op"];
+    let kind = text::field(op, "kind");
+    match op["input"]["command"].as_str() {
+        Some(command) => format!("{kind}: {command}"),
+        None if op["input"].is_null() => kind,
+        None => format!("{kind}: {}", op["input"]),
+    }
+}
+
+fn attempt_line(attempt: &Value) -> String {
+    let outcome = text::field(attempt, "outcome");
+    let parts = [
+        format!("{} on {}", text::plain(&attempt["generation"]), text::field(attempt, "agent_id")),
+        if outcome.is_empty() { "running".into() } else { outcome },
+        text::field(attempt, "category"),
+        text::field(attempt, "error"),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// What a task in an answer printed or made, safe for a terminal.
+pub(crate) fn output(task: &Value) -> String {
+    let result = &task["result"];
+    let printed = ["stdout", "stderr"].map(|name| result[name].as_str());
+    let text = match (printed, result) {
+        ([None, None], Value::Null) => String::new(),
+        ([None, None], Value::String(text)) => text.clone(),
+        ([None, None], other) => other.to_string(),
+        (printed, _) => printed.map(|part| ended_line(part.unwrap_or_default())).concat(),
+    };
+    ended_line(
+        &text
+            .chars()
+            .filter(|char| !char.is_control() || "\n\t".contains(*char))
+            .collect::<String>(),
+    )
+}
+
+fn ended_line(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.into() } else { format!("{text}\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use serde_json::json;
+
+    #[test]
+    fn a_task_is_shown_with_its_attempts_and_its_output() {
+        let task = json!({
+            "id": "task-0123456789abcdef", "state": "completed", "priority": 2, "description": "say hello",
+            "op": {"kind": "shell", "input": {"command": "echo hello"}}, "needed_capabilities": ["a", "b"],
+            "created_at": 1000, "attempts": [
+                {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1"},
+                {"generation": 2, "agent_id": "y"}],
+            "result": {"exit_code": 0, "stdout": "hello\u{1b}[2J\nworld"},
+        });
+        let text = render(&task, Wall(61_000));
+        expect![[r#"
+            task-0123456789abcdef  completed
+              description  say hello
+              runs         shell: echo hello
+              lane         normal
+              needs        a, b
+              created      1970-01-01 00:00:01 UTC (1 min ago)
+              attempt      1 on x, failed, retryable, exit code 1
+              attempt      2 on y, running
+              output
+                hello[2J
+                world
+        "#]]
+        .assert_eq(&anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn output_cannot_steer_the_terminal() {
+        assert_eq!(output(&json!({"result": "a\u{1b}]0;x\u{7}b"})), "a]0;xb\n");
+        assert_eq!(output(&json!({})), "");
+    }
+}

@@ -1,0 +1,145 @@
+//! This file follows what happens, and goes on where it was after a lost connection.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use crate::args::Context;
+use crate::client::{Client, FeedEvent};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::print::{FAINT, PLAIN};
+use crate::table::one_line;
+use crate::text::{self, clock, field, short};
+
+/// What to follow.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Start after this event, 0 for all that are kept [default: only what happens from now on]
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// Only what happens to this task: its id, or the end of it
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+    /// Print the output of running work as well
+    #[arg(long, short)]
+    progress: bool,
+}
+
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
+    let client = ctx.client()?;
+    let task = match &args.task {
+        Some(given) => Some(crate::name::task_id(&client, given).await?),
+        None => None,
+    };
+    let mut cursor = args.after;
+    let mut pause = PAUSE_MIN;
+    let mut reached = false;
+    loop {
+        let ended = follow(&client, &mut cursor, &mut pause, &mut reached, |event| {
+            let wanted =
+                task.as_deref().is_none_or(|task| event.data["task_id"].as_str() == Some(task));
+            if wanted { show(event, args, ctx) } else { Ok(()) }
+        });
+        match ended.await {
+            Err(failure) if reached && is_passing(&failure) => {
+                ctx.print.note(&format!("{FAINT}{}; trying again{FAINT:#}", failure.message));
+            }
+            Err(failure) => return Err(failure),
+            Ok(()) => ctx.print.note(&format!("{FAINT}the feed ended; following again{FAINT:#}")),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Shows what the feed says until the connection ends.
+async fn follow(
+    client: &Client,
+    cursor: &mut Option<u64>,
+    pause: &mut Duration,
+    reached: &mut bool,
+    mut show: impl FnMut(&FeedEvent) -> Outcome,
+) -> Outcome {
+    let mut feed = std::pin::pin!(client.feed(*cursor).await?);
+    *reached = true;
+    while let Some(event) = feed.next().await {
+        let event = event?;
+        show(&event)?;
+        *cursor = event.cursor.or(*cursor);
+        *pause = PAUSE_MIN;
+    }
+    Ok(())
+}
+
+fn is_passing(failure: &Failure) -> bool {
+    failure.exit == Exit::Unavailable || failure.exit == Exit::TryAgain
+}
+
+fn show(event: &FeedEvent, args: &Args, ctx: &Context) -> Outcome {
+    if ctx.print.json {
+        let line = json!({ "event": event.kind, "cursor": event.cursor, "data": event.data });
+        return Ok(ctx.print.text(&format!("{line}\n"))?);
+    }
+    match event.data["type"].as_str() {
+        Some(kind) => Ok(ctx.print.text(&line(kind, &event.data))?),
+        None if args.progress => Ok(ctx.print.text(&progress(&event.data))?),
+        None => Ok(()),
+    }
+}
+
+fn line(kind: &str, event: &Value) -> String {
+    let state = kind.strip_prefix("task.");
+    let style = state.map_or(PLAIN, super::tasks::style_of);
+    let at = text::date(&event["at"]).map_or_else(String::new, clock);
+    let task = event["task_id"].as_str().map_or("", short);
+    let detail =
+        if event["detail"].is_null() { String::new() } else { text::plain(&event["detail"]) };
+    let mut row = format!("{FAINT}{at}{FAINT:#} {style}{kind}{style:#}");
+    let gap = 18_usize.saturating_sub(kind.chars().count());
+    let agent = field(event, "agent_id");
+    let rest = format!("{:gap$} {task:<8} {agent:<12} {}", "", one_line(&detail));
+    row.push_str(rest.trim_end());
+    row.push('\n');
+    row
+}
+
+fn progress(news: &Value) -> String {
+    let task = news["task_id"].as_str().map_or("", short);
+    let percent =
+        news["percent"].as_u64().map_or_else(String::new, |percent| format!("{percent} %"));
+    let text = one_line(&field(&news["event"], "text"));
+    format!("{FAINT}         {:<18} {task:<8} {percent:>5} {text}{FAINT:#}\n", "progress")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn events_are_lines() {
+        let events = [
+            json!({"seq": 1, "at": 3_661_000, "type": "task.ready", "task_id": "task-0123456789abcdef"}),
+            json!({"seq": 2, "at": 3_662_000, "type": "task.working", "task_id": "task-0123456789abcdef",
+                   "agent_id": "local-1", "generation": 1, "detail": {"a": 1}}),
+            json!({"seq": 3, "at": 3_663_000, "type": "agent.added", "agent_id": "x"}),
+        ];
+        let mut text: String = events
+            .iter()
+            .map(|event| line(event["type"].as_str().unwrap_or_default(), event))
+            .collect();
+        let news = json!({"task_id": "task-0123456789abcdef", "percent": 40, "event": {"text": "a\u{1b}[2Jb"}});
+        text += &progress(&news);
+        expect![[r#"
+            01:01:01 task.ready         89abcdef
+            01:01:02 task.working       89abcdef local-1      {"a":1}
+            01:01:03 agent.added                 x
+                     progress           89abcdef  40 % a [2Jb
+        "#]]
+        .assert_eq(&anstream::adapter::strip_str(&text).to_string());
+    }
+}

@@ -1,0 +1,177 @@
+//! This file says why a task is where it is.
+
+use serde_json::Value;
+
+use crate::args::Context;
+use crate::exit::Outcome;
+use crate::name::task_id;
+use crate::print::STRONG;
+use crate::text::{self, field, plain, short};
+
+/// Which task.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id, or the end of it
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
+    let client = ctx.client()?;
+    let id = task_id(&client, &args.id).await?;
+    let why = client.get(&["api", "tasks", &id, "why"], &[]).await?;
+    Ok(ctx.print.data(&why, || {
+        format!(
+            "{STRONG}{}{STRONG:#} is {}: {}\n",
+            short(&id),
+            field(&why, "state").replace('_', " "),
+            sentence(&why["reason"])
+        )
+    })?)
+}
+
+/// A reason in words.
+fn sentence(reason: &Value) -> String {
+    let get = |name: &str| field(reason, name);
+    let millis = |name: &str| agentcom_core::time::Span(reason[name].as_u64().unwrap_or_default());
+    let until = |name: &str| text::date(&reason[name]).map_or_else(String::new, text::stamp);
+    match reason["code"].as_str().unwrap_or_default() {
+        "dependencies" => format!("it waits for {} to end", short_ids(&reason["on"])),
+        "not_before" => format!("it is not to start before {}", until("until")),
+        "backoff" => {
+            format!(
+                "it failed and is tried again in {}{}",
+                millis("remaining"),
+                after_colon(&get("error"))
+            )
+        }
+        "paused" => format!("{} is paused; `agentcom unpause` ends that", scope(&reason["scope"])),
+        "concurrency" => format!(
+            "as many tasks with the key `{}` run as may ({}): {}",
+            get("key"),
+            get("max"),
+            short_ids(&reason["held_by"])
+        ),
+        "rate" => format!("the rate `{}` allows the next start {}", get("key"), until("until")),
+        "no_agent" => no_agent(&reason["nearest"]),
+        "agents_busy" => {
+            format!("the agents that can run it have their hands full ({} of them)", get("able"))
+        }
+        "affinity" => format!(
+            "it waits {} for the agent that has its repository at hand",
+            millis("remaining")
+        ),
+        "accepting" => format!("{} has {} left to accept it", get("agent"), millis("remaining")),
+        "working" => format!(
+            "{} works on it and keeps it for another {} before it has to renew",
+            get("agent"),
+            millis("lease_remaining")
+        ),
+        "question" => format!("its agent waits for an answer: {}", plain(&reason["question"])),
+        "quota" => format!("the quota of its agent is used up until {}", until("until")),
+        "ended" => ended(&get("death"), &get("error")),
+        _ => reason.to_string(),
+    }
+}
+
+fn no_agent(nearest: &Value) -> String {
+    if nearest.is_null() {
+        return "no agent is registered; `agentcom agent add NAME` registers one".into();
+    }
+    let (agent, lacks) = (field(nearest, "agent"), plain(&nearest["lacks"]));
+    format!("no connected agent can run it; {agent} comes nearest and lacks {lacks}")
+}
+
+fn ended(death: &str, error: &str) -> String {
+    let how = if death.is_empty() { "it has ended".into() } else { format!("it died ({death})") };
+    how + &after_colon(error)
+}
+
+fn after_colon(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+fn short_ids(ids: &Value) -> String {
+    let ids = ids.as_array().map(Vec::as_slice).unwrap_or_default();
+    let named =
+        ids.iter().filter_map(Value::as_str).map(short).take(5).collect::<Vec<_>>().join(", ");
+    match ids.len() {
+        0..=5 => named,
+        more => format!("{named} and {} more", more - 5),
+    }
+}
+
+/// What is paused, in words.
+pub(crate) fn scope(scope: &Value) -> String {
+    let Value::Object(parts) = scope else {
+        return if scope == "all" { "all work".into() } else { plain(scope) };
+    };
+    let part = |(name, value): (&String, &Value)| match name.as_str() {
+        "scope" => "all work".to_owned(),
+        "repo" => format!("work on {}", plain(value)),
+        "capability" => format!("work that needs {}", plain(value)),
+        _ => format!("{name} {}", plain(value)),
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agentcom_core::command::Scope;
+    use agentcom_core::id::TaskId;
+    use agentcom_core::name::{AgentId, Key};
+    use agentcom_core::time::{Span, Wall};
+    use agentcom_core::view::{Nearest, Reason};
+    use expect_test::expect;
+
+    #[test]
+    fn every_reason_has_a_sentence() {
+        let agent = || AgentId::new("a-1").unwrap();
+        let key = || Key::new("k").unwrap();
+        let reasons = [
+            Reason::Dependencies { on: (0..7).map(TaskId).collect() },
+            Reason::NotBefore { until: Wall(1000) },
+            Reason::Backoff { remaining: Span(1500), error: Some("exit code 1".into()) },
+            Reason::Paused { scope: Scope::All },
+            Reason::Concurrency { key: key(), max: 1, held_by: vec![TaskId(1)] },
+            Reason::Rate { key: key(), until: Wall(1000) },
+            Reason::NoAgent { nearest: None },
+            Reason::NoAgent {
+                nearest: Some(Nearest {
+                    agent: agent(),
+                    lacks: vec!["gpu".into(), "online".into()],
+                }),
+            },
+            Reason::AgentsBusy { able: 2 },
+            Reason::Affinity { remaining: Span(500) },
+            Reason::Accepting { agent: agent(), remaining: Span(500) },
+            Reason::Working { agent: agent(), lease_remaining: Span(25_000) },
+            Reason::Quota { until: Wall(1000) },
+            Reason::Ended { death: Some("exhausted".into()), error: Some("exit code 1".into()) },
+            Reason::Ended { death: None, error: None },
+        ];
+        let text: String = reasons
+            .iter()
+            .map(|reason| sentence(&serde_json::to_value(reason).unwrap()) + "\n")
+            .collect();
+        expect![[r#"
+            it waits for 00000000, 00000001, 00000002, 00000003, 00000004 and 2 more to end
+            it is not to start before 1970-01-01 00:00:01 UTC
+            it failed and is tried again in 1.5 s: exit code 1
+            all work is paused; `agentcom unpause` ends that
+            as many tasks with the key `k` run as may (1): 00000001
+            the rate `k` allows the next start 1970-01-01 00:00:01 UTC
+            no agent is registered; `agentcom agent add NAME` registers one
+            no connected agent can run it; a-1 comes nearest and lacks gpu, online
+            the agents that can run it have their hands full (2 of them)
+            it waits 500 ms for the agent that has its repository at hand
+            a-1 has 500 ms left to accept it
+            a-1 works on it and keeps it for another 25 s before it has to renew
+            the quota of its agent is used up until 1970-01-01 00:00:01 UTC
+            it died (exhausted): exit code 1
+            it has ended
+        "#]]
+        .assert_eq(&text);
+    }
+}

@@ -1,0 +1,23 @@
+//! The `agentcom` command: runs a hub, submits tasks to it and shows what becomes of them.
+
+mod args;
+mod client;
+mod command;
+mod exit;
+mod fleet;
+mod name;
+mod print;
+mod sidecar;
+mod table;
+mod text;
+mod waiting;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Jobs run under a guard, which is this very program.
+    if let Some(code) = agentcom_exec::guard::dispatch() {
+        return code;
+    }
+    ExitCode::from(args::run() as u8)
+}

@@ -1,0 +1,103 @@
+//! This file builds a sidecar that runs commands for a hub, with its journal in a directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentcom_core::config::{Secret, SidecarConfig};
+use agentcom_core::driver::clock::SystemClock;
+use agentcom_core::driver::sidecar::{Entropy, SidecarDriver};
+use agentcom_core::name::{AgentId, Capability};
+use agentcom_core::port::executor::Executor;
+use agentcom_exec::environment::Environment;
+use agentcom_exec::guard::Spawner;
+use agentcom_exec::journal::{FileJournal, JournalLimits};
+use agentcom_exec::shell::Shell;
+use agentcom_exec::wake::{Wake, WakeConfig};
+use agentcom_transport_ws::{ClientOptions, WsClient};
+
+use crate::exit::{Exit, Failure};
+
+/// How an agent works.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Ways {
+    /// Something that the agent can do, beside running commands (repeatable)
+    #[arg(long = "capability", value_name = "CAPABILITY", value_delimiter = ',')]
+    pub(crate) capabilities: Vec<Capability>,
+    /// How many tasks it works on at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) slots: u32,
+    /// Where it runs commands
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) workdir: PathBuf,
+    /// The program that wake tasks wake, with its arguments, ended by `;`
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, value_terminator = ";")]
+    pub(crate) wake: Option<Vec<String>>,
+}
+
+/// The name of the journal in an agent's directory.
+pub(crate) const JOURNAL: &str = "journal";
+
+/// A sidecar for the hub at `url` that keeps what it must not forget in `dir`.
+pub(crate) fn driver(
+    url: &str,
+    name: AgentId,
+    token: &str,
+    dir: &Path,
+    ways: &Ways,
+) -> Result<SidecarDriver, Failure> {
+    let url = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
+    let transport = WsClient::new(&url, ClientOptions::default())
+        .map_err(|bad| Failure::new(Exit::Usage, bad))?;
+    let config = SidecarConfig {
+        version: Some(env!("CARGO_PKG_VERSION").into()),
+        capabilities: ways.capabilities.clone(),
+        slots: ways.slots,
+        ..SidecarConfig::new(name, Secret::new(token))
+    };
+    let clock = Arc::new(SystemClock::new());
+    let entropy = Entropy::of_the_system().map_err(|error| Failure::new(Exit::Failure, error))?;
+    let executors = executors(dir, ways)?;
+    let driver = SidecarDriver::new(
+        config,
+        Arc::new(transport),
+        Box::new(journal(dir)?),
+        executors,
+        clock,
+        entropy,
+    );
+    driver.map_err(|error| Failure::new(Exit::Failure, error))
+}
+
+fn journal(dir: &Path) -> Result<FileJournal, Failure> {
+    std::fs::create_dir_all(dir).map_err(|error| {
+        Failure::new(Exit::Store, format_args!("cannot make {}: {error}", dir.display()))
+    })?;
+    let file = dir.join(JOURNAL);
+    let journal = FileJournal::open(&file, JournalLimits::default()).map_err(|error| {
+        Failure::new(Exit::Store, error.message)
+            .hint("one sidecar at a time can use a directory; choose another")
+    })?;
+    for damage in journal.reports() {
+        tracing::warn!(file = %file.display(), %damage, "the journal was damaged");
+    }
+    Ok(journal)
+}
+
+fn executors(dir: &Path, ways: &Ways) -> Result<Vec<Arc<dyn Executor>>, Failure> {
+    let workdir = std::fs::canonicalize(&ways.workdir).map_err(|error| {
+        Failure::new(
+            Exit::Usage,
+            format_args!("cannot work in {}: {error}", ways.workdir.display()),
+        )
+    })?;
+    let spawner = Spawner::current_exe()?;
+    let environment = Environment::default();
+    let shell = Shell::new(spawner.clone()).in_directory(&workdir).with_environment(environment);
+    let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(shell)];
+    if let Some(command) = &ways.wake {
+        let config =
+            WakeConfig { cwd: workdir, ..WakeConfig::new(command.clone(), dir.join("results")) };
+        executors.push(Arc::new(Wake::new(spawner, config)));
+    }
+    Ok(executors)
+}

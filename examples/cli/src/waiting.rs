@@ -1,0 +1,106 @@
+//! This file waits for tasks to end, over connections that may break.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::text;
+
+/// States that are never left by themselves.
+pub(crate) const OVER: [&str; 4] = ["completed", "partial", "dead_letter", "cancelled"];
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+/// Whether a task in an answer has ended.
+pub(crate) fn is_over(task: &Value) -> bool {
+    OVER.contains(&state_of(task))
+}
+
+/// The word for the state of a task in an answer.
+pub(crate) fn state_of(task: &Value) -> &str {
+    task["state"].as_str().or_else(|| task["status"].as_str()).unwrap_or_default()
+}
+
+/// Waits until the task has ended, at most until `deadline`, and returns it.
+pub(crate) async fn ended(
+    client: &Client,
+    id: &str,
+    deadline: Option<Instant>,
+) -> Result<Value, Failure> {
+    let late = || {
+        Failure::new(Exit::TryAgain, format_args!("task {} has not ended yet", text::short(id)))
+            .hint(format_args!("it goes on; see `agentcom why {}`", text::short(id)))
+    };
+    match deadline {
+        None => ended_some_time(client, id).await,
+        Some(deadline) => {
+            match tokio::time::timeout_at(deadline, ended_some_time(client, id)).await {
+                Ok(ended) => ended,
+                Err(_) => Err(late()),
+            }
+        }
+    }
+}
+
+async fn ended_some_time(client: &Client, id: &str) -> Result<Value, Failure> {
+    let mut pause = PAUSE_MIN;
+    let mut reached = false;
+    loop {
+        match ended_on_one_connection(client, id, &mut reached).await {
+            Ok(Some(task)) => return Ok(task),
+            Ok(None) => pause = PAUSE_MIN,
+            // A hub that was there is given time to come back.
+            Err(failure) if reached && is_passing(failure.exit) => {}
+            Err(failure) => return Err(failure),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// The task once it has ended, or nothing if the connection ended first. It follows the feed
+/// before it looks, so that no end falls between.
+async fn ended_on_one_connection(
+    client: &Client,
+    id: &str,
+    reached: &mut bool,
+) -> Result<Option<Value>, Failure> {
+    let mut feed = std::pin::pin!(client.feed(None).await?);
+    *reached = true;
+    let path = ["api", "tasks", id];
+    let task = client.get(&path, &[]).await?;
+    if is_over(&task) {
+        return Ok(Some(task));
+    }
+    while let Some(event) = feed.next().await {
+        let Ok(event) = event else { break };
+        if event.data["task_id"].as_str() != Some(id) || event.data["type"].is_null() {
+            continue;
+        }
+        let task = client.get(&path, &[]).await?;
+        if is_over(&task) {
+            return Ok(Some(task));
+        }
+    }
+    Ok(None)
+}
+
+fn is_passing(exit: Exit) -> bool {
+    match exit {
+        Exit::Unavailable | Exit::TryAgain => true,
+        Exit::Ok
+        | Exit::Failure
+        | Exit::Unsuccessful
+        | Exit::NotAllowed
+        | Exit::NotFound
+        | Exit::Conflict
+        | Exit::Usage
+        | Exit::Store
+        | Exit::TokenRefused
+        | Exit::Interrupted => false,
+    }
+}
