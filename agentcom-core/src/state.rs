@@ -16,7 +16,7 @@ pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, WEIGHT_USUAL};
 pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
-pub use session::{Clocks, Session};
+pub use session::{Claimant, Clocks, Refusals, Session};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -61,6 +61,7 @@ pub struct State {
     online: BTreeMap<AgentId, SessionId>,
     profiles: BTreeMap<AgentId, Profile>,
     clocks: BTreeMap<TaskId, Clocks>,
+    refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
     last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
@@ -140,6 +141,7 @@ impl State {
             Pulse::AffinityEnds(task, at) => {
                 self.alarms.set(Due::Affinity(task), Some(When::Mono(at)));
             }
+            Pulse::Refusals(claimant, refusals) => self.set_refusals(claimant, refusals),
             Pulse::Passed(due) => self.pass(due),
         }
     }
@@ -352,6 +354,12 @@ impl State {
     #[must_use]
     pub fn session_of(&self, agent: &AgentId) -> Option<&Session> {
         self.sessions.get(self.online.get(agent)?)
+    }
+
+    /// How often somebody failed to prove who it is.
+    #[must_use]
+    pub fn refusals(&self, claimant: &Claimant) -> Option<&Refusals> {
+        self.refusals.get(claimant)
     }
 
     /// The deadlines of a held task.

@@ -127,9 +127,13 @@ impl Bench {
         }
         self.next_session += 1;
         let session = self.next_session;
-        self.step(Input::Opened { session: SessionId(session), dialect });
+        self.open(session, dialect);
         self.identify(session, name, name, slots, capabilities);
         session
+    }
+
+    pub(super) fn open(&mut self, session: u64, dialect: Dialect) {
+        self.step(Input::Opened { session: SessionId(session), dialect, peer: "10.0.0.1".into() });
     }
 
     pub(super) fn identify(&mut self, session: u64, name: &str, token: &str, slots: u32, capabilities: &[&str]) {

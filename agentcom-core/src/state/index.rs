@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{
-    Abilities, ClassId, Clocks, Due, Entry, Gate, Requirements, Session, Standing, State, When,
+    Abilities, Claimant, ClassId, Clocks, Due, Entry, Gate, Refusals, Requirements, Session,
+    Standing, State, When,
 };
 use crate::agent::{Agent, Profile};
 use crate::change::Settings;
@@ -311,6 +312,20 @@ impl State {
             Some(clocks) => self.clocks.insert(task, clocks),
             None => self.clocks.remove(&task),
         };
+    }
+
+    pub(super) fn set_refusals(&mut self, claimant: Claimant, refusals: Option<Refusals>) {
+        let Some(refusals) = refusals else {
+            self.refusals.remove(&claimant);
+            return;
+        };
+        if self.refusals.len() >= Refusals::CLAIMANTS_MAX && !self.refusals.contains_key(&claimant) {
+            let oldest = self.refusals.iter().min_by_key(|(_, refusals)| refusals.at);
+            if let Some(oldest) = oldest.map(|(claimant, _)| claimant.clone()) {
+                self.refusals.remove(&oldest);
+            }
+        }
+        self.refusals.insert(claimant, refusals);
     }
 
     /// A deadline passed. Those of tasks and sessions go away with the change that answers them;
