@@ -3,19 +3,17 @@
 //! [`HubBuilder`](hub::HubBuilder) makes a hub from a store, a clock and transports; its
 //! [`Handle`] is how the rest of the program talks to it. Nothing here needs an async runtime.
 
+pub mod clock;
 mod feed;
 mod handle;
 pub mod hub;
-mod read;
-
-pub use handle::Handle;
-
 pub mod local;
 pub mod queue;
+mod read;
+pub mod sidecar;
 pub mod token;
 
-pub mod clock;
-pub mod sidecar;
+pub use handle::Handle;
 
 use alloc::boxed::Box;
 

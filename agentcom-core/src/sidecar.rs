@@ -14,6 +14,7 @@
 //! life of the data set than the one that gave the work.
 
 mod frame;
+mod input;
 mod job;
 mod leave;
 mod outbox;
@@ -23,22 +24,19 @@ mod report;
 mod session;
 mod wait;
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::config::SidecarConfig;
-use crate::id::{Boot, Incarnation, Lease, TaskId};
-use crate::json::Json;
+use crate::id::{Boot, Incarnation};
 use crate::name::Kind;
 use crate::port::executor::{JobOutcome, News};
 use crate::port::store::{Batch, RowKey, Table};
 use crate::rng::Rng;
 use crate::task::Category;
 use crate::time::{Mono, Now, Span};
-use crate::wire::{Assignment, BadFrame, Held, ToAgent, ToHub};
+use crate::wire::ToHub;
 
 use job::{Bucket, Job, JobEvent, Phase, Verdict, Why};
 use leave::Leaving;
@@ -47,172 +45,9 @@ use record::Entry;
 use report::Report;
 use session::{Session, SessionEvent};
 
+pub use input::{AskId, Claim, Effect, Exit, Input, Level, Note, Step};
 pub use record::BadRecord;
 pub use wait::Wake;
-
-/// One assignment, as no other life of a data set can give it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Claim {
-    /// Which life of the data set gave it.
-    pub incarnation: Incarnation,
-    /// The task.
-    pub task: TaskId,
-    /// The number of the assignment.
-    pub lease: Lease,
-}
-
-impl Claim {
-    /// What `assignment` gives.
-    #[must_use]
-    pub const fn of(assignment: &Assignment) -> Self {
-        Self {
-            incarnation: assignment.incarnation,
-            task: assignment.task_id,
-            lease: assignment.generation,
-        }
-    }
-
-    /// As the wire says it.
-    #[must_use]
-    pub const fn held(self) -> Held {
-        Held { task_id: self.task, generation: self.lease }
-    }
-}
-
-impl fmt::Display for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (lease {})", self.task, self.lease)
-    }
-}
-
-/// Names a question of a job, by the order in which its driver heard them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AskId(pub u64);
-
-/// What happens to a sidecar.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// There is a connection.
-    Connected,
-    /// The attempt to connect failed, and how.
-    Unreachable(String),
-    /// The hub says something.
-    Frame(ToAgent),
-    /// The hub says something that cannot be read.
-    BadFrame(BadFrame),
-    /// The connection ended.
-    Disconnected,
-    /// A job reports on its way.
-    JobNews {
-        /// Which.
-        claim: Claim,
-        /// What.
-        news: News,
-    },
-    /// A job asks a person.
-    JobAsks {
-        /// Which.
-        claim: Claim,
-        /// What the answer will name.
-        ask: AskId,
-        /// The question.
-        question: String,
-        /// How long it may stay open.
-        timeout: Span,
-        /// The answer if nobody gives one.
-        default: Json,
-    },
-    /// A job ended.
-    JobEnded {
-        /// Which.
-        claim: Claim,
-        /// How.
-        outcome: JobOutcome,
-    },
-    /// Whoever runs the sidecar wants it to leave in good order.
-    Drain,
-    /// A time came.
-    Wake,
-}
-
-/// What a sidecar wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Try to connect once; answered by [`Input::Connected`] or [`Input::Unreachable`].
-    Connect,
-    /// Send a frame.
-    Send(ToHub),
-    /// Drop the connection, or the attempt to make one; no input answers it.
-    Disconnect,
-    /// Start a job; answered by [`Input::JobEnded`].
-    Start(Box<Assignment>),
-    /// Ask a job to stop, and drop it soon after; answered by [`Input::JobEnded`].
-    Stop(Claim),
-    /// Answer a question of a job.
-    Answer {
-        /// Of which.
-        claim: Claim,
-        /// Which question.
-        ask: AskId,
-        /// The answer.
-        answer: Json,
-    },
-    /// Tell people.
-    Log(Note),
-    /// Leave; nothing follows.
-    Exit(Exit),
-}
-
-/// How a sidecar leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It was asked to.
-    Clean,
-    /// The hub wants it to start again.
-    Restart,
-}
-
-impl Exit {
-    /// The exit code of its process: 75 asks a supervisor to start it again.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Clean => 0,
-            Self::Restart => 75,
-        }
-    }
-}
-
-/// How much people care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// For those who look for a fault.
-    Debug,
-    /// A change of state.
-    Info,
-    /// A human may look at it.
-    Warn,
-}
-
-/// Something to tell people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// How much they care.
-    pub level: Level,
-    /// The assignment that it is about.
-    pub claim: Option<Claim>,
-    /// What.
-    pub text: String,
-}
-
-/// What follows from an input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
-    /// What has to be durable before anything is done.
-    pub batch: Option<Batch>,
-    /// What to do then, in this order.
-    pub effects: Vec<Effect>,
-}
 
 /// What a journal holds, read row by row.
 #[derive(Debug, Default)]

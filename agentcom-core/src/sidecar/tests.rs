@@ -2,20 +2,24 @@
 
 mod draining;
 mod leases;
+mod random;
 mod reports;
 mod sessions;
 mod work;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::*;
 use crate::config::Secret;
+use crate::id::{Lease, TaskId};
+use crate::json::Json;
 use crate::name::AgentId;
 use crate::task::{LeaseLoss, Op};
 use crate::time::Wall;
-use crate::wire::{Acked, ErrorFrame, Identified, TaskAck};
+use crate::wire::{Acked, Assignment, ErrorFrame, Held, Identified, TaskAck, ToAgent};
 
 const LIFE: Incarnation = Incarnation(7);
 

@@ -1,7 +1,7 @@
 //! This file is the connection to the hub as the loop sees it: down, being made, up, or ending.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::task::{Context, Poll};
 
@@ -9,20 +9,20 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 
 use crate::port::transport::{
-    CloseReason, Connection, Incoming, SendError, Transport, TransportError,
+    CloseReason, Connection, Incoming, Outgoing, SendError, Transport, TransportError,
 };
 use crate::sidecar::Input;
 use crate::wire::{self, ToHub};
 
 type Opening = BoxFuture<'static, Result<Connection, TransportError>>;
-type Receiving = BoxFuture<'static, (Box<dyn Incoming>, Option<alloc::string::String>)>;
+type Receiving = BoxFuture<'static, (Box<dyn Incoming>, Option<String>)>;
 
 enum State {
     Down,
     Opening(Opening),
-    Up(Box<dyn crate::port::transport::Outgoing>, Receiving),
-    /// Closed from this side; what was queued may still be on its way.
-    Ending(Receiving),
+    Up(Box<dyn Outgoing>, Receiving),
+    /// Closed from this side; what was queued is on its way as long as the sending half lives.
+    Ending(Box<dyn Outgoing>, Receiving),
 }
 
 /// The connection to the hub.
@@ -69,9 +69,9 @@ impl Link {
         self.state = match core::mem::replace(&mut self.state, State::Down) {
             State::Up(outgoing, receiving) => {
                 outgoing.close(CloseReason::Normal);
-                State::Ending(receiving)
+                State::Ending(outgoing, receiving)
             }
-            State::Ending(receiving) => State::Ending(receiving),
+            State::Ending(outgoing, receiving) => State::Ending(outgoing, receiving),
             State::Down | State::Opening(_) => State::Down,
         };
     }
@@ -104,7 +104,7 @@ impl Link {
                     Poll::Ready(Input::Disconnected)
                 }
             },
-            State::Ending(receiving) => {
+            State::Ending(_, receiving) => {
                 match receiving.poll_unpin(cx) {
                     Poll::Ready((incoming, Some(_))) => {
                         *receiving = receive(incoming);
@@ -120,12 +120,11 @@ impl Link {
 
     /// Waits until a connection that was closed has ended.
     pub(super) async fn ended(&mut self) {
-        while let State::Ending(receiving) = &mut self.state {
-            let (incoming, frame) = receiving.await;
-            self.state = match frame {
-                Some(_) => State::Ending(receive(incoming)),
-                None => State::Down,
-            };
+        while let State::Ending(_, receiving) = &mut self.state {
+            match (&mut *receiving).await {
+                (incoming, Some(_)) => *receiving = receive(incoming),
+                (_, None) => self.state = State::Down,
+            }
         }
     }
 }

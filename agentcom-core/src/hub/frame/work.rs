@@ -247,6 +247,11 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
     if !holds(tx, &from.agent, id, lease) {
         return ack(tx, from, id, Acked::Superseded, lease);
     }
+    let text: Box<str> = frame.question.chars().take(QUESTION_CHARS_MAX).collect::<String>().into();
+    // An agent that came back asks again what it does not know to have been heard.
+    if tx.state.questions_about(id).any(|open| open.lease == lease && open.text == text) {
+        return;
+    }
     let now = tx.now().wall;
     let (_, public) = tx.draw_number(|head| &mut head.next_question);
     let question = Question {
@@ -254,7 +259,7 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
         task: id,
         lease,
         asked_by: from.agent.clone(),
-        text: frame.question.chars().take(QUESTION_CHARS_MAX).collect::<String>().into(),
+        text,
         asked_at: now,
         deadline: now + frame.timeout_ms.min(QUESTION_MAX),
         default: frame.default.unwrap_or_default(),

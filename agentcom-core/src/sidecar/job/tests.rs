@@ -1,3 +1,5 @@
+//! This file holds the job to its move table.
+
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;

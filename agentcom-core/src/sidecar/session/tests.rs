@@ -1,3 +1,5 @@
+//! This file holds the session to its move table.
+
 use alloc::string::String;
 use core::fmt::Write;
 

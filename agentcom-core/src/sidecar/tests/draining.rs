@@ -1,3 +1,5 @@
+//! This file tests how a sidecar leaves.
+
 use super::*;
 
 #[test]

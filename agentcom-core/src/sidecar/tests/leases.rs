@@ -1,3 +1,5 @@
+//! This file tests how leases are renewed, lost and outlived.
+
 use super::*;
 
 fn lost(task: u64, lease: u64) -> Vec<Held> {

@@ -1,3 +1,5 @@
+//! This file tests that what became of work reaches the hub, once and for all.
+
 use expect_test::expect;
 
 use super::*;

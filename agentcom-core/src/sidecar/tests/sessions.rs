@@ -1,3 +1,5 @@
+//! This file tests how a sidecar connects, and how it is turned away.
+
 use expect_test::expect;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! This file tests how work is taken on, stopped and asked about.
+
 use super::*;
 use crate::port::executor::News;
 use crate::wire::Answered;

@@ -1,3 +1,5 @@
+//! This file tests what the configuration may say.
+
 use expect_test::expect;
 
 use super::*;

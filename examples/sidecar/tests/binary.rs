@@ -1,0 +1,191 @@
+//! This file runs the real binary against a scripted hub on loopback.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use agentcom_core::origin::AllowList;
+use agentcom_core::port::transport::{Connection, Transport as _};
+use agentcom_transport_ws::{ServerLimits, WsTransport, listen};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A hub that says what the test says.
+struct Hub {
+    transport: WsTransport,
+    address: SocketAddr,
+    server: tokio::task::JoinSet<()>,
+}
+
+impl Hub {
+    async fn start() -> Self {
+        let (router, transport) = listen(ServerLimits::default(), AllowList::default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).await.unwrap();
+        });
+        Self { transport, address, server }
+    }
+
+    /// A connected sidecar that was told who it is.
+    async fn meet(&mut self) -> Talk {
+        assert_eq!(self.server.len(), 1);
+        let mut talk = Talk(in_time(self.transport.open()).await.unwrap());
+        let identify = talk.hear("identify").await;
+        assert_eq!((&identify["agent_id"], &identify["token"]), (&json!("a-1"), &json!("t")));
+        talk.say(&json!({
+            "type": "identified", "agent_id": "a-1", "incarnation": "inc-0000000000000007",
+            "heartbeat_ms": 500,
+        }));
+        talk
+    }
+}
+
+struct Talk(Connection);
+
+impl Talk {
+    fn say(&self, frame: &Value) {
+        self.0.outgoing.send(frame.to_string()).unwrap();
+    }
+
+    /// The next frame of that type; pings on the way are answered.
+    async fn hear(&mut self, wanted: &str) -> Value {
+        loop {
+            let text = in_time(self.0.incoming.recv()).await.expect("the sidecar hung up");
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            if frame["type"] == "ping" {
+                // The sidecar may have hung up behind what is still to be read.
+                let pong = json!({ "type": "pong", "nonce": frame["nonce"] });
+                let _ = self.0.outgoing.send(pong.to_string());
+            }
+            if frame["type"] == wanted {
+                return frame;
+            }
+        }
+    }
+
+    fn assign(&self, task: u64, command: &str) {
+        self.say(&json!({
+            "type": "task_assign", "task_id": id(task), "generation": 1, "assigned_at": 0,
+            "description": "", "op": { "kind": "shell", "input": { "command": command } },
+            "attempt": 1, "incarnation": "inc-0000000000000007", "lease_ttl_ms": 30_000,
+            "on_lease_loss": "stop",
+        }));
+    }
+
+    fn ack(&self, task: u64, status: &str) {
+        self.say(
+            &json!({ "type": "task_ack", "task_id": id(task), "status": status, "generation": 1 }),
+        );
+    }
+}
+
+fn id(task: u64) -> String {
+    format!("task-{task:016x}")
+}
+
+async fn in_time<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+}
+
+fn sidecar(hub: &Hub, dir: &Path, more: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_agentcom-sidecar"))
+        .args(more)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap_or_default())
+        .env("AGENTCOM_URL", format!("http://{}", hub.address))
+        .env("AGENTCOM_AGENT_ID", "a-1")
+        .env("AGENTCOM_TOKEN", "t")
+        .env("AGENTCOM_SLOTS", "2")
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().unwrap().to_string();
+    let sent = Command::new("/bin/sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await;
+    assert!(sent.unwrap().success());
+}
+
+async fn code(child: &mut Child) -> Option<i32> {
+    in_time(child.wait()).await.unwrap().code()
+}
+
+#[tokio::test]
+async fn a_shell_task_runs_and_a_signal_drains() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let mut child = sidecar(&hub, dir.path(), &[]);
+    let mut talk = hub.meet().await;
+    talk.assign(1, "echo hello > made && echo done");
+    talk.hear("task_accepted").await;
+    let complete = talk.hear("task_complete").await;
+    assert!(complete["result"].to_string().contains("done"), "{complete}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("made")).unwrap(), "hello\n");
+    talk.ack(1, "complete");
+    signal(&child, "TERM").await;
+    talk.hear("agent_draining").await;
+    assert_eq!(code(&mut child).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_killed_sidecar_reports_its_work_as_lost_when_it_comes_back() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let mut child = sidecar(&hub, dir.path(), &[]);
+    let mut talk = hub.meet().await;
+    talk.assign(1, "exec sleep 600");
+    talk.hear("task_accepted").await;
+    signal(&child, "KILL").await;
+    in_time(child.wait()).await.unwrap();
+    let mut child = sidecar(&hub, dir.path(), &[]);
+    let mut talk = hub.meet().await;
+    let failed = talk.hear("task_failed").await;
+    assert_eq!((&failed["task_id"], &failed["category"]), (&json!(id(1)), &json!("crash")));
+    talk.ack(1, "retried");
+    signal(&child, "INT").await;
+    assert_eq!(code(&mut child).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_cuts_the_drain_short() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let mut child = sidecar(&hub, dir.path(), &[]);
+    let mut talk = hub.meet().await;
+    talk.assign(1, "exec sleep 600");
+    talk.hear("task_accepted").await;
+    signal(&child, "TERM").await;
+    talk.hear("agent_draining").await;
+    signal(&child, "TERM").await;
+    assert_eq!(code(&mut child).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_restart_that_the_hub_asks_for_ends_with_75() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let mut child = sidecar(&hub, dir.path(), &[]);
+    let mut talk = hub.meet().await;
+    talk.say(&json!({ "type": "restart_sidecar", "reason": "update" }));
+    talk.hear("agent_restarting").await;
+    assert_eq!(code(&mut child).await, Some(75));
+}
+
+#[tokio::test]
+async fn a_check_says_whether_the_token_is_good() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let mut child = sidecar(&hub, dir.path(), &["check"]);
+    hub.meet().await;
+    assert_eq!(code(&mut child).await, Some(0));
+    let mut child = sidecar(&hub, dir.path(), &["check"]);
+    let mut talk = Talk(in_time(hub.transport.open()).await.unwrap());
+    talk.hear("identify").await;
+    talk.say(&json!({ "type": "error", "error": "invalid_token" }));
+    assert_eq!(code(&mut child).await, Some(77));
+}
