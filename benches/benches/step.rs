@@ -112,7 +112,7 @@ impl Load {
             load.call(Command::SubmitBatch(drafts));
         }
         for agent in 0..size.agents {
-            load.join(agent)?;
+            load.join(agent, size.classes)?;
         }
         if load.hub.state().task_count() != size.tasks || load.assigned.len() != size.agents {
             return Err("not every task is queued, or not every agent has one".into());
@@ -121,7 +121,7 @@ impl Load {
     }
 
     /// Registers and connects an agent, which is given a task at once.
-    fn join(&mut self, number: usize) -> Outcome<()> {
+    fn join(&mut self, number: usize, classes: usize) -> Outcome<()> {
         let name = format!("agent-{number}");
         let mut token = [0; 32];
         token[..8].copy_from_slice(&(number as u64).to_be_bytes());
@@ -130,7 +130,7 @@ impl Load {
         let session = SessionId(number as u64 + 1);
         let dialect = Dialect::V1;
         self.timed(Input::Opened { session, dialect });
-        let frame = Ok(fleet::identify(&name, 1, capabilities(number)));
+        let frame = Ok(fleet::identify(&name, 1, capabilities(number, classes)));
         self.timed(Input::Frame { session, frame, token: Some(token), facts: Facts::default() });
         Ok(())
     }

@@ -67,12 +67,12 @@ pub fn site(number: usize) -> String {
     format!("site-{number}")
 }
 
-/// What the agent with a number can do: every other one can do everything, the rest all tools on
-/// two sites. Together they can do every class.
+/// What the agent with a number can do, where there are so many classes: every other one can do
+/// everything, the rest use all tools on two sites. Together they can do every class.
 #[must_use]
-pub fn capabilities(agent: usize) -> Vec<String> {
-    let tools = (0..SORT).map(tool);
-    let group = agent / 2 % (SORT / 2);
-    let sites = if agent.is_multiple_of(2) { 0..SORT } else { 2 * group..2 * group + 2 };
-    tools.chain(sites.map(site)).collect()
+pub fn capabilities(agent: usize, classes: usize) -> Vec<String> {
+    let sites = classes.div_ceil(SORT).clamp(1, SORT);
+    let first = agent / 2 % sites;
+    let own = if agent.is_multiple_of(2) { (0..SORT).collect() } else { vec![first, (first + 1) % sites] };
+    (0..SORT).map(tool).chain(own.into_iter().map(site)).collect()
 }
