@@ -41,8 +41,11 @@ impl State {
         self.set_clocks(id, clocks);
         let joined = task.life.state.hold().map(|hold| hold.agent.clone());
         self.tasks.insert(number, task);
-        for agent in left.iter().chain(joined.iter()) {
-            self.refresh_agent(agent);
+        // Who holds it still has as much room as before.
+        if left != joined {
+            for agent in left.iter().chain(joined.iter()) {
+                self.refresh_agent(agent);
+            }
         }
     }
 
