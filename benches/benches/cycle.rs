@@ -114,7 +114,9 @@ async fn measure(dir: &Path, setting: Setting, tasks: usize) -> Outcome<(Duratio
             }
         }
     }
-    while hub.handle.agents().await?.iter().filter(|agent| agent.profile.is_some()).count() < setting.count {
+    while hub.handle.agents().await?.iter().filter(|agent| agent.profile.is_some()).count()
+        < setting.count
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (began, commits, busy) = (Instant::now(), hub.commits.count(), hub.commits.under_way());

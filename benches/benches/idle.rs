@@ -88,7 +88,12 @@ async fn serve(agents: usize) -> Outcome<()> {
     }
     let after = machine::resident()?;
     let each = |from: u64, to: u64| to.saturating_sub(from) / agents as u64;
-    say(&format!("{} {} {}", each(before, registered), each(registered, after), each(before, after)));
+    say(&format!(
+        "{} {} {}",
+        each(before, registered),
+        each(registered, after),
+        each(before, after)
+    ));
     Ok(())
 }
 

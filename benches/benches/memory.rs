@@ -76,12 +76,12 @@ fn measure(tasks: usize, runs: usize) -> Outcome<()> {
 /// Opens the file in a fresh process, which is killed afterwards.
 fn reopen(dir: &Path, tasks: usize) -> Outcome<[f64; 4]> {
     let mut opener = Part::start("open", dir, tasks)?;
-    let figures: [f64; 4] = opener.figures()?;
+    let [seconds, resident, peak, found] = opener.figures()?;
     opener.kill()?;
-    if figures[3] < tasks as f64 {
-        return Err(format!("{} of {tasks} tasks came back", figures[3]).into());
+    if found < tasks as f64 {
+        return Err(format!("{found} of {tasks} tasks came back").into());
     }
-    Ok(figures)
+    Ok([seconds, resident / MIB, peak / MIB, found])
 }
 
 fn drop_from_cache(path: &Path) -> Outcome<()> {
@@ -108,7 +108,8 @@ impl Part {
         let said = self.process.stdout.as_mut().ok_or("no output")?;
         let mut line = String::new();
         BufReader::new(said).read_line(&mut line)?;
-        let numbers: Vec<f64> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let numbers: Vec<f64> =
+            line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         numbers.try_into().map_err(|_| format!("it said `{line}`").into())
     }
 

@@ -76,10 +76,8 @@ pub async fn join(transport: &dyn Transport, name: &str, slots: u32) -> Outcome<
     let mut connection = transport.open().await?;
     connection.outgoing.send(wire::write(&identify(name, slots, Vec::new())))?;
     let answer = connection.incoming.recv().await.ok_or("the hub hung up")?;
-    match wire::read_to_agent(&answer)? {
-        ToAgent::Identified(_) => Ok(connection),
-        other => Err(format!("not let in: {other:?}").into()),
-    }
+    let is_in = matches!(wire::read_to_agent(&answer)?, ToAgent::Identified(_));
+    if is_in { Ok(connection) } else { Err(format!("not let in: {answer}").into()) }
 }
 
 /// An agent that is done with each task at once. Ends with its connection.
@@ -87,7 +85,12 @@ pub async fn join(transport: &dyn Transport, name: &str, slots: u32) -> Outcome<
 /// # Errors
 ///
 /// If the hub does not let it in.
-pub async fn work(transport: LocalConnector, name: String, slots: u32, done: Arc<AtomicUsize>) -> Outcome<()> {
+pub async fn work(
+    transport: LocalConnector,
+    name: String,
+    slots: u32,
+    done: Arc<AtomicUsize>,
+) -> Outcome<()> {
     const HEARTBEAT: Duration = Duration::from_secs(4);
     let mut connection = join(&transport, &name, slots).await?;
     let mut beat = Instant::now() + HEARTBEAT;
@@ -102,17 +105,16 @@ pub async fn work(transport: LocalConnector, name: String, slots: u32, done: Arc
             }
         };
         let Some(frame) = frame else { return Ok(()) };
-        match wire::read_to_agent(&frame)? {
-            ToAgent::TaskAssign(assignment) => {
-                let held = assignment.held();
-                connection.outgoing.send(wire::write(&accepted(held)))?;
-                connection.outgoing.send(wire::write(&completed(held)?))?;
-            }
-            ToAgent::TaskAck(ack) if ack.status == wire::Acked::Complete => {
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            ToAgent::TaskAck(_) | ToAgent::Pong { .. } => {}
-            other => return Err(format!("unexpected: {other:?}").into()),
+        let said = wire::read_to_agent(&frame)?;
+        if let ToAgent::TaskAssign(assignment) = said {
+            let held = assignment.held();
+            connection.outgoing.send(wire::write(&accepted(held)))?;
+            connection.outgoing.send(wire::write(&completed(held)?))?;
+        } else if let ToAgent::TaskAck(ack) = said {
+            let is_over = ack.status == wire::Acked::Complete;
+            done.fetch_add(usize::from(is_over), Ordering::Relaxed);
+        } else if let ToAgent::Error(error) = said {
+            return Err(format!("the hub objects: {error:?}").into());
         }
     }
 }

@@ -49,7 +49,8 @@ impl Running {
     ) -> Outcome<Self> {
         let (store, commits): (Arc<dyn Store>, Commits) = match dir {
             Some(dir) => {
-                let (store, commits) = Counting::new(RedbStore::open(dir.join("hub.redb"), "main").await?);
+                let (store, commits) =
+                    Counting::new(RedbStore::open(dir.join("hub.redb"), "main").await?);
                 (Arc::new(store), commits)
             }
             None => {
@@ -88,10 +89,8 @@ impl Running {
 /// If the hub refuses.
 pub async fn register(handle: &Handle, name: &str) -> Outcome<()> {
     let command = Command::AddAgent { id: AgentId::new(name)?, token: token::hash_of(name) };
-    match handle.call(Principal::Admin, command).await? {
-        Reply::Done => Ok(()),
-        other => Err(format!("not registered: {other:?}").into()),
-    }
+    let reply = handle.call(Principal::Admin, command).await?;
+    if reply == Reply::Done { Ok(()) } else { Err(format!("not registered: {reply:?}").into()) }
 }
 
 /// Submits a task.
@@ -100,10 +99,8 @@ pub async fn register(handle: &Handle, name: &str) -> Outcome<()> {
 ///
 /// If the hub refuses.
 pub async fn submit(handle: &Handle, draft: Draft) -> Outcome<()> {
-    match handle.call(Principal::Admin, Command::Submit(Box::new(draft))).await? {
-        Reply::Submitted(_) => Ok(()),
-        other => Err(format!("not submitted: {other:?}").into()),
-    }
+    let reply = handle.call(Principal::Admin, Command::Submit(Box::new(draft))).await?;
+    taken_in(matches!(reply, Reply::Submitted(_)), &reply)
 }
 
 /// Submits tasks in one go.
@@ -112,8 +109,10 @@ pub async fn submit(handle: &Handle, draft: Draft) -> Outcome<()> {
 ///
 /// If the hub refuses.
 pub async fn submit_batch(handle: &Handle, drafts: Vec<Draft>) -> Outcome<()> {
-    match handle.call(Principal::Admin, Command::SubmitBatch(drafts)).await? {
-        Reply::SubmittedBatch(_) => Ok(()),
-        other => Err(format!("not submitted: {other:?}").into()),
-    }
+    let reply = handle.call(Principal::Admin, Command::SubmitBatch(drafts)).await?;
+    taken_in(matches!(reply, Reply::SubmittedBatch(_)), &reply)
+}
+
+fn taken_in(is: bool, reply: &Reply) -> Outcome<()> {
+    if is { Ok(()) } else { Err(format!("not submitted: {reply:?}").into()) }
 }

@@ -8,7 +8,8 @@ use crate::report::say;
 /// Prints what a figure means little without.
 pub fn describe() {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let models: Vec<&str> = cpus.lines().filter_map(|line| line.strip_prefix("model name\t: ")).collect();
+    let models: Vec<&str> =
+        cpus.lines().filter_map(|line| line.strip_prefix("model name\t: ")).collect();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();

@@ -27,11 +27,14 @@ impl Work {
     ///
     /// Never: the names are valid.
     pub fn new(classes: usize) -> Outcome<Self> {
-        let class = |n: usize| Ok([Capability::new(&tool(n % SORT))?, Capability::new(&site(n / SORT))?]);
+        let class =
+            |n: usize| Ok([Capability::new(&tool(n % SORT))?, Capability::new(&site(n / SORT))?]);
         Ok(Self {
             kind: Kind::new("shell")?,
             classes: (0..classes.min(SORT * SORT)).map(class).collect::<Outcome<_>>()?,
-            tenants: (0..TENANTS).map(|n| Ok(Key::new(&format!("tenant-{n}"))?)).collect::<Outcome<_>>()?,
+            tenants: (0..TENANTS)
+                .map(|n| Ok(Key::new(&format!("tenant-{n}"))?))
+                .collect::<Outcome<_>>()?,
         })
     }
 
@@ -41,7 +44,8 @@ impl Work {
     ///
     /// Never: the input is valid.
     pub fn draft(&self, number: usize) -> Outcome<Draft> {
-        let input = format!(r#"{{"argv":["cargo","test","--package","crate-{number}","--locked"]}}"#);
+        let input =
+            format!(r#"{{"argv":["cargo","test","--package","crate-{number}","--locked"]}}"#);
         let mut draft = Draft::new(self.kind.clone(), Json::parse(&input)?);
         draft.description = format!("Run the tests of crate {number} and report what fails");
         draft.priority = Priority::ALL[number % 4];
@@ -73,6 +77,10 @@ pub fn site(number: usize) -> String {
 pub fn capabilities(agent: usize, classes: usize) -> Vec<String> {
     let sites = classes.div_ceil(SORT).clamp(1, SORT);
     let first = agent / 2 % sites;
-    let own = if agent.is_multiple_of(2) { (0..SORT).collect() } else { vec![first, (first + 1) % sites] };
+    let own = if agent.is_multiple_of(2) {
+        (0..SORT).collect()
+    } else {
+        vec![first, (first + 1) % sites]
+    };
     (0..SORT).map(tool).chain(own.into_iter().map(site)).collect()
 }
