@@ -13,7 +13,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
 use crate::task::{Delay, Hold, Life, Task, TaskState};
-use crate::time::Wall;
+use crate::time::{Mono, Wall};
 
 impl State {
     pub(super) fn add_task(&mut self, task: Box<Task>) {
@@ -42,8 +42,11 @@ impl State {
         self.set_clocks(id, clocks);
         let joined = task.life.state.hold().map(|hold| hold.agent.clone());
         self.tasks.insert(number, task);
-        for agent in left.iter().chain(joined.iter()) {
-            self.refresh_agent(agent);
+        // Who holds it still has as much room as before.
+        if left != joined {
+            for agent in left.iter().chain(joined.iter()) {
+                self.refresh_agent(agent);
+            }
         }
     }
 
@@ -247,13 +250,8 @@ impl State {
 
     pub(super) fn set_session(&mut self, session: Session) {
         let id = session.id;
-        let mono = |at: Option<crate::time::Mono>| at.map(When::Mono);
-        self.alarms.set(Due::Identify(id), mono(session.identify_by));
-        self.alarms.set(Due::Close(id), mono(session.close_at));
-        self.alarms.set(Due::Silence(id), mono(session.silent_at));
-        self.alarms.set(Due::Report(id), mono(session.report_by));
-        self.alarms.set(Due::Unbar(id), mono(session.barred_until));
-        self.alarms.set(Due::Room(id), mono(session.busy_until));
+        let before = deadlines_of_session(id, self.sessions.get(&id));
+        self.move_alarms(&before, deadlines_of_session(id, Some(&session)));
         let agent = session.agent.clone();
         let took_work = self.sessions.get(&id).map(Session::takes_work);
         let takes_work = session.takes_work();
@@ -288,13 +286,9 @@ impl State {
     }
 
     pub(super) fn end_session(&mut self, id: SessionId) {
-        for due in [
-            Due::Identify(id), Due::Close(id), Due::Silence(id), Due::Report(id), Due::Unbar(id),
-            Due::Room(id),
-        ] {
-            self.alarms.set(due, None);
-        }
-        let Some(agent) = self.sessions.remove(&id).and_then(|session| session.agent) else { return };
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.move_alarms(&deadlines_of_session(id, Some(&session)), deadlines_of_session(id, None));
+        let Some(agent) = session.agent else { return };
         if self.online.get(&agent) == Some(&id) {
             self.online.remove(&agent);
             self.profiles.remove(&agent);
@@ -303,15 +297,22 @@ impl State {
     }
 
     pub(super) fn set_clocks(&mut self, task: TaskId, clocks: Option<Clocks>) {
-        let mono = |at: Option<crate::time::Mono>| at.map(When::Mono);
-        self.alarms.set(Due::Lease(task), mono(clocks.map(|clocks| clocks.lease)));
-        self.alarms.set(Due::Accept(task), mono(clocks.and_then(|clocks| clocks.accept)));
-        self.alarms.set(Due::Timeout(task), mono(clocks.and_then(|clocks| clocks.timeout)));
-        self.alarms.set(Due::Stuck(task), mono(clocks.and_then(|clocks| clocks.stuck)));
-        match clocks {
+        let before = match clocks {
             Some(clocks) => self.clocks.insert(task, clocks),
             None => self.clocks.remove(&task),
         };
+        let after = deadlines_of_hold(task, clocks.as_ref());
+        self.move_alarms(&deadlines_of_hold(task, before.as_ref()), after);
+    }
+
+    /// Sets the alarms that changed: most changes move one of several, and each look at the list
+    /// of alarms costs.
+    fn move_alarms<const N: usize>(&mut self, before: &[Deadline; N], after: [Deadline; N]) {
+        for ((_, old), (due, new)) in before.iter().zip(after) {
+            if *old != new {
+                self.alarms.set(due, new.map(When::Mono));
+            }
+        }
     }
 
     pub(super) fn set_refusals(&mut self, claimant: Claimant, refusals: Option<Refusals>) {
@@ -364,6 +365,30 @@ impl State {
         let last_assigned = self.last_assigned.get(id).copied().unwrap_or(0);
         (held < slots).then_some(Standing { probation, load, last_assigned })
     }
+}
+
+/// Something that becomes due on the clock of spans, if it does.
+type Deadline = (Due, Option<Mono>);
+
+fn deadlines_of_session(id: SessionId, session: Option<&Session>) -> [Deadline; 6] {
+    let at = |of: fn(&Session) -> Option<Mono>| session.and_then(of);
+    [
+        (Due::Identify(id), at(|session| session.identify_by)),
+        (Due::Close(id), at(|session| session.close_at)),
+        (Due::Silence(id), at(|session| session.silent_at)),
+        (Due::Report(id), at(|session| session.report_by)),
+        (Due::Unbar(id), at(|session| session.barred_until)),
+        (Due::Room(id), at(|session| session.busy_until)),
+    ]
+}
+
+fn deadlines_of_hold(task: TaskId, clocks: Option<&Clocks>) -> [Deadline; 4] {
+    [
+        (Due::Lease(task), clocks.map(|clocks| clocks.lease)),
+        (Due::Accept(task), clocks.and_then(|clocks| clocks.accept)),
+        (Due::Timeout(task), clocks.and_then(|clocks| clocks.timeout)),
+        (Due::Stuck(task), clocks.and_then(|clocks| clocks.stuck)),
+    ]
 }
 
 /// What a task counts against the bound on bytes.

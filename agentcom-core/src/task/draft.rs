@@ -117,7 +117,12 @@ impl Draft {
         })
     }
 
-    fn check(&self) -> Result<(), BadDraft> {
+    /// Whether a task can be made of it.
+    ///
+    /// # Errors
+    ///
+    /// The first field that breaks a rule.
+    pub fn check(&self) -> Result<(), BadDraft> {
         at_most("description", self.description.chars().count(), Self::DESCRIPTION_CHARS_MAX, "characters")?;
         at_most("needs", self.needs.len(), Self::ITEMS_MAX, "items")?;
         at_most("depends_on", self.depends_on.len(), Self::DEPENDENCIES_MAX, "items")?;

@@ -89,7 +89,9 @@ pub(super) fn accepted(tx: &mut Tx<'_>, from: &From, frame: &Accepted) {
         Ok(()) => {
             tx.clocks(id, |clocks| clocks.accept = None);
             tx.trust(&from.agent, crate::agent::TrustEvent::Accepted);
-            tx.session(from.session, |session| session.busy_count = 0);
+            if tx.state.session(from.session).is_some_and(|session| session.busy_count > 0) {
+                tx.session(from.session, |session| session.busy_count = 0);
+            }
             heard(tx, id);
             ack(tx, from, id, Acked::Accepted, fence.lease);
         }
@@ -280,8 +282,10 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
 
 /// A word about a task puts off the moment at which it counts as stuck.
 fn heard(tx: &mut Tx<'_>, id: TaskId) {
-    let stuck = tx.now().mono + tx.config.stuck_after;
-    tx.clocks(id, |clocks| clocks.stuck = clocks.stuck.map(|_| stuck));
+    if tx.state.clocks(id).is_some_and(|clocks| clocks.stuck.is_some()) {
+        let stuck = tx.now().mono + tx.config.stuck_after;
+        tx.clocks(id, |clocks| clocks.stuck = Some(stuck));
+    }
 }
 
 /// What a frame has to match; v1 clients always name the assignment. A frame that matches nothing
