@@ -1,16 +1,20 @@
 //! This file introduces the loops that run the step functions, and how programs talk to them.
 //!
 //! [`HubBuilder`](hub::HubBuilder) makes a hub from a store, a clock and transports; its
-//! [`Handle`] is how the rest of the program talks to it. Nothing here needs an async runtime.
+//! [`Handle`] is how the rest of the program talks to it. [`App`] is both, with an agent beside
+//! them that runs plain functions. Nothing here needs an async runtime.
 
 mod feed;
 mod handle;
 pub mod hub;
 mod read;
 
+pub use app::App;
 pub use handle::Handle;
 
+pub mod app;
 pub mod local;
+pub mod memory;
 pub mod queue;
 pub mod token;
 

@@ -5,6 +5,7 @@
 pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
-pub mod memory;
 pub mod store_suite;
 pub mod transport_suite;
+
+pub use crate::driver::memory;
