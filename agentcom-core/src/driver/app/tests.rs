@@ -122,7 +122,7 @@ fn the_outcome_says_what_becomes_of_the_task() {
         completed "at once"; 1 tries, 0 failures, -
         completed "again"; 2 tries, 1 failures, not there yet
         completed "again"; 2 tries, 0 failures, asked to run again in 2 ms
-        cancelled -; 1 tries, 0 failures, -
+        cancelled -; 1 tries, 0 failures, nobody needs it
         dead_letter -; 1 tries, 1 failures, it cannot be
         completed "again"; 2 tries, 1 failures, panicked: oh no
     "#]]
