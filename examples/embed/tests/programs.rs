@@ -1,4 +1,5 @@
 //! This file runs the programs of this crate, and holds the README to the quickstarts.
+#![expect(clippy::unwrap_used, reason = "a test that panics fails")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
