@@ -241,5 +241,5 @@ impl Hub {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "driver"))]
 mod tests;

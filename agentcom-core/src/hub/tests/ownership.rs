@@ -227,7 +227,7 @@ fn a_restarted_hub_grants_every_lease_again() {
     let (bench, _, id, held) = one_at_work();
     let mut state = State::default();
     let mut loader = crate::change::Loader::default();
-    let mut dirty: std::collections::BTreeSet<Dirty> =
+    let mut dirty: BTreeSet<Dirty> =
         [Dirty::Settings, Dirty::Spec(id), Dirty::Life(id), Dirty::Agent(agent_id("a"))].into();
     dirty.insert(Dirty::Settings);
     let mut rows = crate::change::rows_of(bench.hub.state(), &dirty, &[]).puts;
