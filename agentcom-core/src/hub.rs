@@ -243,5 +243,5 @@ impl Hub {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "driver"))]
 mod tests;

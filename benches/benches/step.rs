@@ -133,7 +133,7 @@ impl Load {
         self.call(Command::AddAgent { id: AgentId::new(&name)?, token });
         let session = SessionId(number as u64 + 1);
         let dialect = Dialect::V1;
-        self.timed(Input::Opened { session, dialect });
+        self.timed(Input::Opened { session, dialect, peer: "127.0.0.1".into() });
         let frame = Ok(fleet::identify(&name, 1, capabilities(number, classes)));
         self.timed(Input::Frame { session, frame, token: Some(token), facts: Facts::default() });
         Ok(())

@@ -13,7 +13,7 @@ use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::question::Question;
 use crate::task::{
-    Category, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Wait,
+    Category, Ended, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Wait,
 };
 use crate::time::Span;
 use crate::view::ProgressView;
@@ -179,7 +179,7 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
         Dialect::V1 => frame.category.unwrap_or(Category::Retryable),
         Dialect::Plain => Category::Retryable,
     };
-    let error = frame.error.or(frame.reason).map(|error| error.chars().take(ERROR_CHARS_MAX).collect::<String>().into());
+    let error = frame.error.or(frame.reason).as_deref().map(clipped);
     let failure = Failure { category, error, retry_after: frame.retry_after_ms, tokens: frame.tokens_used };
     fail_task(tx, from, id, lease, failure, facts);
 }
@@ -237,11 +237,18 @@ fn give_back(tx: &mut Tx<'_>, id: TaskId, fence: Fence) -> bool {
 
 pub(super) fn withdrawn(tx: &mut Tx<'_>, from: &From, frame: &Withdrawn, facts: &Facts) {
     let (id, lease) = (frame.task_id, frame.generation);
-    if holds(tx, &from.agent, id, lease) && tx.transition(id, TaskEvent::Cancel).is_ok() {
+    let error = frame.reason.as_deref().map(clipped);
+    let ended = Ended { at: tx.now().wall, outcome: Outcome::CalledOff, error, tokens: None };
+    let fence = Fence { agent: from.agent.clone(), lease };
+    if tx.transition(id, TaskEvent::End(fence, ended, TaskState::Cancelled)).is_ok() {
         ack(tx, from, id, Acked::Complete, lease);
     } else {
         settled(tx, from, id, lease, Refused::Stale, facts, "task_withdrawn");
     }
+}
+
+fn clipped(error: &str) -> Box<str> {
+    error.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
 }
 
 pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
