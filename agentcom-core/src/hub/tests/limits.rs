@@ -66,6 +66,23 @@ fn a_flood_does_not_hold_up_a_light_tenant() {
 }
 
 #[test]
+fn the_oldest_task_gets_its_turn_whatever_else_it_needs_than_the_others() {
+    let mut bench = Bench::new();
+    bench.call(Command::SetOldestFirst { every: 2 });
+    let agent = bench.join("a", Dialect::V1, 1, &["gpu"]);
+    let patient: Vec<TaskId> = (0..3).map(|_| bench.submit(fair("patient"))).collect();
+    for n in 0..6 {
+        bench.pass(Span(1));
+        // Whoever is new to the queue starts at virtual time, before the rest of the patient.
+        for twin in ["x", "y"] {
+            bench.submit(Draft { share: fair(&alloc::format!("{twin}{n}")).share, ..needing("gpu") });
+        }
+        serve(&mut bench, agent);
+    }
+    assert_eq!(bench.word(patient[2]), "completed");
+}
+
+#[test]
 fn four_agents_share_twenty_tasks_evenly() {
     let mut bench = Bench::new();
     let agents: Vec<u64> = ["a", "b", "c", "d"].map(|name| bench.join(name, Dialect::V1, 1, &[])).into();
