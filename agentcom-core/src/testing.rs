@@ -7,6 +7,7 @@ pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
 pub mod store_suite;
+pub mod strategy;
 pub mod transport_suite;
 
 pub use crate::driver::memory;
