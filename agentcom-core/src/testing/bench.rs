@@ -248,10 +248,9 @@ impl Bench {
     ///
     /// If the hub does not take it.
     pub fn submit(&mut self, draft: Draft) -> TaskId {
-        match self.call(Command::Submit(draft.into())) {
-            Reply::Submitted(submitted) => submitted.id,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.call(Command::Submit(draft.into()));
+        let Reply::Submitted(submitted) = reply else { panic!("not taken: {reply:?}") };
+        submitted.id
     }
 
     /// An agent, registered if need be, connects with `slots` and `capabilities`, and does the kinds
@@ -389,12 +388,13 @@ impl Bench {
     /// The assignments that a session was sent since it was last asked.
     pub fn assigned(&mut self, session: u64) -> Vec<Held> {
         let said = core::mem::take(self.sent.entry(session).or_default());
-        said.iter()
-            .filter_map(|frame| match frame {
-                ToAgent::TaskAssign(assignment) => Some(assignment.held()),
-                _ => None,
-            })
-            .collect()
+        let mut assigned = Vec::new();
+        for frame in &said {
+            if let ToAgent::TaskAssign(assignment) = frame {
+                assigned.push(assignment.held());
+            }
+        }
+        assigned
     }
 
     /// All frames that a session was sent since it was last asked.
