@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod loopback;
 pub mod sim;
 pub mod store_suite;
+pub mod strategy;
 pub mod transport_suite;
 
 pub use crate::driver::memory;

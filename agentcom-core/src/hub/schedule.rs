@@ -31,10 +31,12 @@ pub(super) fn run(tx: &mut Tx<'_>) {
         let Some(choice) = choose::next(tx.state, &mut pending) else { return };
         if let Some(gate) = gate::closed(tx, choice.task) {
             tx.state.park(choice.task, gate);
+            gate::make_way(tx, choice.task);
         } else if let Some(agent) = choose::agent(tx, &choice) {
             assign(tx, choice.task, &agent);
         } else {
             hold_back(tx, choice.task);
+            gate::make_way(tx, choice.task);
         }
         merge(&mut pending, tx.state.take_pending());
     }
@@ -55,7 +57,6 @@ fn assign(tx: &mut Tx<'_>, id: TaskId, agent: &AgentId) {
         return;
     }
     tx.grant(id);
-    gate::reopen(tx, id);
     let session = tx.state.session_of(agent).map(|session| (session.id, session.dialect));
     if let (Some((session, dialect)), Some(task)) = (session, tx.state.task(id)) {
         let frame = assignment::of(tx.state, tx.config, task, &hold, dialect);

@@ -12,7 +12,7 @@ use crate::change::Settings;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
-use crate::task::{Delay, Hold, Life, Task, TaskState};
+use crate::task::{Delay, Hold, Life, Spec, Task, TaskState};
 use crate::time::{Mono, Wall};
 
 impl State {
@@ -168,6 +168,8 @@ impl State {
         }
         self.alarms.set(Due::Expiry(task.id), None);
         self.alarms.set(Due::Affinity(task.id), None);
+        // Whether it starts or ends: the wake-up that let it try is for the next one now.
+        gates_of(&task.spec).for_each(|gate| self.wake(&gate));
     }
 
     /// Where a ready task stands in the index.
@@ -395,7 +397,7 @@ fn deadlines_of_hold(task: TaskId, clocks: Option<&Clocks>) -> [Deadline; 4] {
 pub(super) fn bytes_of(task: &Task) -> u64 {
     let spec = &task.spec;
     let texts = spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
-    (texts + size_of::<crate::task::Spec>() + size_of::<Task>()) as u64
+    (texts + size_of::<Spec>() + size_of::<Task>()) as u64
 }
 
 /// The counter of a living state.
@@ -424,6 +426,13 @@ const fn ended_slot(state: &TaskState) -> usize {
         | TaskState::Working(_)
         | TaskState::Waiting { .. } => 0,
     }
+}
+
+/// The limits that may hold a task back.
+pub(super) fn gates_of(spec: &Spec) -> impl Iterator<Item = Gate> {
+    let concurrency = spec.concurrency().map(|limit| Gate::Concurrency(limit.key.clone()));
+    let rates = spec.rates().iter().map(|rate| Gate::Rate(rate.key.clone()));
+    concurrency.into_iter().chain(rates)
 }
 
 fn remove_from<K: Ord + Clone, V: Ord>(

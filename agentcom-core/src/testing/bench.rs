@@ -33,7 +33,7 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -44,7 +44,7 @@ use crate::command::{Command, Facts, KeyUse, Needs, Reply};
 use crate::config::HubConfig;
 use crate::hub::schedule::{FairPolicy, Policy};
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
-use crate::id::{Boot, CallId, Incarnation, SessionId, TaskId};
+use crate::id::{Boot, CallId, Incarnation, Lease, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
 use crate::port::transport::CloseReason;
@@ -80,6 +80,7 @@ pub struct Bench {
     /// What it gave out, in order.
     pub starts: Vec<Start>,
     replies: Vec<Reply>,
+    given: BTreeSet<(TaskId, Lease)>,
     history: BTreeMap<TaskId, Task>,
     keys: BTreeMap<Key, KeyUse>,
     next_session: u64,
@@ -141,6 +142,7 @@ impl Bench {
             events: vec![],
             starts: vec![],
             replies: vec![],
+            given: BTreeSet::new(),
             history: BTreeMap::new(),
             keys: BTreeMap::new(),
             next_session: 0,
@@ -204,7 +206,10 @@ impl Bench {
             let agent = self.hub.state().session(session).and_then(|session| session.agent.clone());
             let agent = agent.expect("work is given to those who have identified themselves");
             let (held, at) = (assignment.held(), self.now);
-            self.starts.push(Start { at, agent, session: session.0, held });
+            // One who comes back without having accepted is told again.
+            if self.given.insert((held.task_id, held.generation)) {
+                self.starts.push(Start { at, agent, session: session.0, held });
+            }
         }
         self.sent.entry(session.0).or_default().push(frame);
     }
@@ -243,10 +248,9 @@ impl Bench {
     ///
     /// If the hub does not take it.
     pub fn submit(&mut self, draft: Draft) -> TaskId {
-        match self.call(Command::Submit(draft.into())) {
-            Reply::Submitted(submitted) => submitted.id,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.call(Command::Submit(draft.into()));
+        let Reply::Submitted(submitted) = reply else { panic!("not taken: {reply:?}") };
+        submitted.id
     }
 
     /// An agent, registered if need be, connects with `slots` and `capabilities`, and does the kinds
@@ -374,27 +378,29 @@ impl Bench {
     /// Lets time pass, waking the hub whenever it wants to be.
     pub fn pass(&mut self, span: Span) {
         let end = self.now.mono + span;
-        loop {
-            let next = self.hub.next_wake().map(|(at, _)| at).filter(|at| *at <= end);
-            let at = next.unwrap_or(end).max(self.now.mono);
-            let gone = at - self.now.mono;
-            self.now = Now { mono: at, wall: self.now.wall + gone };
-            self.step(Input::Wake);
-            if next.is_none() {
-                return;
-            }
-        }
+        while self.pass_to_wake(end) {}
+    }
+
+    /// Lets time pass until the hub has been woken once, or until `end`; whether it was the former.
+    pub fn pass_to_wake(&mut self, end: Mono) -> bool {
+        let next = self.hub.next_wake().map(|(at, _)| at).filter(|at| *at <= end);
+        let at = next.unwrap_or(end).max(self.now.mono);
+        let gone = at - self.now.mono;
+        self.now = Now { mono: at, wall: self.now.wall + gone };
+        self.step(Input::Wake);
+        next.is_some()
     }
 
     /// The assignments that a session was sent since it was last asked.
     pub fn assigned(&mut self, session: u64) -> Vec<Held> {
         let said = core::mem::take(self.sent.entry(session).or_default());
-        said.iter()
-            .filter_map(|frame| match frame {
-                ToAgent::TaskAssign(assignment) => Some(assignment.held()),
-                _ => None,
-            })
-            .collect()
+        let mut assigned = Vec::new();
+        for frame in &said {
+            if let ToAgent::TaskAssign(assignment) = frame {
+                assigned.push(assignment.held());
+            }
+        }
+        assigned
     }
 
     /// All frames that a session was sent since it was last asked.

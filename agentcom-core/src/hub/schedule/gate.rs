@@ -44,14 +44,23 @@ pub(super) fn draw(tx: &mut Tx<'_>, id: TaskId) {
     }
 }
 
-/// Lets the next task try that is held back by a limit of a task that just started: there may be
-/// room for more than one.
-pub(super) fn reopen(tx: &mut Tx<'_>, id: TaskId) {
+/// Lets the next task try at each limit of `id` that is open. A limit that opens lets one task
+/// try; if that one meets another limit, or nobody suits it, the others would wait for a wake-up
+/// that was spent on it.
+pub(super) fn make_way(tx: &mut Tx<'_>, id: TaskId) {
     let Some(task) = tx.state.task(id) else { return };
-    let concurrency = task.spec.concurrency().map(|limit| Gate::Concurrency(limit.key.clone()));
-    let rates = task.spec.rates().iter().map(|rate| Gate::Rate(rate.key.clone()));
-    let gates: Vec<Gate> = concurrency.into_iter().chain(rates).collect();
-    for gate in gates {
+    let now = tx.now().wall;
+    let concurrency = task.spec.concurrency();
+    let free = concurrency.filter(|limit| tx.state.running(&limit.key).len() < limit.max as usize);
+    let full_enough = |rate: &&Rate| {
+        let (rate, bucket) = bucket(tx, rate);
+        bucket.draw(&rate, now).is_ok()
+    };
+    let rates = task.spec.rates().iter().filter(full_enough);
+    let rates = rates.map(|rate| Gate::Rate(rate.key.clone()));
+    let open: Vec<Gate> =
+        free.map(|limit| Gate::Concurrency(limit.key.clone())).into_iter().chain(rates).collect();
+    for gate in open {
         tx.state.wake(&gate);
     }
 }
