@@ -1,5 +1,7 @@
 //! This file carries payloads that the core passes on without looking inside: bounded JSON text.
 
+mod cut;
+
 use core::fmt;
 
 use alloc::borrow::ToOwned;
@@ -77,6 +79,18 @@ impl Json {
         }
     }
 
+    /// Takes `text` if it is JSON; if it is too long, its long texts keep their ends only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Json::parse`], except that no text is too long.
+    pub fn parse_cut(text: &str) -> Result<Self, BadJson> {
+        match Self::parse(text) {
+            Err(BadJson::TooLong { .. }) => cut::cut(text),
+            parsed => parsed,
+        }
+    }
+
     /// The payload `null`.
     #[must_use]
     pub fn null() -> Self {
@@ -136,6 +150,14 @@ impl<'de> Deserialize<'de> for Json {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         Self::parse(raw.get()).map_err(D::Error::custom)
     }
+}
+
+/// Reads a payload of somebody who may not know of the bound: what is too long is cut.
+pub(crate) fn cut_to_fit<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Json>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    raw.map(|raw| Json::parse_cut(raw.get())).transpose().map_err(D::Error::custom)
 }
 
 /// `text` without white space between tokens, refused if it nests too deeply.
