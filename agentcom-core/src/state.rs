@@ -104,7 +104,8 @@ impl State {
             Change::TaskMoved { id, life } => self.move_task(id, *life),
             Change::TaskEnded { id, life } => self.end_task(id, *life),
             Change::KeyUsed(key, used) => {
-                self.just_used.insert(key, (self.seq(), used));
+                // It is told with the next event, so the commit of the latest one does not cover it.
+                self.just_used.insert(key, (self.seq() + 1, used));
             }
             Change::Drawn(key, row) => {
                 self.buckets.insert(key, row);

@@ -248,3 +248,14 @@ pub(super) fn needing(capability: &str) -> Draft {
 pub(super) const fn lease(number: u64) -> Lease {
     Lease(number)
 }
+
+#[test]
+fn a_used_key_is_kept_until_the_event_that_it_is_told_with_is_durable() {
+    let (mut state, key) = (State::default(), Key::new("k").unwrap());
+    let used = crate::command::KeyUse { task: TaskId(1), body: 0, until: Wall(1) };
+    state.apply(Change::KeyUsed(key.clone(), used));
+    state.settle(state.seq());
+    assert!(state.just_used(&key).is_some());
+    state.settle(state.seq() + 1);
+    assert!(state.just_used(&key).is_none());
+}

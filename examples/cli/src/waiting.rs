@@ -25,7 +25,7 @@ pub(crate) fn state_of(task: &Value) -> &str {
     task["state"].as_str().or_else(|| task["status"].as_str()).unwrap_or_default()
 }
 
-/// Waits until the task has ended, at most until `deadline`, and returns it.
+/// Waits until a task that the hub acknowledged has ended, at most until `deadline`, and returns it.
 pub(crate) async fn ended(
     client: &Client,
     id: &str,
@@ -48,13 +48,12 @@ pub(crate) async fn ended(
 
 async fn ended_some_time(client: &Client, id: &str) -> Result<Value, Failure> {
     let mut pause = PAUSE_MIN;
-    let mut reached = false;
     loop {
-        match ended_on_one_connection(client, id, &mut reached).await {
+        match ended_on_one_connection(client, id).await {
             Ok(Some(task)) => return Ok(task),
             Ok(None) => pause = PAUSE_MIN,
-            // A hub that was there is given time to come back.
-            Err(failure) if reached && is_passing(failure.exit) => {}
+            // The hub was there a moment ago, so it is given time to come back.
+            Err(failure) if is_passing(failure.exit) => {}
             Err(failure) => return Err(failure),
         }
         tokio::time::sleep(pause).await;
@@ -64,13 +63,8 @@ async fn ended_some_time(client: &Client, id: &str) -> Result<Value, Failure> {
 
 /// The task once it has ended, or nothing if the connection ended first. It follows the feed
 /// before it looks, so that no end falls between.
-async fn ended_on_one_connection(
-    client: &Client,
-    id: &str,
-    reached: &mut bool,
-) -> Result<Option<Value>, Failure> {
+async fn ended_on_one_connection(client: &Client, id: &str) -> Result<Option<Value>, Failure> {
     let mut feed = std::pin::pin!(client.feed(None).await?);
-    *reached = true;
     let path = ["api", "tasks", id];
     let task = client.get(&path, &[]).await?;
     if is_over(&task) {

@@ -168,16 +168,23 @@ fn who_waits_for_a_task_or_watches_gets_over_a_hub_that_is_killed() {
     let mut watch = Process(watch.stdout(log(dir.path(), "watch.out")).spawn().unwrap());
     let line = ["submit", "--shell", "while ! [ -e go ]; do sleep 0.01; done; echo went", "--wait"];
     let mut wait = agentcom(dir.path(), &line);
-    let mut wait = Process(wait.stdout(log(dir.path(), "wait.out")).spawn().unwrap());
-    let watched =
-        |word: &str| std::fs::read_to_string(dir.path().join("watch.out")).unwrap().contains(word);
-    eventually("the task runs", || watched("task.working"));
+    let mut wait = Process(
+        wait.stdout(log(dir.path(), "wait.out"))
+            .stderr(log(dir.path(), "wait.err"))
+            .spawn()
+            .unwrap(),
+    );
+    let holds = |file: &str, word: &str| {
+        std::fs::read_to_string(dir.path().join(file)).unwrap().contains(word)
+    };
+    eventually("the task is acknowledged", || holds("wait.err", "waiting for task-"));
+    eventually("the task runs", || holds("watch.out", "task.working"));
     up.process.kill();
     let _up = Up::start(dir.path(), &["--listen", &listen]);
     std::fs::write(dir.path().join("go"), "").unwrap();
     assert_eq!(wait.ended(), Some(0));
     assert_eq!(std::fs::read_to_string(dir.path().join("wait.out")).unwrap(), "went\n");
-    eventually("the end is seen", || watched("task.completed"));
+    eventually("the end is seen", || holds("watch.out", "task.completed"));
     watch.signal(Signal::SIGINT);
     assert_eq!(watch.ended(), Some(130));
     let seen = std::fs::read_to_string(dir.path().join("watch.out")).unwrap();
