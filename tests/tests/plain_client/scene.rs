@@ -178,7 +178,7 @@ async fn run(
     let (sockets, transport) = listen(ServerLimits::default(), Default::default());
     let builder = HubBuilder::new(Arc::new(disk.open()), clock.clone()).config(config.clone());
     let builder = builder.transport(Arc::new(transport));
-    let (handle, driver) = builder.open(genesis.clone()).await.unwrap();
+    let (handle, driver) = builder.open(*genesis).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = router(handle, Options::default());
