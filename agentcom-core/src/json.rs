@@ -1,5 +1,7 @@
 //! This file carries payloads that the core passes on without looking inside: bounded JSON text.
 
+mod cut;
+
 use core::fmt;
 
 use alloc::borrow::ToOwned;
@@ -74,6 +76,18 @@ impl Json {
                 Ok(json) => return json,
                 Err(_) => end = end.min(Self::BYTES_MAX) * 3 / 4,
             }
+        }
+    }
+
+    /// Takes `text` if it is JSON; if it is too long, its long texts keep their ends only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Json::parse`], except that no text is too long.
+    pub fn parse_cut(text: &str) -> Result<Self, BadJson> {
+        match Self::parse(text) {
+            Err(BadJson::TooLong { .. }) => cut::cut(text),
+            parsed => parsed,
         }
     }
 
@@ -162,6 +176,14 @@ fn is_compact(text: &str) -> bool {
         }
     }
     true
+}
+
+/// Reads a payload of somebody who may not know of the bound: what is too long is cut.
+pub(crate) fn cut_to_fit<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Json>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    raw.map(|raw| Json::parse_cut(raw.get())).transpose().map_err(D::Error::custom)
 }
 
 /// `text` without white space between tokens, refused if it nests too deeply.

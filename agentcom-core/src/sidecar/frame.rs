@@ -230,7 +230,7 @@ impl Sidecar {
         self.out.put(claim, &Entry::Taken { kind: assignment.kind().clone(), at: self.floor.wall });
         self.out.effect(Effect::Send(accepted(claim)));
         self.out.log(Level::Info, claim, alloc::format!("{} is taken on", assignment.kind()));
-        let job = Job::new(assignment, online.heard_at, bucket);
+        let job = Job::new(assignment, online.heard_at, now, bucket);
         if !job.may_start(now) {
             online.pinged_at = None;
         }

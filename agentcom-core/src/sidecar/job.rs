@@ -172,6 +172,8 @@ pub(super) struct Job {
     pub(super) ttl: Span,
     /// Whether it works on without a lease.
     on_loss: LeaseLoss,
+    /// When it was taken on.
+    offered_at: Mono,
     /// When the lease ends at the earliest.
     lease_until: Mono,
     /// Whether the hub confirmed the lease since it gave it.
@@ -190,8 +192,14 @@ pub(super) struct Job {
 
 impl Job {
     /// A job whose lease the hub gave after `granted_after`.
-    pub(super) fn new(assignment: Box<Assignment>, granted_after: Mono, news: Bucket) -> Self {
+    pub(super) fn new(
+        assignment: Box<Assignment>,
+        granted_after: Mono,
+        offered_at: Mono,
+        news: Bucket,
+    ) -> Self {
         Self {
+            offered_at,
             phase: Phase::Offered,
             kind: assignment.kind().clone(),
             timeout: assignment.timeout_ms,
@@ -220,10 +228,13 @@ impl Job {
     }
 
     /// When it has to stop so that it has stopped before its lease ends: a fifth of the lease
-    /// earlier, and at least a second.
+    /// earlier, and at least a second. As long as it only waits for the lease to be confirmed,
+    /// nothing runs that would have to stop, and the time to wait counts.
     pub(super) fn stop_at(&self) -> Option<Mono> {
         let margin = (self.ttl.0 / 5).max(1000);
-        let at = Mono(self.lease_until.0.saturating_sub(margin));
+        let waits = self.phase == Phase::Offered && !self.confirmed;
+        let until = if waits { self.offered_at + self.ttl } else { self.lease_until };
+        let at = Mono(until.0.saturating_sub(margin));
         (self.is_held() && !self.outlives_its_lease()).then_some(at)
     }
 

@@ -196,6 +196,10 @@ pub fn read_to_agent(text: &str) -> Result<ToAgent, BadFrame> {
 }
 
 fn head(text: &str) -> Result<Cow<'_, str>, BadFrame> {
+    // An array would be read field by field.
+    if !text.trim_start().starts_with('{') {
+        return Err(BadFrame::NotJson("expected an object".into()));
+    }
     let head: Head<'_> =
         serde_json::from_str(text).map_err(|error| BadFrame::NotJson(error.to_string()))?;
     Ok(head.message_type)

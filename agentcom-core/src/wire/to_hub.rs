@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Boot, Incarnation, Lease, TaskId};
-use crate::json::Json;
+use crate::json::{Json, cut_to_fit};
 use crate::task::Category;
 use crate::time::Span;
 
@@ -145,7 +145,7 @@ pub struct Progress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u32>,
     /// What happened, as sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cut_to_fit", skip_serializing_if = "Option::is_none")]
     pub execution_event: Option<Json>,
 }
 
@@ -160,7 +160,7 @@ pub struct Complete {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
     /// The result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cut_to_fit", skip_serializing_if = "Option::is_none")]
     pub result: Option<Json>,
     /// Whether only part of the task is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ pub struct Complete {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
     /// What the checks said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "cut_to_fit", skip_serializing_if = "Option::is_none")]
     pub verification_report: Option<Json>,
 }
 

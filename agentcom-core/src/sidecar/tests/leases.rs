@@ -127,6 +127,18 @@ fn a_short_lease_is_confirmed_before_work_starts_and_pinged_three_times() {
 }
 
 #[test]
+fn work_with_a_lease_shorter_than_the_silence_before_it_waits_for_the_confirmation() {
+    let mut rig = Rig::online(1);
+    rig.ms += 4900;
+    let mut brief = assignment(1, 1);
+    brief.lease_ttl_ms = Span::from_secs(5);
+    let said = rig.assign(brief);
+    assert_eq!(said[1..], ["> {task_accepted,t1,generation:1}", "> ping [1/1]"]);
+    assert!(rig.after(200, Input::Wake).is_empty(), "it is not given back");
+    assert_eq!(rig.pong(), ["start 1/1"]);
+}
+
+#[test]
 fn work_that_never_had_a_sure_lease_is_given_back_unstarted() {
     let mut rig = Rig::online(1);
     rig.ms += 3000;

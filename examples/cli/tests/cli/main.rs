@@ -4,4 +4,5 @@
 mod command_line;
 mod end_to_end;
 mod kill;
+mod smoke;
 mod support;
