@@ -2,6 +2,7 @@
 
 mod agents;
 mod limits;
+mod openings;
 mod ownership;
 mod submission;
 

@@ -123,7 +123,8 @@ impl State {
                 remove_from(&mut self.held, &hold.agent, &id);
                 if let Some(limit) = task.spec.concurrency() {
                     remove_from(&mut self.running, &limit.key, &id);
-                    self.wake(&Gate::Concurrency(limit.key.clone()));
+                    let beside = self.running(&limit.key).len() as u32;
+                    self.wake(&Gate::Concurrency(limit.key.clone(), beside.saturating_add(1)));
                 }
             }
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
@@ -158,9 +159,12 @@ impl State {
     fn unindex_ready(&mut self, task: &Task) {
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        let let_on_by = self.ready.let_on_by(task.id).cloned();
         if let Some(gone) = self.ready.remove(class, lane, &entry) {
             self.fleet.unlink(gone);
             self.pending.classes.remove(&gone);
+        } else if let_on_by.is_some_and(|gate| self.ready.wake_first(&gate, class)) {
+            self.pending.classes.insert(class);
         }
         self.alarms.set(Due::Expiry(task.id), None);
         self.alarms.set(Due::Affinity(task.id), None);
@@ -318,7 +322,10 @@ impl State {
     pub(super) fn pass(&mut self, due: Due) {
         match &due {
             Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
-            Due::Affinity(_) => self.wake(&Gate::Fit),
+            Due::Affinity(id) => {
+                let woken = self.ready_entry(*id).and_then(|(_, lane, entry)| self.ready.wake_one(lane, entry));
+                self.pending.classes.extend(woken);
+            }
             _ => {}
         }
         self.alarms.set(due, None);
