@@ -1,6 +1,7 @@
 //! This file drives a hub step by step, as a driver would, and checks its state after each.
 
 mod agents;
+mod corners;
 mod limits;
 mod openings;
 mod ownership;

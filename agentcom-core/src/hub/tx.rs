@@ -323,8 +323,8 @@ impl<'a> Tx<'a> {
         let flow = (spec.priority.lane(), spec.fair_key().cloned());
         let start_tag = self.state.fair().start_tag(&flow);
         let facts = TaskFacts { id, spec, failures, ready_at: self.now().wall, start_tag };
-        // The largest number marks an empty lane.
-        let order = self.policy.key(&facts).min(u64::MAX - 1);
+        // The smallest number is the front, and the largest marks an empty lane.
+        let order = self.policy.key(&facts).saturating_add(1).min(u64::MAX - 1);
         Place { order, tag: start_tag }
     }
 
