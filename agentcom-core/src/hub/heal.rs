@@ -137,7 +137,7 @@ fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
         let frame = Answered { question_id, task_id, answer, defaulted: true };
         tx.send(session, ToAgent::QuestionAnswered(frame));
     }
-    if matches!(tx.state.life(question.task).map(|life| &life.state), Some(TaskState::Waiting { .. })) {
+    if tx.state.life(question.task).is_some_and(|life| life.state.waits_for(id)) {
         due_now(tx, question.task);
     }
 }

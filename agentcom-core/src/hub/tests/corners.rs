@@ -1,7 +1,8 @@
 //! This file checks corners of ownership: who waits for what, for how long, and who is blamed.
 
 use super::*;
-use crate::wire::Released;
+use crate::task::Category;
+use crate::wire::{Asked, Released};
 
 fn slots(bench: &mut Bench, slots: u32) -> u64 {
     bench.join("a", Dialect::V1, slots, &[])
@@ -25,4 +26,36 @@ fn a_released_task_comes_before_the_first_task_of_every_other_fair_key() {
     let held = held(&bench, id);
     bench.frame(agent, ToHub::TaskReleased(Released { task_id: id, generation: held.generation }));
     assert_eq!(bench.word(id), "assigned");
+}
+
+fn ask(bench: &mut Bench, agent: u64, held: Held, seconds: u64, park: bool) -> crate::id::QuestionId {
+    bench.frame(agent, ToHub::TaskQuestion(Asked {
+        task_id: held.task_id,
+        generation: held.generation,
+        question: alloc::format!("what about {}?", held.generation),
+        timeout_ms: Span::from_secs(seconds),
+        default: None,
+        park: Some(park),
+    }));
+    let questions = bench.hub.state().questions_about(held.task_id);
+    questions.filter(|question| question.lease == held.generation).map(|question| question.id).last().unwrap()
+}
+
+#[test]
+fn the_answer_to_an_old_question_does_not_end_another_wait() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 1);
+    let id = bench.submit(draft());
+    let first = held(&bench, id);
+    bench.accept(agent, first);
+    let old = ask(&mut bench, agent, first, 3_000, false);
+    bench.fail(agent, first, Category::Retryable);
+    bench.pass(Span::from_secs(10));
+    bench.ping(agent, &[]);
+    let second = held(&bench, id);
+    bench.accept(agent, second);
+    bench.fail(agent, second, Category::Quota);
+    assert_eq!(bench.word(id), "waiting");
+    assert_eq!(bench.call(Command::Answer { id: old, answer: Json::null() }), Reply::Done);
+    assert_eq!(bench.word(id), "waiting");
 }
