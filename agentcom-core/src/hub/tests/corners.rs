@@ -59,3 +59,22 @@ fn the_answer_to_an_old_question_does_not_end_another_wait() {
     assert_eq!(bench.call(Command::Answer { id: old, answer: Json::null() }), Reply::Done);
     assert_eq!(bench.word(id), "waiting");
 }
+
+#[test]
+fn no_agent_can_put_a_task_off_for_ever() {
+    let mut bench = Bench::new();
+    for category in [Category::Quota, Category::Retryable] {
+        let agent = slots(&mut bench, 1);
+        let id = bench.submit(draft());
+        let lease = held(&bench, id).generation;
+        let word = if category == Category::Quota { "quota" } else { "retryable" };
+        bench.raw(agent, &alloc::format!(
+            r#"{{"type":"task_failed","task_id":"{id}","generation":{lease},"category":"{word}","retry_after_ms":18446744073709551615}}"#
+        ));
+        assert!(["waiting", "delayed"].contains(&bench.word(id)));
+        bench.leave(agent);
+        bench.pass(Span::from_mins(9 * 24 * 60));
+        assert_eq!(bench.word(id), "ready");
+        assert!(matches!(bench.call(Command::Cancel(id)), Reply::Cancelled { .. }));
+    }
+}
