@@ -1,6 +1,7 @@
 //! This file checks corners of ownership: who waits for what, for how long, and who is blamed.
 
 use super::*;
+use crate::agent::Trust;
 use crate::task::Category;
 use crate::wire::{Asked, Released};
 
@@ -77,4 +78,18 @@ fn no_agent_can_put_a_task_off_for_ever() {
         assert_eq!(bench.word(id), "ready");
         assert!(matches!(bench.call(Command::Cancel(id)), Reply::Cancelled { .. }));
     }
+}
+
+#[test]
+fn an_agent_that_dies_with_many_tasks_has_crashed_once() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 5);
+    let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(draft())).collect();
+    for id in ids {
+        let held = held(&bench, id);
+        bench.accept(agent, held);
+    }
+    bench.leave(agent);
+    bench.pass(Span::from_secs(31));
+    assert_eq!(bench.hub.state().agent(&agent_id("a")).unwrap().trust, Trust::Shaken { crashes: 1 });
 }
