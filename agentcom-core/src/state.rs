@@ -15,6 +15,7 @@ mod session;
 pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, WEIGHT_USUAL};
 pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
+pub(crate) use index::bytes_of;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
 pub use session::{Clocks, Session};
 

@@ -5,6 +5,7 @@ mod corners;
 mod limits;
 mod openings;
 mod ownership;
+mod resubmission;
 mod submission;
 
 use super::*;

@@ -25,7 +25,7 @@ impl State {
         for task in self.tasks() {
             let slot = live_slot(&task.life.state).ok_or_else(|| format!("{} ended but lives", task.id))?;
             by_state[slot] += 1;
-            bytes += bytes_of(task);
+            bytes += bytes_of(&task.spec);
             if let Some(hold) = task.life.state.hold() {
                 held.entry(hold.agent.clone()).or_default().insert(task.id);
                 if let Some(limit) = task.spec.concurrency() {

@@ -1,6 +1,7 @@
 //! This file keeps the indexes of a state in step with its facts.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
@@ -11,7 +12,7 @@ use crate::change::Settings;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
-use crate::task::{Delay, Hold, Life, Task, TaskState};
+use crate::task::{Delay, Hold, Life, Spec, Task, TaskState};
 use crate::time::Wall;
 
 impl State {
@@ -20,7 +21,7 @@ impl State {
         if let Some(at) = task.spec.times.as_ref().and_then(|times| times.complete_by) {
             self.alarms.set(Due::Deadline(id), Some(When::Wall(at)));
         }
-        self.bytes += bytes_of(&task);
+        self.bytes += bytes_of(&task.spec);
         self.just_ended.remove(&id);
         self.index_task(&task);
         self.tasks.insert(number, task);
@@ -52,7 +53,7 @@ impl State {
         self.unindex_task(&task);
         self.alarms.set(Due::Deadline(id), None);
         self.set_clocks(id, None);
-        self.bytes -= bytes_of(&task);
+        self.bytes -= bytes_of(&task.spec);
         task.life = life;
         let seq = self.seq();
         if let Some(head) = &mut self.head {
@@ -359,10 +360,11 @@ impl State {
 }
 
 /// What a task counts against the bound on bytes.
-pub(super) fn bytes_of(task: &Task) -> u64 {
-    let spec = &task.spec;
+pub(crate) fn bytes_of(spec: &Spec) -> u64 {
     let texts = spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
-    (texts + size_of::<crate::task::Spec>() + size_of::<Task>()) as u64
+    let coding = spec.coding.iter().flat_map(|coding| coding.texts()).map(String::len).sum::<usize>();
+    let needed = size_of_val(&*spec.depends_on);
+    (texts + coding + needed + size_of::<Spec>() + size_of::<Task>()) as u64
 }
 
 /// The counter of a living state.
