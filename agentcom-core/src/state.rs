@@ -15,6 +15,7 @@ mod session;
 pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, WEIGHT_USUAL};
 pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
+pub(crate) use index::bytes_of;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
 pub use session::{Claimant, Clocks, Refusals, Session};
 
@@ -210,7 +211,14 @@ impl State {
     /// The scheduler holds a ready task back.
     pub(crate) fn park(&mut self, id: TaskId, gate: Gate) {
         let Some((class, lane, entry)) = self.ready_entry(id) else { return };
+        let before = self.ready.let_on_by(id).cloned();
+        let unfit = gate == Gate::Fit;
+        let moved = before.filter(|before| *before != gate);
         self.ready.park(class, lane, entry, gate);
+        let behind = moved.is_some_and(|gate| self.ready.wake_first(&gate, class));
+        if behind | (unfit && self.ready.wake_next_unfit(class)) {
+            self.pending.classes.insert(class);
+        }
     }
 
     /// The scheduler lets tasks that are held back try again.

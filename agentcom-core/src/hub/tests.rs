@@ -1,8 +1,11 @@
 //! This file checks what a hub decides, step by step on a bench.
 
 mod agents;
+mod corners;
 mod limits;
+mod openings;
 mod ownership;
+mod resubmission;
 mod submission;
 
 use super::*;

@@ -4,8 +4,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 
-use super::index::{bytes_of, gates_of, live_slot};
-use super::{ClassId, Due, Gate, State};
+use super::index::{bytes_of, live_slot};
+use super::{Due, Gate, State};
 use crate::id::TaskId;
 use crate::name::{AgentId, Key};
 use crate::task::{Delay, TaskState};
@@ -25,7 +25,7 @@ impl State {
         for task in self.tasks() {
             let slot = live_slot(&task.life.state).ok_or_else(|| format!("{} ended but lives", task.id))?;
             by_state[slot] += 1;
-            bytes += bytes_of(task);
+            bytes += bytes_of(&task.spec);
             if let Some(hold) = task.life.state.hold() {
                 held.entry(hold.agent.clone()).or_default().insert(task.id);
                 if let Some(limit) = task.spec.concurrency() {
@@ -37,10 +37,7 @@ impl State {
                     dependents.entry(*other).or_default().insert(task.id);
                 });
             }
-        }
-        let trying = self.trying();
-        for task in self.tasks() {
-            self.check_task(task, &trying)?;
+            self.check_task(task)?;
         }
         same("tasks by state", &by_state, &self.by_state)?;
         same("bytes", &bytes, &self.bytes)?;
@@ -56,18 +53,7 @@ impl State {
         self.check_sessions()
     }
 
-    /// The limits at which a task of a class may try: it lets the next one try when it has.
-    fn trying(&self) -> BTreeSet<(Gate, ClassId)> {
-        let free = self.tasks().filter(|task| self.ready.gate_of(task.id).is_none());
-        let gates = free.filter_map(|task| Some((self.ready_entry(task.id)?.0, &task.spec)));
-        gates.flat_map(|(class, spec)| gates_of(spec).map(move |gate| (gate, class))).collect()
-    }
-
-    fn check_task(
-        &self,
-        task: &crate::task::Task,
-        trying: &BTreeSet<(Gate, ClassId)>,
-    ) -> Result<(), String> {
+    fn check_task(&self, task: &crate::task::Task) -> Result<(), String> {
         let id = task.id;
         let armed = |due: Due| self.alarms.when(&due).is_some();
         let fine = match &task.life.state {
@@ -76,7 +62,7 @@ impl State {
             }
             TaskState::Delayed(Delay::Until(_)) => armed(Due::RunAfter(id)),
             TaskState::Delayed(Delay::Backoff(_)) => armed(Due::Backoff(id)),
-            TaskState::Ready { .. } => self.check_ready(id, trying),
+            TaskState::Ready { .. } => self.check_ready(id),
             TaskState::Assigned(hold) => {
                 hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Accept(id))
             }
@@ -95,15 +81,15 @@ impl State {
     }
 
     /// A ready task is in its class, and what holds it back will let it go.
-    fn check_ready(&self, id: TaskId, trying: &BTreeSet<(Gate, ClassId)>) -> bool {
-        let Some((class, ..)) = self.ready_entry(id) else { return false };
+    fn check_ready(&self, id: TaskId) -> bool {
+        let Some((class, _, _)) = self.ready_entry(id) else { return false };
         let Some(gate) = self.ready.gate_of(id) else { return true };
-        let opens = match gate {
+        let closed = match gate {
             Gate::Fit => true,
-            Gate::Concurrency(key) => self.running(key).len() > 0,
+            Gate::Concurrency(key, max) => self.running(key).len() >= *max as usize,
             Gate::Rate(key) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
         };
-        opens || trying.contains(&(gate.clone(), class))
+        closed || self.ready.is_open(gate, class)
     }
 
     fn check_sessions(&self) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! This file keeps the indexes of a state in step with its facts.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
@@ -21,7 +22,7 @@ impl State {
         if let Some(at) = task.spec.times.as_ref().and_then(|times| times.complete_by) {
             self.alarms.set(Due::Deadline(id), Some(When::Wall(at)));
         }
-        self.bytes += bytes_of(&task);
+        self.bytes += bytes_of(&task.spec);
         self.just_ended.remove(&id);
         self.index_task(&task);
         self.tasks.insert(number, task);
@@ -56,7 +57,7 @@ impl State {
         self.unindex_task(&task);
         self.alarms.set(Due::Deadline(id), None);
         self.set_clocks(id, None);
-        self.bytes -= bytes_of(&task);
+        self.bytes -= bytes_of(&task.spec);
         task.life = life;
         let seq = self.seq();
         if let Some(head) = &mut self.head {
@@ -127,7 +128,8 @@ impl State {
                 remove_from(&mut self.held, &hold.agent, &id);
                 if let Some(limit) = task.spec.concurrency() {
                     remove_from(&mut self.running, &limit.key, &id);
-                    self.wake(&Gate::Concurrency(limit.key.clone()));
+                    let beside = self.running(&limit.key).len() as u32;
+                    self.wake(&Gate::Concurrency(limit.key.clone(), beside.saturating_add(1)));
                 }
             }
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
@@ -162,14 +164,15 @@ impl State {
     fn unindex_ready(&mut self, task: &Task) {
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        let let_on_by = self.ready.let_on_by(task.id).cloned();
         if let Some(gone) = self.ready.remove(class, lane, &entry) {
             self.fleet.unlink(gone);
             self.pending.classes.remove(&gone);
+        } else if let_on_by.is_some_and(|gate| self.ready.wake_first(&gate, class)) {
+            self.pending.classes.insert(class);
         }
         self.alarms.set(Due::Expiry(task.id), None);
         self.alarms.set(Due::Affinity(task.id), None);
-        // Whether it starts or ends: the wake-up that let it try is for the next one now.
-        gates_of(&task.spec).for_each(|gate| self.wake(&gate));
     }
 
     /// Where a ready task stands in the index.
@@ -336,7 +339,10 @@ impl State {
     pub(super) fn pass(&mut self, due: Due) {
         match &due {
             Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
-            Due::Affinity(_) => self.wake(&Gate::Fit),
+            Due::Affinity(id) => {
+                let woken = self.ready_entry(*id).and_then(|(_, lane, entry)| self.ready.wake_one(lane, entry));
+                self.pending.classes.extend(woken);
+            }
             _ => {}
         }
         self.alarms.set(due, None);
@@ -394,10 +400,11 @@ fn deadlines_of_hold(task: TaskId, clocks: Option<&Clocks>) -> [Deadline; 4] {
 }
 
 /// What a task counts against the bound on bytes.
-pub(super) fn bytes_of(task: &Task) -> u64 {
-    let spec = &task.spec;
+pub(crate) fn bytes_of(spec: &Spec) -> u64 {
     let texts = spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
-    (texts + size_of::<Spec>() + size_of::<Task>()) as u64
+    let coding = spec.coding.iter().flat_map(|coding| coding.texts()).map(String::len).sum::<usize>();
+    let needed = size_of_val(&*spec.depends_on);
+    (texts + coding + needed + size_of::<Spec>() + size_of::<Task>()) as u64
 }
 
 /// The counter of a living state.
@@ -426,13 +433,6 @@ const fn ended_slot(state: &TaskState) -> usize {
         | TaskState::Working(_)
         | TaskState::Waiting { .. } => 0,
     }
-}
-
-/// The limits that may hold a task back.
-pub(super) fn gates_of(spec: &Spec) -> impl Iterator<Item = Gate> {
-    let concurrency = spec.concurrency().map(|limit| Gate::Concurrency(limit.key.clone()));
-    let rates = spec.rates().iter().map(|rate| Gate::Rate(rate.key.clone()));
-    concurrency.into_iter().chain(rates)
 }
 
 fn remove_from<K: Ord + Clone, V: Ord>(

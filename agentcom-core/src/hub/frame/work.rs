@@ -27,6 +27,8 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// The longest question, in characters, and the longest that it may stay open.
 const QUESTION_CHARS_MAX: usize = 4_000;
 const QUESTION_MAX: Span = Span::from_mins(7 * 24 * 60);
+/// The longest time for which an agent can put off the next attempt at a task.
+const RETRY_AFTER_MAX: Span = Span::from_mins(7 * 24 * 60);
 /// The first and the longest time for which an agent without room is left alone.
 const BUSY_BASE: Span = Span::from_secs(1);
 const BUSY_CAP: Span = Span::from_secs(60);
@@ -180,7 +182,8 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
         Dialect::Plain => Category::Retryable,
     };
     let error = frame.error.or(frame.reason).as_deref().map(clipped);
-    let failure = Failure { category, error, retry_after: frame.retry_after_ms, tokens: frame.tokens_used };
+    let retry_after = frame.retry_after_ms.map(|span| span.min(RETRY_AFTER_MAX));
+    let failure = Failure { category, error, retry_after, tokens: frame.tokens_used };
     fail_task(tx, from, id, lease, failure, facts);
 }
 

@@ -13,7 +13,8 @@ use crate::time::{Mono, Span, Wall};
 const LANE_OFFSETS: [Span; 4] =
     [Span(0), Span::from_secs(20), Span::from_secs(40), Span::from_secs(60)];
 
-/// The most agents of each group that are looked at for one task.
+/// The most agents of each group that are compared for one task; those that it does not suit do
+/// not count.
 const CANDIDATES_MAX: usize = 16;
 
 /// A task that may start.
@@ -141,22 +142,22 @@ pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
     let state = &*tx.state;
     let (task, class) = (state.task(choice.task)?, state.ready().class(choice.class)?);
     let mut best: Option<(u32, core::cmp::Reverse<Standing>, &AgentId)> = None;
-    let mut consider = |standing: Standing, agent| {
-        if let Some(fit) = fit(tx, task, standing, agent) {
-            let offer = (fit, core::cmp::Reverse(standing), agent);
-            if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
-                best = Some(offer);
-            }
+    let mut suits = |standing: Standing, agent| {
+        let Some(fit) = fit(tx, task, standing, agent) else { return false };
+        let offer = (fit, core::cmp::Reverse(standing), agent);
+        if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
+            best = Some(offer);
         }
+        true
     };
     if let Some(agent) = &class.requirements.pin {
-        consider(pinned_room(state, class, agent)?, agent);
+        suits(pinned_room(state, class, agent)?, agent);
     } else {
         for group in state.fleet().groups_for(choice.class) {
-            group.free().take(CANDIDATES_MAX).for_each(|(standing, agent)| consider(*standing, agent));
+            group.free().filter(|(standing, agent)| suits(**standing, agent)).take(CANDIDATES_MAX).for_each(drop);
         }
         if let Some((agent, standing)) = warm_room(state, task, class) {
-            consider(standing, agent);
+            suits(standing, agent);
         }
     }
     best.map(|(_, _, agent)| agent.clone())

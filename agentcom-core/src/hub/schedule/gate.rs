@@ -18,7 +18,7 @@ pub(super) fn closed(tx: &mut Tx<'_>, id: TaskId) -> Option<Gate> {
     if let Some(limit) = task.spec.concurrency()
         && tx.state.running(&limit.key).len() >= limit.max as usize
     {
-        return Some(Gate::Concurrency(limit.key.clone()));
+        return Some(Gate::Concurrency(limit.key.clone(), limit.max));
     }
     let now = tx.now().wall;
     let empty = task.spec.rates().iter().find_map(|rate| {
@@ -41,27 +41,6 @@ pub(super) fn draw(tx: &mut Tx<'_>, id: TaskId) {
             tx.feel(Pulse::RateOpens(key.clone(), bucket.full_at(&rate)));
             tx.record_with_next(Change::Drawn(key, BucketRow { rate, bucket }));
         }
-    }
-}
-
-/// Lets the next task try at each limit of `id` that is open. A limit that opens lets one task
-/// try; if that one meets another limit, or nobody suits it, the others would wait for a wake-up
-/// that was spent on it.
-pub(super) fn make_way(tx: &mut Tx<'_>, id: TaskId) {
-    let Some(task) = tx.state.task(id) else { return };
-    let now = tx.now().wall;
-    let concurrency = task.spec.concurrency();
-    let free = concurrency.filter(|limit| tx.state.running(&limit.key).len() < limit.max as usize);
-    let full_enough = |rate: &&Rate| {
-        let (rate, bucket) = bucket(tx, rate);
-        bucket.draw(&rate, now).is_ok()
-    };
-    let rates = task.spec.rates().iter().filter(full_enough);
-    let rates = rates.map(|rate| Gate::Rate(rate.key.clone()));
-    let open: Vec<Gate> =
-        free.map(|limit| Gate::Concurrency(limit.key.clone())).into_iter().chain(rates).collect();
-    for gate in open {
-        tx.state.wake(&gate);
     }
 }
 

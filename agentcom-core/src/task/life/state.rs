@@ -271,6 +271,12 @@ impl TaskState {
         }
     }
 
+    /// Whether it waits for the answer to this question.
+    #[must_use]
+    pub fn waits_for(&self, question: QuestionId) -> bool {
+        matches!(self, Self::Waiting { on: Wait::Question(on), .. } if *on == question)
+    }
+
     /// The current assignment.
     #[must_use]
     pub const fn hold(&self) -> Option<&Hold> {
