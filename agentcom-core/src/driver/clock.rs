@@ -201,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn the_time_never_goes_back() {
+        let clock = SystemClock::new();
+        let times: alloc::vec::Vec<Mono> = (0..10_000).map(|_| clock.now().mono).collect();
+        assert!(times.is_sorted());
+    }
+
+    #[test]
     fn sleeps_end_when_their_time_has_come_and_not_before() {
         let clock = SystemClock::new();
         let at = clock.now().mono + Span(20);

@@ -110,14 +110,14 @@ const CONTRACTS: &[Contract] = &[
                 ],
             ),
             ("Bounded", &["huge_output_is_cut_in_the_middle_and_never_blocks"]),
-            ("Apart", &[]),
+            ("Apart", &["jobs_at_the_same_time_are_both_done"]),
         ],
     },
     Contract {
         port: "Clock",
         suites: &["agentcom-core/src/driver/clock"],
         words: &[
-            ("Steady", &[]),
+            ("Steady", &["the_time_never_goes_back"]),
             (
                 "Prompt",
                 &[
