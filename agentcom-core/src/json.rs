@@ -61,6 +61,10 @@ impl Json {
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, BadJson> {
         let text = serde_json::to_string(value)
             .map_err(|error| BadJson::Syntax(alloc::format!("{error}")))?;
+        // What was just written is JSON; only raw payloads inside can break the other rules.
+        if text.len() <= Self::BYTES_MAX && is_compact(&text) {
+            return Ok(Self(text.into_boxed_str()));
+        }
         Self::parse(&text)
     }
 
