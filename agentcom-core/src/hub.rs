@@ -243,5 +243,6 @@ impl Hub {
     }
 }
 
-#[cfg(all(test, feature = "driver"))]
+#[cfg(test)]
+#[cfg(feature = "driver")]
 mod tests;

@@ -144,10 +144,11 @@ impl State {
     }
 
     fn index_ready(&mut self, task: &Task) {
+        let TaskState::Ready { place, .. } = task.life.state else { return };
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let spec = &task.spec;
         let weight = self.weight(spec.fair_key());
-        self.fair.queued((lane, spec.fair_key().cloned()), entry.place.tag, spec.cost(), weight);
+        self.fair.queued((lane, spec.fair_key().cloned()), place.tag, spec.cost(), weight);
         let requirements = Requirements::of(spec);
         let paused = self.pause_on(&requirements).is_some();
         let (class, made) = self.ready.class_for(requirements, paused);
@@ -185,7 +186,7 @@ impl State {
     fn entry_of(&self, task: &Task) -> Option<(usize, Entry)> {
         let TaskState::Ready { since, place } = task.life.state else { return None };
         let number = self.number(task.id);
-        Some((task.spec.priority.lane(), Entry { place, since, number, task: task.id }))
+        Some((task.spec.priority.lane(), Entry { order: place.order, since, number, task: task.id }))
     }
 
     fn link_class(&mut self, class: ClassId) {
