@@ -77,21 +77,22 @@ impl Heads {
     /// Called for each class that an agent can run, so most calls end at the first comparison.
     fn offer(&mut self, state: &State, class: ClassId) -> bool {
         let orders = state.ready().heads(class);
-        for (lane, order) in orders.into_iter().enumerate() {
-            let (best, other) = self.0[lane];
-            if order > best || order == EMPTY {
+        let mut found = false;
+        for (lane, (order, best)) in orders.iter().zip(&mut self.0).enumerate() {
+            found |= *order != EMPTY;
+            if *order > best.0 || *order == EMPTY {
                 continue;
             }
-            if order < best || head(state, class, lane) < head(state, other, lane) {
-                self.0[lane] = (order, class);
+            if *order < best.0 || head(state, class, lane) < head(state, best.1, lane) {
+                *best = (*order, class);
             }
         }
-        orders != [EMPTY; 4]
+        found
     }
 
     fn classes(&self) -> impl Iterator<Item = (usize, ClassId)> {
-        let found = |(lane, (order, class)): (usize, &(u64, ClassId))| (*order != EMPTY).then_some((lane, *class));
-        self.0.iter().enumerate().filter_map(found)
+        let found = self.0.iter().enumerate().filter(|(_, (order, _))| *order != EMPTY);
+        found.map(|(lane, (_, class))| (lane, *class))
     }
 
     /// Between the lanes age decides; every so often the oldest task of the winning classes comes
