@@ -223,8 +223,8 @@ impl Ready {
 
     /// The first order of each lane of a class; [`u64::MAX`] where nothing can start.
     #[must_use]
-    pub fn heads(&self, id: ClassId) -> &[u64; 4] {
-        &self.heads[id.0 as usize]
+    pub fn heads(&self, id: ClassId) -> [u64; 4] {
+        self.heads[id.0 as usize]
     }
 
     /// Ready tasks by lane, those held back included.

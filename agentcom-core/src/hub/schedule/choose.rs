@@ -60,53 +60,43 @@ pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
     heads.first(state)
 }
 
-/// The first task of each lane over several classes, by place: its order and its class. Where
-/// there is none the order is [`EMPTY`].
-struct Heads([(u64, ClassId); 4]);
-
-/// Marks a lane in which nothing can start; behind every order.
-const EMPTY: u64 = u64::MAX;
-
-impl Default for Heads {
-    fn default() -> Self {
-        Self([(EMPTY, ClassId(0)); 4])
-    }
-}
+/// The first task of each lane over several classes, by place.
+#[derive(Default)]
+struct Heads([Option<(u64, ClassId)>; 4]);
 
 impl Heads {
-    /// Called for each class that an agent can run, so most calls end at the first comparison.
     fn offer(&mut self, state: &State, class: ClassId) -> bool {
-        let orders = state.ready().heads(class);
         let mut found = false;
-        for (lane, (order, best)) in orders.iter().zip(&mut self.0).enumerate() {
-            found |= *order != EMPTY;
-            if *order > best.0 || *order == EMPTY {
+        for (lane, order) in state.ready().heads(class).into_iter().enumerate() {
+            if order == u64::MAX {
                 continue;
             }
-            if *order < best.0 || head(state, class, lane) < head(state, best.1, lane) {
-                *best = (*order, class);
+            found = true;
+            let ahead = match self.0[lane] {
+                None => true,
+                Some((best, _)) if order != best => order < best,
+                Some((_, other)) => head(state, class, lane) < head(state, other, lane),
+            };
+            if ahead {
+                self.0[lane] = Some((order, class));
             }
         }
         found
     }
 
-    fn classes(&self) -> impl Iterator<Item = (usize, ClassId)> {
-        let found = self.0.iter().enumerate().filter(|(_, (order, _))| *order != EMPTY);
-        found.map(|(lane, (_, class))| (lane, *class))
-    }
-
     /// Between the lanes age decides; every so often the oldest task of the winning classes comes
     /// first.
     fn first(&self, state: &State) -> Option<Choice> {
-        let heads = self.classes().filter_map(|(lane, class)| {
+        let heads = (0..4).filter_map(|lane| {
+            let (_, class) = self.0[lane]?;
             let entry = state.ready().class(class)?.head(lane)?;
             Some((entry.since + LANE_OFFSETS[lane], lane, class, entry.task))
         });
         let every = u64::from(state.settings().oldest_first);
         if every > 0 && (state.assignments() + 1).is_multiple_of(every) {
-            let oldest = self.classes().filter_map(|(_, class)| {
-                let (since, number, _, task) = state.ready().class(class)?.oldest()?;
-                Some((since, number, class, task))
+            let oldest = self.0.iter().flatten().filter_map(|(_, class)| {
+                let (since, number, _, task) = state.ready().class(*class)?.oldest()?;
+                Some((since, number, *class, task))
             });
             return oldest.min().map(|(_, _, class, task)| Choice { class, task });
         }
@@ -120,7 +110,7 @@ fn head(state: &State, class: ClassId, lane: usize) -> Option<(Wall, u64)> {
 }
 
 fn has_head(state: &State, class: ClassId) -> bool {
-    state.ready().class(class).is_some() && state.ready().heads(class).iter().any(|order| *order != EMPTY)
+    state.ready().class(class).is_some() && state.ready().heads(class).iter().any(|order| *order != u64::MAX)
 }
 
 /// Whether any agent that can run the class has room.
