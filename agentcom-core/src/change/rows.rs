@@ -129,7 +129,10 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch) {
             }
         }
         Dirty::KeyOver(key, until) => {
-            batch.deletes.push(RowKey::new(Table::Key, key.as_str()));
+            // A key that was used again is kept for the time of its latest use.
+            if state.just_used(key).is_none() {
+                batch.deletes.push(RowKey::new(Table::Key, key.as_str()));
+            }
             batch.deletes.push(RowKey::new(Table::KeyEnd, key_end(key, *until)));
         }
         Dirty::EventsOver(first) => {

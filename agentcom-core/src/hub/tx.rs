@@ -12,14 +12,14 @@ use crate::change::{Change, Dirty, Pulse, index_keys};
 use crate::config::HubConfig;
 use crate::id::{Lease, SessionId, TaskId};
 use crate::json::Json;
-use crate::name::{AgentId, Principal};
+use crate::name::{AgentId, Key, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::task::{
     Category, Delay, Ended, Fence, Hold, Life, Outcome, Place, Refused, Spec, Task, TaskEvent,
     TaskState, Wait, backoff,
 };
-use crate::time::{Mono, Now, Span};
+use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
 use crate::wire::{Dialect, ToAgent};
 
@@ -164,6 +164,11 @@ impl<'a> Tx<'a> {
             _ => {}
         }
         self.state.apply(change);
+    }
+
+    /// An earlier use of a key is over, and its row goes with the next recorded change.
+    pub(super) fn key_over(&mut self, key: Key, until: Wall) {
+        self.dirty(Dirty::KeyOver(key, until));
     }
 
     fn event(&self, kind: &str) -> Event {
