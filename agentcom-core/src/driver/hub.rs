@@ -157,5 +157,6 @@ impl core::fmt::Debug for HubDriver {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests;

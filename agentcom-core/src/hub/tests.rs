@@ -16,10 +16,10 @@ use crate::state::State;
 use crate::task::{Draft, Task, TaskState};
 use crate::time::Span;
 use crate::wire::{self, Accepted, Complete, Failed, Held, Identify, Ping};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec;
 use schedule::FairPolicy;
-use std::collections::BTreeMap;
 
 /// A hub with its clock, and what it said to whom.
 pub(super) struct Bench {
@@ -75,16 +75,13 @@ impl Bench {
     pub(super) fn step(&mut self, input: Input) {
         let step = self.hub.step(self.now, input);
         for fact in &step.dirty {
-            match fact {
-                Dirty::Ended(id) => {
-                    let task = self.hub.state().just_ended(*id).cloned();
-                    task.map(|task| self.history.insert(*id, task));
-                }
-                Dirty::Key(key) => {
-                    let used = self.hub.state().just_used(key).cloned();
-                    used.map(|used| self.keys.insert(key.clone(), used));
-                }
-                _ => {}
+            if let Dirty::Ended(id) = fact {
+                let task = self.hub.state().just_ended(*id).cloned();
+                task.map(|task| self.history.insert(*id, task));
+            }
+            if let Dirty::Key(key) = fact {
+                let used = self.hub.state().just_used(key).cloned();
+                used.map(|used| self.keys.insert(key.clone(), used));
             }
         }
         self.events.extend(step.events);
@@ -117,10 +114,9 @@ impl Bench {
     }
 
     pub(super) fn submit(&mut self, draft: Draft) -> TaskId {
-        match self.call(Command::Submit(draft.into())) {
-            Reply::Submitted(submitted) => submitted.id,
-            other => panic!("{other:?}"),
-        }
+        let reply = self.call(Command::Submit(draft.into()));
+        let Reply::Submitted(submitted) = reply else { panic!("{reply:?}") };
+        submitted.id
     }
 
     /// A registered agent that connects with `slots` and `capabilities`.
@@ -220,10 +216,10 @@ impl Bench {
     /// The assignments that a session was sent since it was last asked.
     pub(super) fn assigned(&mut self, session: u64) -> Vec<Held> {
         let said = core::mem::take(self.sent.entry(session).or_default());
-        said.iter().filter_map(|frame| match frame {
-            ToAgent::TaskAssign(assignment) => Some(assignment.held()),
-            _ => None,
-        }).collect()
+        let held = |frame: &ToAgent| {
+            if let ToAgent::TaskAssign(assignment) = frame { Some(assignment.held()) } else { None }
+        };
+        said.iter().filter_map(held).collect()
     }
 
     pub(super) fn said(&mut self, session: u64) -> Vec<ToAgent> {

@@ -158,10 +158,11 @@ impl<'a> Tx<'a> {
 
     /// Makes a change true that belongs to the next recorded one, and is told with it.
     pub(super) fn record_with_next(&mut self, change: Change) {
-        match &change {
-            Change::KeyUsed(key, _) => self.dirty(Dirty::Key(key.clone())),
-            Change::Drawn(key, _) => self.dirty(Dirty::Bucket(key.clone())),
-            _ => {}
+        if let Change::KeyUsed(key, _) = &change {
+            self.dirty(Dirty::Key(key.clone()));
+        }
+        if let Change::Drawn(key, _) = &change {
+            self.dirty(Dirty::Bucket(key.clone()));
         }
         self.state.apply(change);
     }

@@ -321,13 +321,13 @@ impl State {
     /// A deadline passed. Those of tasks and sessions go away with the change that answers them;
     /// the rest go here.
     pub(super) fn pass(&mut self, due: Due) {
-        match &due {
-            Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
-            Due::Affinity(id) => {
-                let woken = self.ready_entry(*id).and_then(|(_, lane, entry)| self.ready.wake_one(lane, entry));
-                self.pending.classes.extend(woken);
-            }
-            _ => {}
+        if let Due::Rate(key) = &due {
+            self.wake(&Gate::Rate(key.clone()));
+        }
+        if let Due::Affinity(id) = &due
+            && let Some((_, lane, entry)) = self.ready_entry(*id)
+        {
+            self.pending.classes.extend(self.ready.wake_one(lane, entry));
         }
         self.alarms.set(due, None);
     }

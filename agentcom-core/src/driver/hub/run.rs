@@ -266,10 +266,7 @@ impl HubDriver {
 
     /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
     async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
-        let call = match &input {
-            Input::Call { call, .. } => Some(*call),
-            _ => None,
-        };
+        let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
         match std::panic::catch_unwind(AssertUnwindSafe(|| hub.step(now, input))) {

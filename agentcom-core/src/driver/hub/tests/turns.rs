@@ -87,10 +87,10 @@ impl Store for Rotten {
     }
 
     async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
-        match range.table {
-            Table::Event => Err(StoreError::corrupt(range.table, b"", "rotten")),
-            _ => self.0.history(range).await,
+        if range.table == Table::Event {
+            return Err(StoreError::corrupt(range.table, b"", "rotten"));
         }
+        self.0.history(range).await
     }
 }
 
