@@ -491,12 +491,9 @@ fn draft(rng: &mut Rng, number: usize, known: &[TaskId]) -> Draft {
         let on = known[rng.below(known.len() as u64) as usize];
         draft.depends_on.push(Dependency::Known(on));
     }
-    if rng.below(10) == 0 {
-        draft.times.timeout = Some(Span::from_secs(20));
-    }
-    if rng.below(10) == 0 {
-        draft.times.lease_ttl = Some(Span::from_secs(5));
-    }
+    let mut rarely = |span| (rng.below(10) == 0).then_some(Span::from_secs(span));
+    draft.times.timeout = rarely(20);
+    draft.times.lease_ttl = rarely(5);
     draft.share.fair_key = Key::new(["a", "b"][rng.below(2) as usize]).ok();
     draft
 }
