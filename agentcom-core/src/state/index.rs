@@ -160,6 +160,7 @@ impl State {
     fn unindex_ready(&mut self, task: &Task) {
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        self.fair.left(&(lane, task.spec.fair_key().cloned()));
         let let_on_by = self.ready.let_on_by(task.id).cloned();
         if let Some(gone) = self.ready.remove(class, lane, &entry) {
             self.fleet.unlink(gone);
