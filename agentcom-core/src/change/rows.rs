@@ -242,6 +242,18 @@ impl Loader {
         }))
     }
 
+    /// Says whether all rows found their place, once all were read.
+    ///
+    /// # Errors
+    ///
+    /// The spec of a task that has no life: the row of its life is lost.
+    pub fn finish(self) -> Result<(), StoreError> {
+        match self.specs.first_key_value() {
+            Some((key, _)) => Err(StoreError::corrupt(Table::Spec, key, "its life is missing")),
+            None => Ok(()),
+        }
+    }
+
     fn task(&mut self, state: &State, key: &[u8], bytes: &[u8]) -> Result<Task, StoreError> {
         let life: Life = decode(Table::Life, key, bytes)?;
         let number = key.try_into().map(u64::from_be_bytes);

@@ -1,5 +1,6 @@
 //! This file runs whole hubs over stores in memory, turn by turn, on a clock that only tests move.
 
+mod damage;
 mod keys;
 mod panics;
 mod turns;
