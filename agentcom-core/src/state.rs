@@ -159,6 +159,16 @@ impl State {
         }
     }
 
+    /// Says when each bucket in use will be full. A bucket that was drawn on at a time which is yet
+    /// to come, since the clock was set back while the hub was down, fills from now on.
+    pub(crate) fn resume_rates(&mut self) {
+        for (key, row) in &mut self.buckets {
+            row.bucket = row.bucket.no_later_than(self.now.wall);
+            let full = row.bucket.full_at(&row.rate);
+            self.alarms.set(Due::Rate(key.clone()), Some(When::Wall(full)));
+        }
+    }
+
     /// Counts one more event.
     pub(crate) fn next_seq(&mut self) -> u64 {
         match &mut self.head {

@@ -3,6 +3,7 @@
 mod damage;
 mod keys;
 mod panics;
+mod restart;
 mod turns;
 
 use alloc::boxed::Box;
