@@ -201,10 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn the_time_never_goes_back() {
+    fn time_never_goes_back_and_goes_on() {
         let clock = SystemClock::new();
-        let times: alloc::vec::Vec<Mono> = (0..10_000).map(|_| clock.now().mono).collect();
-        assert!(times.is_sorted());
+        let first = clock.now().mono;
+        let mut last = first;
+        while last - first < Span(3) {
+            let now = clock.now().mono;
+            assert!(now >= last);
+            last = now;
+        }
     }
 
     #[test]

@@ -14,14 +14,14 @@ use crate::change::{Change, Dirty, Pulse, index_keys};
 use crate::config::HubConfig;
 use crate::id::{Lease, SessionId, TaskId};
 use crate::json::Json;
-use crate::name::{AgentId, Kind, Principal};
+use crate::name::{AgentId, Key, Kind, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::task::{
     Category, Delay, Ended, Fence, Hold, Life, Outcome, Place, Priority, Refused, Spec, Task, TaskEvent,
     TaskState, Wait, backoff,
 };
-use crate::time::{Mono, Now, Span};
+use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
 use crate::wire::{Dialect, ToAgent};
 
@@ -159,12 +159,18 @@ impl<'a> Tx<'a> {
 
     /// Makes a change true that belongs to the next recorded one, and is told with it.
     pub(super) fn record_with_next(&mut self, change: Change) {
-        match &change {
-            Change::KeyUsed(key, _) => self.dirty(Dirty::Key(key.clone())),
-            Change::Drawn(key, _) => self.dirty(Dirty::Bucket(key.clone())),
-            _ => {}
+        if let Change::KeyUsed(key, _) = &change {
+            self.dirty(Dirty::Key(key.clone()));
+        }
+        if let Change::Drawn(key, _) = &change {
+            self.dirty(Dirty::Bucket(key.clone()));
         }
         self.state.apply(change);
+    }
+
+    /// An earlier use of a key is over, and its row goes with the next recorded change.
+    pub(super) fn key_over(&mut self, key: Key, until: Wall) {
+        self.dirty(Dirty::KeyOver(key, until));
     }
 
     fn event(&self, kind: &str) -> Event {

@@ -165,6 +165,7 @@ impl State {
     fn unindex_ready(&mut self, task: &Task) {
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        self.fair.left(&(lane, task.spec.fair_key().cloned()));
         let let_on_by = self.ready.let_on_by(task.id).cloned();
         if let Some(gone) = self.ready.remove(class, lane, &entry) {
             self.fleet.unlink(gone);
@@ -338,13 +339,13 @@ impl State {
     /// A deadline passed. Those of tasks and sessions go away with the change that answers them;
     /// the rest go here.
     pub(super) fn pass(&mut self, due: Due) {
-        match &due {
-            Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
-            Due::Affinity(id) => {
-                let woken = self.ready_entry(*id).and_then(|(_, lane, entry)| self.ready.wake_one(lane, entry));
-                self.pending.classes.extend(woken);
-            }
-            _ => {}
+        if let Due::Rate(key) = &due {
+            self.wake(&Gate::Rate(key.clone()));
+        }
+        if let Due::Affinity(id) = &due
+            && let Some((_, lane, entry)) = self.ready_entry(*id)
+        {
+            self.pending.classes.extend(self.ready.wake_one(lane, entry));
         }
         self.alarms.set(due, None);
     }

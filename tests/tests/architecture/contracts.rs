@@ -124,7 +124,7 @@ const CONTRACTS: &[Contract] = &[
         port: "Clock",
         suites: &["agentcom-core/src/driver/clock"],
         words: &[
-            ("Steady", &["the_time_never_goes_back"]),
+            ("Steady", &["time_never_goes_back_and_goes_on"]),
             (
                 "Prompt",
                 &[

@@ -386,8 +386,7 @@ impl Fleet {
         });
         let next = self.now() + Span::from_secs(5);
         self.world.run_until(next);
-        let found = lock(&answer).take();
-        found
+        lock(&answer).take()
     }
 
     fn verdict(&self) -> Result<(), Vec<String>> {
