@@ -215,7 +215,11 @@ fn acknowledged_as(dir: &Path, batch: &str) -> Vec<String> {
 
 fn task(key: &str, random: &mut u64) -> Value {
     let length = ["0", "0.02", "0.1", "0.4"][roll(random, 4)];
-    let orphan = if roll(random, 4) == 0 { "setsid sleep 600 >/dev/null 2>&1 & " } else { "" };
+    let orphan = match roll(random, 6) {
+        0 => "setsid sleep 600 >/dev/null 2>&1 & ",
+        1 => "(cd / && exec setsid sleep 600 >/dev/null 2>&1) & ",
+        _ => "",
+    };
     let shell = format!("{orphan}echo $AGENTCOM_TASK_ID $AGENTCOM_LEASE >> starts; sleep {length}");
     json!({ "shell": shell, "idempotency_key": key, "max_attempts": 100, "backoff_base_ms": 10, "backoff_cap_ms": 50 })
 }
