@@ -24,7 +24,7 @@ use crate::id::{Cipher, Incarnation, QuestionId, SessionId, TaskId};
 use crate::limit::Bucket;
 use crate::name::{AgentId, Key};
 use crate::question::Question;
-use crate::state::{Clocks, Due, Session};
+use crate::state::{Claimant, Clocks, Due, Refusals, Session};
 use crate::task::{Life, Rate, Task};
 use crate::time::{Mono, Wall};
 
@@ -154,6 +154,8 @@ pub enum Pulse {
     RateOpens(Key, Wall),
     /// A task waits for the agent that has its repository at hand, until this time.
     AffinityEnds(TaskId, Mono),
+    /// Somebody at an address failed to prove to be an agent, or did at last.
+    Refusals(Claimant, Option<Refusals>),
     /// A deadline has passed and is dealt with.
     Passed(Due),
 }

@@ -53,6 +53,10 @@ pub struct HubConfig {
     pub stuck_after: Span,
     /// How long a client may take to identify itself.
     pub identify_within: Span,
+    /// Refused tokens in a row after which an address is not listened to in an agent's name.
+    pub refusals_max: u32,
+    /// How long it is not listened to.
+    pub refused_for: Span,
     /// How long a client whose token was refused stays connected.
     pub refused_close_after: Span,
     /// How long a plain client may take to report what it holds after identifying.
@@ -102,6 +106,8 @@ impl Default for HubConfig {
             accept_within: Span::from_secs(60),
             stuck_after: Span::from_mins(5),
             identify_within: Span::from_secs(5),
+            refusals_max: 10,
+            refused_for: Span::from_secs(60),
             refused_close_after: Span::from_secs(30),
             report_within: Span::from_secs(5),
             attempts_max: 3,

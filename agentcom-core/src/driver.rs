@@ -1,18 +1,22 @@
 //! This file introduces the loops that run the step functions, and how programs talk to them.
 //!
 //! [`HubBuilder`](hub::HubBuilder) makes a hub from a store, a clock and transports; its
-//! [`Handle`] is how the rest of the program talks to it. Nothing here needs an async runtime.
+//! [`Handle`] is how the rest of the program talks to it. [`App`] is both, with an agent beside
+//! them that runs plain functions. Nothing here needs an async runtime.
 
+pub mod app;
 pub mod clock;
 mod feed;
 mod handle;
 pub mod hub;
 pub mod local;
+pub mod memory;
 pub mod queue;
 mod read;
 pub mod sidecar;
 pub mod token;
 
+pub use app::App;
 pub use handle::Handle;
 
 use alloc::boxed::Box;

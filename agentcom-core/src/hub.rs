@@ -61,6 +61,8 @@ pub enum Input {
         session: SessionId,
         /// Which rules it follows.
         dialect: Dialect,
+        /// From where it comes: an address without a port.
+        peer: Box<str>,
     },
     /// A connection brought a frame.
     Frame {
@@ -184,7 +186,7 @@ impl Hub {
         };
         match input {
             Input::Call { call, command, facts, .. } => command::take(&mut tx, call, command, &facts),
-            Input::Opened { session, dialect } => frame::opened(&mut tx, session, dialect),
+            Input::Opened { session, dialect, peer } => frame::opened(&mut tx, session, dialect, peer),
             Input::Frame { session, frame, token, facts } => {
                 frame::take(&mut tx, session, frame, token, &facts);
             }
@@ -241,5 +243,5 @@ impl Hub {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "driver"))]
 mod tests;

@@ -4,10 +4,10 @@
 //! and turn back into the counter, which is what the store sorts by.
 
 use core::fmt;
+use core::marker::PhantomData;
 use core::str::FromStr;
 
-use alloc::string::String;
-use serde::de::Error as _;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text that is not an id of the expected kind.
@@ -16,6 +16,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct BadId {
     /// What the id has to start with.
     pub prefix: &'static str,
+}
+
+/// Reads an id from a text without keeping the text.
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = BadId>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 macro_rules! hex_id {
@@ -58,7 +73,7 @@ macro_rules! hex_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                deserializer.deserialize_str(Text(PhantomData))
             }
         }
     };

@@ -147,9 +147,35 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::parse(raw.get()).map_err(D::Error::custom)
+        // What a raw value holds is JSON already.
+        let text = Box::<str>::from(Box::<RawValue>::deserialize(deserializer)?);
+        let text = if is_compact(&text) { text } else { compact(&text).map_err(D::Error::custom)?.into() };
+        if text.len() > Self::BYTES_MAX {
+            return Err(D::Error::custom(BadJson::TooLong { bytes: text.len() }));
+        }
+        Ok(Self(text))
     }
+}
+
+/// Whether `text` has no white space between tokens and nests no deeper than it may.
+fn is_compact(text: &str) -> bool {
+    let (mut in_string, mut escaped, mut depth) = (false, false, 0_usize);
+    for byte in text.bytes() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' => return false,
+            b'"' => in_string = true,
+            b'[' | b'{' if depth == Json::DEPTH_MAX => return false,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    true
 }
 
 /// Reads a payload of somebody who may not know of the bound: what is too long is cut.
@@ -162,8 +188,7 @@ pub(crate) fn cut_to_fit<'de, D: Deserializer<'de>>(
 
 /// `text` without white space between tokens, refused if it nests too deeply.
 fn compact(text: &str) -> Result<String, BadJson> {
-    let needs_work = text.bytes().any(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'[' | b'{'));
-    if !needs_work {
+    if is_compact(text) {
         return Ok(text.to_owned());
     }
     let mut out = String::with_capacity(text.len().min(2 * Json::BYTES_MAX));

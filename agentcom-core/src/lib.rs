@@ -42,7 +42,7 @@ pub mod rng;
 pub mod sidecar;
 pub mod state;
 pub mod task;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", all(test, feature = "driver")))]
 pub mod testing;
 pub mod time;
 pub mod view;

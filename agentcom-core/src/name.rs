@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Why a text cannot be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +21,8 @@ pub struct BadName {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:expr, $rule:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -35,6 +35,11 @@ macro_rules! name {
             ///
             /// The rule that `text` breaks.
             pub fn new(text: &str) -> Result<Self, BadName> {
+                Self::check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            fn check(text: &str) -> Result<(), BadName> {
                 let allowed: fn(char) -> bool = $allowed;
                 if text.is_empty() {
                     return Err(BadName { what: $what, why: "must not be empty" });
@@ -45,7 +50,7 @@ macro_rules! name {
                 if !text.chars().all(allowed) {
                     return Err(BadName { what: $what, why: $rule });
                 }
-                Ok(Self(text.into()))
+                Ok(())
             }
 
             /// The text.
@@ -71,13 +76,20 @@ macro_rules! name {
         impl TryFrom<String> for $name {
             type Error = BadName;
             fn try_from(text: String) -> Result<Self, BadName> {
-                Self::new(&text)
+                Self::check(&text)?;
+                Ok(Self(text.into_boxed_str()))
             }
         }
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
                 name.0.into()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -160,8 +172,8 @@ impl Repo {
 }
 
 /// Who asked for something.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Principal {
     /// The hub itself.
     System,
@@ -207,6 +219,12 @@ impl From<Principal> for String {
     fn from(principal: Principal) -> Self {
         use alloc::string::ToString;
         principal.to_string()
+    }
+}
+
+impl Serialize for Principal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -15,8 +15,9 @@ mod session;
 pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, WEIGHT_USUAL};
 pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
+pub(crate) use index::bytes_of;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
-pub use session::{Clocks, Session};
+pub use session::{Claimant, Clocks, Refusals, Session};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,7 @@ pub struct State {
     online: BTreeMap<AgentId, SessionId>,
     profiles: BTreeMap<AgentId, Profile>,
     clocks: BTreeMap<TaskId, Clocks>,
+    refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
     last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
@@ -141,6 +143,7 @@ impl State {
             Pulse::AffinityEnds(task, at) => {
                 self.alarms.set(Due::Affinity(task), Some(When::Mono(at)));
             }
+            Pulse::Refusals(claimant, refusals) => self.set_refusals(claimant, refusals),
             Pulse::Passed(due) => self.pass(due),
         }
     }
@@ -208,7 +211,14 @@ impl State {
     /// The scheduler holds a ready task back.
     pub(crate) fn park(&mut self, id: TaskId, gate: Gate) {
         let Some((class, lane, entry)) = self.ready_entry(id) else { return };
+        let before = self.ready.let_on_by(id).cloned();
+        let unfit = gate == Gate::Fit;
+        let moved = before.filter(|before| *before != gate);
         self.ready.park(class, lane, entry, gate);
+        let behind = moved.is_some_and(|gate| self.ready.wake_first(&gate, class));
+        if behind | (unfit && self.ready.wake_next_unfit(class)) {
+            self.pending.classes.insert(class);
+        }
     }
 
     /// The scheduler lets tasks that are held back try again.
@@ -353,6 +363,12 @@ impl State {
     #[must_use]
     pub fn session_of(&self, agent: &AgentId) -> Option<&Session> {
         self.sessions.get(self.online.get(agent)?)
+    }
+
+    /// How often somebody failed to prove who it is.
+    #[must_use]
+    pub fn refusals(&self, claimant: &Claimant) -> Option<&Refusals> {
+        self.refusals.get(claimant)
     }
 
     /// The deadlines of a held task.

@@ -2,10 +2,13 @@
 //!
 //! It is public, so that embedders can test their own adapters and rules with it.
 
+pub mod bench;
 pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
-pub mod memory;
 pub mod sim;
 pub mod store_suite;
+pub mod strategy;
 pub mod transport_suite;
+
+pub use crate::driver::memory;

@@ -1,1 +1,16 @@
-//! This file is a placeholder.
+//! This file introduces what the benches share: loads, a hub to put them on, and plain reports.
+//!
+//! Each bench is a program of its own under `benches/`, run by `cargo xtask bench NAME`. None of
+//! them is a test: they assert that the work was done, never how fast.
+
+pub mod arguments;
+pub mod counting;
+pub mod disk;
+pub mod fleet;
+pub mod hub;
+pub mod machine;
+pub mod report;
+pub mod work;
+
+/// What a bench ends with. Whatever goes wrong ends it.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -14,16 +14,8 @@ const USAGE: &str = "\
 cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has to hold; reads only
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
-cargo xtask bench [ARGS]...                           run the benches";
-
-/// A command that only hands its arguments on to another.
-struct Forward {
-    name: &'static str,
-    args: &'static [&'static str],
-}
-
-const FORWARDS: [Forward; 1] =
-    [Forward { name: "bench", args: &["bench", "--package", "agentcom-benches"] }];
+cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
+                                                      (step, submit, cycle, memory, idle)";
 
 fn main() -> ExitCode {
     let mut args = env::args().skip(1);
@@ -36,7 +28,8 @@ fn main() -> ExitCode {
             say(USAGE);
             Ok(())
         }
-        other => forward(other, rest),
+        "bench" => bench(rest),
+        other => Err(unknown(other)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,15 +51,18 @@ fn fix(args: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn forward(name: &str, args: Vec<String>) -> Result<(), Failure> {
-    let Some(forward) = FORWARDS.iter().find(|forward| forward.name == name) else {
-        let what =
-            if name.is_empty() { "a command is missing" } else { "there is no such command" };
-        return Err(Failure::usage(&format!("{what}\n\n{USAGE}")));
+/// Runs the bench that the first argument names, with the others; all if there is none.
+fn bench(args: Vec<String>) -> Result<(), Failure> {
+    let step = Step::cargo("bench", ["bench", "--package", "agentcom-benches"]);
+    let mut args = args.into_iter();
+    let step = match args.next() {
+        Some(name) => step.arg("--bench").arg(&name).arg("--").args(args),
+        None => step.arg("--benches"),
     };
-    let mut step = Step::cargo(forward.name, forward.args.iter().copied());
-    if !args.is_empty() {
-        step = step.arg("--").args(args);
-    }
     step.run().map(drop)
+}
+
+fn unknown(name: &str) -> Failure {
+    let what = if name.is_empty() { "a command is missing" } else { "there is no such command" };
+    Failure::usage(&format!("{what}\n\n{USAGE}"))
 }

@@ -1,5 +1,6 @@
 //! This file says which rows the facts of a state are stored in.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -68,6 +69,11 @@ const SETTINGS: &[u8] = b"settings";
 #[must_use]
 pub fn task_key(number: u64) -> Vec<u8> {
     number.to_be_bytes().to_vec()
+}
+
+fn task_number(table: Table, key: &[u8]) -> Result<u64, StoreError> {
+    let number = key.try_into().map(u64::from_be_bytes);
+    number.map_err(|_| StoreError::corrupt(table, key, "the key is no number"))
 }
 
 /// The batch that brings the rows of `dirty` facts up to date and adds `events` to the feed.
@@ -196,7 +202,7 @@ pub fn index_prefix(index: u8, value: &str) -> Vec<u8> {
 /// specs are kept aside until then.
 #[derive(Debug, Default)]
 pub struct Loader {
-    specs: alloc::collections::BTreeMap<Vec<u8>, Spec>,
+    specs: alloc::collections::BTreeMap<u64, Box<Spec>>,
 }
 
 impl Loader {
@@ -224,7 +230,7 @@ impl Loader {
             }
             Table::Question => Change::QuestionAsked(decode::<Question>(table, key, bytes)?.into()),
             Table::Spec => {
-                self.specs.insert(key.to_vec(), decode(table, key, bytes)?);
+                self.specs.insert(task_number(table, key)?, decode(table, key, bytes)?);
                 return Ok(None);
             }
             Table::Life => Change::TaskAdded(self.task(state, key, bytes)?.into()),
@@ -241,13 +247,12 @@ impl Loader {
 
     fn task(&mut self, state: &State, key: &[u8], bytes: &[u8]) -> Result<Task, StoreError> {
         let life: Life = decode(Table::Life, key, bytes)?;
-        let number = key.try_into().map(u64::from_be_bytes);
-        let number = number.map_err(|_| StoreError::corrupt(Table::Life, key, "the key is no number"))?;
-        let spec = self.specs.remove(key);
+        let number = task_number(Table::Life, key)?;
+        let spec = self.specs.remove(&number);
         let spec = spec.ok_or_else(|| StoreError::corrupt(Table::Life, key, "its spec is missing"))?;
         let head = state.head();
         let head = head.ok_or_else(|| StoreError::corrupt(Table::Meta, HEAD, "the head is missing"))?;
-        Ok(Task { id: TaskId(head.ids.hide(number)), spec: spec.into(), life })
+        Ok(Task { id: TaskId(head.ids.hide(number)), spec, life })
     }
 }
 

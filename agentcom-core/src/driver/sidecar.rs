@@ -40,6 +40,7 @@ use crate::time::{Mono, Span};
 
 pub use entropy::Entropy;
 use job::Jobs;
+pub(super) use job::panic_message;
 use link::{Link, NotSent};
 
 /// Why a sidecar ended other than in good order.

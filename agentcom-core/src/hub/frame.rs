@@ -4,6 +4,7 @@ mod identify;
 mod plain;
 mod work;
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -48,10 +49,10 @@ pub fn needs(state: &State, frame: &ToHub) -> Needs {
     Needs { tasks: if known { Vec::new() } else { Vec::from([id]) }, keys: Vec::new() }
 }
 
-pub(super) fn opened(tx: &mut Tx<'_>, id: SessionId, dialect: Dialect) {
+pub(super) fn opened(tx: &mut Tx<'_>, id: SessionId, dialect: Dialect, peer: Box<str>) {
     let now = tx.now();
     let identify_by = now.mono + tx.config.identify_within;
-    let session = Session::opened(id, dialect, now.wall, now.mono, identify_by);
+    let session = Session::opened(id, dialect, peer, now, identify_by);
     tx.feel(Pulse::Session(session.into()));
 }
 

@@ -137,19 +137,18 @@ fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
         let frame = Answered { question_id, task_id, answer, defaulted: true };
         tx.send(session, ToAgent::QuestionAnswered(frame));
     }
-    if matches!(tx.state.life(question.task).map(|life| &life.state), Some(TaskState::Waiting { .. })) {
+    if tx.state.life(question.task).is_some_and(|life| life.state.waits_for(id)) {
         due_now(tx, question.task);
     }
 }
 
 /// Lets what waits for a rate try again; a bucket that is full again is forgotten.
 fn rate_opens(tx: &mut Tx<'_>, key: &Key) {
-    let waiting = tx.state.ready().has_parked(&Gate::Rate(key.clone()));
+    tx.state.wake(&Gate::Rate(key.clone()));
     let Some(row) = tx.state.bucket(key).cloned() else { return };
-    let now = tx.now().wall;
-    if !waiting && row.bucket.is_full(&row.rate, now) {
+    if row.bucket.is_full(&row.rate, tx.now().wall) {
         tx.record_as("rate.idle", Change::BucketFull(key.clone()));
-    } else if !waiting {
+    } else {
         tx.feel(Pulse::RateOpens(key.clone(), row.bucket.full_at(&row.rate)));
     }
 }

@@ -23,17 +23,24 @@ use crate::wire::ToAgent;
 
 /// The most tasks that one step hands out; the rest follow in steps of their own.
 const ASSIGNED_MAX: usize = 1_024;
+/// The most tasks that one step finds nobody for: each may have been offered to many agents.
+const UNFIT_MAX: usize = 64;
 
 /// Hands out what can be handed out.
 pub(super) fn run(tx: &mut Tx<'_>) {
     let mut pending = tx.state.take_pending();
+    let mut unfit = 0;
     for _ in 0..ASSIGNED_MAX {
+        if unfit == UNFIT_MAX {
+            break;
+        }
         let Some(choice) = choose::next(tx.state, &mut pending) else { return };
         if let Some(gate) = gate::closed(tx, choice.task) {
             tx.state.park(choice.task, gate);
         } else if let Some(agent) = choose::agent(tx, &choice) {
             assign(tx, choice.task, &agent);
         } else {
+            unfit += 1;
             hold_back(tx, choice.task);
         }
         merge(&mut pending, tx.state.take_pending());
@@ -55,7 +62,6 @@ fn assign(tx: &mut Tx<'_>, id: TaskId, agent: &AgentId) {
         return;
     }
     tx.grant(id);
-    gate::reopen(tx, id);
     let session = tx.state.session_of(agent).map(|session| (session.id, session.dialect));
     if let (Some((session, dialect)), Some(task)) = (session, tx.state.task(id)) {
         let frame = assignment::of(tx.state, tx.config, task, &hold, dialect);

@@ -1,6 +1,7 @@
 //! This file is a step in the making: the only place from which the state is changed.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -32,6 +33,8 @@ pub(super) struct Tx<'a> {
     cause: Option<Box<str>>,
     /// Tasks that ended in this step and may have others waiting for them.
     pub(super) over: Vec<TaskId>,
+    /// Agents that lost a lease in this step.
+    lost: BTreeSet<AgentId>,
     step: Step,
 }
 
@@ -50,7 +53,7 @@ impl<'a> Tx<'a> {
         by: Principal,
         cause: Option<Box<str>>,
     ) -> Self {
-        Self { state, config, policy, by, cause, over: Vec::new(), step: Step::default() }
+        Self { state, config, policy, by, cause, over: Vec::new(), lost: BTreeSet::new(), step: Step::default() }
     }
 
     pub(super) fn finish(self) -> Step {
@@ -260,6 +263,10 @@ impl<'a> Tx<'a> {
         let (agent, outcome) = (hold.agent.clone(), ended.outcome);
         let last = LastOutcome { task: id, outcome, at: ended.at };
         self.feel(Pulse::LastOutcome(agent.clone(), last));
+        // An agent that goes down loses all its leases at once, and has crashed once.
+        if outcome == Outcome::LeaseLost && !self.lost.insert(agent.clone()) {
+            return;
+        }
         let since = self.now().wall;
         let until = since + self.config.quarantine;
         let limit = self.config.agent_crashes_max;
@@ -323,8 +330,8 @@ impl<'a> Tx<'a> {
         let flow = (spec.priority.lane(), spec.fair_key().cloned());
         let start_tag = self.state.fair().start_tag(&flow);
         let facts = TaskFacts { id, spec, failures, ready_at: self.now().wall, start_tag };
-        // The largest number marks an empty lane.
-        let order = self.policy.key(&facts).min(u64::MAX - 1);
+        // The smallest number is the front, and the largest marks an empty lane.
+        let order = self.policy.key(&facts).saturating_add(1).min(u64::MAX - 1);
         Place { order, tag: start_tag }
     }
 

@@ -18,7 +18,7 @@ use crate::wire::{
 
 /// Words of the hub for "the token is not yours".
 const REFUSALS: [&str; 4] =
-    ["invalid_token", "token_agent_mismatch", "unauthorised", "unauthorized"];
+    ["invalid_token", "token_agent_mismatch", "too_many_failures", "unauthorised"];
 
 /// The shortest lease that leaves time to work in: half of it is the margin to stop in.
 const LEASE_MIN: Span = Span::from_secs(2);

@@ -25,7 +25,7 @@ impl State {
         for task in self.tasks() {
             let slot = live_slot(&task.life.state).ok_or_else(|| format!("{} ended but lives", task.id))?;
             by_state[slot] += 1;
-            bytes += bytes_of(task);
+            bytes += bytes_of(&task.spec);
             if let Some(hold) = task.life.state.hold() {
                 held.entry(hold.agent.clone()).or_default().insert(task.id);
                 if let Some(limit) = task.spec.concurrency() {
@@ -82,14 +82,14 @@ impl State {
 
     /// A ready task is in its class, and what holds it back will let it go.
     fn check_ready(&self, id: TaskId) -> bool {
-        if self.ready_entry(id).is_none() {
-            return false;
-        }
-        match self.ready.gate_of(id) {
-            None | Some(Gate::Fit) => true,
-            Some(Gate::Concurrency(key)) => self.running(key).len() > 0,
-            Some(Gate::Rate(key)) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
-        }
+        let Some((class, _, _)) = self.ready_entry(id) else { return false };
+        let Some(gate) = self.ready.gate_of(id) else { return true };
+        let closed = match gate {
+            Gate::Fit => true,
+            Gate::Concurrency(key, max) => self.running(key).len() >= *max as usize,
+            Gate::Rate(key) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
+        };
+        closed || self.ready.is_open(gate, class)
     }
 
     fn check_sessions(&self) -> Result<(), String> {

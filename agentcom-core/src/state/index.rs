@@ -1,18 +1,20 @@
 //! This file keeps the indexes of a state in step with its facts.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
-    Abilities, ClassId, Clocks, Due, Entry, Gate, Requirements, Session, Standing, State, When,
+    Abilities, Claimant, ClassId, Clocks, Due, Entry, Gate, Refusals, Requirements, Session,
+    Standing, State, When,
 };
 use crate::agent::{Agent, Profile};
 use crate::change::Settings;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
-use crate::task::{Delay, Hold, Life, Task, TaskState};
-use crate::time::Wall;
+use crate::task::{Delay, Hold, Life, Spec, Task, TaskState};
+use crate::time::{Mono, Wall};
 
 impl State {
     pub(super) fn add_task(&mut self, task: Box<Task>) {
@@ -20,7 +22,7 @@ impl State {
         if let Some(at) = task.spec.times.as_ref().and_then(|times| times.complete_by) {
             self.alarms.set(Due::Deadline(id), Some(When::Wall(at)));
         }
-        self.bytes += bytes_of(&task);
+        self.bytes += bytes_of(&task.spec);
         self.just_ended.remove(&id);
         self.index_task(&task);
         self.tasks.insert(number, task);
@@ -41,8 +43,11 @@ impl State {
         self.set_clocks(id, clocks);
         let joined = task.life.state.hold().map(|hold| hold.agent.clone());
         self.tasks.insert(number, task);
-        for agent in left.iter().chain(joined.iter()) {
-            self.refresh_agent(agent);
+        // Who holds it still has as much room as before.
+        if left != joined {
+            for agent in left.iter().chain(joined.iter()) {
+                self.refresh_agent(agent);
+            }
         }
     }
 
@@ -52,7 +57,7 @@ impl State {
         self.unindex_task(&task);
         self.alarms.set(Due::Deadline(id), None);
         self.set_clocks(id, None);
-        self.bytes -= bytes_of(&task);
+        self.bytes -= bytes_of(&task.spec);
         task.life = life;
         let seq = self.seq();
         if let Some(head) = &mut self.head {
@@ -123,7 +128,8 @@ impl State {
                 remove_from(&mut self.held, &hold.agent, &id);
                 if let Some(limit) = task.spec.concurrency() {
                     remove_from(&mut self.running, &limit.key, &id);
-                    self.wake(&Gate::Concurrency(limit.key.clone()));
+                    let beside = self.running(&limit.key).len() as u32;
+                    self.wake(&Gate::Concurrency(limit.key.clone(), beside.saturating_add(1)));
                 }
             }
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
@@ -158,9 +164,12 @@ impl State {
     fn unindex_ready(&mut self, task: &Task) {
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        let let_on_by = self.ready.let_on_by(task.id).cloned();
         if let Some(gone) = self.ready.remove(class, lane, &entry) {
             self.fleet.unlink(gone);
             self.pending.classes.remove(&gone);
+        } else if let_on_by.is_some_and(|gate| self.ready.wake_first(&gate, class)) {
+            self.pending.classes.insert(class);
         }
         self.alarms.set(Due::Expiry(task.id), None);
         self.alarms.set(Due::Affinity(task.id), None);
@@ -246,13 +255,8 @@ impl State {
 
     pub(super) fn set_session(&mut self, session: Session) {
         let id = session.id;
-        let mono = |at: Option<crate::time::Mono>| at.map(When::Mono);
-        self.alarms.set(Due::Identify(id), mono(session.identify_by));
-        self.alarms.set(Due::Close(id), mono(session.close_at));
-        self.alarms.set(Due::Silence(id), mono(session.silent_at));
-        self.alarms.set(Due::Report(id), mono(session.report_by));
-        self.alarms.set(Due::Unbar(id), mono(session.barred_until));
-        self.alarms.set(Due::Room(id), mono(session.busy_until));
+        let before = deadlines_of_session(id, self.sessions.get(&id));
+        self.move_alarms(&before, deadlines_of_session(id, Some(&session)));
         let agent = session.agent.clone();
         let took_work = self.sessions.get(&id).map(Session::takes_work);
         let takes_work = session.takes_work();
@@ -287,13 +291,9 @@ impl State {
     }
 
     pub(super) fn end_session(&mut self, id: SessionId) {
-        for due in [
-            Due::Identify(id), Due::Close(id), Due::Silence(id), Due::Report(id), Due::Unbar(id),
-            Due::Room(id),
-        ] {
-            self.alarms.set(due, None);
-        }
-        let Some(agent) = self.sessions.remove(&id).and_then(|session| session.agent) else { return };
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.move_alarms(&deadlines_of_session(id, Some(&session)), deadlines_of_session(id, None));
+        let Some(agent) = session.agent else { return };
         if self.online.get(&agent) == Some(&id) {
             self.online.remove(&agent);
             self.profiles.remove(&agent);
@@ -302,15 +302,36 @@ impl State {
     }
 
     pub(super) fn set_clocks(&mut self, task: TaskId, clocks: Option<Clocks>) {
-        let mono = |at: Option<crate::time::Mono>| at.map(When::Mono);
-        self.alarms.set(Due::Lease(task), mono(clocks.map(|clocks| clocks.lease)));
-        self.alarms.set(Due::Accept(task), mono(clocks.and_then(|clocks| clocks.accept)));
-        self.alarms.set(Due::Timeout(task), mono(clocks.and_then(|clocks| clocks.timeout)));
-        self.alarms.set(Due::Stuck(task), mono(clocks.and_then(|clocks| clocks.stuck)));
-        match clocks {
+        let before = match clocks {
             Some(clocks) => self.clocks.insert(task, clocks),
             None => self.clocks.remove(&task),
         };
+        let after = deadlines_of_hold(task, clocks.as_ref());
+        self.move_alarms(&deadlines_of_hold(task, before.as_ref()), after);
+    }
+
+    /// Sets the alarms that changed: most changes move one of several, and each look at the list
+    /// of alarms costs.
+    fn move_alarms<const N: usize>(&mut self, before: &[Deadline; N], after: [Deadline; N]) {
+        for ((_, old), (due, new)) in before.iter().zip(after) {
+            if *old != new {
+                self.alarms.set(due, new.map(When::Mono));
+            }
+        }
+    }
+
+    pub(super) fn set_refusals(&mut self, claimant: Claimant, refusals: Option<Refusals>) {
+        let Some(refusals) = refusals else {
+            self.refusals.remove(&claimant);
+            return;
+        };
+        if self.refusals.len() >= Refusals::CLAIMANTS_MAX && !self.refusals.contains_key(&claimant) {
+            let oldest = self.refusals.iter().min_by_key(|(_, refusals)| refusals.at);
+            if let Some(oldest) = oldest.map(|(claimant, _)| claimant.clone()) {
+                self.refusals.remove(&oldest);
+            }
+        }
+        self.refusals.insert(claimant, refusals);
     }
 
     /// A deadline passed. Those of tasks and sessions go away with the change that answers them;
@@ -318,7 +339,10 @@ impl State {
     pub(super) fn pass(&mut self, due: Due) {
         match &due {
             Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
-            Due::Affinity(_) => self.wake(&Gate::Fit),
+            Due::Affinity(id) => {
+                let woken = self.ready_entry(*id).and_then(|(_, lane, entry)| self.ready.wake_one(lane, entry));
+                self.pending.classes.extend(woken);
+            }
             _ => {}
         }
         self.alarms.set(due, None);
@@ -351,11 +375,36 @@ impl State {
     }
 }
 
+/// Something that becomes due on the clock of spans, if it does.
+type Deadline = (Due, Option<Mono>);
+
+fn deadlines_of_session(id: SessionId, session: Option<&Session>) -> [Deadline; 6] {
+    let at = |of: fn(&Session) -> Option<Mono>| session.and_then(of);
+    [
+        (Due::Identify(id), at(|session| session.identify_by)),
+        (Due::Close(id), at(|session| session.close_at)),
+        (Due::Silence(id), at(|session| session.silent_at)),
+        (Due::Report(id), at(|session| session.report_by)),
+        (Due::Unbar(id), at(|session| session.barred_until)),
+        (Due::Room(id), at(|session| session.busy_until)),
+    ]
+}
+
+fn deadlines_of_hold(task: TaskId, clocks: Option<&Clocks>) -> [Deadline; 4] {
+    [
+        (Due::Lease(task), clocks.map(|clocks| clocks.lease)),
+        (Due::Accept(task), clocks.and_then(|clocks| clocks.accept)),
+        (Due::Timeout(task), clocks.and_then(|clocks| clocks.timeout)),
+        (Due::Stuck(task), clocks.and_then(|clocks| clocks.stuck)),
+    ]
+}
+
 /// What a task counts against the bound on bytes.
-pub(super) fn bytes_of(task: &Task) -> u64 {
-    let spec = &task.spec;
+pub(crate) fn bytes_of(spec: &Spec) -> u64 {
     let texts = spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
-    (texts + size_of::<crate::task::Spec>() + size_of::<Task>()) as u64
+    let coding = spec.coding.iter().flat_map(|coding| coding.texts()).map(String::len).sum::<usize>();
+    let needed = size_of_val(&*spec.depends_on);
+    (texts + coding + needed + size_of::<Spec>() + size_of::<Task>()) as u64
 }
 
 /// The counter of a living state.

@@ -5,6 +5,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use crate::id::TaskId;
 use crate::name::{AgentId, Capability, Key, Kind, Repo};
@@ -57,8 +58,8 @@ pub struct Entry {
 /// What holds a ready task back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gate {
-    /// As many tasks with the key run as may.
-    Concurrency(Key),
+    /// As many tasks with the key run as may, for a task that starts only beside fewer than this.
+    Concurrency(Key, u32),
     /// The bucket of the key is empty.
     Rate(Key),
     /// The policy or its repository's agent wants it to wait for another agent.
@@ -87,7 +88,20 @@ pub struct Ready {
     vacant: Vec<ClassId>,
     parked: BTreeMap<(Gate, ClassId), BTreeSet<(usize, Entry)>>,
     gate_of: BTreeMap<TaskId, (Gate, ClassId)>,
+    /// Tasks that may try again, and what had held them back: whoever is behind one is let on when
+    /// it leaves, so that no opening is lost on a task that could not use it.
+    let_on: BTreeMap<TaskId, (Gate, ClassId)>,
+    tours: BTreeMap<ClassId, Tour>,
     by_lane: [u64; 4],
+}
+
+/// A round over the tasks of a class that suited nobody: each tries once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tour {
+    /// The latest that tried.
+    at: Option<(usize, Entry)>,
+    /// How many are yet to try.
+    left: usize,
 }
 
 /// Marks a lane of a class in which nothing waits.
@@ -162,6 +176,7 @@ impl Ready {
     /// A task is no longer ready. Returns the class if it is empty and was given up.
     pub fn remove(&mut self, id: ClassId, lane: usize, entry: &Entry) -> Option<ClassId> {
         self.by_lane[lane] -= 1;
+        self.let_on.remove(&entry.task);
         if let Some((gate, class)) = self.gate_of.remove(&entry.task) {
             self.unpark_entry(&gate, class, lane, entry);
         } else if let Some(class) = self.class_mut(id) {
@@ -179,6 +194,7 @@ impl Ready {
             class.lanes[lane].remove(&entry);
             class.oldest.remove(&(entry.since, entry.number, lane, entry.task));
             class.parked += 1;
+            self.let_on.remove(&entry.task);
             self.gate_of.insert(entry.task, (gate.clone(), id));
             self.parked.entry((gate, id)).or_default().insert((lane, entry));
             self.refresh_heads(id);
@@ -186,39 +202,63 @@ impl Ready {
     }
 
     /// Lets the first task of each class that is held back by `gate` try again, and returns those
-    /// classes.
+    /// classes. A concurrency gate stands for those of its key with the same or a larger maximum.
     pub fn wake(&mut self, gate: &Gate) -> Vec<ClassId> {
-        let from = (gate.clone(), ClassId(0));
-        let to = (gate.clone(), ClassId(u32::MAX));
-        let classes: Vec<ClassId> = self.parked.range(from..=to).map(|((_, id), _)| *id).collect();
-        classes.into_iter().filter(|&id| self.wake_first(gate, id)).collect()
+        let last = match gate {
+            Gate::Concurrency(key, _) => Gate::Concurrency(key.clone(), u32::MAX),
+            Gate::Rate(_) | Gate::Fit => gate.clone(),
+        };
+        let (from, to) = ((gate.clone(), ClassId(0)), (last, ClassId(u32::MAX)));
+        let found: Vec<(Gate, ClassId, usize)> =
+            self.parked.range(from..=to).map(|((gate, id), set)| (gate.clone(), *id, set.len())).collect();
+        for (gate, id, left) in &found {
+            if *gate == Gate::Fit {
+                self.tours.entry(*id).or_default().left = *left;
+            }
+            self.wake_first(gate, *id);
+        }
+        found.into_iter().map(|(_, id, _)| id).collect()
     }
 
     /// Lets the first task of one class that is held back by `gate` try again.
     pub fn wake_first(&mut self, gate: &Gate, id: ClassId) -> bool {
         let first = self.parked.get(&(gate.clone(), id)).and_then(|set| set.first().copied());
-        let Some((lane, entry)) = first else { return false };
-        self.gate_of.remove(&entry.task);
-        self.unpark_entry(gate, id, lane, &entry);
-        if let Some(class) = self.class_mut(id) {
-            class.lanes[lane].insert(entry);
-            class.oldest.insert((entry.since, entry.number, lane, entry.task));
-            self.refresh_heads(id);
-        }
-        true
+        first.inspect(|(lane, entry)| self.unpark(gate, id, *lane, *entry)).is_some()
+    }
+
+    /// Lets the next task of a class try that suited nobody, until each had its turn.
+    pub fn wake_next_unfit(&mut self, id: ClassId) -> bool {
+        let Some(set) = self.parked.get(&(Gate::Fit, id)) else { return false };
+        let Some(tour) = self.tours.get_mut(&id).filter(|tour| tour.left > 0) else { return false };
+        let behind = |at| set.range((Bound::Excluded(at), Bound::Unbounded)).next();
+        let next = tour.at.and_then(behind).or_else(|| set.first()).copied();
+        (tour.at, tour.left) = (next, tour.left - 1);
+        next.inspect(|(lane, entry)| self.unpark(&Gate::Fit, id, *lane, *entry)).is_some()
+    }
+
+    /// Lets one task try again that is held back, and returns its class.
+    pub fn wake_one(&mut self, lane: usize, entry: Entry) -> Option<ClassId> {
+        let (gate, id) = self.gate_of.get(&entry.task).cloned()?;
+        self.unpark(&gate, id, lane, entry);
+        Some(id)
+    }
+
+    /// The gate that lately let a task on.
+    #[must_use]
+    pub fn let_on_by(&self, task: TaskId) -> Option<&Gate> {
+        self.let_on.get(&task).map(|(gate, _)| gate)
+    }
+
+    /// Whether a gate let a task of a class on that has yet to make use of it.
+    #[must_use]
+    pub fn is_open(&self, gate: &Gate, id: ClassId) -> bool {
+        self.let_on.values().any(|(open, class)| open == gate && *class == id)
     }
 
     /// What holds a ready task back.
     #[must_use]
     pub fn gate_of(&self, task: TaskId) -> Option<&Gate> {
         self.gate_of.get(&task).map(|(gate, _)| gate)
-    }
-
-    /// Whether anything is held back by `gate`.
-    #[must_use]
-    pub fn has_parked(&self, gate: &Gate) -> bool {
-        let from = (gate.clone(), ClassId(0));
-        self.parked.range(from..).next().is_some_and(|((found, _), _)| found == gate)
     }
 
     /// The first order of each lane of a class; [`u64::MAX`] where nothing can start.
@@ -249,6 +289,17 @@ impl Ready {
         self.classes.get_mut(id.0 as usize)?.as_mut()
     }
 
+    fn unpark(&mut self, gate: &Gate, id: ClassId, lane: usize, entry: Entry) {
+        self.gate_of.remove(&entry.task);
+        self.unpark_entry(gate, id, lane, &entry);
+        self.let_on.insert(entry.task, (gate.clone(), id));
+        if let Some(class) = self.class_mut(id) {
+            class.lanes[lane].insert(entry);
+            class.oldest.insert((entry.since, entry.number, lane, entry.task));
+            self.refresh_heads(id);
+        }
+    }
+
     fn unpark_entry(&mut self, gate: &Gate, id: ClassId, lane: usize, entry: &Entry) {
         let key = (gate.clone(), id);
         if let Some(set) = self.parked.get_mut(&key) {
@@ -273,6 +324,7 @@ impl Ready {
         if let Some(class) = self.classes[id.0 as usize].take() {
             self.numbers.remove(&class.requirements);
             self.heads[id.0 as usize] = [EMPTY; 4];
+            self.tours.remove(&id);
             self.vacant.push(id);
         }
         id

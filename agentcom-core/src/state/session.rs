@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 use crate::id::{SessionId, TaskId};
 use crate::json::Json;
 use crate::name::AgentId;
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Now, Wall};
 use crate::wire::Dialect;
 
 /// A connection. All its deadlines are here; [`State`](super::State) keeps an alarm for each.
@@ -16,6 +16,8 @@ pub struct Session {
     pub id: SessionId,
     /// Which rules it follows.
     pub dialect: Dialect,
+    /// From where it comes.
+    pub peer: Box<str>,
     /// The agent that it proved to be.
     pub agent: Option<AgentId>,
     /// When it was opened.
@@ -57,13 +59,20 @@ pub struct Session {
 impl Session {
     /// A connection that has yet to say who it is.
     #[must_use]
-    pub fn opened(id: SessionId, dialect: Dialect, at: Wall, seen: Mono, identify_by: Mono) -> Self {
+    pub fn opened(
+        id: SessionId,
+        dialect: Dialect,
+        peer: Box<str>,
+        now: Now,
+        identify_by: Mono,
+    ) -> Self {
         Self {
             id,
             dialect,
+            peer,
             agent: None,
-            opened_at: at,
-            seen,
+            opened_at: now.wall,
+            seen: now.mono,
             identify_by: Some(identify_by),
             close_at: None,
             silent_at: None,
@@ -76,7 +85,7 @@ impl Session {
             busy_until: None,
             busy_count: 0,
             violations: 0,
-            violations_since: seen,
+            violations_since: now.mono,
             status: None,
             resources: None,
         }
@@ -106,4 +115,22 @@ pub struct Clocks {
     pub stuck: Option<Mono>,
     /// In how many heartbeats in a row it was missing.
     pub missing: u32,
+}
+
+/// Whoever claims to be an agent: an address and the name that is claimed. Counted together, so
+/// that one bad sidecar does not lock out its host.
+pub type Claimant = (Box<str>, Box<str>);
+
+/// Failures to prove an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    /// How many in a row.
+    pub count: u32,
+    /// When the latest was.
+    pub at: Mono,
+}
+
+impl Refusals {
+    /// The most claimants that are remembered; the one that failed longest ago goes first.
+    pub const CLAIMANTS_MAX: usize = 4_096;
 }

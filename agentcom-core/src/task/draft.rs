@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::json::Json;
 use crate::name::{AgentId, Capability, Key, Kind, Principal, Repo};
 use crate::task::{
-    AfterDependency, Coding, Group, LeaseLoss, Op, Priority, Retry, Share, Spec, Times,
+    AfterDependency, Coding, Group, LeaseLoss, Op, Priority, Rate, Retry, Share, Spec, Times,
 };
 use crate::time::Span;
 
@@ -117,7 +117,12 @@ impl Draft {
         })
     }
 
-    fn check(&self) -> Result<(), BadDraft> {
+    /// Whether a task can be made of it.
+    ///
+    /// # Errors
+    ///
+    /// The first field that breaks a rule.
+    pub fn check(&self) -> Result<(), BadDraft> {
         at_most("description", self.description.chars().count(), Self::DESCRIPTION_CHARS_MAX, "characters")?;
         at_most("needs", self.needs.len(), Self::ITEMS_MAX, "items")?;
         at_most("depends_on", self.depends_on.len(), Self::DEPENDENCIES_MAX, "items")?;
@@ -157,6 +162,10 @@ impl Draft {
         if share.rates.iter().any(|rate| rate.limit == 0 || rate.burst == 0 || rate.per == Span(0)) {
             return Err(bad("rates", "need a limit, a burst and a span above 0"));
         }
+        let twice = |(n, rate): (usize, &Rate)| share.rates[..n].iter().any(|other| other.key == rate.key);
+        if share.rates.iter().enumerate().any(twice) {
+            return Err(bad("rates", "need a key of its own each"));
+        }
         if share.cost == 0 || share.cost > 1_000 {
             return Err(bad("cost", "must be 1 to 1000"));
         }
@@ -175,12 +184,7 @@ impl Draft {
         if coding.verification_steps.iter().any(|step| step.kind.is_empty() || step.target.is_empty()) {
             return Err(bad("verification_steps", "need a type and a target"));
         }
-        let hints = coding.file_hints.iter().flat_map(|hint| hint.reason.iter().chain([&hint.path]));
-        let steps = coding.verification_steps.iter().flat_map(|step| {
-            step.description.iter().chain([&step.kind, &step.target])
-        });
-        let texts = coding.success_criteria.iter().chain(coding.branch.iter()).chain(hints).chain(steps);
-        let longest = texts.map(|text| text.chars().count()).max().unwrap_or(0);
+        let longest = coding.texts().map(|text| text.chars().count()).max().unwrap_or(0);
         at_most("texts", longest, Self::TEXT_CHARS_MAX, "characters each")
     }
 }

@@ -12,231 +12,20 @@
 //!
 //! **Invariant:** a terminal state is never left, except that an operator may revive the dead.
 
-use core::fmt;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use state::{
+    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place, TaskState,
+    Wait,
+};
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
 
-use crate::id::{Lease, QuestionId, TaskId};
-use crate::json::Json;
-use crate::name::AgentId;
-use crate::time::{Span, Wall};
-
-/// One assignment of a task to one agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Who holds the task.
-    pub agent: AgentId,
-    /// The number of the assignment.
-    pub lease: Lease,
-    /// When it was made.
-    pub since: Wall,
-}
-
-/// What a message about a held task has to match: the agent and the number of its assignment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
-    /// Who speaks.
-    pub agent: AgentId,
-    /// Of which assignment.
-    pub lease: Lease,
-}
-
-/// What a delayed task waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Delay {
-    /// A date.
-    Until(Wall),
-    /// A span of running time; it starts again when the hub does.
-    Backoff(Span),
-}
-
-/// What a waiting task waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Wait {
-    /// The time at which an agent's quota is renewed.
-    Quota,
-    /// The answer to a question.
-    Question(QuestionId),
-}
-
-/// Why a task died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Death {
-    /// Its attempts are spent.
-    Exhausted,
-    /// It failed in a way that no further attempt can mend.
-    Permanent,
-    /// It took down too many agents.
-    Crashed,
-    /// Its `complete_by` passed.
-    Deadline,
-    /// It was ready for longer than `expires_after`.
-    Expired,
-    /// A task that it depends on did not complete.
-    Dependency,
-}
-
-/// The place of a ready task in its lane.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
-pub struct Place {
-    /// What the policy says; smaller is earlier.
-    pub order: u64,
-    /// The start tag of fair queueing, from which the tags of later tasks follow.
-    pub tag: u64,
-}
-
-/// Where the life of a task stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskState {
-    /// Waits for these tasks to end.
-    Blocked {
-        /// Those that have not ended.
-        on: Vec<TaskId>,
-    },
-    /// Waits for a time.
-    Delayed(Delay),
-    /// Waits for an agent.
-    Ready {
-        /// Since when.
-        since: Wall,
-        /// Its place in its lane.
-        place: Place,
-    },
-    /// Was given to an agent that has not accepted it yet.
-    Assigned(Hold),
-    /// Is worked on.
-    Working(Hold),
-    /// Waits for an answer or a quota.
-    Waiting {
-        /// For which.
-        on: Wait,
-        /// Until when at most; then it becomes ready.
-        until: Wall,
-    },
-    /// Is done.
-    Completed,
-    /// Is done in part.
-    Partial,
-    /// Ended without a result.
-    Dead(Death),
-    /// Was called off.
-    Cancelled,
-}
-
-/// How a failure is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Category {
-    /// Another attempt may succeed.
-    Retryable,
-    /// No attempt can succeed.
-    Permanent,
-    /// The agent may not work before a time; no attempt is spent.
-    Quota,
-    /// The work took its process or its agent down.
-    Crash,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// With a result.
-    Completed,
-    /// With part of a result.
-    Partial,
-    /// With a failure.
-    Failed(Category),
-    /// It took longer than it may.
-    TimedOut,
-    /// Nobody accepted it in time.
-    NotAccepted,
-    /// The agent stopped renewing its lease, or came back without the work.
-    LeaseLost,
-    /// The agent gave it back unstarted or on its way out; the attempt is not spent.
-    Released,
-    /// The task ended while it ran.
-    CalledOff,
-}
-
-/// The end of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
-    /// When.
-    pub at: Wall,
-    /// How.
-    pub outcome: Outcome,
-    /// What went wrong, in the agent's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Box<str>>,
-    /// Model tokens used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<u64>,
-}
-
-/// One try at a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// The number of the assignment.
-    pub lease: Lease,
-    /// Who tried.
-    pub agent: AgentId,
-    /// When it was given out.
-    pub assigned_at: Wall,
-    /// When the agent took it on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted_at: Option<Wall>,
-    /// How it ended, if it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Ended>,
-}
-
-/// What a task ends with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finish {
-    /// What the executor made of it.
-    #[serde(default, skip_serializing_if = "Json::is_null")]
-    pub result: Json,
-    /// Model tokens used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<u64>,
-    /// What the checks said.
-    #[serde(default, skip_serializing_if = "Json::is_null")]
-    pub verification: Json,
-}
-
-/// The life of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Life {
-    /// Where it stands.
-    pub state: TaskState,
-    /// The number of the latest assignment; it never rewinds.
-    pub lease: Lease,
-    /// Attempts spent on failures.
-    #[serde(default)]
-    pub failures: u32,
-    /// Leases lost and agents taken down.
-    #[serde(default)]
-    pub crashes: u32,
-    /// When it was submitted.
-    pub created_at: Wall,
-    /// When it last moved.
-    pub updated_at: Wall,
-    /// The latest attempts, oldest first, at most [`Life::ATTEMPTS_KEPT`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub attempts: Vec<Attempt>,
-    /// What it ended with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finish: Option<Box<Finish>>,
-}
+use crate::id::{Lease, TaskId};
+use crate::time::Wall;
 
 /// What can happen to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,97 +67,6 @@ pub enum Refused {
     /// It does not fit the state.
     #[error("this does not fit the state of the task")]
     OutOfTurn,
-}
-
-impl TaskState {
-    /// The word for the state.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Blocked { .. } => "blocked",
-            Self::Delayed(_) => "delayed",
-            Self::Ready { .. } => "ready",
-            Self::Assigned(_) => "assigned",
-            Self::Working(_) => "working",
-            Self::Waiting { .. } => "waiting",
-            Self::Completed => "completed",
-            Self::Partial => "partial",
-            Self::Dead(_) => "dead_letter",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// All words for states.
-    pub const WORDS: [&'static str; 10] = [
-        "blocked", "delayed", "ready", "assigned", "working", "waiting", "completed", "partial",
-        "dead_letter", "cancelled",
-    ];
-
-    /// Whether it is never left by itself.
-    #[must_use]
-    pub const fn is_over(&self) -> bool {
-        match self {
-            Self::Completed | Self::Partial | Self::Dead(_) | Self::Cancelled => true,
-            Self::Blocked { .. }
-            | Self::Delayed(_)
-            | Self::Ready { .. }
-            | Self::Assigned(_)
-            | Self::Working(_)
-            | Self::Waiting { .. } => false,
-        }
-    }
-
-    /// The current assignment.
-    #[must_use]
-    pub const fn hold(&self) -> Option<&Hold> {
-        match self {
-            Self::Assigned(hold) | Self::Working(hold) => Some(hold),
-            Self::Blocked { .. }
-            | Self::Delayed(_)
-            | Self::Ready { .. }
-            | Self::Waiting { .. }
-            | Self::Completed
-            | Self::Partial
-            | Self::Dead(_)
-            | Self::Cancelled => None,
-        }
-    }
-}
-
-impl fmt::Display for Death {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Exhausted => "exhausted",
-            Self::Permanent => "permanent",
-            Self::Crashed => "crashed",
-            Self::Deadline => "deadline",
-            Self::Expired => "expired",
-            Self::Dependency => "dependency",
-        })
-    }
-}
-
-impl Hold {
-    /// What a message about this assignment has to match.
-    #[must_use]
-    pub fn fence(&self) -> Fence {
-        Fence { agent: self.agent.clone(), lease: self.lease }
-    }
-
-    /// Whether `fence` speaks of this assignment.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused::Stale`] for another number, [`Refused::NotHolder`] for another agent.
-    pub fn admits(&self, fence: &Fence) -> Result<(), Refused> {
-        if fence.lease != self.lease {
-            return Err(Refused::Stale);
-        }
-        if fence.agent != self.agent {
-            return Err(Refused::NotHolder);
-        }
-        Ok(())
-    }
 }
 
 impl Life {
@@ -417,14 +115,18 @@ impl Life {
                 E::Unblock(other, then) => next.unblock(on, other, then)?,
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
-                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => return Err(Refused::Stale),
+                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
+                    return Err(Refused::Stale);
+                }
                 E::Due(_) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Delayed(_) | S::Waiting { .. } => match event {
                 E::Due(place) => next.state = S::Ready { since: at, place },
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
-                E::FinishLate(fence, outcome, finish) => next.finish_late(&fence, outcome, finish)?,
+                E::FinishLate(fence, outcome, finish) => {
+                    next.finish_late(&fence, outcome, finish)?
+                }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
                 E::Unblock(..) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
@@ -432,7 +134,9 @@ impl Life {
                 E::Assign(hold) => next.assign(hold)?,
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
-                E::FinishLate(fence, outcome, finish) => next.finish_late(&fence, outcome, finish)?,
+                E::FinishLate(fence, outcome, finish) => {
+                    next.finish_late(&fence, outcome, finish)?
+                }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
                 E::Unblock(..) | E::Due(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
@@ -455,13 +159,17 @@ impl Life {
             },
             S::Dead(_) => match event {
                 E::Revive(place) => next.revive(place),
-                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => return Err(Refused::Stale),
+                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
+                    return Err(Refused::Stale);
+                }
                 E::Unblock(..) | E::Due(_) | E::Assign(_) | E::Kill(_) | E::Cancel => {
                     return Err(Refused::Over);
                 }
             },
             S::Completed | S::Partial | S::Cancelled => match event {
-                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => return Err(Refused::Stale),
+                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
+                    return Err(Refused::Stale);
+                }
                 E::Unblock(..)
                 | E::Due(_)
                 | E::Assign(_)
@@ -527,7 +235,12 @@ impl Life {
         };
     }
 
-    fn finish_late(&mut self, fence: &Fence, outcome: Outcome, finish: Box<Finish>) -> Result<(), Refused> {
+    fn finish_late(
+        &mut self,
+        fence: &Fence,
+        outcome: Outcome,
+        finish: Box<Finish>,
+    ) -> Result<(), Refused> {
         let lost = |attempt: &Attempt| {
             attempt.ended.as_ref().is_some_and(|ended| ended.outcome == Outcome::LeaseLost)
         };

@@ -319,6 +319,16 @@ pub struct Spec {
     pub coding: Option<Box<Coding>>,
 }
 
+impl Coding {
+    /// All texts in it.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        let hints = self.file_hints.iter().flat_map(|hint| hint.reason.iter().chain([&hint.path]));
+        let steps = self.verification_steps.iter();
+        let steps = steps.flat_map(|step| step.description.iter().chain([&step.kind, &step.target]));
+        self.success_criteria.iter().chain(&self.branch).chain(hints).chain(steps)
+    }
+}
+
 impl Spec {
     /// The goal that the task serves.
     #[must_use]

@@ -28,8 +28,8 @@ const DECIDING: &[&str] = &[
     "zmij",
 ];
 
-/// What the loops need besides: futures without a runtime, logs, seeds, digests, and a clock that
-/// counts suspension, which the standard library has not (`nix`).
+/// What the loops need besides: futures without a runtime, logs, seeds, digests, the names of fields
+/// that do not fit, and a clock that counts suspension, which the standard library has not (`nix`).
 const RUNNING: &[&str] = &[
     "bitflags",
     "block-buffer",
@@ -49,6 +49,7 @@ const RUNNING: &[&str] = &[
     "nix",
     "once_cell",
     "pin-project-lite",
+    "serde_path_to_error",
     "sha2",
     "slab",
     "tracing",

@@ -31,7 +31,7 @@ const MAY_KNOW: &[(&str, &[&[&str]])] = &[
     // only examples choose
     ("agentcom", &[LIBRARIES, PROGRAMS]),
     ("agentcom-custom-store", &[&["agentcom-core"]]),
-    ("agentcom-embed", &[&["agentcom-core"]]),
+    ("agentcom-embed", &[LIBRARIES]),
     ("agentcom-hub", &[LIBRARIES]),
     ("agentcom-sidecar", &[LIBRARIES]),
     // proof may look at everything but the programs, which it runs

@@ -184,8 +184,9 @@ impl HubDriver {
     async fn connected(&mut self, connection: Connection) -> Result<(), StoreError> {
         let dialect = connection.dialect;
         tracing::debug!(peer = %connection.peer, ?dialect, "connection opened");
+        let peer = host_of(&connection.peer).into();
         let session = self.links.add(connection);
-        self.step(Input::Opened { session, dialect }).await
+        self.step(Input::Opened { session, dialect, peer }).await
     }
 
     async fn arrived(
@@ -313,6 +314,14 @@ impl HubDriver {
         for item in events.chain(progress) {
             self.listeners.retain_mut(|listener| listener.hear(&item));
         }
+    }
+}
+
+/// An address without its port: many connections come from one host.
+fn host_of(peer: &str) -> &str {
+    match peer.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => peer,
     }
 }
 

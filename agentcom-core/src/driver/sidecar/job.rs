@@ -171,14 +171,15 @@ async fn run(
     let outcome = match Abortable::new(work, registration).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panic)) => {
-            JobOutcome::failed(Category::Crash, format_args!("panicked: {}", message(&*panic)))
+            JobOutcome::failed(Category::Crash, format_args!("panicked: {}", panic_message(&*panic)))
         }
         Err(_aborted) => JobOutcome::Stopped,
     };
     (claim, outcome)
 }
 
-fn message(panic: &(dyn core::any::Any + Send)) -> &str {
+/// What a panic said.
+pub(in crate::driver) fn panic_message(panic: &(dyn core::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")

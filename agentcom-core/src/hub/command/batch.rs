@@ -9,6 +9,7 @@ use crate::change::Change;
 use crate::command::{Facts, KeyUse, Rejected, Reply, Submitted};
 use crate::id::TaskId;
 use crate::rng::scramble;
+use crate::state::bytes_of;
 use crate::task::{
     AfterDependency, Delay, Dependency, Draft, Life, Spec, Task, TaskState,
 };
@@ -45,10 +46,8 @@ enum Taken {
 }
 
 fn take_all(tx: &mut Tx<'_>, drafts: Vec<Draft>, facts: &Facts) -> Result<Vec<Submitted>, Rejected> {
-    room(tx, &drafts)?;
     let order = order(&drafts)?;
-    // Ids are given in the order of the batch, so that they sort like it.
-    let bodies: Vec<u64> = drafts.iter().map(|draft| digest(draft, &drafts)).collect();
+    let bodies: Vec<u64> = drafts.iter().map(digest).collect();
     let known: Vec<Option<KeyUse>> = drafts.iter().map(|draft| used_key(tx, draft, facts)).collect();
     for (body, used) in bodies.iter().zip(&known) {
         if let Some(used) = used.as_ref().filter(|used| used.body != *body) {
@@ -56,13 +55,8 @@ fn take_all(tx: &mut Tx<'_>, drafts: Vec<Draft>, facts: &Facts) -> Result<Vec<Su
         }
     }
     twins(&drafts)?;
-    check_dependencies(tx, &drafts, facts)?;
-    let by = tx.by.clone();
-    for (index, draft) in drafts.iter().enumerate() {
-        let checked = draft.clone().into_spec(by.clone(), Vec::new());
-        checked.map_err(|bad| Rejected::Draft { index, bad })?;
-        check_rates(tx, draft)?;
-    }
+    check_fresh(tx, &drafts, &known, facts)?;
+    // Ids are given in the order of the batch, so that they sort like it.
     let ids: Vec<TaskId> = known.iter().map(|used| match used {
         Some(used) => used.task,
         None => TaskId(tx.draw_number(|head| &mut head.next_task).1),
@@ -90,9 +84,23 @@ fn add_in_order(tx: &mut Tx<'_>, order: Vec<usize>, mut taken: Vec<Option<Taken>
     submitted.into_iter().flatten().collect()
 }
 
-fn room(tx: &Tx<'_>, drafts: &[Draft]) -> Result<(), Rejected> {
-    let tasks = tx.state.task_count() + drafts.len() > tx.config.tasks_max;
-    if tasks || tx.state.bytes() > tx.config.bytes_max {
+/// Whether what is to be added may be added and fits. What was submitted before is there already,
+/// whatever has become of the queue and of its dependencies since.
+fn check_fresh(tx: &Tx<'_>, drafts: &[Draft], known: &[Option<KeyUse>], facts: &Facts) -> Result<(), Rejected> {
+    let (mut tasks, mut bytes) = (tx.state.task_count(), tx.state.bytes());
+    for (index, draft) in drafts.iter().enumerate() {
+        if known[index].is_some() {
+            continue;
+        }
+        check_dependencies(tx, index, draft, known, facts)?;
+        let spec = draft.clone().into_spec(tx.by.clone(), Vec::new());
+        let spec = spec.map_err(|bad| Rejected::Draft { index, bad })?;
+        check_rates(tx, draft)?;
+        tasks += 1;
+        bytes += bytes_of(&spec);
+    }
+    let grows = tasks > tx.state.task_count();
+    if grows && (tasks > tx.config.tasks_max || bytes > tx.config.bytes_max) {
         return Err(Rejected::QueueFull { retry_after: RETRY_AFTER });
     }
     Ok(())
@@ -167,19 +175,23 @@ fn twins(drafts: &[Draft]) -> Result<(), Rejected> {
     Ok(())
 }
 
-fn check_dependencies(tx: &Tx<'_>, drafts: &[Draft], facts: &Facts) -> Result<(), Rejected> {
-    for (index, draft) in drafts.iter().enumerate() {
-        for dependency in &draft.depends_on {
-            let Dependency::Known(id) = dependency else { continue };
-            if tx.state.task(*id).is_some() {
-                continue;
-            }
-            let ended = tx.state.just_ended(*id).or_else(|| facts.tasks.get(id));
-            let ended = ended.ok_or(Rejected::UnknownDependency { index, id: *id })?;
-            let done = matches!(ended.life.state, TaskState::Completed | TaskState::Partial);
-            if !done && draft.after_dependency == AfterDependency::Fail {
-                return Err(Rejected::DeadDependency { index, id: *id });
-            }
+fn check_dependencies(
+    tx: &Tx<'_>,
+    index: usize,
+    draft: &Draft,
+    known: &[Option<KeyUse>],
+    facts: &Facts,
+) -> Result<(), Rejected> {
+    let there = draft.depends_on.iter().filter_map(|dependency| match dependency {
+        Dependency::Known(id) => Some(*id),
+        Dependency::Sibling(sibling) => known[*sibling].as_ref().map(|used| used.task),
+    });
+    for id in there.filter(|id| tx.state.task(*id).is_none()) {
+        let ended = tx.state.just_ended(id).or_else(|| facts.tasks.get(&id));
+        let ended = ended.ok_or(Rejected::UnknownDependency { index, id })?;
+        let done = matches!(ended.life.state, TaskState::Completed | TaskState::Partial);
+        if !done && draft.after_dependency == AfterDependency::Fail {
+            return Err(Rejected::DeadDependency { index, id });
         }
     }
     Ok(())
@@ -201,8 +213,12 @@ fn used_key(tx: &Tx<'_>, draft: &Draft, facts: &Facts) -> Option<KeyUse> {
     (used.until > tx.now().wall).then(|| used.clone())
 }
 
-/// A digest of what was asked for, in which siblings are named by their position.
-fn digest(draft: &Draft, _batch: &[Draft]) -> u64 {
+/// A digest of what was asked for, in which siblings are named by their position. Only used keys
+/// are compared by it, so a draft without a key needs none.
+fn digest(draft: &Draft) -> u64 {
+    if draft.idempotency_key.is_none() {
+        return 0;
+    }
     let text = alloc::format!("{draft:?}");
     text.bytes().fold(text.len() as u64, |sum, byte| scramble(sum ^ u64::from(byte)))
 }

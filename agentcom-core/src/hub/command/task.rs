@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::command::{Facts, Rejected, Reply};
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
-use crate::task::{Refused, Task, TaskEvent, TaskState};
+use crate::task::{Refused, Task, TaskEvent};
 use crate::wire::{Answered, ToAgent};
 
 pub(super) fn cancel(tx: &mut Tx<'_>, id: TaskId, facts: &Facts) -> Result<Reply, Rejected> {
@@ -63,7 +63,7 @@ pub(super) fn answer(tx: &mut Tx<'_>, id: QuestionId, answer: Json) -> Result<Re
         tx.send(session, ToAgent::QuestionAnswered(frame));
     }
     if let Some(task) = tx.state.task(question.task)
-        && matches!(task.life.state, TaskState::Waiting { .. })
+        && task.life.state.waits_for(id)
     {
         let place = tx.place(&task.spec, task.id, task.life.failures);
         let id = task.id;

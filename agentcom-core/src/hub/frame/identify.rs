@@ -12,8 +12,10 @@ use crate::change::Pulse;
 use crate::id::{Boot, SessionId, TaskId};
 use crate::name::{AgentId, Capability, Kind};
 use crate::port::transport::CloseReason;
+use crate::state::{Claimant, Refusals};
 use crate::task::TaskState;
-use crate::wire::{Dialect, Identified, Identify, ToAgent};
+use crate::time::Span;
+use crate::wire::{Dialect, ErrorFrame, Identified, Identify, ToAgent};
 
 /// The most slots, capabilities, kinds and labels that an agent can have.
 const ITEMS_MAX: usize = 256;
@@ -25,10 +27,17 @@ pub(super) fn take(
     frame: Identify,
     token: Option<TokenHash>,
 ) {
+    let claimant = claimant(tx, id, &frame);
+    if let Some(wait) = shut_out(tx, &claimant) {
+        return too_many(tx, id, wait);
+    }
     let Some(agent) = proven(tx, &frame, token.as_ref()) else {
+        let count = tx.state.refusals(&claimant).map_or(0, |refusals| refusals.count) + 1;
+        tx.feel(Pulse::Refusals(claimant, Some(Refusals { count, at: tx.now().mono })));
         let error = if someone(tx, token.as_ref()) { "token_agent_mismatch" } else { "invalid_token" };
         return refuse(tx, id, error);
     };
+    tx.feel(Pulse::Refusals(claimant, None));
     if known.as_ref().is_some_and(|known| *known != agent) {
         return fail(tx, id, "already_identified");
     }
@@ -61,6 +70,31 @@ pub(super) fn take(
     }
 }
 
+fn claimant(tx: &Tx<'_>, id: SessionId, frame: &Identify) -> Claimant {
+    let peer = tx.state.session(id).map(|session| session.peer.clone()).unwrap_or_default();
+    let name: String = frame.agent_id.chars().take(AgentId::BYTES_MAX).collect();
+    (peer, name.into())
+}
+
+/// How much longer a claimant is not listened to.
+fn shut_out(tx: &Tx<'_>, claimant: &Claimant) -> Option<Span> {
+    let refusals = tx.state.refusals(claimant)?;
+    let gone = tx.now().mono - refusals.at;
+    let out = refusals.count >= tx.config.refusals_max && gone < tx.config.refused_for;
+    out.then(|| Span(tx.config.refused_for.0 - gone.0))
+}
+
+fn too_many(tx: &mut Tx<'_>, id: SessionId, wait: Span) {
+    let error = ErrorFrame {
+        error: "too_many_failures".into(),
+        hint: Some("the token was refused again and again".into()),
+        retry_after_ms: Some(wait),
+        ..ErrorFrame::default()
+    };
+    tx.send(id, ToAgent::Error(error));
+    close_later(tx, id);
+}
+
 /// The agent that both the name and the token belong to.
 fn proven(tx: &Tx<'_>, frame: &Identify, token: Option<&TokenHash>) -> Option<AgentId> {
     let agent = tx.state.agent(&AgentId::new(&frame.agent_id).ok()?)?;
@@ -79,6 +113,10 @@ fn someone(tx: &Tx<'_>, token: Option<&TokenHash>) -> bool {
 /// does not do so in a loop.
 fn refuse(tx: &mut Tx<'_>, id: SessionId, error: &str) {
     fail(tx, id, error);
+    close_later(tx, id);
+}
+
+fn close_later(tx: &mut Tx<'_>, id: SessionId) {
     let close_at = tx.now().mono + tx.config.refused_close_after;
     tx.session(id, |session| {
         session.identify_by = None;

@@ -13,7 +13,7 @@ use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::question::Question;
 use crate::task::{
-    Category, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Wait,
+    Category, Ended, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Wait,
 };
 use crate::time::Span;
 use crate::view::ProgressView;
@@ -27,6 +27,8 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// The longest question, in characters, and the longest that it may stay open.
 const QUESTION_CHARS_MAX: usize = 4_000;
 const QUESTION_MAX: Span = Span::from_mins(7 * 24 * 60);
+/// The longest time for which an agent can put off the next attempt at a task.
+const RETRY_AFTER_MAX: Span = Span::from_mins(7 * 24 * 60);
 /// The first and the longest time for which an agent without room is left alone.
 const BUSY_BASE: Span = Span::from_secs(1);
 const BUSY_CAP: Span = Span::from_secs(60);
@@ -89,7 +91,9 @@ pub(super) fn accepted(tx: &mut Tx<'_>, from: &From, frame: &Accepted) {
         Ok(()) => {
             tx.clocks(id, |clocks| clocks.accept = None);
             tx.trust(&from.agent, crate::agent::TrustEvent::Accepted);
-            tx.session(from.session, |session| session.busy_count = 0);
+            if tx.state.session(from.session).is_some_and(|session| session.busy_count > 0) {
+                tx.session(from.session, |session| session.busy_count = 0);
+            }
             heard(tx, id);
             ack(tx, from, id, Acked::Accepted, fence.lease);
         }
@@ -177,8 +181,9 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
         Dialect::V1 => frame.category.unwrap_or(Category::Retryable),
         Dialect::Plain => Category::Retryable,
     };
-    let error = frame.error.or(frame.reason).map(|error| error.chars().take(ERROR_CHARS_MAX).collect::<String>().into());
-    let failure = Failure { category, error, retry_after: frame.retry_after_ms, tokens: frame.tokens_used };
+    let error = frame.error.or(frame.reason).as_deref().map(clipped);
+    let retry_after = frame.retry_after_ms.map(|span| span.min(RETRY_AFTER_MAX));
+    let failure = Failure { category, error, retry_after, tokens: frame.tokens_used };
     fail_task(tx, from, id, lease, failure, facts);
 }
 
@@ -235,11 +240,18 @@ fn give_back(tx: &mut Tx<'_>, id: TaskId, fence: Fence) -> bool {
 
 pub(super) fn withdrawn(tx: &mut Tx<'_>, from: &From, frame: &Withdrawn, facts: &Facts) {
     let (id, lease) = (frame.task_id, frame.generation);
-    if holds(tx, &from.agent, id, lease) && tx.transition(id, TaskEvent::Cancel).is_ok() {
+    let error = frame.reason.as_deref().map(clipped);
+    let ended = Ended { at: tx.now().wall, outcome: Outcome::CalledOff, error, tokens: None };
+    let fence = Fence { agent: from.agent.clone(), lease };
+    if tx.transition(id, TaskEvent::End(fence, ended, TaskState::Cancelled)).is_ok() {
         ack(tx, from, id, Acked::Complete, lease);
     } else {
         settled(tx, from, id, lease, Refused::Stale, facts, "task_withdrawn");
     }
+}
+
+fn clipped(error: &str) -> Box<str> {
+    error.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
 }
 
 pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
@@ -280,8 +292,10 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
 
 /// A word about a task puts off the moment at which it counts as stuck.
 fn heard(tx: &mut Tx<'_>, id: TaskId) {
-    let stuck = tx.now().mono + tx.config.stuck_after;
-    tx.clocks(id, |clocks| clocks.stuck = clocks.stuck.map(|_| stuck));
+    if tx.state.clocks(id).is_some_and(|clocks| clocks.stuck.is_some()) {
+        let stuck = tx.now().mono + tx.config.stuck_after;
+        tx.clocks(id, |clocks| clocks.stuck = Some(stuck));
+    }
 }
 
 /// What a frame has to match; v1 clients always name the assignment. A frame that matches nothing

@@ -13,7 +13,8 @@ use crate::time::{Mono, Span, Wall};
 const LANE_OFFSETS: [Span; 4] =
     [Span(0), Span::from_secs(20), Span::from_secs(40), Span::from_secs(60)];
 
-/// The most agents of each group that are looked at for one task.
+/// The most agents of each group that are compared for one task; those that it does not suit do
+/// not count.
 const CANDIDATES_MAX: usize = 16;
 
 /// A task that may start.
@@ -60,9 +61,12 @@ pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
     heads.first(state)
 }
 
-/// The first task of each lane over several classes, by place.
+/// The first task of each lane over several classes, by place; and the oldest, if it is its turn.
 #[derive(Default)]
-struct Heads([Option<(u64, ClassId)>; 4]);
+struct Heads {
+    lanes: [Option<(u64, ClassId)>; 4],
+    oldest: Option<(Wall, u64, ClassId, TaskId)>,
+}
 
 impl Heads {
     fn offer(&mut self, state: &State, class: ClassId) -> bool {
@@ -72,36 +76,41 @@ impl Heads {
                 continue;
             }
             found = true;
-            let ahead = match self.0[lane] {
+            let ahead = match self.lanes[lane] {
                 None => true,
                 Some((best, _)) if order != best => order < best,
                 Some((_, other)) => head(state, class, lane) < head(state, other, lane),
             };
             if ahead {
-                self.0[lane] = Some((order, class));
+                self.lanes[lane] = Some((order, class));
             }
+        }
+        if found && is_turn_of_oldest(state) {
+            let oldest = state.ready().class(class).and_then(Class::oldest);
+            let oldest = oldest.map(|(since, number, _, task)| (since, number, class, task));
+            self.oldest = self.oldest.into_iter().chain(oldest).min();
         }
         found
     }
 
-    /// Between the lanes age decides; every so often the oldest task of the winning classes comes
-    /// first.
+    /// Between the lanes age decides; every so often the oldest of all tasks comes first.
     fn first(&self, state: &State) -> Option<Choice> {
+        if let Some((_, _, class, task)) = self.oldest {
+            return Some(Choice { class, task });
+        }
         let heads = (0..4).filter_map(|lane| {
-            let (_, class) = self.0[lane]?;
+            let (_, class) = self.lanes[lane]?;
             let entry = state.ready().class(class)?.head(lane)?;
             Some((entry.since + LANE_OFFSETS[lane], lane, class, entry.task))
         });
-        let every = u64::from(state.settings().oldest_first);
-        if every > 0 && (state.assignments() + 1).is_multiple_of(every) {
-            let oldest = self.0.iter().flatten().filter_map(|(_, class)| {
-                let (since, number, _, task) = state.ready().class(*class)?.oldest()?;
-                Some((since, number, *class, task))
-            });
-            return oldest.min().map(|(_, _, class, task)| Choice { class, task });
-        }
         heads.min().map(|(_, _, class, task)| Choice { class, task })
     }
+}
+
+/// Looking at the oldest of a class costs more than at its heads: it is done when it counts only.
+fn is_turn_of_oldest(state: &State) -> bool {
+    let every = u64::from(state.settings().oldest_first);
+    every > 0 && (state.assignments() + 1).is_multiple_of(every)
 }
 
 fn head(state: &State, class: ClassId, lane: usize) -> Option<(Wall, u64)> {
@@ -133,22 +142,22 @@ pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
     let state = &*tx.state;
     let (task, class) = (state.task(choice.task)?, state.ready().class(choice.class)?);
     let mut best: Option<(u32, core::cmp::Reverse<Standing>, &AgentId)> = None;
-    let mut consider = |standing: Standing, agent| {
-        if let Some(fit) = fit(tx, task, standing, agent) {
-            let offer = (fit, core::cmp::Reverse(standing), agent);
-            if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
-                best = Some(offer);
-            }
+    let mut suits = |standing: Standing, agent| {
+        let Some(fit) = fit(tx, task, standing, agent) else { return false };
+        let offer = (fit, core::cmp::Reverse(standing), agent);
+        if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
+            best = Some(offer);
         }
+        true
     };
     if let Some(agent) = &class.requirements.pin {
-        consider(pinned_room(state, class, agent)?, agent);
+        suits(pinned_room(state, class, agent)?, agent);
     } else {
         for group in state.fleet().groups_for(choice.class) {
-            group.free().take(CANDIDATES_MAX).for_each(|(standing, agent)| consider(*standing, agent));
+            group.free().filter(|(standing, agent)| suits(**standing, agent)).take(CANDIDATES_MAX).for_each(drop);
         }
         if let Some((agent, standing)) = warm_room(state, task, class) {
-            consider(standing, agent);
+            suits(standing, agent);
         }
     }
     best.map(|(_, _, agent)| agent.clone())

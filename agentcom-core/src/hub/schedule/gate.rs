@@ -18,7 +18,7 @@ pub(super) fn closed(tx: &mut Tx<'_>, id: TaskId) -> Option<Gate> {
     if let Some(limit) = task.spec.concurrency()
         && tx.state.running(&limit.key).len() >= limit.max as usize
     {
-        return Some(Gate::Concurrency(limit.key.clone()));
+        return Some(Gate::Concurrency(limit.key.clone(), limit.max));
     }
     let now = tx.now().wall;
     let empty = task.spec.rates().iter().find_map(|rate| {
@@ -41,18 +41,6 @@ pub(super) fn draw(tx: &mut Tx<'_>, id: TaskId) {
             tx.feel(Pulse::RateOpens(key.clone(), bucket.full_at(&rate)));
             tx.record_with_next(Change::Drawn(key, BucketRow { rate, bucket }));
         }
-    }
-}
-
-/// Lets the next task try that is held back by a limit of a task that just started: there may be
-/// room for more than one.
-pub(super) fn reopen(tx: &mut Tx<'_>, id: TaskId) {
-    let Some(task) = tx.state.task(id) else { return };
-    let concurrency = task.spec.concurrency().map(|limit| Gate::Concurrency(limit.key.clone()));
-    let rates = task.spec.rates().iter().map(|rate| Gate::Rate(rate.key.clone()));
-    let gates: Vec<Gate> = concurrency.into_iter().chain(rates).collect();
-    for gate in gates {
-        tx.state.wake(&gate);
     }
 }
 

@@ -55,6 +55,16 @@ pub trait Policy: fmt::Debug + Send {
     fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32>;
 }
 
+impl<P: Policy + ?Sized> Policy for alloc::boxed::Box<P> {
+    fn key(&self, task: &TaskFacts<'_>) -> u64 {
+        (**self).key(task)
+    }
+
+    fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32> {
+        (**self).fit(task, agent)
+    }
+}
+
 /// The usual policy: fair shares inside each lane; agents in good standing, then those that have
 /// the repository at hand, then those with the fewest abilities that the task does not need.
 #[derive(Clone, Copy, Debug, Default)]

@@ -78,9 +78,9 @@ fn held_back(state: &State, task: &Task) -> Reason {
         return Reason::Paused { scope };
     }
     match state.ready().gate_of(task.id) {
-        Some(Gate::Concurrency(key)) => Reason::Concurrency {
+        Some(Gate::Concurrency(key, max)) => Reason::Concurrency {
             key: key.clone(),
-            max: task.spec.concurrency().map_or(0, |limit| limit.max),
+            max: *max,
             held_by: state.running(key).take(20).collect(),
         },
         Some(Gate::Rate(key)) => {

@@ -19,7 +19,7 @@ fn waiting_work_goes_to_an_agent_that_connects() {
 fn a_refused_token_is_answered_then_closed() {
     let mut bench = Bench::new();
     bench.join("a", Dialect::V1, 1, &[]);
-    bench.step(Input::Opened { session: SessionId(50), dialect: Dialect::V1 });
+    bench.open(50, Dialect::V1);
     bench.identify(50, "a", "wrong", 1, &[]);
     let said = bench.said(50);
     assert!(matches!(&said[..], [ToAgent::Error(error)] if error.error == "invalid_token"), "{said:?}");
@@ -32,7 +32,7 @@ fn a_foreign_token_is_named_as_such() {
     let mut bench = Bench::new();
     bench.join("a", Dialect::V1, 1, &[]);
     bench.join("b", Dialect::V1, 1, &[]);
-    bench.step(Input::Opened { session: SessionId(50), dialect: Dialect::V1 });
+    bench.open(50, Dialect::V1);
     bench.identify(50, "a", "b", 1, &[]);
     let said = bench.said(50);
     assert!(matches!(&said[..], [ToAgent::Error(error)] if error.error == "token_agent_mismatch"));
@@ -41,7 +41,7 @@ fn a_foreign_token_is_named_as_such() {
 #[test]
 fn who_does_not_identify_is_closed() {
     let mut bench = Bench::new();
-    bench.step(Input::Opened { session: SessionId(50), dialect: Dialect::Plain });
+    bench.open(50, Dialect::Plain);
     bench.raw(50, r#"{"type":"ping"}"#);
     assert!(matches!(&bench.said(50)[..], [ToAgent::Error(error)] if error.error == "not_identified"));
     bench.pass(Span::from_secs(5));
@@ -300,4 +300,24 @@ fn a_silent_plain_client_is_closed_and_its_task_taken_back() {
     assert_eq!(bench.closed, [(agent, CloseReason::TooSlow)]);
     bench.pass(Span::from_secs(15));
     assert_eq!(bench.word(id), "delayed");
+}
+
+#[test]
+fn who_fails_to_prove_an_identity_again_and_again_is_not_listened_to_for_a_while() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.join("b", Dialect::V1, 1, &[]);
+    bench.open(50, Dialect::Plain);
+    (0..10).for_each(|_| bench.identify(50, "a", "wrong", 1, &[]));
+    bench.said(50);
+    bench.identify(50, "a", "a", 1, &[]);
+    let said = bench.said(50);
+    assert!(matches!(&said[..], [ToAgent::Error(e)] if e.error == "too_many_failures" && e.retry_after_ms.is_some()), "{said:?}");
+    bench.open(51, Dialect::Plain);
+    bench.identify(51, "b", "b", 1, &[]);
+    assert!(matches!(&bench.said(51)[..], [ToAgent::Identified(_)]), "others on the host are let in");
+    bench.pass(Span::from_secs(60));
+    bench.open(52, Dialect::Plain);
+    bench.identify(52, "a", "a", 1, &[]);
+    assert!(matches!(&bench.said(52)[..], [ToAgent::Identified(_)]));
 }

@@ -66,6 +66,23 @@ fn a_flood_does_not_hold_up_a_light_tenant() {
 }
 
 #[test]
+fn the_oldest_task_gets_its_turn_whatever_else_it_needs_than_the_others() {
+    let mut bench = Bench::new();
+    bench.call(Command::SetOldestFirst { every: 2 });
+    let agent = bench.join("a", Dialect::V1, 1, &["gpu"]);
+    let patient: Vec<TaskId> = (0..3).map(|_| bench.submit(fair("patient"))).collect();
+    for n in 0..6 {
+        bench.pass(Span(1));
+        // Whoever is new to the queue starts at virtual time, before the rest of the patient.
+        for twin in ["x", "y"] {
+            bench.submit(Draft { share: fair(&alloc::format!("{twin}{n}")).share, ..needing("gpu") });
+        }
+        serve(&mut bench, agent);
+    }
+    assert_eq!(bench.word(patient[2]), "completed");
+}
+
+#[test]
 fn four_agents_share_twenty_tasks_evenly() {
     let mut bench = Bench::new();
     let agents: Vec<u64> = ["a", "b", "c", "d"].map(|name| bench.join(name, Dialect::V1, 1, &[])).into();
@@ -133,6 +150,41 @@ fn a_rate_lets_a_burst_through_and_then_one_at_a_time() {
     assert_eq!(started(&bench), 2);
     bench.pass(Span(1));
     assert_eq!(started(&bench), 3);
+}
+
+fn rated(draft: Draft) -> Draft {
+    let mut draft = draft;
+    draft.share.rates =
+        vec![Rate { key: Key::new("r").unwrap(), limit: 1, per: Span::from_secs(10), burst: 1 }];
+    draft
+}
+
+#[test]
+fn a_task_that_could_start_and_is_called_off_makes_way_for_the_next() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(rated(draft()));
+    let [first, second] = [bench.submit(rated(draft())), bench.submit(rated(draft()))];
+    serve(&mut bench, agent);
+    bench.submit(draft());
+    let held = bench.holds(&agent_id("a"));
+    bench.pass(Span::from_secs(10));
+    bench.call(Command::Cancel(first));
+    bench.accept(agent, held[0]);
+    bench.complete(agent, held[0]);
+    assert_eq!(bench.word(second), "assigned");
+}
+
+#[test]
+fn a_task_that_meets_a_second_limit_makes_way_for_the_next_at_the_first() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 10, &[]);
+    bench.submit(rated(draft()));
+    let both = bench.submit(rated(capped("k", 1)));
+    let one = bench.submit(rated(draft()));
+    bench.submit(capped("k", 1));
+    bench.pass(Span::from_secs(10));
+    assert_eq!([bench.word(both), bench.word(one)], ["ready", "assigned"]);
 }
 
 #[test]

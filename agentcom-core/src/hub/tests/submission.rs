@@ -135,3 +135,14 @@ fn a_task_that_may_not_start_yet_waits_for_its_time() {
     bench.pass(Span(1));
     assert_eq!(bench.assigned(agent).len(), 1);
 }
+
+#[test]
+fn a_used_key_is_kept_until_the_event_that_it_is_told_with_is_durable() {
+    let (mut state, key) = (State::default(), Key::new("k").unwrap());
+    let used = crate::command::KeyUse { task: TaskId(1), body: 0, until: Wall(1) };
+    state.apply(Change::KeyUsed(key.clone(), used));
+    state.settle(state.seq());
+    assert!(state.just_used(&key).is_some());
+    state.settle(state.seq() + 1);
+    assert!(state.just_used(&key).is_none());
+}

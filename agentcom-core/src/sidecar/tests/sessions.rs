@@ -74,7 +74,7 @@ fn only_an_identified_session_makes_the_waits_short_again() {
 
 #[test]
 fn a_refused_token_is_explained_and_tried_again_after_a_minute() {
-    for word in ["invalid_token", "token_agent_mismatch"] {
+    for word in ["invalid_token", "token_agent_mismatch", "too_many_failures"] {
         let mut rig = Rig::new(1);
         rig.wake();
         for _ in 0..3 {

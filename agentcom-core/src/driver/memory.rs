@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use agentcom_core::port::store::{Batch, RowKey, Store, Table};
-//! use agentcom_core::testing::memory::MemoryDisk;
+//! use agentcom_core::driver::memory::MemoryDisk;
 //!
 //! # futures_executor::block_on(async {
 //! let disk = MemoryDisk::new();

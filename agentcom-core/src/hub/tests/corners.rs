@@ -1,0 +1,95 @@
+//! This file checks corners of ownership: who waits for what, for how long, and who is blamed.
+
+use super::*;
+use crate::agent::Trust;
+use crate::task::Category;
+use crate::wire::{Asked, Released};
+
+fn slots(bench: &mut Bench, slots: u32) -> u64 {
+    bench.join("a", Dialect::V1, slots, &[])
+}
+
+fn held(bench: &Bench, id: TaskId) -> Held {
+    Held { task_id: id, generation: bench.state(id).hold().unwrap().lease }
+}
+
+#[test]
+fn a_released_task_comes_before_the_first_task_of_every_other_fair_key() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 1);
+    let id = bench.submit(draft());
+    for key in ["x", "y"] {
+        let mut other = draft();
+        other.share.fair_key = Key::new(key).ok();
+        bench.submit(other);
+    }
+    bench.pass(Span::from_secs(1));
+    let held = held(&bench, id);
+    bench.frame(agent, ToHub::TaskReleased(Released { task_id: id, generation: held.generation }));
+    assert_eq!(bench.word(id), "assigned");
+}
+
+fn ask(bench: &mut Bench, agent: u64, held: Held, seconds: u64, park: bool) -> crate::id::QuestionId {
+    bench.frame(agent, ToHub::TaskQuestion(Asked {
+        task_id: held.task_id,
+        generation: held.generation,
+        question: alloc::format!("what about {}?", held.generation),
+        timeout_ms: Span::from_secs(seconds),
+        default: None,
+        park: Some(park),
+    }));
+    let questions = bench.hub.state().questions_about(held.task_id);
+    questions.filter(|question| question.lease == held.generation).map(|question| question.id).last().unwrap()
+}
+
+#[test]
+fn the_answer_to_an_old_question_does_not_end_another_wait() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 1);
+    let id = bench.submit(draft());
+    let first = held(&bench, id);
+    bench.accept(agent, first);
+    let old = ask(&mut bench, agent, first, 3_000, false);
+    bench.fail(agent, first, Category::Retryable);
+    bench.pass(Span::from_secs(10));
+    bench.ping(agent, &[]);
+    let second = held(&bench, id);
+    bench.accept(agent, second);
+    bench.fail(agent, second, Category::Quota);
+    assert_eq!(bench.word(id), "waiting");
+    assert_eq!(bench.call(Command::Answer { id: old, answer: Json::null() }), Reply::Done);
+    assert_eq!(bench.word(id), "waiting");
+}
+
+#[test]
+fn no_agent_can_put_a_task_off_for_ever() {
+    let mut bench = Bench::new();
+    for category in [Category::Quota, Category::Retryable] {
+        let agent = slots(&mut bench, 1);
+        let id = bench.submit(draft());
+        let lease = held(&bench, id).generation;
+        let word = if category == Category::Quota { "quota" } else { "retryable" };
+        bench.raw(agent, &alloc::format!(
+            r#"{{"type":"task_failed","task_id":"{id}","generation":{lease},"category":"{word}","retry_after_ms":18446744073709551615}}"#
+        ));
+        assert!(["waiting", "delayed"].contains(&bench.word(id)));
+        bench.leave(agent);
+        bench.pass(Span::from_mins(9 * 24 * 60));
+        assert_eq!(bench.word(id), "ready");
+        assert!(matches!(bench.call(Command::Cancel(id)), Reply::Cancelled { .. }));
+    }
+}
+
+#[test]
+fn an_agent_that_dies_with_many_tasks_has_crashed_once() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 5);
+    let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(draft())).collect();
+    for id in ids {
+        let held = held(&bench, id);
+        bench.accept(agent, held);
+    }
+    bench.leave(agent);
+    bench.pass(Span::from_secs(31));
+    assert_eq!(bench.hub.state().agent(&agent_id("a")).unwrap().trust, Trust::Shaken { crashes: 1 });
+}

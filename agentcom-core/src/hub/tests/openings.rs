@@ -1,0 +1,127 @@
+//! This file checks that whatever opens for work is used, and by whom.
+
+use super::schedule::{AgentFacts, TaskFacts};
+use super::*;
+use crate::task::{Concurrency, Rate};
+
+fn capped(max: u32) -> Draft {
+    let mut draft = draft();
+    draft.share.concurrency = Some(Concurrency { key: Key::new("k").unwrap(), max });
+    draft
+}
+
+fn rated(keys: &[(&str, u64)]) -> Draft {
+    let mut draft = draft();
+    let rate = |(key, per): &(&str, u64)| Rate { key: Key::new(key).unwrap(), limit: 1, per: Span(*per), burst: 1 };
+    draft.share.rates = keys.iter().map(rate).collect();
+    draft
+}
+
+fn slots(bench: &mut Bench, slots: u32) -> u64 {
+    bench.join("a", Dialect::V1, slots, &[])
+}
+
+fn held(bench: &Bench, id: TaskId) -> Held {
+    Held { task_id: id, generation: bench.state(id).hold().unwrap().lease }
+}
+
+fn finish(bench: &mut Bench, agent: u64, id: TaskId) {
+    let held = held(bench, id);
+    bench.accept(agent, held);
+    bench.complete(agent, held);
+}
+
+#[test]
+fn a_task_with_a_larger_limit_does_not_wait_behind_one_with_a_smaller() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 10);
+    let running = [bench.submit(capped(2)), bench.submit(capped(2))];
+    let strict = bench.submit(capped(1));
+    let loose = bench.submit(capped(2));
+    assert_eq!([bench.word(strict), bench.word(loose)], ["ready", "ready"]);
+    finish(&mut bench, agent, running[0]);
+    assert_eq!([bench.word(strict), bench.word(loose)], ["ready", "assigned"]);
+}
+
+#[test]
+fn who_is_let_on_by_one_limit_and_stopped_by_another_lets_the_next_try() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 10);
+    bench.submit(rated(&[("slow", 3_600_000)]));
+    let running = bench.submit(capped(1));
+    let both = bench.submit(Draft { share: crate::task::Share { rates: rated(&[("slow", 3_600_000)]).share.rates, ..capped(1).share }, ..draft() });
+    let behind = bench.submit(capped(1));
+    finish(&mut bench, agent, running);
+    assert_eq!([bench.word(both), bench.word(behind)], ["ready", "assigned"]);
+}
+
+#[test]
+fn a_rate_that_opens_while_nobody_has_room_is_not_forgotten() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 2);
+    let first = bench.submit(rated(&[("k", 1_000)]));
+    let waiting = [bench.submit(rated(&[("k", 1_000)])), bench.submit(rated(&[("k", 1_000)]))];
+    let other = bench.submit(draft());
+    bench.pass(Span::from_secs(5));
+    assert_eq!(bench.call(Command::Cancel(waiting[0])), Reply::Cancelled { previous: "ready" });
+    finish(&mut bench, agent, first);
+    finish(&mut bench, agent, other);
+    assert_eq!(bench.word(waiting[1]), "assigned");
+}
+
+#[test]
+fn a_rate_that_opens_for_a_task_that_another_rate_stops_is_not_forgotten() {
+    let mut bench = Bench::new();
+    slots(&mut bench, 10);
+    bench.submit(rated(&[("k", 1_000), ("slow", 3_600_000)]));
+    let both = bench.submit(rated(&[("k", 1_000), ("slow", 3_600_000)]));
+    let behind = bench.submit(rated(&[("k", 1_000)]));
+    bench.pass(Span::from_secs(2));
+    assert_eq!([bench.word(both), bench.word(behind)], ["ready", "assigned"]);
+}
+
+/// Sends tasks to the agent whose name is in their description.
+#[derive(Debug)]
+struct ByName;
+
+impl Policy for ByName {
+    fn key(&self, task: &TaskFacts<'_>) -> u64 {
+        task.start_tag
+    }
+
+    fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32> {
+        (*task.spec.description == *agent.id.as_str()).then_some(1)
+    }
+}
+
+fn picky() -> Bench {
+    let mut bench = Bench::new();
+    let hub = core::mem::take(&mut bench.hub);
+    bench.hub = Hub::new(hub.state, hub.config, Box::new(ByName));
+    bench
+}
+
+fn named(agent: &str) -> Draft {
+    Draft { description: agent.into(), ..draft() }
+}
+
+#[test]
+fn a_task_that_suits_nobody_does_not_hide_those_behind_it() {
+    let mut bench = picky();
+    bench.join("idle", Dialect::V1, 1, &[]);
+    let nobody: Vec<TaskId> = (0..50).map(|_| bench.submit(named("nobody"))).collect();
+    let somebody = bench.submit(named("late"));
+    bench.join("late", Dialect::V1, 1, &[]);
+    assert_eq!(bench.word(somebody), "assigned");
+    assert!(nobody.iter().all(|id| bench.word(*id) == "ready"));
+}
+
+#[test]
+fn the_one_agent_that_suits_is_found_among_many_that_do_not() {
+    let mut bench = picky();
+    for n in 0..40 {
+        bench.join(&alloc::format!("a{n:02}"), Dialect::V1, 1, &[]);
+    }
+    let id = bench.submit(named("a39"));
+    assert_eq!(bench.word(id), "assigned");
+}
