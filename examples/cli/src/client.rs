@@ -139,17 +139,16 @@ impl Client {
         let url = self.url(&["api", "events"], &query)?;
         let response = self.send(Method::GET, url, None, None).await?;
         let response = self.checked(response).await?;
-        let base = self.base.clone();
+        let address = self.address().to_owned();
         Ok(response.bytes_stream().eventsource().map(move |event| match event {
             Ok(event) => Ok(FeedEvent {
                 kind: event.event,
                 cursor: event.id.parse().ok(),
                 data: serde_json::from_str(&event.data).unwrap_or(Value::String(event.data)),
             }),
-            Err(error) => Err(Failure::new(
-                Exit::Unavailable,
-                format_args!("lost the hub on {base}: {error}"),
-            )),
+            Err(_) => {
+                Err(Failure::new(Exit::Unavailable, format_args!("lost the hub on {address}")))
+            }
         }))
     }
 

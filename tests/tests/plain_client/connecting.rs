@@ -1,6 +1,6 @@
 //! This file tests how clients of the original get in, and how they are kept out.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::scene::Scene;
@@ -73,20 +73,45 @@ async fn a_refused_token_is_answered_and_then_closed_after_half_a_minute() {
     }
 }
 
+/// Tries to get in as `bad`, and returns what is wrong.
+async fn refused(scene: &Scene, token: &str) -> Value {
+    let mut client = Client::dial(scene.address(), "bad", token).await;
+    client.identify().await;
+    client.hear("error").await
+}
+
 #[tokio::test]
-async fn a_sidecar_with_a_wrong_token_does_not_lock_out_its_host() {
+async fn a_sidecar_that_is_refused_again_and_again_is_locked_out_and_its_host_is_not() {
     let scene = Scene::set().await;
-    scene.register("bad").await;
-    let mut refused = Vec::new();
-    for _ in 0..40 {
-        let mut client = Client::dial(scene.address(), "bad", "no such token").await;
-        client.identify().await;
-        client.hear("error").await;
-        refused.push(client);
+    let right = scene.register("bad").await;
+    for _ in 0..10 {
+        assert_eq!(refused(&scene, "no such token").await["error"], "invalid_token");
     }
+    scene.pass(10).await;
+    let told = refused(&scene, &right).await;
+    assert_eq!(
+        (&told["error"], &told["retry_after_ms"]),
+        (&json!("too_many_failures"), &json!(50_000))
+    );
     let id = scene.submit(json!({ "shell": "make" })).await;
-    let work = scene.join("good").await.take().await;
+    let mut good = scene.join("good").await;
+    let work = good.take().await;
     assert_eq!(work["task_id"], json!(id));
+
+    scene.pass(50).await;
+    Client::join(scene.address(), "bad", &right).await;
+}
+
+#[tokio::test]
+async fn failures_a_minute_apart_do_not_add_up() {
+    let scene = Scene::set().await;
+    let right = scene.register("bad").await;
+    for _ in 0..12 {
+        assert_eq!(refused(&scene, "no such token").await["error"], "invalid_token");
+        scene.pass(60).await;
+    }
+    assert_eq!(refused(&scene, "no such token").await["error"], "invalid_token");
+    Client::join(scene.address(), "bad", &right).await;
 }
 
 #[tokio::test]

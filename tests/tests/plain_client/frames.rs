@@ -100,3 +100,27 @@ async fn broken_frames_are_answered_field_by_field_and_the_tenth_ends_the_connec
     assert_eq!(back.report(id(&work), &work["generation"]).await, "continue");
     back.finish(&work).await;
 }
+
+#[tokio::test]
+async fn ten_thousand_bad_frames_in_a_row_disturb_nobody() {
+    let scene = Scene::set().await;
+    let mut good = scene.join("good").await;
+    scene.submit(json!({ "shell": "make" })).await;
+    let work = good.take().await;
+    let mut bad = scene.join("bad").await;
+    for round in 0..1_000 {
+        for _ in 0..10 {
+            bad.send(r#"{"type":"task_complete","task_id":7}"#.into()).await;
+        }
+        for _ in 0..10 {
+            bad.hear("error").await;
+        }
+        assert_eq!(bad.closed().await, Some(1008));
+        bad = scene.rejoin(&bad).await;
+        if round % 100 == 0 {
+            good.ping().await;
+        }
+    }
+    good.finish(&work).await;
+    assert_eq!(scene.state(id(&work)).await, "completed");
+}

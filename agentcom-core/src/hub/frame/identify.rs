@@ -32,8 +32,11 @@ pub(super) fn take(
         return too_many(tx, id, wait);
     }
     let Some(agent) = proven(tx, &frame, token.as_ref()) else {
-        let count = tx.state.refusals(&claimant).map_or(0, |refusals| refusals.count) + 1;
-        tx.feel(Pulse::Refusals(claimant, Some(Refusals { count, at: tx.now().mono })));
+        let at = tx.now().mono;
+        let recent = |earlier: &&Refusals| at - earlier.at < tx.config.refused_for;
+        let earlier = tx.state.refusals(&claimant).filter(recent);
+        let count = earlier.map_or(0, |earlier| earlier.count) + 1;
+        tx.feel(Pulse::Refusals(claimant, Some(Refusals { count, at })));
         let error = if someone(tx, token.as_ref()) { "token_agent_mismatch" } else { "invalid_token" };
         return refuse(tx, id, error);
     };

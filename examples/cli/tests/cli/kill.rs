@@ -5,7 +5,7 @@
 //!
 //! - every task that was acknowledged is there and has ended, once for each idempotency key;
 //! - no task ended twice;
-//! - no assignment was started twice;
+//! - no assignment was started twice, and no task more often than its attempts were charged;
 //! - nothing that the tasks started is left.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,7 @@ use crate::support::{Process, Up, agentcom, eventually, json, processes_in, run}
 
 const KILLS: usize = 54;
 const AGENTS: usize = 3;
+/// Decides unless `AGENTCOM_KILL_SEED` does.
 const SEED: u64 = 0x5eed;
 /// Starts of commands between two kills, so that each hits processes that are at work.
 const STARTS_BETWEEN: usize = 3;
@@ -33,12 +34,13 @@ const AHEAD_MAX: usize = 40;
 
 #[test]
 fn nothing_is_lost_and_nothing_is_left_when_hub_and_agents_are_killed() {
+    let seed = seed();
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::set(dir.path());
     let stop = AtomicBool::new(false);
     let acknowledged = std::thread::scope(|scope| {
-        let submitter = scope.spawn(|| submit_until(&stop, dir.path()));
-        let mut random = SEED;
+        let submitter = scope.spawn(|| submit_until(&stop, dir.path(), seed));
+        let mut random = seed;
         for _ in 0..KILLS {
             scene.let_work_happen();
             match roll(&mut random, 2 * AGENTS) {
@@ -52,11 +54,20 @@ fn nothing_is_lost_and_nothing_is_left_when_hub_and_agents_are_killed() {
     });
     assert!(acknowledged.len() >= KILLS, "there was load: {}", acknowledged.len());
     scene.let_all_work_end();
-    check_tasks(dir.path(), &acknowledged);
+    let tasks = check_tasks(dir.path(), &acknowledged);
     check_events(dir.path());
-    check_starts(&scene.starts());
+    check_starts(&scene.starts(), &tasks);
     scene.kill_all();
     eventually("all that the tasks started is gone", || processes_in(dir.path()).is_empty());
+}
+
+/// What decides who is killed when; a test that fails says it.
+#[expect(clippy::print_stdout, reason = "is shown only if the test fails")]
+fn seed() -> u64 {
+    let given = std::env::var("AGENTCOM_KILL_SEED").ok();
+    let seed = given.map_or(SEED, |given| given.parse().unwrap());
+    println!("AGENTCOM_KILL_SEED={seed}");
+    seed
 }
 
 /// The processes, and where they are.
@@ -171,9 +182,9 @@ fn start_agent(dir: &Path, listen: &str, number: usize) -> Process {
 }
 
 /// Sends batches, each again with the same keys until it is acknowledged. Returns the ids by key.
-fn submit_until(stop: &AtomicBool, dir: &Path) -> BTreeMap<String, String> {
+fn submit_until(stop: &AtomicBool, dir: &Path, seed: u64) -> BTreeMap<String, String> {
     let mut acknowledged = BTreeMap::new();
-    let mut random = SEED;
+    let mut random = seed;
     while !stop.load(Ordering::Acquire) {
         let first = acknowledged.len();
         let keys: Vec<String> =
@@ -204,7 +215,11 @@ fn acknowledged_as(dir: &Path, batch: &str) -> Vec<String> {
 
 fn task(key: &str, random: &mut u64) -> Value {
     let length = ["0", "0.02", "0.1", "0.4"][roll(random, 4)];
-    let orphan = if roll(random, 4) == 0 { "setsid sleep 600 >/dev/null 2>&1 & " } else { "" };
+    let orphan = match roll(random, 6) {
+        0 => "setsid sleep 600 >/dev/null 2>&1 & ",
+        1 => "(cd / && exec setsid sleep 600 >/dev/null 2>&1) & ",
+        _ => "",
+    };
     let shell = format!("{orphan}echo $AGENTCOM_TASK_ID $AGENTCOM_LEASE >> starts; sleep {length}");
     json!({ "shell": shell, "idempotency_key": key, "max_attempts": 100, "backoff_base_ms": 10, "backoff_cap_ms": 50 })
 }
@@ -241,7 +256,7 @@ fn waiting(dir: &Path) -> usize {
 }
 
 /// Every acknowledged task is there and over, and there is one for each key.
-fn check_tasks(dir: &Path, acknowledged: &BTreeMap<String, String>) {
+fn check_tasks(dir: &Path, acknowledged: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
     let ids: BTreeSet<&str> = acknowledged.values().map(String::as_str).collect();
     assert_eq!(ids.len(), acknowledged.len(), "each key has a task of its own");
     let mut found = BTreeMap::new();
@@ -264,6 +279,7 @@ fn check_tasks(dir: &Path, acknowledged: &BTreeMap<String, String>) {
         let crashed = task["state_detail"]["death"] == "crashed";
         assert!(task["state"] == "completed" || crashed, "{task}");
     }
+    found
 }
 
 /// No task ended twice, and the feed has no gap.
@@ -290,14 +306,20 @@ fn check_events(dir: &Path) {
     }
 }
 
-/// No assignment was started twice.
-fn check_starts(starts: &[String]) {
+/// No assignment was started twice, and a task only once more for each attempt that it was charged.
+fn check_starts(starts: &[String], tasks: &BTreeMap<String, Value>) {
     let distinct: BTreeSet<&String> = starts.iter().collect();
     let twice: Vec<_> = starts
         .iter()
         .filter(|start| starts.iter().filter(|other| other == start).count() > 1)
         .collect();
     assert_eq!(distinct.len(), starts.len(), "started twice: {twice:?}");
+    for (id, task) in tasks {
+        let count = starts.iter().filter(|start| start.starts_with(id)).count() as u64;
+        let charged = |kind: &str| task[kind].as_u64().unwrap();
+        let most = 1 + charged("crash_count") + charged("retry_count");
+        assert!(count <= most, "{count} starts of {task:#}");
+    }
 }
 
 /// A number below `below`, from a seed.

@@ -128,13 +128,15 @@ pub(crate) fn json(dir: &Path, line: &[&str]) -> Value {
     serde_json::from_str(&run(dir, &[line, &["--json"]].concat(), 0)).unwrap()
 }
 
-/// The processes that work in `dir` or below.
+/// The processes that work in `dir` or below, or have it in their environment.
 pub(crate) fn processes_in(dir: &Path) -> Vec<String> {
     let dir = dir.canonicalize().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let inside = processes.filter(|process| {
         // One that ends meanwhile, or is somebody else's, is none of ours.
+        let read = |of: &str| std::fs::read(process.join(of)).unwrap_or_default();
         std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&dir))
+            || String::from_utf8_lossy(&read("environ")).contains(&*dir.to_string_lossy())
     });
     let named = |process: std::path::PathBuf| {
         let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
