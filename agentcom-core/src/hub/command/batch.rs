@@ -8,6 +8,7 @@ use super::super::tx::Tx;
 use crate::change::Change;
 use crate::command::{Facts, KeyUse, Rejected, Reply, Submitted};
 use crate::id::TaskId;
+use crate::name::Principal;
 use crate::rng::scramble;
 use crate::state::bytes_of;
 use crate::task::{
@@ -225,7 +226,17 @@ fn digest(draft: &Draft) -> u64 {
     if draft.idempotency_key.is_none() {
         return 0;
     }
-    let text = alloc::format!("{draft:?}");
+    let (mut known, mut siblings) = (Vec::new(), Vec::new());
+    for dependency in &draft.depends_on {
+        match dependency {
+            Dependency::Known(id) => known.push(*id),
+            Dependency::Sibling(sibling) => siblings.push(*sibling),
+        }
+    }
+    // The stored form leaves out what is not said, so it stays the same when releases add fields.
+    let spec = draft.clone().into_spec(Principal::System, known);
+    let text = spec.ok().and_then(|spec| serde_json::to_string(&(spec, siblings)).ok());
+    let text = text.unwrap_or_default();
     text.bytes().fold(text.len() as u64, |sum, byte| scramble(sum ^ u64::from(byte)))
 }
 
