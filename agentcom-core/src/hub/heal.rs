@@ -93,15 +93,25 @@ fn silence(tx: &mut Tx<'_>, id: SessionId) {
 /// What a plain client did not report after it came back, it does not have.
 fn report_missing(tx: &mut Tx<'_>, id: SessionId) {
     let Some(session) = tx.state.session(id) else { return };
-    let missing = session.unreported.clone();
+    let (missing, barred) = (session.unreported.clone(), session.barred_until);
+    let Some(agent) = session.agent.clone() else { return };
     tx.session(id, |session| {
         session.report_by = None;
         session.unreported.clear();
     });
     for task in missing {
+        // It may have been lost by other means, and be held by another agent.
+        if !tx.state.held_by(&agent).any(|held| held == task) {
+            continue;
+        }
         let accepted = matches!(tx.state.life(task).map(|life| &life.state), Some(TaskState::Working(_)));
         let outcome = if accepted { Outcome::LeaseLost } else { Outcome::Released };
         tx.lose(task, outcome, "not reported after reconnecting");
+        // It does not run what it does not report, so it may be given that and other work at once.
+        tx.session(id, |session| {
+            session.shunned.remove(&task);
+            session.barred_until = barred;
+        });
     }
 }
 

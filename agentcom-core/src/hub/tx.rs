@@ -18,7 +18,8 @@ use crate::name::{AgentId, Key, Kind, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::task::{
-    Category, Delay, Ended, Fence, Hold, Life, Outcome, Place, Priority, Refused, Spec, Task, TaskEvent,
+    Category, Delay, Ended, Fence, Hold, LeaseLoss, Life, Outcome, Place, Priority, Refused, Spec,
+    Task, TaskEvent,
     TaskState, Wait, backoff,
 };
 use crate::time::{Mono, Now, Span, Wall};
@@ -411,8 +412,16 @@ impl<'a> Tx<'a> {
         let Some(task) = self.state.task(id) else { return };
         let Some(fence) = task.life.state.hold().map(Hold::fence) else { return };
         let (ended, then) = self.end_of(task, outcome, Some(why.into()), None);
+        let works_on = outcome == Outcome::LeaseLost && task.spec.on_lease_loss == LeaseLoss::Continue;
+        let dialect = self.state.session_of(&fence.agent).map(|session| session.dialect);
+        let event = TaskEvent::End(fence, ended, then);
         // The hold was read in this step, so the fence fits.
-        let _ = self.take_away(id, TaskEvent::End(fence, ended, then), why);
+        let _ = if works_on && dialect == Some(Dialect::V1) {
+            // It hears from the next heartbeat that its result may come too late.
+            self.transition(id, event)
+        } else {
+            self.take_away(id, event, why)
+        };
     }
 
     /// What a message about a task has to match, if the agent names no assignment.

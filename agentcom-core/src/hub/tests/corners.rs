@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::agent::Trust;
-use crate::task::Category;
+use crate::task::{Category, LeaseLoss};
 use crate::wire::{Asked, Released};
 
 fn slots(bench: &mut Bench, slots: u32) -> u64 {
@@ -92,4 +92,53 @@ fn an_agent_that_dies_with_many_tasks_has_crashed_once() {
     bench.leave(agent);
     bench.pass(Span::from_secs(31));
     assert_eq!(bench.hub.state().agent(&agent_id("a")).unwrap().trust, Trust::Shaken { crashes: 1 });
+}
+
+fn is_told_to_stop(bench: &mut Bench, session: u64) -> bool {
+    bench.said(session).iter().any(|frame| matches!(frame, ToAgent::TaskCancelled { .. }))
+}
+
+#[test]
+fn work_that_goes_on_without_its_lease_is_not_told_to_stop() {
+    for (on_lease_loss, stops) in [(LeaseLoss::Stop, true), (LeaseLoss::Continue, false)] {
+        let mut bench = Bench::new();
+        let agent = slots(&mut bench, 1);
+        let id = bench.submit(Draft { on_lease_loss, ..draft() });
+        let held = held(&bench, id);
+        bench.accept(agent, held);
+        bench.pass(Span::from_secs(31));
+        assert_eq!(bench.word(id), "delayed");
+        assert_eq!(is_told_to_stop(&mut bench, agent), stops);
+        bench.complete(agent, held);
+        assert_eq!(bench.word(id), if stops { "delayed" } else { "completed" });
+    }
+}
+
+#[test]
+fn a_plain_client_that_does_not_have_a_task_may_be_given_it_again() {
+    let mut bench = Bench::new();
+    let lost = bench.join("p", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    bench.leave(lost);
+    let again = bench.join("p", Dialect::Plain, 1, &[]);
+    bench.pass(Span::from_secs(6));
+    assert_eq!(bench.word(id), "assigned");
+    assert_eq!(bench.assigned(again).len(), 1);
+}
+
+#[test]
+fn what_an_agent_does_not_report_is_not_taken_from_the_next() {
+    let mut bench = Bench::new();
+    let first = bench.join("p", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    let held = bench.assigned(first)[0];
+    bench.accept(first, held);
+    bench.leave(first);
+    bench.pass(Span::from_secs(74));
+    bench.join("p", Dialect::Plain, 1, &[]);
+    bench.join("q", Dialect::V1, 1, &[]);
+    bench.pass(Span::from_secs(4));
+    assert_eq!(bench.state(id).hold().unwrap().agent, agent_id("q"));
+    bench.pass(Span::from_secs(4));
+    assert_eq!(bench.state(id).hold().unwrap().agent, agent_id("q"));
 }
