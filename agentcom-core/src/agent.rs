@@ -6,8 +6,10 @@ pub use trust::{Trust, TrustEvent};
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Boot, TaskId};
 use crate::name::{AgentId, Capability, Kind};
@@ -15,9 +17,30 @@ use crate::task::Outcome;
 use crate::time::Wall;
 
 /// The SHA-256 of a token's secret. The secret itself never reaches the core.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash(pub [u8; 32]);
+
+impl Serialize for TokenHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let digits = |byte: &u8| alloc::format!("{byte:02x}");
+        serializer.serialize_str(&self.0.iter().map(digits).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bad = || D::Error::custom("expected 64 hexadecimal digits");
+        let mut hash = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(bad());
+        }
+        for (n, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).map_err(|_| bad())?;
+        }
+        Ok(Self(hash))
+    }
+}
 
 impl TokenHash {
     /// Whether both are the same, in time that does not depend on where they differ.

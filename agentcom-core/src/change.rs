@@ -159,3 +159,7 @@ pub enum Pulse {
     /// A deadline has passed and is dealt with.
     Passed(Due),
 }
+
+#[cfg(all(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
+mod tests;

@@ -162,6 +162,7 @@ impl Hub {
     pub fn resume(&mut self, now: Now) -> Step {
         self.state.tick(now);
         self.state.resume_shares();
+        self.state.resume_rates();
         let mut tx = self.tx(Principal::System, None);
         heal::resume(&mut tx);
         schedule::run(&mut tx);
@@ -243,5 +244,6 @@ impl Hub {
     }
 }
 
-#[cfg(all(test, feature = "driver"))]
+#[cfg(test)]
+#[cfg(feature = "driver")]
 mod tests;

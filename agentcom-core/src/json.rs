@@ -61,6 +61,10 @@ impl Json {
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, BadJson> {
         let text = serde_json::to_string(value)
             .map_err(|error| BadJson::Syntax(alloc::format!("{error}")))?;
+        // What was just written is JSON; only raw payloads inside can break the other rules.
+        if text.len() <= Self::BYTES_MAX && is_compact(&text) {
+            return Ok(Self(text.into_boxed_str()));
+        }
         Self::parse(&text)
     }
 
@@ -149,7 +153,10 @@ impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // What a raw value holds is JSON already.
         let text = Box::<str>::from(Box::<RawValue>::deserialize(deserializer)?);
-        let text = if is_compact(&text) { text } else { compact(&text).map_err(D::Error::custom)?.into() };
+        let text = match is_compact(&text) {
+            true => text,
+            false => compact(&text).map_err(D::Error::custom)?.into(),
+        };
         if text.len() > Self::BYTES_MAX {
             return Err(D::Error::custom(BadJson::TooLong { bytes: text.len() }));
         }

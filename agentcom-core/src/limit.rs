@@ -30,6 +30,12 @@ impl Bucket {
         Self { level: self.level.saturating_add(gained).min(capacity(rate)), at }
     }
 
+    /// The bucket with what is in it, as of `now` if its time is yet to come.
+    #[must_use]
+    pub fn no_later_than(self, now: Wall) -> Self {
+        Self { at: self.at.min(now), ..self }
+    }
+
     /// Whether it is the same as one never drawn on.
     #[must_use]
     pub fn is_full(self, rate: &Rate, at: Wall) -> bool {

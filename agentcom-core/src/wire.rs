@@ -41,3 +41,7 @@ pub enum Dialect {
 pub fn write<F: serde::Serialize>(frame: &F) -> alloc::string::String {
     serde_json::to_string(frame).expect("frames serialise")
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
+mod tests;

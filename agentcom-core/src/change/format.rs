@@ -33,7 +33,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(table: Table, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&FORMAT, json)) => {
-            serde_json::from_slice(json).map_err(|error| StoreError::corrupt(table, key, error))
+            // The whole row is checked to be text at once, which is cheaper than string by string.
+            let json = core::str::from_utf8(json);
+            let json = json.map_err(|error| StoreError::corrupt(table, key, error))?;
+            serde_json::from_str(json).map_err(|error| StoreError::corrupt(table, key, error))
         }
         Some((&format, _)) => Err(StoreError::corrupt(
             table,

@@ -135,7 +135,10 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch) {
             }
         }
         Dirty::KeyOver(key, until) => {
-            batch.deletes.push(RowKey::new(Table::Key, key.as_str()));
+            // A key that was used again is kept for the time of its latest use.
+            if state.just_used(key).is_none() {
+                batch.deletes.push(RowKey::new(Table::Key, key.as_str()));
+            }
             batch.deletes.push(RowKey::new(Table::KeyEnd, key_end(key, *until)));
         }
         Dirty::EventsOver(first) => {
@@ -243,6 +246,18 @@ impl Loader {
             | Table::Artifact
             | Table::Job => return Ok(None),
         }))
+    }
+
+    /// Says whether all rows found their place, once all were read.
+    ///
+    /// # Errors
+    ///
+    /// The spec of a task that has no life: the row of its life is lost.
+    pub fn finish(self) -> Result<(), StoreError> {
+        match self.specs.first_key_value() {
+            Some((key, _)) => Err(StoreError::corrupt(Table::Spec, &task_key(*key), "its life is missing")),
+            None => Ok(()),
+        }
     }
 
     fn task(&mut self, state: &State, key: &[u8], bytes: &[u8]) -> Result<Task, StoreError> {

@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn time_never_goes_back_and_goes_on() {
+        let clock = SystemClock::new();
+        let first = clock.now().mono;
+        let mut last = first;
+        while last - first < Span(3) {
+            let now = clock.now().mono;
+            assert!(now >= last);
+            last = now;
+        }
+    }
+
+    #[test]
     fn sleeps_end_when_their_time_has_come_and_not_before() {
         let clock = SystemClock::new();
         let at = clock.now().mono + Span(20);

@@ -123,7 +123,7 @@ impl Handle {
                 let _ = sender.send(seen);
             })
         })))?;
-        answer.await.map_err(|_| CallError::Stopped)
+        answer.await.map_err(|_| self.unanswered())
     }
 
     /// One task, living or ended.
@@ -158,7 +158,7 @@ impl Handle {
         loop {
             let (waiter, told) = oneshot::channel();
             self.tell(Message::Wait(id, waiter))?;
-            told.await.map_err(|_| CallError::Stopped)?;
+            told.await.map_err(|_| self.unanswered())?;
             match self.task(id).await? {
                 // It was revived in between.
                 Some(task) if !task.life.state.is_over() => {}
@@ -220,7 +220,7 @@ impl Handle {
         let oldest = self
             .view(|state| state.head().map_or(0, |head| head.oldest_event))
             .await?;
-        if after + 1 < oldest {
+        if after.saturating_add(1) < oldest {
             return Err(CallError::Gone { oldest });
         }
         Ok(read::events(&*self.store, after, limit.clamp(1, 1_000)).await?)
@@ -265,7 +265,15 @@ impl Handle {
         let _ = self.sender.unbounded_send(Message::Stop);
     }
 
+    /// Why a reader got no answer: the hub is gone, or a panic undid what the answer was about.
+    fn unanswered(&self) -> CallError {
+        if self.sender.is_closed() { CallError::Stopped } else { CallError::Internal }
+    }
+
     fn tell(&self, message: Message) -> Result<(), CallError> {
+        if self.sender.is_closed() {
+            return Err(CallError::Stopped);
+        }
         if INBOX_MAX <= self.waiting.fetch_add(1, Ordering::AcqRel) {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(CallError::Busy { retry_after: BUSY_WAIT });

@@ -11,6 +11,7 @@ mod facts;
 mod group;
 mod links;
 mod load;
+mod panics;
 mod run;
 mod trim;
 mod waiters;
@@ -35,6 +36,7 @@ use crate::port::store::{Store, StoreError};
 use crate::port::transport::Transport;
 use group::Group;
 use links::Links;
+use panics::Panics;
 
 /// How many inputs share one commit at most.
 const GROUP_MAX: usize = 1_024;
@@ -66,6 +68,9 @@ pub struct HubDriver {
     waiters: BTreeMap<TaskId, Vec<Waiter>>,
     listeners: Vec<Listener>,
     commits: u64,
+    /// Whether the last look at what is over did not see all of it.
+    trimming: bool,
+    panics: Panics,
     stopping: bool,
 }
 
@@ -121,6 +126,8 @@ impl HubBuilder {
             waiters: BTreeMap::new(),
             listeners: Vec::new(),
             commits: 0,
+            trimming: false,
+            panics: Panics::default(),
             stopping: false,
         };
         Ok((handle, driver))
@@ -149,3 +156,7 @@ impl core::fmt::Debug for HubDriver {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests;

@@ -181,7 +181,7 @@ pub(super) async fn events(
     let first = Range {
         table: Table::Event,
         prefix: Vec::new(),
-        after: Some((after + 1).to_be_bytes().into()),
+        after: Some(after.saturating_add(1).to_be_bytes().into()),
         backwards: true,
         limit: 1,
     };

@@ -113,11 +113,10 @@ fn due_now(tx: &mut Tx<'_>, id: TaskId) {
 }
 
 fn wait_over(tx: &mut Tx<'_>, id: TaskId) {
-    let question = tx.state.task(id).and_then(|task| match task.life.state {
-        TaskState::Waiting { on: Wait::Question(question), .. } => Some(question),
-        _ => None,
-    });
-    if let Some(question) = question {
+    if let Some(TaskState::Waiting { on: Wait::Question(question), .. }) =
+        tx.state.life(id).map(|life| &life.state)
+    {
+        let question = *question;
         tx.record_as("question.closed", Change::QuestionClosed(question));
     }
     due_now(tx, id);

@@ -5,6 +5,8 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
 use super::schedule::{Policy, TaskFacts};
 use super::{Effect, Step};
 use crate::agent::{LastOutcome, TrustEvent};
@@ -12,14 +14,14 @@ use crate::change::{Change, Dirty, Pulse, index_keys};
 use crate::config::HubConfig;
 use crate::id::{Lease, SessionId, TaskId};
 use crate::json::Json;
-use crate::name::{AgentId, Principal};
+use crate::name::{AgentId, Key, Kind, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::task::{
-    Category, Delay, Ended, Fence, Hold, Life, Outcome, Place, Refused, Spec, Task, TaskEvent,
+    Category, Delay, Ended, Fence, Hold, Life, Outcome, Place, Priority, Refused, Spec, Task, TaskEvent,
     TaskState, Wait, backoff,
 };
-use crate::time::{Mono, Now, Span};
+use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
 use crate::wire::{Dialect, ToAgent};
 
@@ -128,8 +130,7 @@ impl<'a> Tx<'a> {
             Change::TaskAdded(task) | Change::TaskRevived(task) => {
                 describe(&mut event, &task.life);
                 event.task_id = Some(task.id);
-                let text: String = task.spec.description.chars().take(EVENT_TEXT_MAX).collect();
-                event.detail = Json::of(&(task.life.state.as_str(), task.spec.priority, text)).ok();
+                event.detail = Json::of(&SubmittedDetail::of(task)).ok();
                 self.dirty(Dirty::Spec(task.id));
                 self.dirty(Dirty::Life(task.id));
             }
@@ -158,12 +159,18 @@ impl<'a> Tx<'a> {
 
     /// Makes a change true that belongs to the next recorded one, and is told with it.
     pub(super) fn record_with_next(&mut self, change: Change) {
-        match &change {
-            Change::KeyUsed(key, _) => self.dirty(Dirty::Key(key.clone())),
-            Change::Drawn(key, _) => self.dirty(Dirty::Bucket(key.clone())),
-            _ => {}
+        if let Change::KeyUsed(key, _) = &change {
+            self.dirty(Dirty::Key(key.clone()));
+        }
+        if let Change::Drawn(key, _) = &change {
+            self.dirty(Dirty::Bucket(key.clone()));
         }
         self.state.apply(change);
+    }
+
+    /// An earlier use of a key is over, and its row goes with the next recorded change.
+    pub(super) fn key_over(&mut self, key: Key, until: Wall) {
+        self.dirty(Dirty::KeyOver(key, until));
     }
 
     fn event(&self, kind: &str) -> Event {
@@ -421,13 +428,38 @@ impl<'a> Tx<'a> {
     }
 }
 
-fn describe(event: &mut Event, life: &Life) {
-    if let Some(attempt) = life.attempts.last() {
-        event.agent_id = Some(attempt.agent.clone());
-        event.generation = Some(attempt.lease);
-        let error = attempt.ended.as_ref().and_then(|ended| {
-            Some((ended.outcome, ended.error.as_deref()?.chars().take(EVENT_TEXT_MAX).collect::<String>()))
-        });
-        event.detail = error.and_then(|error| Json::of(&error).ok());
+/// What an event says of a task that was added.
+#[derive(Serialize)]
+struct SubmittedDetail<'a> {
+    state: &'static str,
+    priority: Priority,
+    op: &'a Kind,
+    description: String,
+}
+
+impl<'a> SubmittedDetail<'a> {
+    fn of(task: &'a Task) -> Self {
+        let description = task.spec.description.chars().take(EVENT_TEXT_MAX).collect();
+        let (state, priority) = (task.life.state.as_str(), task.spec.priority);
+        Self { state, priority, op: &task.spec.op.kind, description }
     }
+}
+
+/// What an event says of an attempt that ended.
+#[derive(Serialize)]
+struct EndedDetail {
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn describe(event: &mut Event, life: &Life) {
+    let Some(attempt) = life.attempts.last() else { return };
+    event.agent_id = Some(attempt.agent.clone());
+    event.generation = Some(attempt.lease);
+    event.detail = attempt.ended.as_ref().and_then(|ended| {
+        let clip = |error: &str| error.chars().take(EVENT_TEXT_MAX).collect();
+        let error = ended.error.as_deref().map(clip);
+        Json::of(&EndedDetail { outcome: ended.outcome, error }).ok()
+    });
 }

@@ -16,37 +16,56 @@ pub type Flow = (usize, Option<Key>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fair {
     virtual_time: [u64; 4],
-    finish: BTreeMap<Flow, u64>,
+    flows: BTreeMap<Flow, Last>,
+    /// How many flows there may be before idle ones are forgotten.
+    forget_at: usize,
+}
+
+/// What is known of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Last {
+    /// The finish tag of its latest task.
+    finish: u64,
+    /// How many of its tasks are queued.
+    queued: usize,
 }
 
 /// What a task of cost 1 adds to the tag of a flow of weight 1.
 const UNIT: u64 = 1 << 20;
 /// The weight of a flow that nobody gave one.
 pub const WEIGHT_USUAL: u32 = 100;
-/// Flows that may be remembered without need.
+/// Flows that are remembered, whether they have anything queued or not.
 const SPARE_MAX: usize = 4096;
 
 impl Fair {
     /// The start tag that the next task of `flow` gets.
     #[must_use]
     pub fn start_tag(&self, flow: &Flow) -> u64 {
-        let finish = self.finish.get(flow).copied().unwrap_or(0);
+        let finish = self.flows.get(flow).map_or(0, |flow| flow.finish);
         finish.max(self.virtual_time[flow.0])
     }
 
     /// A task with start tag `tag` queues up in `flow`.
     pub fn queued(&mut self, flow: Flow, tag: u64, cost: u32, weight: u32) {
         let finish = tag.saturating_add(u64::from(cost) * UNIT / u64::from(weight.max(1)));
-        let known = self.finish.entry(flow).or_insert(0);
-        *known = finish.max(*known);
+        let known = self.flows.entry(flow).or_default();
+        known.finish = finish.max(known.finish);
+        known.queued += 1;
+        if self.flows.len() > self.forget_at.max(SPARE_MAX) {
+            self.forget_idle();
+        }
+    }
+
+    /// A task leaves the queue of `flow`, for an agent or for good.
+    pub fn left(&mut self, flow: &Flow) {
+        if let Some(flow) = self.flows.get_mut(flow) {
+            flow.queued = flow.queued.saturating_sub(1);
+        }
     }
 
     /// A task with start tag `tag` leaves the queue of `lane` for an agent.
     pub fn served(&mut self, lane: usize, tag: u64) {
         self.virtual_time[lane] = tag.max(self.virtual_time[lane]);
-        if self.finish.len() > SPARE_MAX {
-            self.forget_idle();
-        }
     }
 
     /// A task with start tag `tag` is queued in `lane` when the state is loaded, and virtual time
@@ -55,10 +74,11 @@ impl Fair {
         self.virtual_time[lane] = earliest;
     }
 
-    /// A flow whose finish tag lies behind virtual time is the same as one never seen.
+    /// Forgets flows with nothing queued. What each gains by that is less than it has had, and so
+    /// bounded; the next look is put off until there are twice as many, so that looks are rare.
     fn forget_idle(&mut self) {
-        let times = self.virtual_time;
-        self.finish.retain(|(lane, _), finish| *finish > times[*lane]);
+        self.flows.retain(|_, flow| flow.queued > 0);
+        self.forget_at = self.flows.len().saturating_mul(2);
     }
 }
 
@@ -97,6 +117,21 @@ mod tests {
         fair.served(2, busy[999]);
         let late = queue(&mut fair, "late", 1, 100);
         assert_eq!(late[0], busy[999]);
+    }
+
+    #[test]
+    fn flows_that_have_nothing_queued_are_not_kept_for_ever() {
+        let mut fair = Fair::default();
+        let busy = queue(&mut fair, "busy", 10, 100);
+        for n in 0..100_000 {
+            let name = alloc::format!("once{n}");
+            let tag = queue(&mut fair, &name, 1, 100)[0];
+            fair.served(2, tag);
+            fair.left(&flow(&name));
+        }
+        assert!(fair.flows.len() <= SPARE_MAX + 1, "{}", fair.flows.len());
+        let next = queue(&mut fair, "busy", 1, 100)[0];
+        assert!(next > busy[9], "a flow with a queue stays behind its own tasks");
     }
 
     #[test]

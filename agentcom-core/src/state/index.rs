@@ -144,10 +144,11 @@ impl State {
     }
 
     fn index_ready(&mut self, task: &Task) {
+        let TaskState::Ready { place, .. } = task.life.state else { return };
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let spec = &task.spec;
         let weight = self.weight(spec.fair_key());
-        self.fair.queued((lane, spec.fair_key().cloned()), entry.place.tag, spec.cost(), weight);
+        self.fair.queued((lane, spec.fair_key().cloned()), place.tag, spec.cost(), weight);
         let requirements = Requirements::of(spec);
         let paused = self.pause_on(&requirements).is_some();
         let (class, made) = self.ready.class_for(requirements, paused);
@@ -164,6 +165,7 @@ impl State {
     fn unindex_ready(&mut self, task: &Task) {
         let Some((lane, entry)) = self.entry_of(task) else { return };
         let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
+        self.fair.left(&(lane, task.spec.fair_key().cloned()));
         let let_on_by = self.ready.let_on_by(task.id).cloned();
         if let Some(gone) = self.ready.remove(class, lane, &entry) {
             self.fleet.unlink(gone);
@@ -185,7 +187,7 @@ impl State {
     fn entry_of(&self, task: &Task) -> Option<(usize, Entry)> {
         let TaskState::Ready { since, place } = task.life.state else { return None };
         let number = self.number(task.id);
-        Some((task.spec.priority.lane(), Entry { place, since, number, task: task.id }))
+        Some((task.spec.priority.lane(), Entry { order: place.order, since, number, task: task.id }))
     }
 
     fn link_class(&mut self, class: ClassId) {
@@ -337,13 +339,13 @@ impl State {
     /// A deadline passed. Those of tasks and sessions go away with the change that answers them;
     /// the rest go here.
     pub(super) fn pass(&mut self, due: Due) {
-        match &due {
-            Due::Rate(key) => self.wake(&Gate::Rate(key.clone())),
-            Due::Affinity(id) => {
-                let woken = self.ready_entry(*id).and_then(|(_, lane, entry)| self.ready.wake_one(lane, entry));
-                self.pending.classes.extend(woken);
-            }
-            _ => {}
+        if let Due::Rate(key) = &due {
+            self.wake(&Gate::Rate(key.clone()));
+        }
+        if let Due::Affinity(id) = &due
+            && let Some((_, lane, entry)) = self.ready_entry(*id)
+        {
+            self.pending.classes.extend(self.ready.wake_one(lane, entry));
         }
         self.alarms.set(due, None);
     }

@@ -9,7 +9,7 @@ use core::ops::Bound;
 
 use crate::id::TaskId;
 use crate::name::{AgentId, Capability, Key, Kind, Repo};
-use crate::task::{Place, Spec};
+use crate::task::Spec;
 use crate::time::Wall;
 
 /// What a class of tasks requires.
@@ -42,11 +42,11 @@ impl Requirements {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClassId(pub u32);
 
-/// A task in the order of its lane: place, then since when it is ready, then its number.
+/// A task in its lane: what the policy says, then since when it is ready, then its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// Its place.
-    pub place: Place,
+    /// What the policy says; smaller is earlier.
+    pub order: u64,
     /// Since when it is ready.
     pub since: Wall,
     /// Its number, which follows the order of submission.
@@ -315,7 +315,7 @@ impl Ready {
 
     fn refresh_heads(&mut self, id: ClassId) {
         let heads = self.class(id).map_or([EMPTY; 4], |class| {
-            core::array::from_fn(|lane| class.head(lane).map_or(EMPTY, |entry| entry.place.order))
+            core::array::from_fn(|lane| class.head(lane).map_or(EMPTY, |entry| entry.order))
         });
         self.heads[id.0 as usize] = heads;
     }

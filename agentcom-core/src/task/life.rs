@@ -170,12 +170,8 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
-                E::Unblock(..)
-                | E::Due(_)
-                | E::Assign(_)
-                | E::Kill(_)
-                | E::Cancel
-                | E::Revive(_) => return Err(Refused::Over),
+                E::Unblock(..) | E::Due(_) | E::Assign(_) => return Err(Refused::Over),
+                E::Kill(_) | E::Cancel | E::Revive(_) => return Err(Refused::Over),
             },
         }
         Ok(next)

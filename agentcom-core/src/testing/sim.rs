@@ -12,6 +12,7 @@
 //! assert_eq!(report.verdict, Ok(()), "{}", report.story());
 //! ```
 
+mod clients;
 mod fleet;
 mod net;
 mod oracle;

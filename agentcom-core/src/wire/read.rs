@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{ToAgent, ToHub};
+use super::{Held, PeerAgent, ReportAction, ToAgent, ToHub};
+use crate::id::{Lease, TaskId};
 use crate::json::Json;
+use crate::time::Wall;
 
 /// One field that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,53 +114,55 @@ pub fn read_to_hub(text: &str) -> Result<ToHub, BadFrame> {
     })
 }
 
+#[derive(Deserialize)]
+struct Cancelled {
+    task_id: TaskId,
+    #[serde(default)]
+    generation: Lease,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    timestamp: Wall,
+}
+
+#[derive(Deserialize)]
+struct Reassign {
+    task_id: TaskId,
+}
+
+#[derive(Deserialize)]
+struct Ack {
+    task_id: TaskId,
+    action: ReportAction,
+}
+
+#[derive(Deserialize)]
+struct Pong {
+    #[serde(default)]
+    timestamp: Wall,
+    #[serde(default)]
+    nonce: Option<u64>,
+    #[serde(default)]
+    lost: Vec<Held>,
+}
+
+#[derive(Deserialize)]
+struct Agents {
+    agents: Vec<PeerAgent>,
+}
+
+#[derive(Deserialize)]
+struct Restart {
+    #[serde(default)]
+    reason: String,
+}
+
 /// Reads a frame from the hub.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
 pub fn read_to_agent(text: &str) -> Result<ToAgent, BadFrame> {
-    use crate::id::{Lease, TaskId};
-    use crate::time::Wall;
-    use crate::wire::{Held, PeerAgent, ReportAction};
-
-    #[derive(Deserialize)]
-    struct Cancelled {
-        task_id: TaskId,
-        #[serde(default)]
-        generation: Lease,
-        #[serde(default)]
-        reason: String,
-        #[serde(default)]
-        timestamp: Wall,
-    }
-    #[derive(Deserialize)]
-    struct Reassign {
-        task_id: TaskId,
-    }
-    #[derive(Deserialize)]
-    struct Ack {
-        task_id: TaskId,
-        action: ReportAction,
-    }
-    #[derive(Deserialize)]
-    struct Pong {
-        #[serde(default)]
-        timestamp: Wall,
-        #[serde(default)]
-        nonce: Option<u64>,
-        #[serde(default)]
-        lost: Vec<Held>,
-    }
-    #[derive(Deserialize)]
-    struct Agents {
-        agents: Vec<PeerAgent>,
-    }
-    #[derive(Deserialize)]
-    struct Restart {
-        #[serde(default)]
-        reason: String,
-    }
     let kind = head(text)?;
     Ok(match &*kind {
         "identified" => ToAgent::Identified(body(&kind, text)?),

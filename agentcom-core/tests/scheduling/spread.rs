@@ -2,6 +2,7 @@
 
 use agentcom_core::testing::bench::Bench;
 use agentcom_core::wire::Dialect;
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::draft;
@@ -9,24 +10,23 @@ use super::draft;
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Agents end their tasks round by round, in any order within a round.
+    /// Work comes in bursts, from one task at a time to one for each agent, and agents end what
+    /// they have in any order.
     #[test]
     fn five_tasks_for_each_agent_are_four_to_six(
         agents in 2..8_usize,
-        joins_first in any::<bool>(),
-        turns in proptest::collection::vec(any::<usize>(), 64),
+        bursts in vec(any::<usize>(), 64),
+        turns in vec(any::<usize>(), 64),
     ) {
         let mut bench = Bench::new();
-        if !joins_first {
-            (0..agents * 5).for_each(|_| { bench.submit(draft()); });
-        }
-        let sessions: Vec<u64> = (0..agents).map(|n| bench.join(&format!("a{n}"), Dialect::V1, 1, &[])).collect();
-        if joins_first {
-            (0..agents * 5).for_each(|_| { bench.submit(draft()); });
-        }
-        let mut done = vec![0; agents];
-        let mut turn = 0;
-        while bench.hub.state().task_count() > 0 {
+        let join = |n| bench.join(&format!("a{n}"), Dialect::V1, 1, &[]);
+        let sessions: Vec<u64> = (0..agents).map(join).collect();
+        let mut done = [0].repeat(agents);
+        let (mut left, mut turn) = (agents * 5, 0);
+        for burst in bursts {
+            let burst = (1 + burst % agents).min(left);
+            left -= burst;
+            (0..burst).for_each(|_| { bench.submit(draft()); });
             let mut round: Vec<usize> = (0..agents).collect();
             while !round.is_empty() {
                 let agent = round.remove(turns[turn % turns.len()] % round.len());
@@ -34,7 +34,21 @@ proptest! {
                 done[agent] += usize::from(bench.serve(sessions[agent]).is_some());
             }
         }
+        prop_assert_eq!(left + bench.hub.state().task_count(), 0);
         prop_assert!(done.iter().all(|count| (4..=6).contains(count)), "{:?}", done);
+    }
+
+    /// Twenty tasks that wait when four agents come.
+    #[test]
+    fn a_backlog_is_shared_evenly(agents in 2..8_usize) {
+        let mut bench = Bench::new();
+        (0..agents * 5).for_each(|_| { bench.submit(draft()); });
+        let join = |n| bench.join(&format!("a{n}"), Dialect::V1, 1, &[]);
+        let sessions: Vec<u64> = (0..agents).map(join).collect();
+        for round in 1..=5 {
+            let served = sessions.iter().filter_map(|agent| bench.serve(*agent)).count();
+            prop_assert_eq!(served, agents, "round {}", round);
+        }
     }
 
     /// With several slots each, what is held is spread before any agent is filled.

@@ -99,25 +99,32 @@ const CONTRACTS: &[Contract] = &[
     },
     Contract {
         port: "Executor",
-        suites: &["agentcom-core/src/testing/executor_suite", "agentcom-exec/tests/"],
+        suites: &["agentcom-core/src/testing/executor_suite"],
         words: &[
-            ("Heeds", &["a_job_that_is_asked_to_stop_stops_within_500_ms"]),
             (
-                "Clean",
+                "Heeds",
                 &[
-                    "a_job_that_is_dropped_is_killed_with_all_that_it_started",
-                    "a_killed_owner_leaves_no_survivor",
+                    "a_job_that_is_asked_to_stop_stops_in_time",
+                    "a_job_that_is_asked_before_it_starts_stops_in_time",
                 ],
             ),
-            ("Bounded", &["huge_output_is_cut_in_the_middle_and_never_blocks"]),
-            ("Apart", &[]),
+            ("Clean", &["a_dropped_job_leaves_nothing_behind"]),
+            ("Bounded", &["a_job_that_prints_much_has_a_bounded_result"]),
+            (
+                "Apart",
+                &[
+                    "jobs_at_the_same_time_are_both_done",
+                    "stopping_one_job_leaves_the_other_alone",
+                    "dropping_one_job_leaves_the_other_alone",
+                ],
+            ),
         ],
     },
     Contract {
         port: "Clock",
         suites: &["agentcom-core/src/driver/clock"],
         words: &[
-            ("Steady", &[]),
+            ("Steady", &["time_never_goes_back_and_goes_on"]),
             (
                 "Prompt",
                 &[

@@ -8,7 +8,7 @@ use core::future::{Future, pending};
 use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use futures_channel::oneshot;
 use futures_executor::block_on;
@@ -360,6 +360,30 @@ fn a_token_is_issued_again_for_an_agent_that_is_known() {
         for token in tokens {
             assert_eq!(who(token).await?, Some(Principal::Agent(AgentId::new("w")?)));
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_handler_may_queue_more_work() {
+    let (home, calls) = (Arc::new(OnceLock::<App>::new()), Arc::new(AtomicU32::new(0)));
+    let (whole, counted) = (Arc::clone(&home), Arc::clone(&calls));
+    let handler = move |left: u32| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let app = whole.get().cloned();
+        async move {
+            if let (Some(app), 1..) = (app, left) {
+                app.submit("count", &(left - 1)).await?;
+            }
+            Ok::<_, AppError>(())
+        }
+    };
+    check(async {
+        let app = app().handler("count", handler).open().await?;
+        home.set(app.clone()).unwrap();
+        app.submit("count", &3_u32).await?;
+        app.run_until_idle().await?;
+        assert_eq!(calls.load(Ordering::Relaxed), 4);
         Ok(())
     });
 }

@@ -43,6 +43,7 @@ pub(super) async fn read(store: &dyn Store, clock: &dyn Clock) -> Result<State, 
             Ok(())
         })
         .await?;
+    loader.finish()?;
     match (seq, state.head()) {
         (Some(seq), Some(head)) if head.seq != seq => Err(StoreError::new(
             StoreErrorKind::Corrupt,

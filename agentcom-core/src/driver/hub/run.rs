@@ -13,12 +13,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::group::Group;
 use super::links::Arrival;
+use super::panics::Suspect;
 use super::{GROUP_MAX, HubDriver, facts, load, trim};
+use crate::command::Facts;
 use crate::driver::handle::Message;
 use crate::driver::{CallError, FeedItem, token};
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
-use crate::port::store::StoreError;
+use crate::port::store::{StoreError, StoreErrorKind};
 use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
 use crate::wire::{self, ToHub};
 
@@ -68,10 +70,9 @@ impl HubDriver {
             }
             let wakeup = self.next(&mut accepting).await;
             self.take(wakeup, &mut accepting).await?;
-            while self.open.inputs < GROUP_MAX {
-                // What waits already shares the commit.
-                let Some(wakeup) = self.next_waiting(&mut accepting) else { break };
-                self.take(wakeup, &mut accepting).await?;
+            self.take_waiting(&mut accepting).await?;
+            if self.is_late() {
+                self.step(Input::Wake, None).await?;
             }
             if self.committing.is_none() {
                 self.close_group();
@@ -95,9 +96,9 @@ impl HubDriver {
         let mut commit: OptionFuture<_> = self.committing.as_mut().into();
         let mut inbox: OptionFuture<_> = (room && !self.stopping).then(|| Box::pin(self.inbox.next()).fuse()).into();
         let incoming = &mut self.links.incoming;
-        let reads = room && !incoming.is_empty();
+        let reads = room && !self.stopping && !incoming.is_empty();
         let mut arrival: OptionFuture<_> = reads.then(|| incoming.select_next_some()).into();
-        let accepts = room && !accepting.is_empty();
+        let accepts = room && !self.stopping && !accepting.is_empty();
         let mut opening: OptionFuture<_> = accepts.then(|| accepting.select_next_some()).into();
         loop {
             select_biased! {
@@ -119,17 +120,44 @@ impl HubDriver {
         }
     }
 
-    /// What has happened already, without waiting.
-    fn next_waiting(&mut self, accepting: &mut Accepting) -> Option<Wakeup> {
-        let message = (!self.stopping).then(|| self.inbox.next().now_or_never()).flatten();
-        if let Some(message) = message.flatten() {
-            return Some(Wakeup::Message(message));
+    /// Takes in what has happened already: it shares the commit. One from each source in turn, so
+    /// that none is kept waiting by a flood from another.
+    async fn take_waiting(&mut self, accepting: &mut Accepting) -> Result<(), StoreError> {
+        for _ in 0..GROUP_MAX {
+            let mut quiet = true;
+            for source in [Self::message_waiting, Self::frame_waiting, Self::connection_waiting] {
+                if self.stopping || self.open.inputs >= GROUP_MAX {
+                    return Ok(());
+                }
+                if let Some(wakeup) = source(self, accepting) {
+                    quiet = false;
+                    self.take(wakeup, accepting).await?;
+                }
+            }
+            if quiet {
+                return Ok(());
+            }
         }
-        if let Some(arrived) = self.links.incoming.next().now_or_never().flatten() {
-            return Some(Wakeup::Arrived(arrived));
-        }
+        Ok(())
+    }
+
+    fn message_waiting(&mut self, _: &mut Accepting) -> Option<Wakeup> {
+        self.inbox.next().now_or_never().flatten().map(Wakeup::Message)
+    }
+
+    fn frame_waiting(&mut self, _: &mut Accepting) -> Option<Wakeup> {
+        self.links.incoming.next().now_or_never().flatten().map(Wakeup::Arrived)
+    }
+
+    fn connection_waiting(&mut self, accepting: &mut Accepting) -> Option<Wakeup> {
         let (transport, connected) = accepting.next().now_or_never().flatten()?;
         Some(Wakeup::Connected(transport, connected))
+    }
+
+    /// Whether something is due that no step has dealt with, as when there are only readers.
+    fn is_late(&self) -> bool {
+        let due = self.hub.next_wake().is_some_and(|(at, _)| at <= self.clock.now().mono);
+        due && !self.stopping && self.open.inputs < GROUP_MAX
     }
 
     async fn take(&mut self, wakeup: Wakeup, accepting: &mut Accepting) -> Result<(), StoreError> {
@@ -156,7 +184,7 @@ impl HubDriver {
                     Err(_) => Ok(()),
                 }
             }
-            Wakeup::Due => self.step(Input::Wake).await,
+            Wakeup::Due => self.step(Input::Wake, None).await,
         }
     }
 
@@ -165,14 +193,29 @@ impl HubDriver {
             Message::Call { by, cause, command, reply } => {
                 self.next_call += 1;
                 let call = CallId(self.next_call);
+                if self.panics.bar(Suspect::Command(&command)) {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(Err(CallError::Internal));
+                    return Ok(());
+                }
                 let needs = command_needs(self.hub.state(), &command);
-                let facts = facts::fetch(&*self.store, self.hub.state(), &needs).await?;
+                let facts = match facts::fetch(&*self.store, self.hub.state(), &needs).await {
+                    Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                        // One damaged row of history is no reason to stop the rest.
+                        let _ = reply.send(Err(error.into()));
+                        return Ok(());
+                    }
+                    facts => facts?,
+                };
                 self.calls.insert(call, reply);
-                return self.step(Input::Call { call, by, cause, command, facts }).await;
+                let copy = command.clone();
+                let input = Input::Call { call, by, cause, command, facts };
+                return self.step(input, Some(Suspect::Command(&copy))).await;
             }
             Message::View(view) => {
-                let release = view(&self.hub);
-                self.open.releases.push(release);
+                // A reader that panics is told by the loss of its answer.
+                let seen = std::panic::catch_unwind(AssertUnwindSafe(|| view(&self.hub)));
+                self.open.releases.extend(seen.ok());
             }
             Message::Wait(id, waiter) => self.wait_for(id, waiter),
             Message::Listen(listener) => self.listeners.push(listener),
@@ -186,7 +229,7 @@ impl HubDriver {
         tracing::debug!(peer = %connection.peer, ?dialect, "connection opened");
         let peer = host_of(&connection.peer).into();
         let session = self.links.add(connection);
-        self.step(Input::Opened { session, dialect, peer }).await
+        self.step(Input::Opened { session, dialect, peer }, None).await
     }
 
     async fn arrived(
@@ -197,9 +240,13 @@ impl HubDriver {
     ) -> Result<(), StoreError> {
         let Some(text) = frame else {
             self.links.outgoing.remove(&session);
-            return self.step(Input::Closed(session)).await;
+            return self.step(Input::Closed(session), None).await;
         };
         self.links.read_on(session, incoming);
+        if self.panics.bar(Suspect::Frame(&text)) {
+            tracing::warn!(?session, "a frame that brought the hub down is not taken in again");
+            return Ok(());
+        }
         let frame = wire::read_to_hub(&text);
         let token = match &frame {
             Ok(ToHub::Identify(identify)) => Some(token::hash_of(&identify.token)),
@@ -207,16 +254,20 @@ impl HubDriver {
         };
         let needs = frame.as_ref().map(|frame| frame_needs(self.hub.state(), frame));
         let needs = needs.unwrap_or_default();
-        let facts = facts::fetch(&*self.store, self.hub.state(), &needs).await?;
-        self.step(Input::Frame { session, frame, token, facts }).await
+        let facts = match facts::fetch(&*self.store, self.hub.state(), &needs).await {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                // What cannot be read of an ended task does not bring it back.
+                tracing::error!(%error, "history is damaged");
+                Facts::default()
+            }
+            facts => facts?,
+        };
+        self.step(Input::Frame { session, frame, token, facts }, Some(Suspect::Frame(&text))).await
     }
 
     /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
-    async fn step(&mut self, input: Input) -> Result<(), StoreError> {
-        let call = match &input {
-            Input::Call { call, .. } => Some(*call),
-            _ => None,
-        };
+    async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
+        let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
         match std::panic::catch_unwind(AssertUnwindSafe(|| hub.step(now, input))) {
@@ -225,7 +276,11 @@ impl HubDriver {
                 self.open.join(step);
                 Ok(())
             }
-            Err(_) => self.recover(call).await,
+            Err(_) if self.panics.note(suspect, now.mono) => self.recover(call).await,
+            Err(_) => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "steps panic again and again, whatever they are given",
+            )),
         }
     }
 
@@ -282,10 +337,19 @@ impl HubDriver {
             self.hub.settle(seq);
         }
         self.commits += 1;
-        if self.commits.is_multiple_of(trim::EVERY) {
+        if self.trimming || self.commits.is_multiple_of(trim::EVERY) {
             let (now, seq) = (self.clock.now().wall, self.hub.state().seq());
-            if let Some(input) = trim::look(&*self.store, self.hub.config(), now, seq).await? {
-                self.step(input).await?;
+            let looked = trim::look(&*self.store, self.hub.config(), now, seq).await;
+            let over = match looked {
+                Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                    tracing::error!(%error, "what is over cannot be let go");
+                    None
+                }
+                over => over?,
+            };
+            self.trimming = over.as_ref().is_some_and(trim::is_full);
+            if let Some(input) = over {
+                self.step(input, None).await?;
             }
         }
         Ok(())

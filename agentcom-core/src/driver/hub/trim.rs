@@ -28,6 +28,11 @@ pub(super) async fn look(
     Ok(over.then_some(Input::Trim { keys, events, oldest }))
 }
 
+/// Whether there may be more than one look has seen.
+pub(super) fn is_full(over: &Input) -> bool {
+    matches!(over, Input::Trim { keys, events, .. } if keys.len() == ROWS || events.len() == ROWS)
+}
+
 async fn keys_over(store: &dyn Store, now: Wall) -> Result<Vec<(Key, Wall)>, StoreError> {
     let rows = store.history(first_rows(Table::KeyEnd, ROWS)).await?;
     let read = |(key, _): (Vec<u8>, Vec<u8>)| {
@@ -47,7 +52,7 @@ async fn events_over(
 ) -> Result<(Vec<u64>, u64), StoreError> {
     let (mut over, mut oldest) = (Vec::new(), 0);
     let is_over = |last: &Event| {
-        last.seq + config.events_max <= seq || last.at + config.events_kept <= now
+        last.seq.saturating_add(config.events_max) <= seq || last.at + config.events_kept <= now
     };
     // Most looks find nothing, so the first row is read alone.
     for limit in [1, ROWS] {

@@ -13,7 +13,7 @@ use crate::state::bytes_of;
 use crate::task::{
     AfterDependency, Delay, Dependency, Draft, Life, Spec, Task, TaskState,
 };
-use crate::time::Span;
+use crate::time::{Span, Wall};
 
 /// When to try again if the queue is full.
 const RETRY_AFTER: Span = Span::from_secs(1);
@@ -38,6 +38,8 @@ struct Fresh {
     body: u64,
     /// Those of its dependencies that have yet to end.
     open: Vec<TaskId>,
+    /// When the time of an earlier use of its key was over.
+    key_over: Option<Wall>,
 }
 
 enum Taken {
@@ -208,9 +210,13 @@ fn check_rates(tx: &Tx<'_>, draft: &Draft) -> Result<(), Rejected> {
 }
 
 fn used_key(tx: &Tx<'_>, draft: &Draft, facts: &Facts) -> Option<KeyUse> {
+    last_use(tx, draft, facts).filter(|used| used.until > tx.now().wall).cloned()
+}
+
+/// The latest use of a draft's key, whether its time is over or not.
+fn last_use<'a>(tx: &'a Tx<'_>, draft: &Draft, facts: &'a Facts) -> Option<&'a KeyUse> {
     let key = draft.idempotency_key.as_ref()?;
-    let used = tx.state.just_used(key).or_else(|| facts.keys.get(key))?;
-    (used.until > tx.now().wall).then(|| used.clone())
+    tx.state.just_used(key).or_else(|| facts.keys.get(key))
 }
 
 /// A digest of what was asked for, in which siblings are named by their position. Only used keys
@@ -247,13 +253,14 @@ fn fresh(
     // What has ended is known to the store or to this very step; everything else is open.
     let ended = |id: &TaskId| tx.state.just_ended(*id).is_some() || facts.tasks.contains_key(id);
     let open = depends_on.iter().copied().filter(|id| !ended(id)).collect();
+    let key_over = last_use(tx, &draft, facts).map(|used| used.until);
     let spec = draft.into_spec(tx.by.clone(), depends_on);
     let spec = spec.map_err(|bad| Rejected::Draft { index, bad })?;
-    Ok(Fresh { id: ids[index], spec, body, open })
+    Ok(Fresh { id: ids[index], spec, body, open, key_over })
 }
 
 fn add(tx: &mut Tx<'_>, fresh: Fresh) -> Submitted {
-    let Fresh { id, spec, body, open } = fresh;
+    let Fresh { id, spec, body, open, key_over } = fresh;
     let at = tx.now().wall;
     let run_after = spec.times.as_ref().and_then(|times| times.run_after).filter(|after| *after > at);
     let state = match (open.is_empty(), run_after) {
@@ -263,6 +270,9 @@ fn add(tx: &mut Tx<'_>, fresh: Fresh) -> Submitted {
     };
     if let Some(key) = spec.idempotency_key.clone() {
         let until = at + tx.config.key_kept;
+        if let Some(over) = key_over {
+            tx.key_over(key.clone(), over);
+        }
         tx.record_with_next(Change::KeyUsed(key, KeyUse { task: id, body, until }));
     }
     let task = Task { id, spec: spec.into(), life: Life::new(state, at) };

@@ -1,6 +1,7 @@
 //! This file takes in what agents say about tasks, each word checked for assignment and owner.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
@@ -47,10 +48,9 @@ pub(super) fn ping(tx: &mut Tx<'_>, from: &From, ping: Ping) {
                     lost.push(*claim);
                 }
             }
-            for id in held {
-                if !claimed.iter().any(|claim| claim.task_id == id) {
-                    missing(tx, id);
-                }
+            let claimed: BTreeSet<TaskId> = claimed.iter().map(|claim| claim.task_id).collect();
+            for id in held.into_iter().filter(|id| !claimed.contains(id)) {
+                missing(tx, id);
             }
         }
     }

@@ -23,10 +23,7 @@ pub fn why(state: &State, id: TaskId) -> Option<Why> {
 /// Why an ended task ended.
 #[must_use]
 pub fn why_ended(task: &Task) -> Why {
-    let death = match task.life.state {
-        TaskState::Dead(death) => Some(death.to_string()),
-        _ => None,
-    };
+    let death = if let TaskState::Dead(death) = task.life.state { Some(death.to_string()) } else { None };
     let reason = Reason::Ended { death, error: task.life.last_error().map(String::from) };
     Why { task_id: task.id, state: task.life.state.as_str(), reason }
 }

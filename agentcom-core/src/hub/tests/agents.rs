@@ -56,9 +56,9 @@ fn bad_frames_are_answered_and_then_end_the_connection() {
     for text in ["{", r#"{"type":"nonsense"}"#, r#"{"type":"task_accepted"}"#] {
         bench.raw(agent, text);
     }
-    let errors: Vec<_> = bench.said(agent).into_iter().filter_map(|frame| match frame {
-        ToAgent::Error(error) => Some((error.error, error.errors.first().map(|e| (e.field.clone(), e.error.clone())))),
-        _ => None,
+    let errors: Vec<_> = bench.said(agent).into_iter().filter_map(|frame| {
+        let ToAgent::Error(error) = frame else { return None };
+        Some((error.error, error.errors.first().map(|e| (e.field.clone(), e.error.clone()))))
     }).collect();
     assert_eq!(errors[0], ("invalid_json".into(), None));
     assert_eq!(errors[1].1, Some(("type".into(), "unknown_message_type".into())));

@@ -1,6 +1,7 @@
 //! This file checks order and limits: lanes, fairness, spread, concurrency, rates, and `why`.
 
 use super::*;
+use schedule::{AgentFacts, TaskFacts};
 use crate::task::{Concurrency, Priority, Rate};
 use crate::view::Reason;
 
@@ -63,6 +64,25 @@ fn a_flood_does_not_hold_up_a_light_tenant() {
     let light = bench.submit(fair("light"));
     let next = [serve(&mut bench, agent), serve(&mut bench, agent)];
     assert!(next.contains(&light));
+}
+
+#[test]
+fn what_a_policy_holds_equal_starts_in_order_of_arrival() {
+    /// Makes no difference between tasks.
+    #[derive(Debug)]
+    struct Indifferent;
+    impl Policy for Indifferent {
+        fn key(&self, _: &TaskFacts<'_>) -> u64 {
+            0
+        }
+        fn fit(&self, _: &TaskFacts<'_>, _: &AgentFacts<'_>) -> Option<u32> {
+            Some(0)
+        }
+    }
+    let mut bench = Bench::over(HubConfig::default(), Indifferent);
+    let arrived = ["flood", "flood", "flood", "light"].map(|tenant| bench.submit(fair(tenant)));
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    assert_eq!([(); 4].map(|()| serve(&mut bench, agent)), arrived);
 }
 
 #[test]

@@ -15,10 +15,8 @@ fn one_at_work() -> (Bench, u64, TaskId, Held) {
 }
 
 fn acks(bench: &mut Bench, session: u64) -> Vec<Acked> {
-    bench.said(session).iter().filter_map(|frame| match frame {
-        ToAgent::TaskAck(ack) => Some(ack.status),
-        _ => None,
-    }).collect()
+    let status = |frame: &ToAgent| if let ToAgent::TaskAck(ack) = frame { Some(ack.status) } else { None };
+    bench.said(session).iter().filter_map(status).collect()
 }
 
 #[test]

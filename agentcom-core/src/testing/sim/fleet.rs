@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::clients::{Slot, draft, register, submit};
 use super::net::{Net, Weather};
 use super::oracle::Oracle;
 use super::plain::{Plain, Queue};
@@ -15,18 +16,16 @@ use super::store::{Failures, SimStore};
 use super::work::SimExecutor;
 use super::world::{Process, SimClock, World};
 use crate::change::Genesis;
-use crate::command::{Command, Reply};
 use crate::config::{Secret, SidecarConfig};
 use crate::driver::Handle;
 use crate::driver::hub::HubBuilder;
 use crate::driver::sidecar::{Entropy, SidecarDriver};
 use crate::driver::token::hash_of;
-use crate::id::{Boot, Incarnation, TaskId};
-use crate::json::Json;
-use crate::name::{AgentId, Key, Kind, Principal};
+use crate::id::{Boot, Incarnation};
+use crate::name::AgentId;
 use crate::port::clock::Clock;
 use crate::rng::Rng;
-use crate::task::{Concurrency, Dependency, Draft, LeaseLoss, Priority, TaskState};
+use crate::task::TaskState;
 use crate::testing::memory::MemoryDisk;
 use crate::time::{Mono, Span, Wall};
 use crate::wire::Dialect;
@@ -100,8 +99,6 @@ pub fn run(seed: u64, options: &Options) -> Report {
         trace: oracle.trace(),
     }
 }
-
-type Slot = Arc<Mutex<Option<Handle>>>;
 
 struct Fleet {
     seed: u64,
@@ -389,8 +386,7 @@ impl Fleet {
         });
         let next = self.now() + Span::from_secs(5);
         self.world.run_until(next);
-        let found = lock(&answer).take();
-        found
+        lock(&answer).take()
     }
 
     fn verdict(&self) -> Result<(), Vec<String>> {
@@ -434,70 +430,4 @@ async fn watch(handle: Handle, oracle: Oracle, clock: SimClock) {
             Err(_) => return,
         }
     }
-}
-
-async fn register(handle: Handle, names: Vec<String>) {
-    for name in names {
-        let Ok(id) = AgentId::new(&name) else { continue };
-        let token = hash_of(&name);
-        // Agents that are registered stay so, and a hub that is gone is started again.
-        let _ = handle.call(Principal::Admin, Command::AddAgent { id, token }).await;
-    }
-}
-
-/// Submits until the hub has said that it has the task.
-async fn submit(draft: Draft, slot: Slot, oracle: Oracle, clock: SimClock) {
-    loop {
-        let handle = lock(&slot).clone();
-        if let Some(handle) = handle {
-            let command = Command::Submit(draft.clone().into());
-            let call = handle.call(Principal::Admin, command);
-            match call.await {
-                Ok(Reply::Submitted(submitted)) => {
-                    if submitted.existing {
-                        oracle.mark("a repeated submission found the first");
-                    }
-                    return oracle.acknowledged(submitted.id);
-                }
-                Ok(Reply::Rejected(_)) => {
-                    // A dependency has died; without it the task can be queued.
-                    let draft = Draft { depends_on: Vec::new(), idempotency_key: None, ..draft.clone() };
-                    if let Ok(Reply::Submitted(submitted)) =
-                        handle.call(Principal::Admin, Command::Submit(draft.into())).await
-                    {
-                        return oracle.acknowledged(submitted.id);
-                    }
-                }
-                Ok(reply) => oracle.wrong(format!("a submission was answered with {reply:?}")),
-                Err(_) => oracle.mark("a submitter had to ask again"),
-            }
-        }
-        clock.sleep(Span(300)).await;
-    }
-}
-
-fn draft(rng: &mut Rng, number: usize, known: &[TaskId]) -> Draft {
-    let kind = Kind::new("shell").unwrap_or_else(|bad| unreachable!("{bad}"));
-    let input = Json::of(&[number]).unwrap_or_default();
-    let mut draft = Draft::new(kind, input);
-    draft.idempotency_key = Key::new(&format!("key-{number}")).ok();
-    draft.priority = Priority::ALL[rng.below(4) as usize];
-    if rng.below(3) == 0 {
-        draft.share.concurrency = Key::new("limited").ok().map(|key| Concurrency { key, max: 2 });
-    }
-    if rng.below(5) == 0 {
-        draft.on_lease_loss = LeaseLoss::Continue;
-    }
-    if rng.below(5) == 0 && !known.is_empty() {
-        let on = known[rng.below(known.len() as u64) as usize];
-        draft.depends_on.push(Dependency::Known(on));
-    }
-    if rng.below(10) == 0 {
-        draft.times.timeout = Some(Span::from_secs(20));
-    }
-    if rng.below(10) == 0 {
-        draft.times.lease_ttl = Some(Span::from_secs(5));
-    }
-    draft.share.fair_key = Key::new(["a", "b"][rng.below(2) as usize]).ok();
-    draft
 }

@@ -1,0 +1,48 @@
+//! This file checks that idempotency keys are kept for their time, and no longer.
+
+use super::*;
+use crate::command::Rejected;
+use crate::config::HubConfig;
+use crate::port::store::Table;
+use crate::task::Dependency;
+use crate::time::Span;
+
+#[test]
+fn a_key_that_is_used_again_after_its_time_is_kept_for_all_of_the_next() {
+    let kept = Span::from_mins(10);
+    let mut rig = Rig::with(|builder| builder.config(HubConfig { key_kept: kept, ..HubConfig::default() }));
+    let (first, _) = rig.submit(keyed("weekly"));
+    rig.pass(kept.0 + 1);
+    let (second, existing) = rig.submit(keyed("weekly"));
+    assert!(first != second && !existing);
+    for _ in 0..600 {
+        rig.submit(draft());
+    }
+    assert_eq!(rig.submit(keyed("weekly")), (second, true));
+}
+
+#[test]
+fn keys_are_let_go_as_fast_as_they_come() {
+    let kept = Span::from_mins(10);
+    let mut rig = Rig::with(|builder| builder.config(HubConfig { key_kept: kept, ..HubConfig::default() }));
+    for batch in 0..5 {
+        let drafts = (0..1_000).map(|n| keyed(&alloc::format!("{batch}-{n}"))).collect();
+        assert!(rig.call(Command::SubmitBatch(drafts)).is_ok());
+    }
+    rig.pass(kept.0 + 1);
+    for _ in 0..300 {
+        rig.submit(draft());
+    }
+    let keys = rig.disk.rows().keys().filter(|key| matches!(key.table, Table::Key | Table::KeyEnd)).count();
+    assert_eq!(keys, 0);
+}
+
+#[test]
+fn what_a_batch_finds_dead_under_a_key_does_not_count_as_done() {
+    let mut rig = Rig::new();
+    let (first, _) = rig.submit(keyed("once"));
+    assert!(rig.call(Command::Cancel(first)).is_ok());
+    let second = Draft { depends_on: Vec::from([Dependency::Sibling(0)]), ..draft() };
+    let reply = rig.call(Command::SubmitBatch(Vec::from([keyed("once"), second])));
+    assert_eq!(reply, Ok(Reply::Rejected(Rejected::DeadDependency { index: 1, id: first })));
+}

@@ -1,0 +1,116 @@
+//! This file checks that the loop is fair, ends when asked, and keeps house.
+
+use super::*;
+use crate::port::store::{Batch, Range, RowKey, Table, Visit};
+
+#[test]
+fn a_flood_of_calls_does_not_keep_frames_waiting() {
+    let mut rig = Rig::new();
+    let mut agent = rig.join("a");
+    heard(&mut agent);
+    rig.faults.hold();
+    let calls: Vec<_> = (0..3_000)
+        .map(|_| {
+            let handle = rig.handle.clone();
+            let mut call = Box::pin(async move { handle.call(Principal::Admin, Command::Submit(draft().into())).await });
+            assert!(now_of(&mut call).is_none());
+            call
+        })
+        .collect();
+    agent.outgoing.send(ping()).unwrap();
+    rig.turn();
+    assert!(rig.faults.release_one());
+    rig.turn();
+    let heard = heard(&mut agent);
+    assert!(heard.iter().any(|frame| frame.contains("pong")), "{heard:?}");
+    rig.faults.release();
+    drop(calls);
+}
+
+#[test]
+fn a_hub_that_is_asked_to_stop_does_so_whatever_its_agents_say() {
+    let mut rig = Rig::new();
+    let agent = rig.join("a");
+    let (id, _) = rig.submit(draft());
+    rig.faults.hold();
+    // Each acceptance is a change of its own.
+    let accept = alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","generation":1}}"#);
+    agent.outgoing.send(accept.clone()).unwrap();
+    rig.turn();
+    rig.handle.stop();
+    for _ in 0..10 {
+        let _ = agent.outgoing.send(accept.clone());
+        rig.turn();
+        rig.faults.release_one();
+    }
+    assert!(matches!(rig.ended, Some(Ok(()))), "{:?}", rig.ended);
+}
+
+#[test]
+fn a_hub_that_is_gone_says_so_for_ever() {
+    let mut rig = Rig::new();
+    rig.handle.stop();
+    rig.turn();
+    rig.turn();
+    assert!(rig.ended.is_some());
+    for _ in 0..5_000 {
+        assert_eq!(rig.call(Command::Cancel(TaskId(1))), Err(CallError::Stopped));
+    }
+}
+
+#[test]
+fn there_are_no_events_after_the_last_number_there_is() {
+    let mut rig = Rig::new();
+    let handle = rig.handle.clone();
+    assert_eq!(rig.ask(handle.events(u64::MAX, 10)), Ok(Vec::new()));
+}
+
+/// A store in which all that is ended has rotted.
+#[derive(Debug)]
+struct Rotten(Arc<dyn Store>);
+
+#[async_trait]
+impl Store for Rotten {
+    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
+        self.0.load(visit).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.0.commit(batch).await
+    }
+
+    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        match keys.iter().find(|key| key.table == Table::Ended) {
+            Some(key) => Err(StoreError::corrupt(key.table, &key.key, "rotten")),
+            None => self.0.get(keys).await,
+        }
+    }
+
+    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
+        if range.table == Table::Event {
+            return Err(StoreError::corrupt(range.table, b"", "rotten"));
+        }
+        self.0.history(range).await
+    }
+}
+
+#[test]
+fn a_damaged_row_of_history_stops_only_whoever_asks_for_it() {
+    let (disk, faults) = (MemoryDisk::new(), Faults::new());
+    let store = Arc::new(Rotten(Arc::new(disk.open())));
+    let mut rig = Rig::over(store, disk, faults, |builder| builder);
+    let (id, _) = rig.submit(draft());
+    assert!(rig.call(Command::Cancel(id)).is_ok());
+    let again = rig.call(Command::Cancel(id));
+    assert!(matches!(again, Err(CallError::Store { kind: StoreErrorKind::Corrupt, .. })), "{again:?}");
+    let mut agent = rig.join("a");
+    heard(&mut agent);
+    agent.outgoing.send(alloc::format!(r#"{{"type":"task_complete","task_id":"{id}","generation":1}}"#)).unwrap();
+    rig.turn();
+    let heard = heard(&mut agent);
+    assert!(heard.iter().any(|frame| frame.contains("task_ack")), "{heard:?}");
+    for _ in 0..300 {
+        rig.submit(draft());
+    }
+    assert!(rig.ended.is_none(), "{:?}", rig.ended);
+}

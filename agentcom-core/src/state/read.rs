@@ -1,0 +1,267 @@
+//! This file reads a state: single facts, and what follows from several.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::{
+    Alarms, BucketRow, Claimant, Clocks, Durable, Fair, Fleet, Refusals, Requirements, Session,
+    State, WEIGHT_USUAL,
+};
+use crate::agent::{Agent, LastOutcome, Phase, Profile};
+use crate::change::{Head, Settings};
+use crate::command::{KeyUse, Scope};
+use crate::id::{QuestionId, SessionId, TaskId};
+use crate::name::{AgentId, Key, Repo};
+use crate::question::Question;
+use crate::task::{Life, Task, TaskState};
+use crate::time::Now;
+
+impl State {
+    /// The time of the step.
+    #[must_use]
+    pub const fn now(&self) -> Now {
+        self.now
+    }
+
+    /// What there is one of; `None` before the data set is made.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_deref()
+    }
+
+    /// The number of the latest event.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.head.as_ref().map_or(0, |head| head.seq)
+    }
+
+    /// What operators set.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The number behind a task's name.
+    #[must_use]
+    pub fn number(&self, id: TaskId) -> u64 {
+        self.head.as_ref().map_or(id.0, |head| head.ids.reveal(id.0))
+    }
+
+    /// A living task.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(&self.number(id)).map(|task| &**task)
+    }
+
+    /// Living tasks, in the order of submission.
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> {
+        self.tasks.values().map(|task| &**task)
+    }
+
+    /// Living tasks behind the one with a number, in the order of submission.
+    pub fn tasks_after(&self, number: u64) -> impl Iterator<Item = (u64, &Task)> {
+        self.tasks.range(number.saturating_add(1)..).map(|(number, task)| (*number, &**task))
+    }
+
+    /// How many tasks live.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Living tasks by state: blocked, delayed, ready, assigned, working, waiting.
+    #[must_use]
+    pub const fn by_state(&self) -> [u64; 6] {
+        self.by_state
+    }
+
+    /// What the specs of living tasks take, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A task that ended in a step which may not be committed yet.
+    #[must_use]
+    pub fn just_ended(&self, id: TaskId) -> Option<&Task> {
+        self.just_ended.get(&id).map(|(_, task)| &**task)
+    }
+
+    /// A key that was used in a step which may not be committed yet.
+    #[must_use]
+    pub fn just_used(&self, key: &Key) -> Option<&KeyUse> {
+        self.just_used.get(key).map(|(_, used)| used)
+    }
+
+    /// Tasks that wait for a task.
+    pub fn dependents(&self, id: TaskId) -> Vec<TaskId> {
+        self.dependents.get(&id).into_iter().flatten().copied().collect()
+    }
+
+    /// Tasks that an agent holds.
+    pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = TaskId> {
+        self.held.get(agent).into_iter().flatten().copied()
+    }
+
+    /// Held tasks that count against a concurrency key.
+    pub fn running(&self, key: &Key) -> impl ExactSizeIterator<Item = TaskId> {
+        let none: &BTreeSet<TaskId> = const { &BTreeSet::new() };
+        self.running.get(key).unwrap_or(none).iter().copied()
+    }
+
+    /// The bucket of a rate, if it was drawn on.
+    #[must_use]
+    pub fn bucket(&self, key: &Key) -> Option<&BucketRow> {
+        self.buckets.get(key)
+    }
+
+    /// A registered agent.
+    #[must_use]
+    pub fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(id)
+    }
+
+    /// All registered agents.
+    pub fn agents(&self) -> impl ExactSizeIterator<Item = &Agent> {
+        self.agents.values()
+    }
+
+    /// What a connected agent says of itself.
+    #[must_use]
+    pub fn profile(&self, id: &AgentId) -> Option<&Profile> {
+        self.profiles.get(id)
+    }
+
+    /// How an agent's latest attempt ended.
+    #[must_use]
+    pub fn last_outcome(&self, id: &AgentId) -> Option<&LastOutcome> {
+        self.last_outcomes.get(id)
+    }
+
+    /// A connection.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// All connections.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// The connection of an agent.
+    #[must_use]
+    pub fn session_of(&self, agent: &AgentId) -> Option<&Session> {
+        self.sessions.get(self.online.get(agent)?)
+    }
+
+    /// How often somebody failed to prove who it is.
+    #[must_use]
+    pub fn refusals(&self, claimant: &Claimant) -> Option<&Refusals> {
+        self.refusals.get(claimant)
+    }
+
+    /// The deadlines of a held task.
+    #[must_use]
+    pub fn clocks(&self, task: TaskId) -> Option<&Clocks> {
+        self.clocks.get(&task)
+    }
+
+    /// An open question.
+    #[must_use]
+    pub fn question(&self, id: QuestionId) -> Option<&Question> {
+        self.questions.get(&id)
+    }
+
+    /// All open questions.
+    pub fn questions(&self) -> impl ExactSizeIterator<Item = &Question> {
+        self.questions.values()
+    }
+
+    /// The open questions about a task.
+    pub fn questions_about(&self, task: TaskId) -> impl Iterator<Item = &Question> {
+        self.asked.get(&task).into_iter().flatten().filter_map(|id| self.questions.get(id))
+    }
+
+    /// The agent that last worked on a repository.
+    #[must_use]
+    pub fn warm(&self, repo: &Repo) -> Option<&AgentId> {
+        self.warm.get(repo)
+    }
+
+    /// Everything that has a deadline.
+    #[must_use]
+    pub const fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    /// Connected agents, by what they can do.
+    #[must_use]
+    pub const fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// The tags of fair queueing.
+    #[must_use]
+    pub const fn fair(&self) -> &Fair {
+        &self.fair
+    }
+
+    /// The weight of a flow.
+    #[must_use]
+    pub fn weight(&self, key: Option<&Key>) -> u32 {
+        let said = key.and_then(|key| self.settings.weights.get(key));
+        said.copied().unwrap_or(WEIGHT_USUAL)
+    }
+
+    /// The scope that keeps tasks with these requirements from starting.
+    #[must_use]
+    pub fn pause_on(&self, requirements: &Requirements) -> Option<Scope> {
+        let paused = &self.settings.paused;
+        if paused.is_empty() {
+            return None;
+        }
+        let repo = requirements.repo.clone().map(Scope::Repo);
+        let needs = requirements.needs.iter().cloned().map(Scope::Capability);
+        core::iter::once(Scope::All).chain(repo).chain(needs).find(|scope| paused.contains(scope))
+    }
+
+    /// What an agent is about.
+    #[must_use]
+    pub fn phase(&self, id: &AgentId) -> Phase {
+        let Some(session) = self.session_of(id) else { return Phase::Offline };
+        let draining = session.drains || self.agents.get(id).is_some_and(|agent| agent.draining);
+        if draining {
+            return Phase::Draining;
+        }
+        let furthest = self.held_by(id).filter_map(|task| self.hold_phase(task)).max();
+        furthest.unwrap_or(Phase::Idle)
+    }
+
+    fn hold_phase(&self, id: TaskId) -> Option<Phase> {
+        let task = self.task(id)?;
+        if self.asked.contains_key(&id) {
+            return Some(Phase::Blocked);
+        }
+        matches!(task.life.state, TaskState::Working(_)).then_some(Phase::Working).or(Some(Phase::Assigned))
+    }
+
+    /// The facts that a restart has to bring back, for comparison.
+    #[must_use]
+    pub fn durable(&self) -> Durable<'_> {
+        Durable {
+            head: self.head.as_deref(),
+            settings: &self.settings,
+            tasks: &self.tasks,
+            agents: &self.agents,
+            questions: &self.questions,
+            buckets: &self.buckets,
+        }
+    }
+
+    /// A life in a task's place, for rows that are written.
+    #[must_use]
+    pub fn life(&self, id: TaskId) -> Option<&Life> {
+        self.task(id).map(|task| &task.life)
+    }
+}

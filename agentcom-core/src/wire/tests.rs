@@ -1,0 +1,77 @@
+//! This file freezes what is said: each line is read and written again as it is.
+
+use super::{read_to_agent, read_to_hub, write};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+const TASK: &str = "task-00000000000000aa";
+
+/// Frames of agents, one of each kind with all its fields.
+const TO_HUB: [&str; 20] = [
+    r#"{"type":"identify","agent_id":"a","token":"t","name":"A","capabilities":["gpu"],"boot":"boot-0000000000000001","executors":["shell"],"slots":2,"labels":{"zone":"eu"},"version":"1"}"#,
+    r#"{"type":"ping","held":[{"task_id":"TASK","generation":3}],"nonce":7}"#,
+    r#"{"type":"task_accepted","task_id":"TASK","generation":3}"#,
+    r#"{"type":"task_progress","task_id":"TASK","generation":3,"progress":50,"execution_event":{"event_type":"stdout","text":"x"}}"#,
+    r#"{"type":"task_complete","task_id":"TASK","generation":3,"incarnation":"inc-0000000000000009","result":{"ok":true},"partial":true,"tokens_used":5,"verification_report":{"status":"pass"}}"#,
+    r#"{"type":"task_failed","task_id":"TASK","generation":3,"incarnation":"inc-0000000000000009","error":"e","reason":"r","category":"quota","retry_after_ms":100,"tokens_used":5}"#,
+    r#"{"type":"task_rejected","task_id":"TASK","generation":3,"reason":"busy"}"#,
+    r#"{"type":"task_released","task_id":"TASK","generation":3}"#,
+    r#"{"type":"task_withdrawn","task_id":"TASK","generation":3,"reason":"not needed"}"#,
+    r#"{"type":"task_question","task_id":"TASK","generation":3,"question":"which?","timeout_ms":1000,"default":"a","park":true}"#,
+    r#"{"type":"task_recovering","task_id":"TASK","last_status":"working"}"#,
+    r#"{"type":"state_report","task_id":"TASK","status":"working","generation":3}"#,
+    r#"{"type":"wake_result","task_id":"TASK","status":"failed","attempt":2,"error":"e"}"#,
+    r#"{"type":"agent_restarting","reason":"update"}"#,
+    r#"{"type":"agent_draining"}"#,
+    r#"{"type":"status","status":"idle"}"#,
+    r#"{"type":"list_agents"}"#,
+    r#"{"type":"ping"}"#,
+    r#"{"type":"task_accepted","task_id":"TASK"}"#,
+    r#"{"type":"ollama_report","ollama_url":"http://localhost:11434"}"#,
+];
+
+/// Frames of the hub, one of each kind with all its fields.
+const TO_AGENT: [&str; 16] = [
+    r#"{"type":"identified","agent_id":"a","incarnation":"inc-0000000000000009","heartbeat_ms":5000}"#,
+    r#"{"type":"error","error":"validation_failed","message_type":"ping","errors":[{"field":"f","error":"required","detail":"d"}],"task_id":"TASK","hint":"h","retry_after_ms":1000}"#,
+    r#"{"type":"task_assign","task_id":"TASK","generation":3,"assigned_at":9,"description":"d","metadata":{"n":1},"op":{"kind":"shell","input":{"command":"x"}},"attempt":1,"incarnation":"inc-0000000000000009","lease_ttl_ms":30000,"timeout_ms":1000,"on_lease_loss":"stop","repo":"r","branch":"b","file_hints":[{"path":"p","reason":"w"}],"success_criteria":["c"],"verification_steps":[{"type":"file_exists","target":"t"}],"complexity":{"effective_tier":"trivial","explicit_tier":"trivial","source":"explicit"},"routing_decision":{"target_type":"sidecar","effective_tier":"trivial"},"skip_verification":false,"verification_timeout_ms":5,"max_verification_retries":2}"#,
+    r#"{"type":"task_ack","task_id":"TASK","status":"complete","generation":3}"#,
+    r#"{"type":"task_ack","task_id":"TASK","status":"dead_letter","generation":3}"#,
+    r#"{"type":"task_ack","task_id":"TASK","status":"superseded","generation":3}"#,
+    r#"{"type":"task_cancelled","task_id":"TASK","generation":3,"reason":"cancelled","timestamp":9}"#,
+    r#"{"type":"task_continue","task_id":"TASK","generation":3}"#,
+    r#"{"type":"task_reassign","task_id":"TASK"}"#,
+    r#"{"type":"state_report_ack","task_id":"TASK","action":"continue"}"#,
+    r#"{"type":"pong","timestamp":9,"nonce":7,"lost":[{"task_id":"TASK","generation":3}]}"#,
+    r#"{"type":"question_answered","question_id":"question-0000000000000001","task_id":"TASK","answer":"a","defaulted":false}"#,
+    r#"{"type":"status_updated"}"#,
+    r#"{"type":"agents","agents":[{"agent_id":"a","name":"A","status":"idle","capabilities":["gpu"],"connected_at":9}]}"#,
+    r#"{"type":"ollama_report_ack","status":"registered"}"#,
+    r#"{"type":"restart_sidecar","reason":"update"}"#,
+];
+
+fn lines(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| text.replace("TASK", TASK)).collect()
+}
+
+#[test]
+fn frames_of_agents_keep_their_form() {
+    for line in lines(&TO_HUB) {
+        assert_eq!(write(&read_to_hub(&line).unwrap()), line);
+    }
+}
+
+#[test]
+fn frames_of_the_hub_keep_their_form() {
+    for line in lines(&TO_AGENT) {
+        assert_eq!(write(&read_to_agent(&line).unwrap()), line);
+    }
+}
+
+#[test]
+fn unknown_fields_and_nulls_are_passed_over() {
+    let plain = lines(&[r#"{"type":"ping","held":null,"protocol_version":1,"later":{"a":[1]}}"#]);
+    assert_eq!(write(&read_to_hub(&plain[0]).unwrap()), r#"{"type":"ping"}"#);
+    let pong = r#"{"type":"pong","timestamp":1,"nonce":null,"later":true}"#;
+    assert_eq!(write(&read_to_agent(pong).unwrap()), r#"{"type":"pong","timestamp":1}"#);
+}
