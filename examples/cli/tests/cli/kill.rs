@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Process, Up, agentcom, eventually, json, processes_in, run};
+use crate::support::{Process, Swept, Up, agentcom, eventually, json, processes_in, run};
 
 const KILLS: usize = 54;
 const AGENTS: usize = 3;
@@ -35,7 +35,8 @@ const AHEAD_MAX: usize = 40;
 #[test]
 fn nothing_is_lost_and_nothing_is_left_when_hub_and_agents_are_killed() {
     let seed = seed();
-    let dir = tempfile::tempdir().unwrap();
+    let swept = Swept(tempfile::tempdir().unwrap());
+    let dir = &swept.0;
     let mut scene = Scene::set(dir.path());
     let stop = AtomicBool::new(false);
     let acknowledged = std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -130,19 +130,37 @@ pub(crate) fn json(dir: &Path, line: &[&str]) -> Value {
 
 /// The processes that work in `dir` or below, or have it in their environment.
 pub(crate) fn processes_in(dir: &Path) -> Vec<String> {
+    let named = |process: &PathBuf| {
+        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        format!("{} {}", process.display(), String::from_utf8_lossy(&line).replace('\0', " "))
+    };
+    found_in(dir).iter().map(named).collect()
+}
+
+fn found_in(dir: &Path) -> Vec<PathBuf> {
     let dir = dir.canonicalize().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let inside = processes.filter(|process| {
+    let inside = |process: &PathBuf| {
         // One that ends meanwhile, or is somebody else's, is none of ours.
         let read = |of: &str| std::fs::read(process.join(of)).unwrap_or_default();
         std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&dir))
             || String::from_utf8_lossy(&read("environ")).contains(&*dir.to_string_lossy())
-    });
-    let named = |process: std::path::PathBuf| {
-        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
-        format!("{} {}", process.display(), String::from_utf8_lossy(&line).replace('\0', " "))
     };
-    inside.map(named).collect()
+    processes.filter(inside).collect()
+}
+
+/// A directory that takes with it what runs in it, even if a test fails.
+#[derive(Debug)]
+pub(crate) struct Swept(pub(crate) tempfile::TempDir);
+
+impl Drop for Swept {
+    fn drop(&mut self) {
+        for process in found_in(self.0.path()) {
+            let pid = process.file_name().and_then(|name| name.to_str()?.parse().ok());
+            // It may have ended by itself.
+            let _ = pid.map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
+        }
+    }
 }
 
 /// What a command printed, if it ended with `code`.
