@@ -11,7 +11,9 @@ mod format;
 mod rows;
 
 pub use format::{FORMAT, decode, encode};
-pub use rows::{Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key};
+pub use rows::{
+    Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key,
+};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -161,5 +163,4 @@ pub enum Pulse {
 }
 
 #[cfg(all(test, feature = "testing"))]
-#[expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
 mod tests;

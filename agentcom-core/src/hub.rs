@@ -186,8 +186,12 @@ impl Hub {
             }
         };
         match input {
-            Input::Call { call, command, facts, .. } => command::take(&mut tx, call, command, &facts),
-            Input::Opened { session, dialect, peer } => frame::opened(&mut tx, session, dialect, peer),
+            Input::Call { call, command, facts, .. } => {
+                command::take(&mut tx, call, command, &facts)
+            }
+            Input::Opened { session, dialect, peer } => {
+                frame::opened(&mut tx, session, dialect, peer)
+            }
             Input::Frame { session, frame, token, facts } => {
                 frame::take(&mut tx, session, frame, token, &facts);
             }

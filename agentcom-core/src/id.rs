@@ -215,7 +215,14 @@ mod tests {
 
     #[test]
     fn foreign_text_is_no_id() {
-        for text in ["", "task-", "task-12", "goal-0000000000000001", "task-+00000000000feed", "task-000000000000feedé"] {
+        for text in [
+            "",
+            "task-",
+            "task-12",
+            "goal-0000000000000001",
+            "task-+00000000000feed",
+            "task-000000000000feedé",
+        ] {
             assert_eq!(text.parse::<TaskId>(), Err(BadId { prefix: "task-" }), "{text}");
         }
     }

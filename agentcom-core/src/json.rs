@@ -251,6 +251,8 @@ mod tests {
     #[test]
     fn text_that_is_too_long_is_cut_between_characters() {
         let json = Json::text(&"é\n".repeat(Json::BYTES_MAX));
-        assert!(json.as_str().len() <= Json::BYTES_MAX && json.as_str().len() > Json::BYTES_MAX / 4);
+        assert!(
+            json.as_str().len() <= Json::BYTES_MAX && json.as_str().len() > Json::BYTES_MAX / 4
+        );
     }
 }

@@ -202,7 +202,9 @@ impl FromStr for Principal {
             "admin" => Ok(Self::Admin),
             _ => match text.strip_prefix("agent:") {
                 Some(agent) => AgentId::new(agent).map(Self::Agent),
-                None => Err(BadName { what: "principal", why: "must be system, admin or agent:NAME" }),
+                None => {
+                    Err(BadName { what: "principal", why: "must be system, admin or agent:NAME" })
+                }
             },
         }
     }
@@ -237,7 +239,10 @@ mod tests {
     fn names_say_which_rule_a_text_breaks() {
         let why = |text: &str| AgentId::new(text).map_err(|bad| bad.to_string());
         assert_eq!(why(""), Err("agent id must not be empty".to_string()));
-        assert_eq!(why("a b"), Err("agent id may hold only ASCII letters, digits and ._:@-".to_string()));
+        assert_eq!(
+            why("a b"),
+            Err("agent id may hold only ASCII letters, digits and ._:@-".to_string())
+        );
         assert_eq!(why(&"x".repeat(129)), Err("agent id must be at most 128 bytes".to_string()));
         assert!(why("gcu-sleeper-service").is_ok());
     }

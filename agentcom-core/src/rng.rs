@@ -22,7 +22,8 @@ impl Rng {
     /// The sequence of `seed` for one purpose; sequences of different purposes are unrelated.
     #[must_use]
     pub fn for_purpose(seed: u64, purpose: &str, number: u64) -> Self {
-        let named = purpose.bytes().fold(scramble(seed), |sum, byte| scramble(sum ^ u64::from(byte)));
+        let named =
+            purpose.bytes().fold(scramble(seed), |sum, byte| scramble(sum ^ u64::from(byte)));
         Self { state: scramble(named ^ number) }
     }
 

@@ -7,13 +7,13 @@ mod spec;
 
 pub use draft::{BadDraft, Dependency, Draft};
 pub use life::{
-    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place, Refused, TaskEvent,
-    TaskState, Wait,
+    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place, Refused,
+    TaskEvent, TaskState, Wait,
 };
 pub use retry::backoff;
 pub use spec::{
-    AfterDependency, BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority, Rate, Retry, Share,
-    Spec, Tier, Times, VerificationStep,
+    AfterDependency, BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority,
+    Rate, Retry, Share, Spec, Tier, Times, VerificationStep,
 };
 
 use crate::id::TaskId;

@@ -158,6 +158,9 @@ mod tests {
     #[test]
     fn spans_read_like_spans() {
         let text = |ms| Span(ms).to_string();
-        assert_eq!([text(20), text(1500), text(60_000), text(5_400_000)], ["20 ms", "1.5 s", "1 min", "1 h 30 min"]);
+        assert_eq!(
+            [text(20), text(1500), text(60_000), text(5_400_000)],
+            ["20 ms", "1.5 s", "1 min", "1 h 30 min"]
+        );
     }
 }

@@ -12,8 +12,8 @@ mod to_hub;
 
 pub use read::{BadFrame, FieldError, read_to_agent, read_to_hub};
 pub use to_agent::{
-    Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, PeerAgent, ReportAction, RoutingDecision,
-    TaskAck, ToAgent,
+    Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, PeerAgent,
+    ReportAction, RoutingDecision, TaskAck, ToAgent,
 };
 pub use to_hub::{
     Accepted, Asked, Complete, Failed, Held, Identify, Ping, Progress, Recovering, Rejection,
@@ -43,5 +43,4 @@ pub fn write<F: serde::Serialize>(frame: &F) -> alloc::string::String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail where it likes")]
 mod tests;

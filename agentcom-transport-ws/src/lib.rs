@@ -4,7 +4,7 @@
 //! Both ends implement the core's [`Transport`](agentcom_core::port::transport::Transport) and
 //! keep its contract; what a frame means is nothing to this crate. [`listen`] gives a router with
 //! the path `/ws` to mount on the hub's own, and the transport to hand to the hub's driver;
-//! [`WsClient`] is the sidecar's. [`serve`] serves the router, with bounds that `axum::serve` lacks.
+//! [`WsClient`] is the sidecar's. [`serve()`] serves the router, with bounds that `axum::serve` lacks.
 //!
 //! Everything is bounded ([`Limits`], [`ServerLimits`]): frames, queues, the time that a write or
 //! a farewell may take, connections in all and per address. Each connection is one task, owned by

@@ -75,7 +75,9 @@ impl Trust {
             },
             Self::Shaken { crashes } => match event {
                 E::Ended | E::Pardoned => Self::Good,
-                E::Crashed { limit, since, until } => Self::crashed(crashes + 1, limit, since, until),
+                E::Crashed { limit, since, until } => {
+                    Self::crashed(crashes + 1, limit, since, until)
+                }
                 E::Accepted | E::Missed | E::Served => self,
             },
             Self::Quarantined { .. } => match event {
@@ -145,7 +147,9 @@ mod tests {
             write!(table, "{word:<10}").unwrap();
             for (_, state) in states {
                 let next = state.on(event);
-                let name = states.iter().find(|(_, s)| core::mem::discriminant(s) == core::mem::discriminant(&next));
+                let name = states
+                    .iter()
+                    .find(|(_, s)| core::mem::discriminant(s) == core::mem::discriminant(&next));
                 write!(table, "{:<13}", if next == state { "." } else { name.unwrap().0 }).unwrap();
             }
             table = table.trim_end().into();

@@ -30,7 +30,11 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 ///
 /// [`StoreErrorKind::Corrupt`](crate::port::store::StoreErrorKind::Corrupt), naming the row, if
 /// the bytes are of a newer format or do not fit.
-pub fn decode<T: DeserializeOwned>(table: Table, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+pub fn decode<T: DeserializeOwned>(
+    table: Table,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&FORMAT, json)) => {
             // The whole row is checked to be text at once, which is cheaper than string by string.
@@ -41,7 +45,9 @@ pub fn decode<T: DeserializeOwned>(table: Table, key: &[u8], bytes: &[u8]) -> Re
         Some((&format, _)) => Err(StoreError::corrupt(
             table,
             key,
-            format_args!("format {format} is newer than {FORMAT}, the newest that this release reads"),
+            format_args!(
+                "format {format} is newer than {FORMAT}, the newest that this release reads"
+            ),
         )),
         None => Err(StoreError::corrupt(table, key, "the row is empty")),
     }

@@ -255,7 +255,9 @@ impl Loader {
     /// The spec of a task that has no life: the row of its life is lost.
     pub fn finish(self) -> Result<(), StoreError> {
         match self.specs.first_key_value() {
-            Some((key, _)) => Err(StoreError::corrupt(Table::Spec, &task_key(*key), "its life is missing")),
+            Some((key, _)) => {
+                Err(StoreError::corrupt(Table::Spec, &task_key(*key), "its life is missing"))
+            }
             None => Ok(()),
         }
     }
@@ -264,9 +266,11 @@ impl Loader {
         let life: Life = decode(Table::Life, key, bytes)?;
         let number = task_number(Table::Life, key)?;
         let spec = self.specs.remove(&number);
-        let spec = spec.ok_or_else(|| StoreError::corrupt(Table::Life, key, "its spec is missing"))?;
+        let spec =
+            spec.ok_or_else(|| StoreError::corrupt(Table::Life, key, "its spec is missing"))?;
         let head = state.head();
-        let head = head.ok_or_else(|| StoreError::corrupt(Table::Meta, HEAD, "the head is missing"))?;
+        let head =
+            head.ok_or_else(|| StoreError::corrupt(Table::Meta, HEAD, "the head is missing"))?;
         Ok(Task { id: TaskId(head.ids.hide(number)), spec, life })
     }
 }

@@ -1,8 +1,8 @@
 //! This file freezes what is stored: a line here changes only by gaining optional fields.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec;
-use std::collections::BTreeSet;
 
 use expect_test::expect;
 
@@ -20,8 +20,10 @@ use crate::time::{Span, Wall};
 use crate::wire::Dialect;
 
 /// A draft that says everything that can be said.
+#[expect(clippy::unwrap_used, reason = "all its names are names")]
 fn full() -> Draft {
-    let mut draft = Draft::new(Kind::new("shell").unwrap(), Json::parse(r#"{"command":"x"}"#).unwrap());
+    let mut draft =
+        Draft::new(Kind::new("shell").unwrap(), Json::parse(r#"{"command":"x"}"#).unwrap());
     draft.description = "all of it".into();
     draft.priority = Priority::High;
     draft.needs = vec![Capability::new("gpu").unwrap()];
@@ -39,7 +41,8 @@ fn full() -> Draft {
     draft.retry.backoff_base = Some(Span(7));
     draft.retry.backoff_cap = Some(Span(8));
     draft.share.concurrency = Some(Concurrency { key: Key::new("c").unwrap(), max: 9 });
-    draft.share.rates = vec![Rate { key: Key::new("r").unwrap(), limit: 1, per: Span(2), burst: 3 }];
+    draft.share.rates =
+        vec![Rate { key: Key::new("r").unwrap(), limit: 1, per: Span(2), burst: 3 }];
     draft.share.fair_key = Key::new("f").ok();
     draft.share.cost = 10;
     draft.group.goal_id = GoalId::new("goal-1").ok();
@@ -48,7 +51,8 @@ fn full() -> Draft {
     draft.coding.branch = Some("main".into());
     draft.coding.file_hints = vec![FileHint { path: "a.rs".into(), reason: Some("why".into()) }];
     draft.coding.success_criteria = vec!["it works".into()];
-    let step = VerificationStep { kind: "file_exists".into(), target: "a".into(), description: None };
+    let step =
+        VerificationStep { kind: "file_exists".into(), target: "a".into(), description: None };
     draft.coding.verification_steps = vec![step];
     draft.coding.tier = Some(Tier::Trivial);
     draft.coding.skip_verification = true;
@@ -63,9 +67,9 @@ fn lines(bench: &Bench, dirty: &BTreeSet<Dirty>) -> String {
     let mut text = String::new();
     for (key, value) in &batch.puts {
         let name: String = key.key.escape_ascii().map(char::from).collect();
-        let (format, json) = value.split_first().map_or((0, "".into()), |(format, json)| {
-            (*format, String::from_utf8_lossy(json))
-        });
+        let (format, json) = value
+            .split_first()
+            .map_or((0, "".into()), |(format, json)| (*format, String::from_utf8_lossy(json)));
         text.push_str(&alloc::format!("{} {name} {format} {json}\n", key.table));
     }
     for key in &batch.deletes {
@@ -146,7 +150,9 @@ fn a_newer_format_is_refused_by_name() {
 fn unknown_fields_of_a_later_release_are_passed_over() {
     let mut bench = Bench::new();
     assert!(matches!(bench.call(Command::Pause(Scope::All)), Reply::Done));
-    let row = [&[super::FORMAT][..], br#"{"paused":["all"],"weights":{},"oldest_first":0,"later":1}"#].concat();
+    let row =
+        [&[super::FORMAT][..], br#"{"paused":["all"],"weights":{},"oldest_first":0,"later":1}"#]
+            .concat();
     let change = Loader::default().row(&State::default(), Table::Meta, b"settings", &row).unwrap();
     let settings = bench.hub.state().settings().clone();
     assert_eq!(change, Some(super::Change::Settings(settings.into())));

@@ -217,9 +217,7 @@ impl Handle {
     ///
     /// [`CallError::Gone`] if some of them are not kept any more; otherwise as [`Handle::task`].
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, CallError> {
-        let oldest = self
-            .view(|state| state.head().map_or(0, |head| head.oldest_event))
-            .await?;
+        let oldest = self.view(|state| state.head().map_or(0, |head| head.oldest_event)).await?;
         if after.saturating_add(1) < oldest {
             return Err(CallError::Gone { oldest });
         }

@@ -39,9 +39,13 @@ impl Cursor {
     fn read(text: Option<&str>) -> Result<Self, CallError> {
         let Some(text) = text else { return Ok(Self::Living(0)) };
         match text.split_once('.') {
-            Some(("l", number)) => number.parse().map(Self::Living).map_err(|_| CallError::BadCursor),
+            Some(("l", number)) => {
+                number.parse().map(Self::Living).map_err(|_| CallError::BadCursor)
+            }
             Some(("e", "")) => Ok(Self::Ended(None)),
-            Some(("e", hex)) => from_hex(hex).map(|key| Self::Ended(Some(key))).ok_or(CallError::BadCursor),
+            Some(("e", hex)) => {
+                from_hex(hex).map(|key| Self::Ended(Some(key))).ok_or(CallError::BadCursor)
+            }
             _ => Err(CallError::BadCursor),
         }
     }
@@ -238,7 +242,12 @@ pub(super) fn stats(state: &State) -> Stats {
     const LIVING: [&str; 6] = ["blocked", "delayed", "ready", "assigned", "working", "waiting"];
     const ENDED: [&str; 4] = ["completed", "partial", "dead_letter", "cancelled"];
     const PHASES: [Phase; 6] = [
-        Phase::Offline, Phase::Idle, Phase::Assigned, Phase::Working, Phase::Blocked, Phase::Draining,
+        Phase::Offline,
+        Phase::Idle,
+        Phase::Assigned,
+        Phase::Working,
+        Phase::Blocked,
+        Phase::Draining,
     ];
     let mut agents = PHASES.map(|phase| (phase.as_str(), 0));
     for agent in state.agents() {
@@ -284,4 +293,3 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     }
     Some(bytes)
 }
-

@@ -12,7 +12,13 @@ use crate::wire::{AssignedComplexity, Assignment, Dialect, RoutingDecision};
 
 /// The frame for a task that an agent holds.
 #[must_use]
-pub(super) fn of(state: &State, config: &HubConfig, task: &Task, hold: &Hold, dialect: Dialect) -> Assignment {
+pub(super) fn of(
+    state: &State,
+    config: &HubConfig,
+    task: &Task,
+    hold: &Hold,
+    dialect: Dialect,
+) -> Assignment {
     let spec = &task.spec;
     let (times, coding) = (spec.times(), spec.coding.as_deref().cloned().unwrap_or_default());
     let plain = dialect == Dialect::Plain;
@@ -55,7 +61,9 @@ pub(super) fn of(state: &State, config: &HubConfig, task: &Task, hold: &Hold, di
 fn plain_metadata(task: &Task) -> Json {
     let spec = &task.spec;
     let mut metadata: Map<String, Value> = spec.metadata.read().unwrap_or_default();
-    if let Some(command) = shell_command(&spec.op.input).filter(|_| spec.op.kind.as_str() == "shell") {
+    if let Some(command) =
+        shell_command(&spec.op.input).filter(|_| spec.op.kind.as_str() == "shell")
+    {
         metadata.insert("shell_command".into(), Value::String(command));
     }
     if let Some(timeout) = spec.times().timeout {
@@ -92,7 +100,10 @@ mod tests {
     fn arguments_reach_a_shell_as_they_are() {
         let command = |text: &str| shell_command(&Json::parse(text).unwrap());
         assert_eq!(command(r#"{"command":"echo $HOME"}"#).unwrap(), "echo $HOME");
-        assert_eq!(command(r#"{"argv":["echo","a b","it's","$x",""]}"#).unwrap(), r"echo 'a b' 'it'\''s' '$x' ''");
+        assert_eq!(
+            command(r#"{"argv":["echo","a b","it's","$x",""]}"#).unwrap(),
+            r"echo 'a b' 'it'\''s' '$x' ''"
+        );
         assert_eq!(command("null"), None);
     }
 }

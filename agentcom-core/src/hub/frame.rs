@@ -171,7 +171,8 @@ fn violation(tx: &mut Tx<'_>, id: SessionId, bad: &BadFrame) {
     };
     let hint = Some(bad.to_string());
     let errors = bad.errors();
-    let error = ErrorFrame { error: error.into(), message_type, errors, hint, ..ErrorFrame::default() };
+    let error =
+        ErrorFrame { error: error.into(), message_type, errors, hint, ..ErrorFrame::default() };
     tx.send(id, ToAgent::Error(error));
     if tx.state.session(id).is_some_and(|session| session.violations >= max) {
         tx.effect(Effect::Close(id, CloseReason::Violation));
@@ -185,7 +186,10 @@ fn fail(tx: &mut Tx<'_>, id: SessionId, error: &str) {
 
 fn fail_about(tx: &mut Tx<'_>, id: SessionId, error: &str, task: TaskId) {
     let task_id = Some(task);
-    tx.send(id, ToAgent::Error(ErrorFrame { error: error.into(), task_id, ..ErrorFrame::default() }));
+    tx.send(
+        id,
+        ToAgent::Error(ErrorFrame { error: error.into(), task_id, ..ErrorFrame::default() }),
+    );
 }
 
 fn peers(tx: &Tx<'_>) -> Vec<PeerAgent> {

@@ -31,8 +31,12 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 
 /// Grants every lease anew, in full: nobody could renew while the hub was down.
 pub(super) fn resume(tx: &mut Tx<'_>) {
-    let held: Vec<TaskId> =
-        tx.state.tasks().filter(|task| task.life.state.hold().is_some()).map(|task| task.id).collect();
+    let held: Vec<TaskId> = tx
+        .state
+        .tasks()
+        .filter(|task| task.life.state.hold().is_some())
+        .map(|task| task.id)
+        .collect();
     let (ttl_min, stuck) = (tx.config.plain_lease_min, tx.config.stuck_after);
     for id in held {
         tx.grant(id);
@@ -104,7 +108,8 @@ fn report_missing(tx: &mut Tx<'_>, id: SessionId) {
         if !tx.state.held_by(&agent).any(|held| held == task) {
             continue;
         }
-        let accepted = matches!(tx.state.life(task).map(|life| &life.state), Some(TaskState::Working(_)));
+        let accepted =
+            matches!(tx.state.life(task).map(|life| &life.state), Some(TaskState::Working(_)));
         let outcome = if accepted { Outcome::LeaseLost } else { Outcome::Released };
         tx.lose(task, outcome, "not reported after reconnecting");
         // It does not run what it does not report, so it may be given that and other work at once.

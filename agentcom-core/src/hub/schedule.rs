@@ -77,4 +77,3 @@ fn hold_back(tx: &mut Tx<'_>, id: TaskId) {
     }
     tx.state.park(id, Gate::Fit);
 }
-

@@ -19,8 +19,7 @@ use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::task::{
     Category, Delay, Ended, Fence, Hold, LeaseLoss, Life, Outcome, Place, Priority, Refused, Spec,
-    Task, TaskEvent,
-    TaskState, Wait, backoff,
+    Task, TaskEvent, TaskState, Wait, backoff,
 };
 use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
@@ -56,7 +55,16 @@ impl<'a> Tx<'a> {
         by: Principal,
         cause: Option<Box<str>>,
     ) -> Self {
-        Self { state, config, policy, by, cause, over: Vec::new(), lost: BTreeSet::new(), step: Step::default() }
+        Self {
+            state,
+            config,
+            policy,
+            by,
+            cause,
+            over: Vec::new(),
+            lost: BTreeSet::new(),
+            step: Step::default(),
+        }
     }
 
     pub(super) fn finish(self) -> Step {
@@ -193,7 +201,10 @@ impl<'a> Tx<'a> {
     }
 
     /// A number that a fresh task or question is named by.
-    pub(super) fn draw_number(&mut self, which: impl FnOnce(&mut crate::change::Head) -> &mut u64) -> (u64, u64) {
+    pub(super) fn draw_number(
+        &mut self,
+        which: impl FnOnce(&mut crate::change::Head) -> &mut u64,
+    ) -> (u64, u64) {
         let Some(mut head) = self.state.head().cloned() else { return (0, 0) };
         let counter = which(&mut head);
         let number = *counter;
@@ -236,7 +247,12 @@ impl<'a> Tx<'a> {
     }
 
     /// Lets `event` happen to a task whose agent does not know of it, and tells the agent.
-    pub(super) fn take_away(&mut self, id: TaskId, event: TaskEvent, reason: &str) -> Result<(), Refused> {
+    pub(super) fn take_away(
+        &mut self,
+        id: TaskId,
+        event: TaskEvent,
+        reason: &str,
+    ) -> Result<(), Refused> {
         let hold = self.state.task(id).and_then(|task| task.life.state.hold().cloned());
         let timeout = self.state.clocks(id).and_then(|clocks| clocks.timeout);
         self.transition(id, event)?;
@@ -278,16 +294,21 @@ impl<'a> Tx<'a> {
         let since = self.now().wall;
         let until = since + self.config.quarantine;
         let limit = self.config.agent_crashes_max;
-        self.trust(&agent, match outcome {
-            Outcome::NotAccepted => TrustEvent::Missed,
-            Outcome::LeaseLost | Outcome::Failed(Category::Crash) => TrustEvent::Crashed { limit, since, until },
-            Outcome::Completed
-            | Outcome::Partial
-            | Outcome::Failed(_)
-            | Outcome::TimedOut
-            | Outcome::CalledOff => TrustEvent::Ended,
-            Outcome::Released => return,
-        });
+        self.trust(
+            &agent,
+            match outcome {
+                Outcome::NotAccepted => TrustEvent::Missed,
+                Outcome::LeaseLost | Outcome::Failed(Category::Crash) => {
+                    TrustEvent::Crashed { limit, since, until }
+                }
+                Outcome::Completed
+                | Outcome::Partial
+                | Outcome::Failed(_)
+                | Outcome::TimedOut
+                | Outcome::CalledOff => TrustEvent::Ended,
+                Outcome::Released => return,
+            },
+        );
     }
 
     /// Lets `event` bear on the trust in an agent.
@@ -320,7 +341,8 @@ impl<'a> Tx<'a> {
 
     /// How long an agent keeps a task without renewing.
     pub(super) fn lease_ttl(&self, spec: &Spec, plain: bool) -> Span {
-        let ttl = spec.times.as_ref().and_then(|times| times.lease_ttl).unwrap_or(self.config.lease_ttl);
+        let ttl =
+            spec.times.as_ref().and_then(|times| times.lease_ttl).unwrap_or(self.config.lease_ttl);
         if plain { ttl.max(self.config.plain_lease_min) } else { ttl }
     }
 
@@ -412,7 +434,8 @@ impl<'a> Tx<'a> {
         let Some(task) = self.state.task(id) else { return };
         let Some(fence) = task.life.state.hold().map(Hold::fence) else { return };
         let (ended, then) = self.end_of(task, outcome, Some(why.into()), None);
-        let works_on = outcome == Outcome::LeaseLost && task.spec.on_lease_loss == LeaseLoss::Continue;
+        let works_on =
+            outcome == Outcome::LeaseLost && task.spec.on_lease_loss == LeaseLoss::Continue;
         let dialect = self.state.session_of(&fence.agent).map(|session| session.dialect);
         let event = TaskEvent::End(fence, ended, then);
         // The hold was read in this step, so the fence fits.

@@ -45,8 +45,19 @@ pub enum Table {
 impl Table {
     /// All tables.
     pub const ALL: [Self; 13] = [
-        Self::Meta, Self::Spec, Self::Life, Self::Agent, Self::Bucket, Self::Question, Self::Key,
-        Self::KeyEnd, Self::Event, Self::Ended, Self::EndedIndex, Self::Artifact, Self::Job,
+        Self::Meta,
+        Self::Spec,
+        Self::Life,
+        Self::Agent,
+        Self::Bucket,
+        Self::Question,
+        Self::Key,
+        Self::KeyEnd,
+        Self::Event,
+        Self::Ended,
+        Self::EndedIndex,
+        Self::Artifact,
+        Self::Job,
     ];
 
     /// The tables that a hub or a sidecar holds in memory and reads whole when it starts.

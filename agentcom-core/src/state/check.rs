@@ -23,7 +23,8 @@ impl State {
         let mut running: BTreeMap<Key, BTreeSet<TaskId>> = BTreeMap::new();
         let mut dependents: BTreeMap<TaskId, BTreeSet<TaskId>> = BTreeMap::new();
         for task in self.tasks() {
-            let slot = live_slot(&task.life.state).ok_or_else(|| format!("{} ended but lives", task.id))?;
+            let slot = live_slot(&task.life.state)
+                .ok_or_else(|| format!("{} ended but lives", task.id))?;
             by_state[slot] += 1;
             bytes += bytes_of(&task.spec);
             if let Some(hold) = task.life.state.hold() {
@@ -68,7 +69,10 @@ impl State {
             }
             TaskState::Working(hold) => hold.lease == task.life.lease && armed(Due::Lease(id)),
             TaskState::Waiting { .. } => armed(Due::Wait(id)),
-            TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => false,
+            TaskState::Completed
+            | TaskState::Partial
+            | TaskState::Dead(_)
+            | TaskState::Cancelled => false,
         };
         if !fine {
             return Err(format!("{id} is {} and nothing will end that", task.life.state.as_str()));

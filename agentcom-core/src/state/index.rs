@@ -35,7 +35,9 @@ impl State {
         let clocks = self.clocks.get(&id).copied().filter(|_| kept);
         let left = task.life.state.hold().map(|hold| hold.agent.clone());
         self.unindex_task(&task);
-        if let (TaskState::Ready { place, .. }, TaskState::Assigned(hold)) = (&task.life.state, &life.state) {
+        if let (TaskState::Ready { place, .. }, TaskState::Assigned(hold)) =
+            (&task.life.state, &life.state)
+        {
             self.note_assignment(&task, place.tag, hold);
         }
         task.life = life;
@@ -106,7 +108,10 @@ impl State {
                 let at = self.after_span(task.life.updated_at, *until);
                 self.alarms.set(Due::Wait(id), Some(at));
             }
-            TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {}
+            TaskState::Completed
+            | TaskState::Partial
+            | TaskState::Dead(_)
+            | TaskState::Cancelled => {}
         }
     }
 
@@ -133,7 +138,10 @@ impl State {
                 }
             }
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
-            TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {}
+            TaskState::Completed
+            | TaskState::Partial
+            | TaskState::Dead(_)
+            | TaskState::Cancelled => {}
         }
     }
 
@@ -187,7 +195,10 @@ impl State {
     fn entry_of(&self, task: &Task) -> Option<(usize, Entry)> {
         let TaskState::Ready { since, place } = task.life.state else { return None };
         let number = self.number(task.id);
-        Some((task.spec.priority.lane(), Entry { order: place.order, since, number, task: task.id }))
+        Some((
+            task.spec.priority.lane(),
+            Entry { order: place.order, since, number, task: task.id },
+        ))
     }
 
     fn link_class(&mut self, class: ClassId) {
@@ -197,7 +208,8 @@ impl State {
             return;
         }
         let able = |group: &super::Group| group.abilities.meet(&found.requirements);
-        let groups: Vec<_> = self.fleet.groups().filter(|(_, group)| able(group)).map(|(id, _)| id).collect();
+        let groups: Vec<_> =
+            self.fleet.groups().filter(|(_, group)| able(group)).map(|(id, _)| id).collect();
         for group in groups {
             self.fleet.link(group, class);
         }
@@ -221,7 +233,9 @@ impl State {
     pub(super) fn set_agent(&mut self, agent: Agent) {
         let id = agent.id.clone();
         let quarantine = match agent.trust {
-            crate::agent::Trust::Quarantined { since, until } => Some(self.after_span(since, until)),
+            crate::agent::Trust::Quarantined { since, until } => {
+                Some(self.after_span(since, until))
+            }
             crate::agent::Trust::Good
             | crate::agent::Trust::Flagged
             | crate::agent::Trust::Shaken { .. }
@@ -272,7 +286,8 @@ impl State {
     }
 
     pub(super) fn set_profile(&mut self, session: SessionId, profile: Profile) {
-        let Some(agent) = self.sessions.get(&session).and_then(|session| session.agent.clone()) else {
+        let Some(agent) = self.sessions.get(&session).and_then(|session| session.agent.clone())
+        else {
             return;
         };
         let abilities =
@@ -327,7 +342,8 @@ impl State {
             self.refusals.remove(&claimant);
             return;
         };
-        if self.refusals.len() >= Refusals::CLAIMANTS_MAX && !self.refusals.contains_key(&claimant) {
+        if self.refusals.len() >= Refusals::CLAIMANTS_MAX && !self.refusals.contains_key(&claimant)
+        {
             let oldest = self.refusals.iter().min_by_key(|(_, refusals)| refusals.at);
             if let Some(oldest) = oldest.map(|(claimant, _)| claimant.clone()) {
                 self.refusals.remove(&oldest);
@@ -366,7 +382,8 @@ impl State {
     }
 
     fn standing(&self, id: &AgentId) -> Option<Standing> {
-        let agent = self.agents.get(id).filter(|agent| !agent.draining && !agent.trust.is_quarantined())?;
+        let agent =
+            self.agents.get(id).filter(|agent| !agent.draining && !agent.trust.is_quarantined())?;
         self.session_of(id).filter(|session| session.takes_work())?;
         let probation = agent.trust.is_on_probation();
         let slots = if probation { 1 } else { self.profiles.get(id)?.slots };
@@ -403,8 +420,10 @@ fn deadlines_of_hold(task: TaskId, clocks: Option<&Clocks>) -> [Deadline; 4] {
 
 /// What a task counts against the bound on bytes.
 pub(crate) fn bytes_of(spec: &Spec) -> u64 {
-    let texts = spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
-    let coding = spec.coding.iter().flat_map(|coding| coding.texts()).map(String::len).sum::<usize>();
+    let texts =
+        spec.description.len() + spec.op.input.as_str().len() + spec.metadata.as_str().len();
+    let coding =
+        spec.coding.iter().flat_map(|coding| coding.texts()).map(String::len).sum::<usize>();
     let needed = size_of_val(&*spec.depends_on);
     (texts + coding + needed + size_of::<Spec>() + size_of::<Task>()) as u64
 }
@@ -418,7 +437,9 @@ pub(super) const fn live_slot(state: &TaskState) -> Option<usize> {
         TaskState::Assigned(_) => Some(3),
         TaskState::Working(_) => Some(4),
         TaskState::Waiting { .. } => Some(5),
-        TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => None,
+        TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {
+            None
+        }
     }
 }
 

@@ -243,7 +243,9 @@ impl State {
         if self.asked.contains_key(&id) {
             return Some(Phase::Blocked);
         }
-        matches!(task.life.state, TaskState::Working(_)).then_some(Phase::Working).or(Some(Phase::Assigned))
+        matches!(task.life.state, TaskState::Working(_))
+            .then_some(Phase::Working)
+            .or(Some(Phase::Assigned))
     }
 
     /// The facts that a restart has to bring back, for comparison.

@@ -209,8 +209,11 @@ impl Ready {
             Gate::Rate(_) | Gate::Fit => gate.clone(),
         };
         let (from, to) = ((gate.clone(), ClassId(0)), (last, ClassId(u32::MAX)));
-        let found: Vec<(Gate, ClassId, usize)> =
-            self.parked.range(from..=to).map(|((gate, id), set)| (gate.clone(), *id, set.len())).collect();
+        let found: Vec<(Gate, ClassId, usize)> = self
+            .parked
+            .range(from..=to)
+            .map(|((gate, id), set)| (gate.clone(), *id, set.len()))
+            .collect();
         for (gate, id, left) in &found {
             if *gate == Gate::Fit {
                 self.tours.entry(*id).or_default().left = *left;

@@ -111,7 +111,8 @@ impl Draft {
             idempotency_key: self.idempotency_key,
             times: boxed(self.times),
             retry: boxed(self.retry),
-            share: (self.share != Share { cost: 1, ..Share::default() }).then(|| Box::new(self.share)),
+            share: (self.share != Share { cost: 1, ..Share::default() })
+                .then(|| Box::new(self.share)),
             group: boxed(self.group),
             coding: boxed(self.coding),
         })
@@ -123,7 +124,12 @@ impl Draft {
     ///
     /// The first field that breaks a rule.
     pub fn check(&self) -> Result<(), BadDraft> {
-        at_most("description", self.description.chars().count(), Self::DESCRIPTION_CHARS_MAX, "characters")?;
+        at_most(
+            "description",
+            self.description.chars().count(),
+            Self::DESCRIPTION_CHARS_MAX,
+            "characters",
+        )?;
         at_most("needs", self.needs.len(), Self::ITEMS_MAX, "items")?;
         at_most("depends_on", self.depends_on.len(), Self::DEPENDENCIES_MAX, "items")?;
         at_most("tags", self.group.tags.len(), Self::ITEMS_MAX, "items")?;
@@ -139,7 +145,9 @@ impl Draft {
         within("timeout", times.timeout, Span(1), Span::from_mins(30 * 24 * 60))?;
         within("expires_after", times.expires_after, Span(1), Span::from_mins(366 * 24 * 60))?;
         match (times.run_after, times.complete_by) {
-            (Some(after), Some(by)) if by <= after => Err(bad("complete_by", "must be later than run_after")),
+            (Some(after), Some(by)) if by <= after => {
+                Err(bad("complete_by", "must be later than run_after"))
+            }
             _ => Ok(()),
         }
     }
@@ -159,10 +167,12 @@ impl Draft {
             return Err(bad("concurrency.max", "must be at least 1"));
         }
         at_most("rates", share.rates.len(), 8, "items")?;
-        if share.rates.iter().any(|rate| rate.limit == 0 || rate.burst == 0 || rate.per == Span(0)) {
+        if share.rates.iter().any(|rate| rate.limit == 0 || rate.burst == 0 || rate.per == Span(0))
+        {
             return Err(bad("rates", "need a limit, a burst and a span above 0"));
         }
-        let twice = |(n, rate): (usize, &Rate)| share.rates[..n].iter().any(|other| other.key == rate.key);
+        let twice =
+            |(n, rate): (usize, &Rate)| share.rates[..n].iter().any(|other| other.key == rate.key);
         if share.rates.iter().enumerate().any(twice) {
             return Err(bad("rates", "need a key of its own each"));
         }
@@ -181,7 +191,11 @@ impl Draft {
         if coding.file_hints.iter().any(|hint| hint.path.is_empty()) {
             return Err(bad("file_hints", "need a path"));
         }
-        if coding.verification_steps.iter().any(|step| step.kind.is_empty() || step.target.is_empty()) {
+        if coding
+            .verification_steps
+            .iter()
+            .any(|step| step.kind.is_empty() || step.target.is_empty())
+        {
             return Err(bad("verification_steps", "need a type and a target"));
         }
         let longest = coding.texts().map(|text| text.chars().count()).max().unwrap_or(0);

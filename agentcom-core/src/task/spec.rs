@@ -324,7 +324,8 @@ impl Coding {
     pub fn texts(&self) -> impl Iterator<Item = &String> {
         let hints = self.file_hints.iter().flat_map(|hint| hint.reason.iter().chain([&hint.path]));
         let steps = self.verification_steps.iter();
-        let steps = steps.flat_map(|step| step.description.iter().chain([&step.kind, &step.target]));
+        let steps =
+            steps.flat_map(|step| step.description.iter().chain([&step.kind, &step.target]));
         self.success_criteria.iter().chain(&self.branch).chain(hints).chain(steps)
     }
 }

@@ -3,7 +3,7 @@
 //! Give jobs of three sorts and a way to see what they started, and let
 //! [`executor_conformance!`](crate::executor_conformance) write the tests:
 //!
-//! ```ignore
+//! ```text
 //! agentcom_core::executor_conformance!(#[tokio::test] Fixture::new());
 //! ```
 //!

@@ -38,7 +38,7 @@
 //!
 //! A transport that needs a runtime names the attribute of its tests:
 //!
-//! ```ignore
+//! ```text
 //! agentcom_core::transport_conformance!(#[tokio::test] fixture());
 //! ```
 //!

@@ -107,9 +107,15 @@ pub fn read_to_hub(text: &str) -> Result<ToHub, BadFrame> {
         "status" => ToHub::Status { status: body::<Status>(&kind, text)?.status },
         "list_agents" => ToHub::ListAgents {},
         "resource_report" => ToHub::ResourceReport { figures: body::<Json>(&kind, text)? },
-        "ollama_report" => ToHub::OllamaReport { ollama_url: body::<Ollama>(&kind, text)?.ollama_url },
-        "message" | "channel_subscribe" | "channel_unsubscribe" | "channel_publish"
-        | "channel_history" | "list_channels" => ToHub::Messaging { message_type: kind.to_string() },
+        "ollama_report" => {
+            ToHub::OllamaReport { ollama_url: body::<Ollama>(&kind, text)?.ollama_url }
+        }
+        "message"
+        | "channel_subscribe"
+        | "channel_unsubscribe"
+        | "channel_publish"
+        | "channel_history"
+        | "list_channels" => ToHub::Messaging { message_type: kind.to_string() },
         _ => return Err(BadFrame::UnknownType(kind.chars().take(64).collect())),
     })
 }

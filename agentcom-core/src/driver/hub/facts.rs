@@ -48,11 +48,7 @@ async fn fetch_tasks(
     Ok(())
 }
 
-async fn fetch_keys(
-    store: &dyn Store,
-    names: &[Key],
-    facts: &mut Facts,
-) -> Result<(), StoreError> {
+async fn fetch_keys(store: &dyn Store, names: &[Key], facts: &mut Facts) -> Result<(), StoreError> {
     if names.is_empty() {
         return Ok(());
     }

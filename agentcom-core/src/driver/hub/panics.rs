@@ -24,7 +24,9 @@ pub(super) enum Suspect<'a> {
 
 impl Suspect<'_> {
     fn digest(self) -> u64 {
-        let sum = |text: &str| text.bytes().fold(text.len() as u64, |sum, byte| scramble(sum ^ u64::from(byte)));
+        let sum = |text: &str| {
+            text.bytes().fold(text.len() as u64, |sum, byte| scramble(sum ^ u64::from(byte)))
+        };
         match self {
             Self::Command(command) => sum(&format!("{command:?}")),
             Self::Frame(text) => sum(text),
@@ -43,7 +45,8 @@ impl Panics {
     /// Whether an input brought the hub down too often to be tried again.
     pub(super) fn bar(&self, suspect: Suspect<'_>) -> bool {
         // As long as nothing panicked, nothing is looked at.
-        !self.suspects.is_empty() && self.suspects.get(&suspect.digest()).is_some_and(|count| *count >= TRIES)
+        !self.suspects.is_empty()
+            && self.suspects.get(&suspect.digest()).is_some_and(|count| *count >= TRIES)
     }
 
     /// Remembers a panic, and says whether the hub may go on.

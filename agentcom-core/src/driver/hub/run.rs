@@ -94,7 +94,8 @@ impl HubDriver {
         };
         let mut wait = wait.fuse();
         let mut commit: OptionFuture<_> = self.committing.as_mut().into();
-        let mut inbox: OptionFuture<_> = (room && !self.stopping).then(|| Box::pin(self.inbox.next()).fuse()).into();
+        let mut inbox: OptionFuture<_> =
+            (room && !self.stopping).then(|| Box::pin(self.inbox.next()).fuse()).into();
         let incoming = &mut self.links.incoming;
         let reads = room && !self.stopping && !incoming.is_empty();
         let mut arrival: OptionFuture<_> = reads.then(|| incoming.select_next_some()).into();

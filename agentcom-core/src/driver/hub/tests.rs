@@ -48,7 +48,10 @@ impl Clock for ManualClock {
 
     async fn sleep_until(&self, at: Mono) {
         // Whoever polls the hub does so again after the clock was moved.
-        core::future::poll_fn(|_| if self.now().mono < at { Poll::Pending } else { Poll::Ready(()) }).await;
+        core::future::poll_fn(
+            |_| if self.now().mono < at { Poll::Pending } else { Poll::Ready(()) },
+        )
+        .await;
     }
 }
 
@@ -89,7 +92,12 @@ impl Rig {
         Self::over(store, disk, faults, build)
     }
 
-    fn over(store: Arc<dyn Store>, disk: MemoryDisk, faults: Faults, build: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
+    fn over(
+        store: Arc<dyn Store>,
+        disk: MemoryDisk,
+        faults: Faults,
+        build: impl FnOnce(HubBuilder) -> HubBuilder,
+    ) -> Self {
         let clock = Arc::new(ManualClock(AtomicU64::new(1_000_000)));
         let (listener, door) = local(Capacity { frames: 10_000, bytes: 1 << 26 });
         let builder = build(HubBuilder::new(store, clock.clone()).transport(Arc::new(listener)));

@@ -27,7 +27,12 @@ impl HubDriver {
         if self.waiters.is_empty() {
             return;
         }
-        for id in group.events.iter().filter(|event| is_end(&event.kind)).filter_map(|event| event.task_id) {
+        for id in group
+            .events
+            .iter()
+            .filter(|event| is_end(&event.kind))
+            .filter_map(|event| event.task_id)
+        {
             for waiter in self.waiters.remove(&id).unwrap_or_default() {
                 // Whoever waited may be gone.
                 let _ = waiter.send(());

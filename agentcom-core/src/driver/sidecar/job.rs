@@ -170,9 +170,10 @@ async fn run(
     let work = AssertUnwindSafe(executor.run(&assignment, &context)).catch_unwind();
     let outcome = match Abortable::new(work, registration).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => {
-            JobOutcome::failed(Category::Crash, format_args!("panicked: {}", panic_message(&*panic)))
-        }
+        Ok(Err(panic)) => JobOutcome::failed(
+            Category::Crash,
+            format_args!("panicked: {}", panic_message(&*panic)),
+        ),
         Err(_aborted) => JobOutcome::Stopped,
     };
     (claim, outcome)

@@ -24,7 +24,8 @@ pub(super) fn add(tx: &mut Tx<'_>, id: AgentId, token: TokenHash) -> Result<Repl
         return Err(Rejected::TooManyAgents { max });
     }
     let registered_at = tx.now().wall;
-    let agent = Agent { id, tokens: vec![token], registered_at, draining: false, trust: Trust::Good };
+    let agent =
+        Agent { id, tokens: vec![token], registered_at, draining: false, trust: Trust::Good };
     tx.record_as("agent.added", Change::AgentSet(agent.into()));
     Ok(Reply::Done)
 }

@@ -11,9 +11,7 @@ use crate::id::TaskId;
 use crate::name::Principal;
 use crate::rng::scramble;
 use crate::state::bytes_of;
-use crate::task::{
-    AfterDependency, Delay, Dependency, Draft, Life, Spec, Task, TaskState,
-};
+use crate::task::{AfterDependency, Delay, Dependency, Draft, Life, Spec, Task, TaskState};
 use crate::time::{Span, Wall};
 
 /// When to try again if the queue is full.
@@ -24,7 +22,11 @@ pub(super) fn submit(tx: &mut Tx<'_>, draft: Draft, facts: &Facts) -> Result<Rep
     Ok(submitted.pop().map_or(Reply::Done, Reply::Submitted))
 }
 
-pub(super) fn submit_batch(tx: &mut Tx<'_>, drafts: Vec<Draft>, facts: &Facts) -> Result<Reply, Rejected> {
+pub(super) fn submit_batch(
+    tx: &mut Tx<'_>,
+    drafts: Vec<Draft>,
+    facts: &Facts,
+) -> Result<Reply, Rejected> {
     let max = tx.config.batch_max;
     if drafts.is_empty() || drafts.len() > max {
         return Err(Rejected::BatchSize { found: drafts.len(), max });
@@ -48,10 +50,15 @@ enum Taken {
     Fresh(Box<Fresh>),
 }
 
-fn take_all(tx: &mut Tx<'_>, drafts: Vec<Draft>, facts: &Facts) -> Result<Vec<Submitted>, Rejected> {
+fn take_all(
+    tx: &mut Tx<'_>,
+    drafts: Vec<Draft>,
+    facts: &Facts,
+) -> Result<Vec<Submitted>, Rejected> {
     let order = order(&drafts)?;
     let bodies: Vec<u64> = drafts.iter().map(digest).collect();
-    let known: Vec<Option<KeyUse>> = drafts.iter().map(|draft| used_key(tx, draft, facts)).collect();
+    let known: Vec<Option<KeyUse>> =
+        drafts.iter().map(|draft| used_key(tx, draft, facts)).collect();
     for (body, used) in bodies.iter().zip(&known) {
         if let Some(used) = used.as_ref().filter(|used| used.body != *body) {
             return Err(Rejected::KeyConflict { id: used.task });
@@ -60,10 +67,13 @@ fn take_all(tx: &mut Tx<'_>, drafts: Vec<Draft>, facts: &Facts) -> Result<Vec<Su
     twins(&drafts)?;
     check_fresh(tx, &drafts, &known, facts)?;
     // Ids are given in the order of the batch, so that they sort like it.
-    let ids: Vec<TaskId> = known.iter().map(|used| match used {
-        Some(used) => used.task,
-        None => TaskId(tx.draw_number(|head| &mut head.next_task).1),
-    }).collect();
+    let ids: Vec<TaskId> = known
+        .iter()
+        .map(|used| match used {
+            Some(used) => used.task,
+            None => TaskId(tx.draw_number(|head| &mut head.next_task).1),
+        })
+        .collect();
     let mut taken: Vec<Option<Taken>> = Vec::new();
     for (index, draft) in drafts.into_iter().enumerate() {
         taken.push(Some(match &known[index] {
@@ -75,7 +85,11 @@ fn take_all(tx: &mut Tx<'_>, drafts: Vec<Draft>, facts: &Facts) -> Result<Vec<Su
 }
 
 /// Adds tasks so that each comes after those that it depends on, and answers in batch order.
-fn add_in_order(tx: &mut Tx<'_>, order: Vec<usize>, mut taken: Vec<Option<Taken>>) -> Vec<Submitted> {
+fn add_in_order(
+    tx: &mut Tx<'_>,
+    order: Vec<usize>,
+    mut taken: Vec<Option<Taken>>,
+) -> Vec<Submitted> {
     let mut submitted: Vec<Option<Submitted>> = vec![None; taken.len()];
     for index in order {
         submitted[index] = match taken[index].take() {
@@ -89,7 +103,12 @@ fn add_in_order(tx: &mut Tx<'_>, order: Vec<usize>, mut taken: Vec<Option<Taken>
 
 /// Whether what is to be added may be added and fits. What was submitted before is there already,
 /// whatever has become of the queue and of its dependencies since.
-fn check_fresh(tx: &Tx<'_>, drafts: &[Draft], known: &[Option<KeyUse>], facts: &Facts) -> Result<(), Rejected> {
+fn check_fresh(
+    tx: &Tx<'_>,
+    drafts: &[Draft],
+    known: &[Option<KeyUse>],
+    facts: &Facts,
+) -> Result<(), Rejected> {
     let (mut tasks, mut bytes) = (tx.state.task_count(), tx.state.bytes());
     for (index, draft) in drafts.iter().enumerate() {
         if known[index].is_some() {
@@ -255,10 +274,14 @@ fn fresh(
     body: u64,
     facts: &Facts,
 ) -> Result<Fresh, Rejected> {
-    let mut depends_on: Vec<TaskId> = draft.depends_on.iter().map(|dependency| match dependency {
-        Dependency::Known(id) => *id,
-        Dependency::Sibling(sibling) => ids[*sibling],
-    }).collect();
+    let mut depends_on: Vec<TaskId> = draft
+        .depends_on
+        .iter()
+        .map(|dependency| match dependency {
+            Dependency::Known(id) => *id,
+            Dependency::Sibling(sibling) => ids[*sibling],
+        })
+        .collect();
     depends_on.sort();
     depends_on.dedup();
     // What has ended is known to the store or to this very step; everything else is open.
@@ -273,7 +296,8 @@ fn fresh(
 fn add(tx: &mut Tx<'_>, fresh: Fresh) -> Submitted {
     let Fresh { id, spec, body, open, key_over } = fresh;
     let at = tx.now().wall;
-    let run_after = spec.times.as_ref().and_then(|times| times.run_after).filter(|after| *after > at);
+    let run_after =
+        spec.times.as_ref().and_then(|times| times.run_after).filter(|after| *after > at);
     let state = match (open.is_empty(), run_after) {
         (false, _) => TaskState::Blocked { on: open },
         (true, Some(after)) => TaskState::Delayed(Delay::Until(after)),

@@ -13,11 +13,16 @@ use crate::wire::{Answered, ToAgent};
 pub(super) fn cancel(tx: &mut Tx<'_>, id: TaskId, facts: &Facts) -> Result<Reply, Rejected> {
     let Some(task) = tx.state.task(id) else {
         let known = ended(tx, id, facts).is_some();
-        let refused = if known { Rejected::Task { id, refused: Refused::Over } } else { Rejected::UnknownTask(id) };
+        let refused = if known {
+            Rejected::Task { id, refused: Refused::Over }
+        } else {
+            Rejected::UnknownTask(id)
+        };
         return Err(refused);
     };
     let previous = task.life.state.as_str();
-    tx.take_away(id, TaskEvent::Cancel, "cancelled").map_err(|refused| Rejected::Task { id, refused })?;
+    tx.take_away(id, TaskEvent::Cancel, "cancelled")
+        .map_err(|refused| Rejected::Task { id, refused })?;
     Ok(Reply::Cancelled { previous })
 }
 
@@ -67,7 +72,8 @@ pub(super) fn answer(tx: &mut Tx<'_>, id: QuestionId, answer: Json) -> Result<Re
     {
         let place = tx.place(&task.spec, task.id, task.life.failures);
         let id = task.id;
-        tx.transition(id, TaskEvent::Due(place)).map_err(|refused| Rejected::Task { id, refused })?;
+        tx.transition(id, TaskEvent::Due(place))
+            .map_err(|refused| Rejected::Task { id, refused })?;
     }
     Ok(Reply::Done)
 }

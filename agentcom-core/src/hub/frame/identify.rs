@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::super::{Effect, assignment};
 use super::super::tx::Tx;
+use super::super::{Effect, assignment};
 use super::{fail, silent_at};
 use crate::agent::{Profile, TokenHash};
 use crate::change::Pulse;
@@ -37,7 +37,8 @@ pub(super) fn take(
         let earlier = tx.state.refusals(&claimant).filter(recent);
         let count = earlier.map_or(0, |earlier| earlier.count) + 1;
         tx.feel(Pulse::Refusals(claimant, Some(Refusals { count, at })));
-        let error = if someone(tx, token.as_ref()) { "token_agent_mismatch" } else { "invalid_token" };
+        let error =
+            if someone(tx, token.as_ref()) { "token_agent_mismatch" } else { "invalid_token" };
         return refuse(tx, id, error);
     };
     tx.feel(Pulse::Refusals(claimant, None));
@@ -109,7 +110,10 @@ fn proven(tx: &Tx<'_>, frame: &Identify, token: Option<&TokenHash>) -> Option<Ag
 
 fn someone(tx: &Tx<'_>, token: Option<&TokenHash>) -> bool {
     let Some(token) = token else { return false };
-    tx.state.agents().flat_map(|agent| &agent.tokens).fold(false, |fits, known| known.matches(token) | fits)
+    tx.state
+        .agents()
+        .flat_map(|agent| &agent.tokens)
+        .fold(false, |fits, known| known.matches(token) | fits)
 }
 
 /// Answers, and leaves the connection open for a while, so that a client that reconnects at once
@@ -162,7 +166,9 @@ fn profile(dialect: Dialect, frame: Identify) -> Result<Profile, String> {
     if labels.len() > ITEMS_MAX {
         return Err("too_many_labels".into());
     }
-    let text = |text: Option<String>| text.map(|text| text.chars().take(256).collect::<String>().into_boxed_str());
+    let text = |text: Option<String>| {
+        text.map(|text| text.chars().take(256).collect::<String>().into_boxed_str())
+    };
     Ok(Profile {
         name: text(frame.name),
         capabilities,
@@ -185,5 +191,8 @@ fn names<T, E: core::fmt::Display>(
     if texts.len() > ITEMS_MAX {
         return Err(alloc::format!("too_many_{field}"));
     }
-    texts.iter().map(|text| read(text).map_err(|bad| alloc::format!("bad_{field}: {bad}"))).collect()
+    texts
+        .iter()
+        .map(|text| read(text).map_err(|bad| alloc::format!("bad_{field}: {bad}")))
+        .collect()
 }

@@ -35,7 +35,12 @@ pub(super) fn recovering(tx: &mut Tx<'_>, from: &From, frame: &Recovering) {
         Some(_) => {
             let task = tx.state.task(id);
             let ended = task.map(|task| {
-                tx.end_of(task, Outcome::LeaseLost, Some("the sidecar restarted while it worked".into()), None)
+                tx.end_of(
+                    task,
+                    Outcome::LeaseLost,
+                    Some("the sidecar restarted while it worked".into()),
+                    None,
+                )
             });
             if let (Some(fence), Some((ended, then))) = (fence, ended) {
                 // The client speaks of it itself, so it is not told, and it is free.

@@ -153,7 +153,10 @@ pub(super) fn complete(tx: &mut Tx<'_>, from: &From, frame: Complete, facts: &Fa
     let finish = Box::new(Finish { result, tokens, verification });
     let fence = Fence { agent: from.agent.clone(), lease };
     let event = match tx.state.task(id) {
-        Some(task) if task.life.state.hold().is_none() && task.spec.on_lease_loss == LeaseLoss::Continue => {
+        Some(task)
+            if task.life.state.hold().is_none()
+                && task.spec.on_lease_loss == LeaseLoss::Continue =>
+        {
             TaskEvent::FinishLate(fence, outcome, finish)
         }
         _ => TaskEvent::Finish(fence, outcome, finish),
@@ -187,10 +190,20 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
     fail_task(tx, from, id, lease, failure, facts);
 }
 
-fn fail_task(tx: &mut Tx<'_>, from: &From, id: TaskId, lease: Lease, failure: Failure, facts: &Facts) {
+fn fail_task(
+    tx: &mut Tx<'_>,
+    from: &From,
+    id: TaskId,
+    lease: Lease,
+    failure: Failure,
+    facts: &Facts,
+) {
     let Failure { category, error, retry_after, tokens } = failure;
     let fence = Fence { agent: from.agent.clone(), lease };
-    let ended = tx.state.task(id).map(|task| tx.end_of(task, Outcome::Failed(category), error, retry_after));
+    let ended = tx
+        .state
+        .task(id)
+        .map(|task| tx.end_of(task, Outcome::Failed(category), error, retry_after));
     let moved = match ended {
         Some((mut ended, then)) => {
             ended.tokens = tokens;
@@ -332,14 +345,21 @@ fn settled(
     let ended = tx.state.just_ended(id).or_else(|| facts.tasks.get(&id));
     let task = tx.state.task(id).or(ended);
     let attempt = task.and_then(|task| {
-        task.life.attempts.iter().rev().find(|attempt| attempt.lease == lease && attempt.agent == from.agent)
+        task.life
+            .attempts
+            .iter()
+            .rev()
+            .find(|attempt| attempt.lease == lease && attempt.agent == from.agent)
     });
-    let status = attempt.and_then(|attempt| attempt.ended.as_ref()).map(|ended| match ended.outcome {
-        Outcome::Completed | Outcome::Partial => Acked::Complete,
-        Outcome::Failed(_) => Acked::Retried,
-        Outcome::Released => Acked::Released,
-        Outcome::TimedOut | Outcome::NotAccepted | Outcome::LeaseLost | Outcome::CalledOff => Acked::Superseded,
-    });
+    let status =
+        attempt.and_then(|attempt| attempt.ended.as_ref()).map(|ended| match ended.outcome {
+            Outcome::Completed | Outcome::Partial => Acked::Complete,
+            Outcome::Failed(_) => Acked::Retried,
+            Outcome::Released => Acked::Released,
+            Outcome::TimedOut | Outcome::NotAccepted | Outcome::LeaseLost | Outcome::CalledOff => {
+                Acked::Superseded
+            }
+        });
     match status {
         Some(status) if from.dialect == Dialect::V1 => ack(tx, from, id, status, lease),
         _ => refuse(tx, from, id, lease, refused, frame),
@@ -373,4 +393,3 @@ fn text_of(said: &Json) -> Box<str> {
     let text = said.read::<String>().unwrap_or_else(|_| said.as_str().into());
     text.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
 }
-

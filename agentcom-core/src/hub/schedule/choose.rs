@@ -27,7 +27,9 @@ pub(super) struct Choice {
 /// The task that starts next among what changed, if any can.
 pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
     pending.classes.retain(|class| has_head(state, *class) && has_room(state, *class));
-    pending.agents.retain(|agent| state.fleet().member(agent).is_some_and(|member| member.free.is_some()));
+    pending
+        .agents
+        .retain(|agent| state.fleet().member(agent).is_some_and(|member| member.free.is_some()));
     let mut heads = Heads::default();
     for class in &pending.classes {
         heads.offer(state, *class);
@@ -119,7 +121,8 @@ fn head(state: &State, class: ClassId, lane: usize) -> Option<(Wall, u64)> {
 }
 
 fn has_head(state: &State, class: ClassId) -> bool {
-    state.ready().class(class).is_some() && state.ready().heads(class).iter().any(|order| *order != u64::MAX)
+    state.ready().class(class).is_some()
+        && state.ready().heads(class).iter().any(|order| *order != u64::MAX)
 }
 
 /// Whether any agent that can run the class has room.
@@ -154,7 +157,11 @@ pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
         suits(pinned_room(state, class, agent)?, agent);
     } else {
         for group in state.fleet().groups_for(choice.class) {
-            group.free().filter(|(standing, agent)| suits(**standing, agent)).take(CANDIDATES_MAX).for_each(drop);
+            group
+                .free()
+                .filter(|(standing, agent)| suits(**standing, agent))
+                .take(CANDIDATES_MAX)
+                .for_each(drop);
         }
         if let Some((agent, standing)) = warm_room(state, task, class) {
             suits(standing, agent);

@@ -32,7 +32,8 @@ pub(super) fn closed(tx: &mut Tx<'_>, id: TaskId) -> Option<Gate> {
 
 /// Draws on the buckets of a task that starts.
 pub(super) fn draw(tx: &mut Tx<'_>, id: TaskId) {
-    let rates: Vec<Rate> = tx.state.task(id).map(|task| task.spec.rates().to_vec()).unwrap_or_default();
+    let rates: Vec<Rate> =
+        tx.state.task(id).map(|task| task.spec.rates().to_vec()).unwrap_or_default();
     let now = tx.now().wall;
     for rate in rates {
         let (rate, before) = bucket(tx, &rate);

@@ -23,7 +23,8 @@ pub fn why(state: &State, id: TaskId) -> Option<Why> {
 /// Why an ended task ended.
 #[must_use]
 pub fn why_ended(task: &Task) -> Why {
-    let death = if let TaskState::Dead(death) = task.life.state { Some(death.to_string()) } else { None };
+    let death =
+        if let TaskState::Dead(death) = task.life.state { Some(death.to_string()) } else { None };
     let reason = Reason::Ended { death, error: task.life.last_error().map(String::from) };
     Why { task_id: task.id, state: task.life.state.as_str(), reason }
 }
@@ -52,10 +53,12 @@ fn reason(state: &State, task: &Task) -> Reason {
             },
         },
         TaskState::Waiting { on: Wait::Quota, until } => Reason::Quota { until: *until },
-        TaskState::Waiting { on: Wait::Question(question), until } => match state.question(*question) {
-            Some(question) => Reason::Question { question: question.clone() },
-            None => Reason::NotBefore { until: *until },
-        },
+        TaskState::Waiting { on: Wait::Question(question), until } => {
+            match state.question(*question) {
+                Some(question) => Reason::Question { question: question.clone() },
+                None => Reason::NotBefore { until: *until },
+            }
+        }
         TaskState::Completed | TaskState::Partial | TaskState::Dead(_) | TaskState::Cancelled => {
             why_ended(task).reason
         }
@@ -99,7 +102,9 @@ fn no_room(state: &State, task: &Task, requirements: &Requirements) -> Reason {
         Some(agent) => u64::from(lacks(state, agent, requirements).is_empty()),
         None => {
             let class = state.ready().find(requirements);
-            class.map_or(0, |class| state.fleet().groups_for(class).map(|group| group.len() as u64).sum())
+            class.map_or(0, |class| {
+                state.fleet().groups_for(class).map(|group| group.len() as u64).sum()
+            })
         }
     };
     if able > 0 {

@@ -22,7 +22,10 @@ fn a_refused_token_is_answered_then_closed() {
     bench.open(50, Dialect::V1);
     bench.identify(50, "a", "wrong", 1, &[]);
     let said = bench.said(50);
-    assert!(matches!(&said[..], [ToAgent::Error(error)] if error.error == "invalid_token"), "{said:?}");
+    assert!(
+        matches!(&said[..], [ToAgent::Error(error)] if error.error == "invalid_token"),
+        "{said:?}"
+    );
     bench.pass(Span::from_secs(30));
     assert_eq!(bench.closed, [(50, CloseReason::Unauthorised)]);
 }
@@ -43,7 +46,9 @@ fn who_does_not_identify_is_closed() {
     let mut bench = Bench::new();
     bench.open(50, Dialect::Plain);
     bench.raw(50, r#"{"type":"ping"}"#);
-    assert!(matches!(&bench.said(50)[..], [ToAgent::Error(error)] if error.error == "not_identified"));
+    assert!(
+        matches!(&bench.said(50)[..], [ToAgent::Error(error)] if error.error == "not_identified")
+    );
     bench.pass(Span::from_secs(5));
     assert_eq!(bench.closed, [(50, CloseReason::Unauthorised)]);
 }
@@ -56,10 +61,14 @@ fn bad_frames_are_answered_and_then_end_the_connection() {
     for text in ["{", r#"{"type":"nonsense"}"#, r#"{"type":"task_accepted"}"#] {
         bench.raw(agent, text);
     }
-    let errors: Vec<_> = bench.said(agent).into_iter().filter_map(|frame| {
-        let ToAgent::Error(error) = frame else { return None };
-        Some((error.error, error.errors.first().map(|e| (e.field.clone(), e.error.clone()))))
-    }).collect();
+    let errors: Vec<_> = bench
+        .said(agent)
+        .into_iter()
+        .filter_map(|frame| {
+            let ToAgent::Error(error) = frame else { return None };
+            Some((error.error, error.errors.first().map(|e| (e.field.clone(), e.error.clone()))))
+        })
+        .collect();
     assert_eq!(errors[0], ("invalid_json".into(), None));
     assert_eq!(errors[1].1, Some(("type".into(), "unknown_message_type".into())));
     assert_eq!(errors[2].1, Some(("task_id".into(), "required".into())));
@@ -74,7 +83,12 @@ fn messaging_is_declined_without_a_violation() {
     bench.said(agent);
     (0..50).for_each(|_| bench.raw(agent, r#"{"type":"list_channels"}"#));
     assert_eq!(bench.closed, []);
-    assert!(bench.said(agent).iter().all(|frame| matches!(frame, ToAgent::Error(e) if e.error == "not_supported")));
+    assert!(
+        bench
+            .said(agent)
+            .iter()
+            .all(|frame| matches!(frame, ToAgent::Error(e) if e.error == "not_supported"))
+    );
 }
 
 #[test]
@@ -105,7 +119,9 @@ fn phases_follow_from_what_an_agent_holds() {
     assert_eq!(bench.hub.state().phase(&id), Phase::Blocked);
     bench.pass(Span::from_secs(5));
     assert_eq!(bench.hub.state().phase(&id), Phase::Working);
-    assert!(bench.said(agent).iter().any(|f| matches!(f, ToAgent::QuestionAnswered(a) if a.defaulted && a.answer.as_str() == "\"a\"")));
+    assert!(bench.said(agent).iter().any(
+        |f| matches!(f, ToAgent::QuestionAnswered(a) if a.defaulted && a.answer.as_str() == "\"a\"")
+    ));
     bench.call(Command::Drain(id.clone()));
     assert_eq!(bench.hub.state().phase(&id), Phase::Draining);
     bench.leave(agent);
@@ -145,7 +161,12 @@ fn repeated_crashes_quarantine_an_agent_and_a_probe_restores_it() {
     let more = bench.submit(draft());
     for _ in 0..60 {
         bench.pass(Span::from_secs(5));
-        let held: Vec<Held> = bench.hub.state().held_by(&agent_id("a")).map(|id| Held { task_id: id, generation: bench.task(id).life.lease }).collect();
+        let held: Vec<Held> = bench
+            .hub
+            .state()
+            .held_by(&agent_id("a"))
+            .map(|id| Held { task_id: id, generation: bench.task(id).life.lease })
+            .collect();
         bench.ping(agent, &held);
     }
     assert_eq!(bench.hub.state().agent(&agent_id("a")).unwrap().trust, Trust::Probing);
@@ -178,7 +199,10 @@ fn plain_at_work(kind: &str) -> (Bench, u64, TaskId) {
     let mut draft = draft();
     draft.op.kind = Kind::new(kind).unwrap();
     let id = bench.submit(draft);
-    bench.raw(agent, &alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","protocol_version":1}}"#));
+    bench.raw(
+        agent,
+        &alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","protocol_version":1}}"#),
+    );
     assert_eq!(bench.word(id), "working");
     (bench, agent, id)
 }
@@ -211,8 +235,13 @@ fn a_plain_result_that_says_failed_is_a_failure() {
 fn generation_zero_of_a_plain_client_is_stale() {
     let (mut bench, agent, id) = plain_at_work("shell");
     bench.said(agent);
-    bench.raw(agent, &alloc::format!(r#"{{"type":"task_complete","task_id":"{id}","generation":0}}"#));
-    assert!(matches!(&bench.said(agent)[..], [ToAgent::Error(e)] if e.error == "task_complete_failed: stale_generation"));
+    bench.raw(
+        agent,
+        &alloc::format!(r#"{{"type":"task_complete","task_id":"{id}","generation":0}}"#),
+    );
+    assert!(
+        matches!(&bench.said(agent)[..], [ToAgent::Error(e)] if e.error == "task_complete_failed: stale_generation")
+    );
     assert_eq!(bench.word(id), "working");
 }
 
@@ -224,10 +253,23 @@ fn a_plain_client_that_reports_its_task_goes_on() {
     let other = bench.submit(draft());
     assert_eq!(bench.word(other), "ready", "no work before the report");
     bench.said(again);
-    bench.raw(again, &alloc::format!(r#"{{"type":"state_report","task_id":"{id}","generation":1,"status":"working"}}"#));
+    bench.raw(
+        again,
+        &alloc::format!(
+            r#"{{"type":"state_report","task_id":"{id}","generation":1,"status":"working"}}"#
+        ),
+    );
     let said = bench.said(again);
-    assert!(matches!(&said[..], [ToAgent::StateReportAck { action: ReportAction::Continue, .. }]), "{said:?}");
-    bench.raw(again, &alloc::format!(r#"{{"type":"task_complete","task_id":"{id}","generation":1,"result":null}}"#));
+    assert!(
+        matches!(&said[..], [ToAgent::StateReportAck { action: ReportAction::Continue, .. }]),
+        "{said:?}"
+    );
+    bench.raw(
+        again,
+        &alloc::format!(
+            r#"{{"type":"task_complete","task_id":"{id}","generation":1,"result":null}}"#
+        ),
+    );
     assert_eq!([bench.word(id), bench.word(other)], ["completed", "assigned"]);
 }
 
@@ -246,7 +288,10 @@ fn a_recovering_shell_task_is_reassigned_and_a_woken_one_continues() {
     bench.leave(agent);
     let again = bench.join("p", Dialect::Plain, 1, &[]);
     bench.said(again);
-    bench.raw(again, &alloc::format!(r#"{{"type":"task_recovering","task_id":"{id}","last_status":"working"}}"#));
+    bench.raw(
+        again,
+        &alloc::format!(r#"{{"type":"task_recovering","task_id":"{id}","last_status":"working"}}"#),
+    );
     assert!(matches!(&bench.said(again)[0], ToAgent::TaskReassign { .. }));
     assert_eq!(bench.task(id).life.crashes, 1);
 
@@ -254,8 +299,13 @@ fn a_recovering_shell_task_is_reassigned_and_a_woken_one_continues() {
     bench.leave(agent);
     let again = bench.join("p", Dialect::Plain, 1, &[]);
     bench.said(again);
-    bench.raw(again, &alloc::format!(r#"{{"type":"task_recovering","task_id":"{id}","last_status":"working"}}"#));
-    assert!(matches!(&bench.said(again)[0], ToAgent::TaskContinue { generation, .. } if *generation == lease(1)));
+    bench.raw(
+        again,
+        &alloc::format!(r#"{{"type":"task_recovering","task_id":"{id}","last_status":"working"}}"#),
+    );
+    assert!(
+        matches!(&bench.said(again)[0], ToAgent::TaskContinue { generation, .. } if *generation == lease(1))
+    );
     assert_eq!(bench.word(id), "working");
 }
 
@@ -277,7 +327,10 @@ fn a_busy_plain_client_gives_the_task_back_and_is_left_alone_for_a_while() {
     let mut bench = Bench::new();
     let agent = bench.join("p", Dialect::Plain, 1, &[]);
     let id = bench.submit(draft());
-    bench.raw(agent, &alloc::format!(r#"{{"type":"task_rejected","task_id":"{id}","reason":"busy"}}"#));
+    bench.raw(
+        agent,
+        &alloc::format!(r#"{{"type":"task_rejected","task_id":"{id}","reason":"busy"}}"#),
+    );
     assert_eq!((bench.word(id), bench.task(id).life.failures), ("ready", 0));
     bench.pass(Span::from_secs(1));
     assert_eq!(bench.word(id), "assigned");
@@ -312,10 +365,16 @@ fn who_fails_to_prove_an_identity_again_and_again_is_not_listened_to_for_a_while
     bench.said(50);
     bench.identify(50, "a", "a", 1, &[]);
     let said = bench.said(50);
-    assert!(matches!(&said[..], [ToAgent::Error(e)] if e.error == "too_many_failures" && e.retry_after_ms.is_some()), "{said:?}");
+    assert!(
+        matches!(&said[..], [ToAgent::Error(e)] if e.error == "too_many_failures" && e.retry_after_ms.is_some()),
+        "{said:?}"
+    );
     bench.open(51, Dialect::Plain);
     bench.identify(51, "b", "b", 1, &[]);
-    assert!(matches!(&bench.said(51)[..], [ToAgent::Identified(_)]), "others on the host are let in");
+    assert!(
+        matches!(&bench.said(51)[..], [ToAgent::Identified(_)]),
+        "others on the host are let in"
+    );
     bench.pass(Span::from_secs(60));
     bench.open(52, Dialect::Plain);
     bench.identify(52, "a", "a", 1, &[]);

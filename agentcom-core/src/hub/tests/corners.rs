@@ -29,17 +29,30 @@ fn a_released_task_comes_before_the_first_task_of_every_other_fair_key() {
     assert_eq!(bench.word(id), "assigned");
 }
 
-fn ask(bench: &mut Bench, agent: u64, held: Held, seconds: u64, park: bool) -> crate::id::QuestionId {
-    bench.frame(agent, ToHub::TaskQuestion(Asked {
-        task_id: held.task_id,
-        generation: held.generation,
-        question: alloc::format!("what about {}?", held.generation),
-        timeout_ms: Span::from_secs(seconds),
-        default: None,
-        park: Some(park),
-    }));
+fn ask(
+    bench: &mut Bench,
+    agent: u64,
+    held: Held,
+    seconds: u64,
+    park: bool,
+) -> crate::id::QuestionId {
+    bench.frame(
+        agent,
+        ToHub::TaskQuestion(Asked {
+            task_id: held.task_id,
+            generation: held.generation,
+            question: alloc::format!("what about {}?", held.generation),
+            timeout_ms: Span::from_secs(seconds),
+            default: None,
+            park: Some(park),
+        }),
+    );
     let questions = bench.hub.state().questions_about(held.task_id);
-    questions.filter(|question| question.lease == held.generation).map(|question| question.id).last().unwrap()
+    questions
+        .filter(|question| question.lease == held.generation)
+        .map(|question| question.id)
+        .last()
+        .unwrap()
 }
 
 #[test]
@@ -91,7 +104,10 @@ fn an_agent_that_dies_with_many_tasks_has_crashed_once() {
     }
     bench.leave(agent);
     bench.pass(Span::from_secs(31));
-    assert_eq!(bench.hub.state().agent(&agent_id("a")).unwrap().trust, Trust::Shaken { crashes: 1 });
+    assert_eq!(
+        bench.hub.state().agent(&agent_id("a")).unwrap().trust,
+        Trust::Shaken { crashes: 1 }
+    );
 }
 
 fn is_told_to_stop(bench: &mut Bench, session: u64) -> bool {

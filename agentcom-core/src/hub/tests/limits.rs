@@ -1,9 +1,9 @@
 //! This file checks order and limits: lanes, fairness, spread, concurrency, rates, and `why`.
 
 use super::*;
-use schedule::{AgentFacts, TaskFacts};
 use crate::task::{Concurrency, Priority, Rate};
 use crate::view::Reason;
+use schedule::{AgentFacts, TaskFacts};
 
 fn of(priority: Priority) -> Draft {
     Draft { priority, ..draft() }
@@ -95,7 +95,10 @@ fn the_oldest_task_gets_its_turn_whatever_else_it_needs_than_the_others() {
         bench.pass(Span(1));
         // Whoever is new to the queue starts at virtual time, before the rest of the patient.
         for twin in ["x", "y"] {
-            bench.submit(Draft { share: fair(&alloc::format!("{twin}{n}")).share, ..needing("gpu") });
+            bench.submit(Draft {
+                share: fair(&alloc::format!("{twin}{n}")).share,
+                ..needing("gpu")
+            });
         }
         serve(&mut bench, agent);
     }
@@ -105,7 +108,8 @@ fn the_oldest_task_gets_its_turn_whatever_else_it_needs_than_the_others() {
 #[test]
 fn four_agents_share_twenty_tasks_evenly() {
     let mut bench = Bench::new();
-    let agents: Vec<u64> = ["a", "b", "c", "d"].map(|name| bench.join(name, Dialect::V1, 1, &[])).into();
+    let agents: Vec<u64> =
+        ["a", "b", "c", "d"].map(|name| bench.join(name, Dialect::V1, 1, &[])).into();
     for _ in 0..20 {
         bench.submit(draft());
     }
@@ -131,10 +135,14 @@ fn a_concurrency_key_is_never_exceeded_and_never_idle() {
     let free = bench.submit(draft());
     assert_eq!(bench.word(free), "assigned", "others are not held up");
     let key = Key::new("k").unwrap();
-    let Reason::Concurrency { max, held_by, .. } = bench.hub.why(ids[4]).unwrap().reason else { panic!() };
+    let Reason::Concurrency { max, held_by, .. } = bench.hub.why(ids[4]).unwrap().reason else {
+        panic!()
+    };
     assert_eq!((max, held_by.len()), (2, 2));
     let mut done = 0;
-    while let Some(held) = bench.assigned(agent).into_iter().find(|held| ids.contains(&held.task_id)) {
+    while let Some(held) =
+        bench.assigned(agent).into_iter().find(|held| ids.contains(&held.task_id))
+    {
         assert_eq!(bench.hub.state().running(&key).len(), 2.min(5 - done));
         bench.accept(agent, held);
         bench.complete(agent, held);
@@ -142,7 +150,11 @@ fn a_concurrency_key_is_never_exceeded_and_never_idle() {
         let left: Vec<_> = bench.hub.state().running(&key).collect();
         for id in left {
             let generation = bench.task(id).life.lease;
-            bench.sent.entry(agent).or_default().push(ToAgent::TaskContinue { task_id: id, generation });
+            bench
+                .sent
+                .entry(agent)
+                .or_default()
+                .push(ToAgent::TaskContinue { task_id: id, generation });
         }
         if done == 5 {
             break;
@@ -161,9 +173,11 @@ fn a_rate_lets_a_burst_through_and_then_one_at_a_time() {
     let mut bench = Bench::new();
     bench.join("a", Dialect::V1, 100, &[]);
     let mut limited = draft();
-    limited.share.rates = vec![Rate { key: Key::new("r").unwrap(), limit: 1, per: Span::from_secs(10), burst: 2 }];
+    limited.share.rates =
+        vec![Rate { key: Key::new("r").unwrap(), limit: 1, per: Span::from_secs(10), burst: 2 }];
     let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(limited.clone())).collect();
-    let started = |bench: &Bench| ids.iter().filter(|id| bench.state(**id).hold().is_some()).count();
+    let started =
+        |bench: &Bench| ids.iter().filter(|id| bench.state(**id).hold().is_some()).count();
     assert_eq!(started(&bench), 2);
     assert!(matches!(bench.hub.why(ids[4]).unwrap().reason, Reason::Rate { .. }));
     bench.pass(Span(9_999));
@@ -224,7 +238,8 @@ fn a_repository_goes_to_the_agent_that_has_it_at_hand() {
     let draft = || Draft { repo: repo.clone(), ..draft() };
     let agents = [bench.join("a", Dialect::V1, 1, &[]), bench.join("b", Dialect::V1, 1, &[])];
     bench.submit(draft());
-    let first = if bench.hub.state().held_by(&agent_id("a")).count() == 1 { agents[0] } else { agents[1] };
+    let first =
+        if bench.hub.state().held_by(&agent_id("a")).count() == 1 { agents[0] } else { agents[1] };
     for _ in 0..3 {
         serve(&mut bench, first);
         bench.submit(draft());
@@ -239,7 +254,9 @@ fn why_names_the_nearest_agent_and_what_it_lacks() {
     let mut draft = needing("ssd");
     draft.needs.push(Capability::new("gpu").unwrap());
     let id = bench.submit(draft);
-    let Reason::NoAgent { nearest: Some(nearest) } = bench.hub.why(id).unwrap().reason else { panic!() };
+    let Reason::NoAgent { nearest: Some(nearest) } = bench.hub.why(id).unwrap().reason else {
+        panic!()
+    };
     assert_eq!((nearest.agent.as_str(), nearest.lacks), ("a", vec!["ssd".into()]));
 }
 

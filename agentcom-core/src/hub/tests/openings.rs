@@ -12,7 +12,12 @@ fn capped(max: u32) -> Draft {
 
 fn rated(keys: &[(&str, u64)]) -> Draft {
     let mut draft = draft();
-    let rate = |(key, per): &(&str, u64)| Rate { key: Key::new(key).unwrap(), limit: 1, per: Span(*per), burst: 1 };
+    let rate = |(key, per): &(&str, u64)| Rate {
+        key: Key::new(key).unwrap(),
+        limit: 1,
+        per: Span(*per),
+        burst: 1,
+    };
     draft.share.rates = keys.iter().map(rate).collect();
     draft
 }
@@ -49,7 +54,13 @@ fn who_is_let_on_by_one_limit_and_stopped_by_another_lets_the_next_try() {
     let agent = slots(&mut bench, 10);
     bench.submit(rated(&[("slow", 3_600_000)]));
     let running = bench.submit(capped(1));
-    let both = bench.submit(Draft { share: crate::task::Share { rates: rated(&[("slow", 3_600_000)]).share.rates, ..capped(1).share }, ..draft() });
+    let both = bench.submit(Draft {
+        share: crate::task::Share {
+            rates: rated(&[("slow", 3_600_000)]).share.rates,
+            ..capped(1).share
+        },
+        ..draft()
+    });
     let behind = bench.submit(capped(1));
     finish(&mut bench, agent, running);
     assert_eq!([bench.word(both), bench.word(behind)], ["ready", "assigned"]);

@@ -15,7 +15,8 @@ fn one_at_work() -> (Bench, u64, TaskId, Held) {
 }
 
 fn acks(bench: &mut Bench, session: u64) -> Vec<Acked> {
-    let status = |frame: &ToAgent| if let ToAgent::TaskAck(ack) = frame { Some(ack.status) } else { None };
+    let status =
+        |frame: &ToAgent| if let ToAgent::TaskAck(ack) = frame { Some(ack.status) } else { None };
     bench.said(session).iter().filter_map(status).collect()
 }
 
@@ -106,7 +107,10 @@ fn an_agent_cannot_end_the_task_of_another() {
     bench.said(other);
     bench.complete(other, held);
     let said = bench.said(other);
-    assert!(matches!(&said[..], [ToAgent::Error(error)] if error.error == "not_your_task"), "{said:?}");
+    assert!(
+        matches!(&said[..], [ToAgent::Error(error)] if error.error == "not_your_task"),
+        "{said:?}"
+    );
     assert_eq!(bench.word(id), "working");
 }
 
@@ -123,7 +127,8 @@ fn a_poison_task_ends_in_the_dead_letters_with_those_it_took_down() {
         bench.pass(Span::from_secs(31));
     }
     assert_eq!(bench.state(id), &TaskState::Dead(Death::Crashed));
-    let agents: Vec<_> = bench.task(id).life.attempts.iter().map(|attempt| attempt.agent.as_str()).collect();
+    let agents: Vec<_> =
+        bench.task(id).life.attempts.iter().map(|attempt| attempt.agent.as_str()).collect();
     assert_eq!(agents, ["a", "b", "c"]);
 }
 
@@ -175,8 +180,14 @@ fn nobody_waits_for_an_acceptance_for_ever_and_the_agent_is_flagged() {
         bench.pass(Span::from_secs(5));
         bench.ping(slow, &[held]);
     }
-    assert_eq!(bench.task(id).life.attempts[0].ended.as_ref().unwrap().outcome, Outcome::NotAccepted);
-    assert_eq!(bench.hub.state().agent(&agent_id("slow")).unwrap().trust, crate::agent::Trust::Flagged);
+    assert_eq!(
+        bench.task(id).life.attempts[0].ended.as_ref().unwrap().outcome,
+        Outcome::NotAccepted
+    );
+    assert_eq!(
+        bench.hub.state().agent(&agent_id("slow")).unwrap().trust,
+        crate::agent::Trust::Flagged
+    );
     bench.join("quick", Dialect::V1, 1, &[]);
     bench.pass(Span::from_secs(3));
     let held = bench.state(id).hold().unwrap().clone();
@@ -194,7 +205,9 @@ fn deadlines_end_a_task_whatever_attempts_are_left() {
     bench.accept(agent, held);
     bench.pass(Span::from_secs(10));
     assert_eq!(bench.state(id), &TaskState::Dead(Death::Deadline));
-    assert!(bench.said(agent).iter().any(|frame| matches!(frame, ToAgent::TaskCancelled { reason, .. } if reason == "deadline")));
+    assert!(bench.said(agent).iter().any(
+        |frame| matches!(frame, ToAgent::TaskCancelled { reason, .. } if reason == "deadline")
+    ));
 }
 
 #[test]

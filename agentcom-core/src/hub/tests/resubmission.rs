@@ -16,14 +16,20 @@ fn the_same_submission_is_the_same_task_whatever_became_of_what_it_needs() {
     let id = bench.submit(needing());
     bench.call(Command::Cancel(needed));
     let again = bench.call(Command::Submit(needing().into()));
-    assert!(matches!(again, Reply::Submitted(Submitted { id: same, existing: true, .. }) if same == id), "{again:?}");
+    assert!(
+        matches!(again, Reply::Submitted(Submitted { id: same, existing: true, .. }) if same == id),
+        "{again:?}"
+    );
 }
 
 #[test]
 fn the_same_submission_is_the_same_task_even_if_the_queue_is_full() {
     let mut bench = Bench::with(HubConfig { tasks_max: 1, ..HubConfig::default() });
     let id = bench.submit(keyed("once"));
-    assert!(matches!(bench.call(Command::Submit(draft().into())), Reply::Rejected(Rejected::QueueFull { .. })));
+    assert!(matches!(
+        bench.call(Command::Submit(draft().into())),
+        Reply::Rejected(Rejected::QueueFull { .. })
+    ));
     assert_eq!(bench.submit(keyed("once")), id);
 }
 

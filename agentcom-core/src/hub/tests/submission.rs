@@ -21,7 +21,10 @@ fn a_task_travels_from_submission_to_its_result() {
     assert_eq!(bench.word(id), "completed");
     assert_eq!(bench.task(id).life.finish.as_ref().unwrap().tokens, Some(12));
     let kinds: Vec<&str> = bench.events.iter().map(|event| &*event.kind).collect();
-    assert_eq!(kinds, ["agent.added", "task.submitted", "task.assigned", "task.working", "task.completed"]);
+    assert_eq!(
+        kinds,
+        ["agent.added", "task.submitted", "task.assigned", "task.working", "task.completed"]
+    );
     let seqs: Vec<u64> = bench.events.iter().map(|event| event.seq).collect();
     assert_eq!(seqs, [2, 3, 4, 5, 6]);
 }
@@ -30,8 +33,11 @@ fn a_task_travels_from_submission_to_its_result() {
 fn a_batch_runs_in_the_order_of_its_dependencies() {
     let mut bench = Bench::new();
     let batch = vec![after(Dependency::Sibling(1)), after(Dependency::Sibling(2)), draft()];
-    let Reply::SubmittedBatch(submitted) = bench.call(Command::SubmitBatch(batch)) else { panic!() };
-    let words = |bench: &Bench| submitted.iter().map(|task| bench.word(task.id)).collect::<Vec<_>>();
+    let Reply::SubmittedBatch(submitted) = bench.call(Command::SubmitBatch(batch)) else {
+        panic!()
+    };
+    let words =
+        |bench: &Bench| submitted.iter().map(|task| bench.word(task.id)).collect::<Vec<_>>();
     assert_eq!(words(&bench), ["blocked", "blocked", "ready"]);
     let agent = bench.join("a", Dialect::V1, 1, &[]);
     for _ in 0..3 {
@@ -68,9 +74,15 @@ fn a_dependency_that_dies_ends_its_dependents_by_their_policy() {
     let first = bench.submit(draft());
     let strict = bench.submit(after(Dependency::Known(first)));
     let chained = bench.submit(after(Dependency::Known(strict)));
-    let easy = bench.submit(Draft { after_dependency: AfterDependency::Continue, ..after(Dependency::Known(first)) });
+    let easy = bench.submit(Draft {
+        after_dependency: AfterDependency::Continue,
+        ..after(Dependency::Known(first))
+    });
     assert_eq!(bench.call(Command::Cancel(first)), Reply::Cancelled { previous: "ready" });
-    assert_eq!([bench.word(strict), bench.word(chained), bench.word(easy)], ["dead_letter", "dead_letter", "ready"]);
+    assert_eq!(
+        [bench.word(strict), bench.word(chained), bench.word(easy)],
+        ["dead_letter", "dead_letter", "ready"]
+    );
     let late = bench.call(Command::Submit(after(Dependency::Known(first)).into()));
     assert_eq!(late, Reply::Rejected(Rejected::DeadDependency { index: 0, id: first }));
 }
@@ -80,7 +92,9 @@ fn a_key_makes_a_repeated_submission_the_same_submission() {
     let mut bench = Bench::new();
     let keyed = Draft { idempotency_key: Key::new("k").ok(), ..draft() };
     let id = bench.submit(keyed.clone());
-    let Reply::Submitted(again) = bench.call(Command::Submit(keyed.clone().into())) else { panic!() };
+    let Reply::Submitted(again) = bench.call(Command::Submit(keyed.clone().into())) else {
+        panic!()
+    };
     assert_eq!((again.id, again.existing), (id, true));
     let other = Draft { description: "other".into(), ..keyed.clone() };
     let conflict = bench.call(Command::Submit(other.clone().into()));
@@ -101,7 +115,10 @@ fn a_full_queue_says_when_to_try_again() {
 fn agents_may_submit_but_not_administer() {
     let mut bench = Bench::new();
     let by = Principal::Agent(agent_id("a"));
-    assert!(matches!(bench.call_as(by.clone(), Command::Submit(draft().into())), Reply::Submitted(_)));
+    assert!(matches!(
+        bench.call_as(by.clone(), Command::Submit(draft().into())),
+        Reply::Submitted(_)
+    ));
     let reply = bench.call_as(by.clone(), Command::Pause(crate::command::Scope::All));
     assert_eq!(reply, Reply::Rejected(Rejected::NotAllowed(by)));
 }

@@ -46,7 +46,8 @@ pub(super) async fn submit(draft: Draft, slot: Slot, oracle: Oracle, clock: SimC
                 }
                 Ok(Reply::Rejected(_)) => {
                     // A dependency has died; without it the task can be queued.
-                    let draft = Draft { depends_on: Vec::new(), idempotency_key: None, ..draft.clone() };
+                    let draft =
+                        Draft { depends_on: Vec::new(), idempotency_key: None, ..draft.clone() };
                     if let Ok(Reply::Submitted(submitted)) =
                         handle.call(Principal::Admin, Command::Submit(draft.into())).await
                     {

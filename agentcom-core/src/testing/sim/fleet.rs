@@ -155,7 +155,22 @@ impl Fleet {
         let (options, failures) = (options.clone(), Arc::new(Mutex::new(failures)));
         let handle = Slot::default();
         let (disk, hub, hub_starts) = (MemoryDisk::new(), None, 0);
-        Self { seed, options, rng, world, clock, oracle, net, disk, failures, handle, hub, hub_starts, agents, submitted: 0 }
+        Self {
+            seed,
+            options,
+            rng,
+            world,
+            clock,
+            oracle,
+            net,
+            disk,
+            failures,
+            handle,
+            hub,
+            hub_starts,
+            agents,
+            submitted: 0,
+        }
     }
 
     fn start_hub(&mut self) {
@@ -163,9 +178,12 @@ impl Fleet {
         self.oracle.note("hub starts");
         let listener = Arc::new(self.net.listen());
         let seed = self.seed ^ (self.hub_starts << 32);
-        let store = SimStore::new(self.disk.open(), self.clock.clone(), seed, self.failures.clone());
-        let genesis = Genesis { incarnation: Incarnation(9), seed: self.seed, admin: hash_of("admin") };
-        let builder = HubBuilder::new(Arc::new(store), Arc::new(self.clock.clone())).transport(listener);
+        let store =
+            SimStore::new(self.disk.open(), self.clock.clone(), seed, self.failures.clone());
+        let genesis =
+            Genesis { incarnation: Incarnation(9), seed: self.seed, admin: hash_of("admin") };
+        let builder =
+            HubBuilder::new(Arc::new(store), Arc::new(self.clock.clone())).transport(listener);
         let (slot, oracle, names) = (self.handle.clone(), self.oracle.clone(), self.names());
         let clock = self.clock.clone();
         self.hub = Some(self.world.spawn(async move {
@@ -201,7 +219,8 @@ impl Fleet {
         let name = agent.name.clone();
         let dialer = self.net.dialer(&name, agent.dialect);
         self.oracle.note(&format!("{name} starts"));
-        let executor = SimExecutor { agent: name.clone(), seed, clock: clock.clone(), oracle: oracle.clone() };
+        let executor =
+            SimExecutor { agent: name.clone(), seed, clock: clock.clone(), oracle: oracle.clone() };
         agent.process = Some(match agent.dialect {
             Dialect::Plain => {
                 let queue = agent.queue.clone();
@@ -211,7 +230,8 @@ impl Fleet {
                 let id = AgentId::new(&name).unwrap_or_else(|bad| unreachable!("{bad}"));
                 let mut config = SidecarConfig::new(id, Secret::new(&name));
                 config.slots = 1 + n as u32 % 3;
-                let entropy = Entropy { boot: Boot(agent.boots), seed: seed ^ (n as u64) << 8 ^ agent.boots };
+                let entropy =
+                    Entropy { boot: Boot(agent.boots), seed: seed ^ (n as u64) << 8 ^ agent.boots };
                 let store = Box::new(agent.disk.open());
                 let driver = SidecarDriver::new(
                     config,
@@ -369,9 +389,13 @@ impl Fleet {
             for id in known {
                 match handle.task(id).await {
                     Ok(Some(task)) if task.life.state.is_over() => {
-                        let done = matches!(task.life.state, TaskState::Completed | TaskState::Partial);
+                        let done =
+                            matches!(task.life.state, TaskState::Completed | TaskState::Partial);
                         if completed.contains_key(&id) && !done {
-                            oracle.wrong(format!("the result of {id} counted, but it is {}", task.life.state.as_str()));
+                            oracle.wrong(format!(
+                                "the result of {id} counted, but it is {}",
+                                task.life.state.as_str()
+                            ));
                         }
                     }
                     Ok(Some(task)) => rest.push_str(&format!("{id} is {:?}; ", task.life.state)),

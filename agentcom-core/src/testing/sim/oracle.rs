@@ -59,9 +59,9 @@ impl Oracle {
     pub(super) fn note(&self, line: &str) {
         let at = self.clock.now().mono.0;
         let mut seen = self.seen();
-        seen.digest = line.bytes().fold(scramble(seen.digest ^ at), |sum, byte| {
-            scramble(sum ^ u64::from(byte))
-        });
+        seen.digest = line
+            .bytes()
+            .fold(scramble(seen.digest ^ at), |sum, byte| scramble(sum ^ u64::from(byte)));
         if seen.trace.len() >= 2 * TRACE_KEPT {
             seen.trace.drain(..TRACE_KEPT);
         }
@@ -89,7 +89,9 @@ impl Oracle {
         if let Ok(ToHub::TaskComplete(frame)) = frame {
             let seen = self.seen();
             let leases = seen.assigned.get(&frame.task_id);
-            let stale = leases.and_then(|l| l.last_key_value()).is_some_and(|(last, _)| *last > frame.generation);
+            let stale = leases
+                .and_then(|l| l.last_key_value())
+                .is_some_and(|(last, _)| *last > frame.generation);
             drop(seen);
             if stale {
                 self.mark("stale result after re-dispatch");
@@ -111,11 +113,14 @@ impl Oracle {
                         seen.wrongs.push(format!("{task} was assigned {lease} after {last}"));
                     }
                     if lease == last && to != agent {
-                        seen.wrongs.push(format!("{task} was assigned {lease} to {to} and to {agent}"));
+                        seen.wrongs
+                            .push(format!("{task} was assigned {lease} to {to} and to {agent}"));
                     }
                 }
-                if let Some((done, _)) = seen.completed.get(&task).filter(|(done, _)| *done < lease) {
-                    let wrong = format!("{task} was assigned {lease} after the result of {done} counted");
+                if let Some((done, _)) = seen.completed.get(&task).filter(|(done, _)| *done < lease)
+                {
+                    let wrong =
+                        format!("{task} was assigned {lease} after the result of {done} counted");
                     seen.wrongs.push(wrong);
                 }
             }
@@ -125,7 +130,9 @@ impl Oracle {
                 let first = seen.completed.get(&ack.task_id).cloned();
                 match first {
                     Some((other, who)) if other != lease || who != agent => {
-                        let wrong = format!("results of {other} by {who} and {lease} by {agent} both count");
+                        let wrong = format!(
+                            "results of {other} by {who} and {lease} by {agent} both count"
+                        );
                         seen.wrongs.push(format!("{}: {wrong}", ack.task_id));
                     }
                     _ => {
@@ -155,7 +162,8 @@ impl Oracle {
         let starts = seen.started.entry((task, lease)).or_default();
         *starts += 1;
         if *starts > 1 {
-            let wrong = format!("{task} was started {starts} times under {lease}", starts = *starts);
+            let wrong =
+                format!("{task} was started {starts} times under {lease}", starts = *starts);
             seen.wrongs.push(wrong);
         }
     }

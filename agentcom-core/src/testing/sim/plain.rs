@@ -77,7 +77,10 @@ impl Plain {
         work: &mut Option<Work>,
     ) {
         let say = |text: String| connection.outgoing.send(text).is_ok();
-        if !say(format!(r#"{{"type":"identify","agent_id":"{0}","token":"{0}","name":"{0}","status":"idle","capabilities":[],"client_type":"sidecar","protocol_version":1,"pm2_info":null}}"#, self.name)) {
+        if !say(format!(
+            r#"{{"type":"identify","agent_id":"{0}","token":"{0}","name":"{0}","status":"idle","capabilities":[],"client_type":"sidecar","protocol_version":1,"pm2_info":null}}"#,
+            self.name
+        )) {
             return;
         }
         let mut ping = self.clock.sleep(PING_EVERY);
@@ -121,10 +124,14 @@ impl Plain {
         match frame {
             Some(ToAgent::Identified(_)) => {
                 if let Some((task, _)) = *recovering {
-                    return say(format!(r#"{{"type":"task_recovering","task_id":"{task}","last_status":"working"}}"#));
+                    return say(format!(
+                        r#"{{"type":"task_recovering","task_id":"{task}","last_status":"working"}}"#
+                    ));
                 }
                 if let Some((task, lease)) = self.active() {
-                    return say(format!(r#"{{"type":"state_report","task_id":"{task}","status":"working","generation":{lease}}}"#));
+                    return say(format!(
+                        r#"{{"type":"state_report","task_id":"{task}","status":"working","generation":{lease}}}"#
+                    ));
                 }
             }
             Some(ToAgent::TaskAssign(assignment)) => return self.assigned(&assignment, say, work),
@@ -134,7 +141,9 @@ impl Plain {
             }
             Some(ToAgent::TaskContinue { .. }) => *recovering = None,
             Some(ToAgent::StateReportAck { action: ReportAction::Abort, .. }) => self.set(None),
-            Some(ToAgent::TaskCancelled { task_id, .. }) if self.active().is_some_and(|(task, _)| task == task_id) => {
+            Some(ToAgent::TaskCancelled { task_id, .. })
+                if self.active().is_some_and(|(task, _)| task == task_id) =>
+            {
                 self.set(None);
             }
             _ => {}
@@ -142,10 +151,17 @@ impl Plain {
         true
     }
 
-    fn assigned(&self, job: &Assignment, say: &impl Fn(String) -> bool, work: &mut Option<Work>) -> bool {
+    fn assigned(
+        &self,
+        job: &Assignment,
+        say: &impl Fn(String) -> bool,
+        work: &mut Option<Work>,
+    ) -> bool {
         let task = job.task_id;
         if self.active().is_some() {
-            return say(format!(r#"{{"type":"task_rejected","task_id":"{task}","reason":"busy"}}"#));
+            return say(format!(
+                r#"{{"type":"task_rejected","task_id":"{task}","reason":"busy"}}"#
+            ));
         }
         self.set(Some((task, job.generation)));
         if work.is_some() {
@@ -160,11 +176,20 @@ impl Plain {
     /// Reports with the newest generation of the task, or 0 if it was told to forget it.
     fn report(&self, work: &Work, say: &impl Fn(String) -> bool) {
         let task = work.task;
-        let lease = self.active().filter(|(active, _)| *active == task).map_or(Lease(0), |(_, lease)| lease);
+        let lease = self
+            .active()
+            .filter(|(active, _)| *active == task)
+            .map_or(Lease(0), |(_, lease)| lease);
         let frame = match work.fate {
-            Fate::Well => format!(r#"{{"type":"task_complete","task_id":"{task}","generation":{lease},"result":{{"status":"success","output":"ok"}},"verification_report":null}}"#),
-            Fate::Badly | Fate::Quota => format!(r#"{{"type":"task_complete","task_id":"{task}","generation":{lease},"result":{{"status":"failed","error":"exit 1"}}}}"#),
-            Fate::Hopeless | Fate::Crash => format!(r#"{{"type":"task_failed","task_id":"{task}","generation":{lease},"reason":"no good"}}"#),
+            Fate::Well => format!(
+                r#"{{"type":"task_complete","task_id":"{task}","generation":{lease},"result":{{"status":"success","output":"ok"}},"verification_report":null}}"#
+            ),
+            Fate::Badly | Fate::Quota => format!(
+                r#"{{"type":"task_complete","task_id":"{task}","generation":{lease},"result":{{"status":"failed","error":"exit 1"}}}}"#
+            ),
+            Fate::Hopeless | Fate::Crash => format!(
+                r#"{{"type":"task_failed","task_id":"{task}","generation":{lease},"reason":"no good"}}"#
+            ),
         };
         say(frame);
         if lease != Lease(0) {

@@ -10,7 +10,8 @@ use crate::time::Span;
 #[test]
 fn a_key_that_is_used_again_after_its_time_is_kept_for_all_of_the_next() {
     let kept = Span::from_mins(10);
-    let mut rig = Rig::with(|builder| builder.config(HubConfig { key_kept: kept, ..HubConfig::default() }));
+    let mut rig =
+        Rig::with(|builder| builder.config(HubConfig { key_kept: kept, ..HubConfig::default() }));
     let (first, _) = rig.submit(keyed("weekly"));
     rig.pass(kept.0 + 1);
     let (second, existing) = rig.submit(keyed("weekly"));
@@ -24,7 +25,8 @@ fn a_key_that_is_used_again_after_its_time_is_kept_for_all_of_the_next() {
 #[test]
 fn keys_are_let_go_as_fast_as_they_come() {
     let kept = Span::from_mins(10);
-    let mut rig = Rig::with(|builder| builder.config(HubConfig { key_kept: kept, ..HubConfig::default() }));
+    let mut rig =
+        Rig::with(|builder| builder.config(HubConfig { key_kept: kept, ..HubConfig::default() }));
     for batch in 0..5 {
         let drafts = (0..1_000).map(|n| keyed(&alloc::format!("{batch}-{n}"))).collect();
         assert!(rig.call(Command::SubmitBatch(drafts)).is_ok());
@@ -33,7 +35,12 @@ fn keys_are_let_go_as_fast_as_they_come() {
     for _ in 0..300 {
         rig.submit(draft());
     }
-    let keys = rig.disk.rows().keys().filter(|key| matches!(key.table, Table::Key | Table::KeyEnd)).count();
+    let keys = rig
+        .disk
+        .rows()
+        .keys()
+        .filter(|key| matches!(key.table, Table::Key | Table::KeyEnd))
+        .count();
     assert_eq!(keys, 0);
 }
 

@@ -45,7 +45,9 @@ fn a_call_that_panics_is_undone_and_the_third_time_not_tried() {
     assert_eq!(asked.load(Ordering::Relaxed), so_far);
     rig.submit(named("good"));
     let handle = rig.handle.clone();
-    let tasks = rig.ask(handle.view(move |state| (state.task(before).is_some(), state.task_count()))).unwrap();
+    let tasks = rig
+        .ask(handle.view(move |state| (state.task(before).is_some(), state.task_count())))
+        .unwrap();
     assert_eq!(tasks, (true, 2));
 }
 
@@ -60,7 +62,11 @@ fn a_panic_that_comes_back_whatever_is_done_ends_the_hub() {
             rig.pass(1_000);
         }
     }
-    assert!(matches!(&rig.ended, Some(Err(error)) if error.message.contains("panic")), "{:?}", rig.ended);
+    assert!(
+        matches!(&rig.ended, Some(Err(error)) if error.message.contains("panic")),
+        "{:?}",
+        rig.ended
+    );
 }
 
 #[test]

@@ -12,7 +12,9 @@ fn a_flood_of_calls_does_not_keep_frames_waiting() {
     let calls: Vec<_> = (0..3_000)
         .map(|_| {
             let handle = rig.handle.clone();
-            let mut call = Box::pin(async move { handle.call(Principal::Admin, Command::Submit(draft().into())).await });
+            let mut call = Box::pin(async move {
+                handle.call(Principal::Admin, Command::Submit(draft().into())).await
+            });
             assert!(now_of(&mut call).is_none());
             call
         })
@@ -102,10 +104,16 @@ fn a_damaged_row_of_history_stops_only_whoever_asks_for_it() {
     let (id, _) = rig.submit(draft());
     assert!(rig.call(Command::Cancel(id)).is_ok());
     let again = rig.call(Command::Cancel(id));
-    assert!(matches!(again, Err(CallError::Store { kind: StoreErrorKind::Corrupt, .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(CallError::Store { kind: StoreErrorKind::Corrupt, .. })),
+        "{again:?}"
+    );
     let mut agent = rig.join("a");
     heard(&mut agent);
-    agent.outgoing.send(alloc::format!(r#"{{"type":"task_complete","task_id":"{id}","generation":1}}"#)).unwrap();
+    agent
+        .outgoing
+        .send(alloc::format!(r#"{{"type":"task_complete","task_id":"{id}","generation":1}}"#))
+        .unwrap();
     rig.turn();
     let heard = heard(&mut agent);
     assert!(heard.iter().any(|frame| frame.contains("task_ack")), "{heard:?}");
