@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{Process, Up, agentcom, eventually, json, run};
@@ -94,6 +95,29 @@ fn another_agent_finishes_what_a_killed_one_had_begun() {
     assert_eq!((&task["assigned_to"], &task["crash_count"]), (&json!("second"), &json!(1)));
     assert_eq!(task["attempts"].as_array().map(Vec::len), Some(2), "{task:#}");
     assert!(!dir.join("first/done").exists(), "what a killed agent ran ends with it");
+}
+
+#[test]
+fn what_a_frozen_agent_says_when_it_thaws_comes_too_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let up = Up::start(dir, &["--agents", "0"]);
+    let frozen = agent(dir, &up, "frozen");
+    let shell = json!({ "shell": UNTIL_LET_GO, "lease_ttl_ms": 5_000, "backoff_base_ms": 1 });
+    let id = submit(dir, &shell);
+    eventually("the task begins", || dir.join("frozen/begun").exists());
+    frozen.signal(Signal::SIGSTOP);
+    std::fs::write(dir.join("frozen/go"), "").unwrap();
+    eventually("its work ends without it", || dir.join("frozen/done").exists());
+    let _second = agent(dir, &up, "second");
+    std::fs::write(dir.join("second/go"), "").unwrap();
+    let before = completed(dir, &id);
+    assert_eq!((&before["assigned_to"], &before["crash_count"]), (&json!("second"), &json!(1)));
+
+    frozen.signal(Signal::SIGCONT);
+    let next = submit(dir, &json!({ "shell": "echo thawed", "assign_to": "frozen" }));
+    assert_eq!(completed(dir, &next)["result"]["stdout"], "thawed\n");
+    assert_eq!(task(dir, &id), before, "its result is not accepted");
 }
 
 #[test]
