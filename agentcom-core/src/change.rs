@@ -1,34 +1,25 @@
-//! This file lists the changes that a state can undergo, and how they are stored.
+//! This file lists the durable changes that a state can undergo, and the format of what is stored.
 //!
-//! A [`Change`] is durable: it has a number, an event in the feed, and rows in the store. A
-//! [`Pulse`] is volatile: signs of life, deadlines and progress go through the state like changes,
-//! but are neither stored nor numbered, so a heartbeat costs no write.
-//!
-//! **Invariant:** the rows of the store, read back as changes, add up to the durable part of the
-//! state that wrote them.
+//! A [`Change`] has a number, an event in the feed, and rows in the store. What is true only while
+//! the hub runs changes by a [`Pulse`](crate::state::Pulse) instead.
 
 mod format;
-mod rows;
 
 pub use format::{FORMAT, decode, encode};
-pub use rows::{
-    Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key,
-};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, LastOutcome, Profile, TokenHash};
+use crate::agent::{Agent, TokenHash};
 use crate::command::{KeyUse, Scope};
-use crate::id::{Cipher, Incarnation, QuestionId, SessionId, TaskId};
+use crate::id::{Cipher, Incarnation, QuestionId, TaskId};
 use crate::limit::Bucket;
 use crate::name::{AgentId, Key};
 use crate::question::Question;
-use crate::state::{Claimant, Clocks, Due, Refusals, Session};
 use crate::task::{Life, Rate, Task};
-use crate::time::{Mono, Wall};
+use crate::time::Wall;
 
 /// What a data set is made with: everything random in it follows from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,31 +127,3 @@ pub enum Change {
     /// A question was answered or fell away.
     QuestionClosed(QuestionId),
 }
-
-/// A volatile change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pulse {
-    /// A connection is as said.
-    Session(Box<Session>),
-    /// What the agent of a connection says of itself is as said.
-    Profile(SessionId, Box<Profile>),
-    /// A connection ended.
-    SessionGone(SessionId),
-    /// The deadlines of a held task are as said.
-    Clocks(TaskId, Clocks),
-    /// A task's backoff is over at this time.
-    Backoff(TaskId, Mono),
-    /// An agent's attempt ended.
-    LastOutcome(AgentId, LastOutcome),
-    /// A rate has room again at this time.
-    RateOpens(Key, Wall),
-    /// A task waits for the agent that has its repository at hand, until this time.
-    AffinityEnds(TaskId, Mono),
-    /// Somebody at an address failed to prove to be an agent, or did at last.
-    Refusals(Claimant, Option<Refusals>),
-    /// A deadline has passed and is dealt with.
-    Passed(Due),
-}
-
-#[cfg(all(test, feature = "testing"))]
-mod tests;

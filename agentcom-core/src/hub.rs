@@ -26,13 +26,14 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::agent::TokenHash;
-use crate::change::{Change, Dirty, Genesis, Head};
+use crate::change::{Change, Genesis, Head};
 use crate::command::{Command, Facts, Reply};
 use crate::config::HubConfig;
 use crate::id::{CallId, Cipher, SessionId};
 use crate::name::{Key, Principal};
 use crate::port::transport::CloseReason;
 use crate::rng::Rng;
+use crate::state::Dirty;
 use crate::state::{Due, State};
 use crate::time::{Mono, Now, Wall};
 use crate::view::{Event, ProgressView};

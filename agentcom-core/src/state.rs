@@ -9,22 +9,28 @@ mod check;
 mod fair;
 mod fleet;
 mod index;
+mod pulse;
 mod read;
 mod ready;
+mod rows;
 mod session;
 
 pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, WEIGHT_USUAL};
 pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
 pub(crate) use index::bytes_of;
+pub use pulse::Pulse;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
+pub use rows::{
+    Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key,
+};
 pub use session::{Claimant, Clocks, Refusals, Session};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::{Agent, LastOutcome, Profile};
-use crate::change::{BucketRow, Change, Head, Pulse, Settings};
+use crate::change::{BucketRow, Change, Head, Settings};
 use crate::command::KeyUse;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};

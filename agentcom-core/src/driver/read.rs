@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 
 use super::{CallError, Handle};
 use crate::agent::{Phase, TokenHash};
-use crate::change::{decode, ended_row, index_prefix, task_key};
+use crate::change::decode;
 use crate::id::Incarnation;
 use crate::name::Principal;
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
-use crate::state::State;
+use crate::state::{State, ended_row, index_prefix, task_key};
 use crate::task::Task;
 use crate::view::{AgentView, Event, Stats, TaskPage, TaskQuery};
 use crate::wire::Held;

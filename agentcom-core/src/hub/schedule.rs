@@ -14,9 +14,9 @@ pub use why::{why, why_ended};
 
 use super::assignment;
 use super::tx::Tx;
-use crate::change::Pulse;
 use crate::id::TaskId;
 use crate::name::AgentId;
+use crate::state::Pulse;
 use crate::state::{Gate, Pending};
 use crate::task::{Hold, TaskEvent};
 use crate::wire::ToAgent;

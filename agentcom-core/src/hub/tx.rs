@@ -10,13 +10,14 @@ use serde::Serialize;
 use super::schedule::{Policy, TaskFacts};
 use super::{Effect, Step};
 use crate::agent::{LastOutcome, TrustEvent};
-use crate::change::{Change, Dirty, Pulse, index_keys};
+use crate::change::Change;
 use crate::config::HubConfig;
 use crate::id::{Lease, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Kind, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
+use crate::state::{Dirty, Pulse, index_keys};
 use crate::task::{
     Category, Delay, Ended, Fence, Hold, LeaseLoss, Life, Outcome, Place, Priority, Refused, Spec,
     Task, TaskEvent, TaskState, Wait, backoff,

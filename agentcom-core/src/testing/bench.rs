@@ -39,7 +39,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::agent::TokenHash;
-use crate::change::{Dirty, Genesis};
+use crate::change::Genesis;
 use crate::command::{Command, Facts, KeyUse, Needs, Reply};
 use crate::config::HubConfig;
 use crate::hub::schedule::{FairPolicy, Policy};
@@ -48,6 +48,7 @@ use crate::id::{Boot, CallId, Incarnation, Lease, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
 use crate::port::transport::CloseReason;
+use crate::state::Dirty;
 use crate::state::State;
 use crate::task::{Category, Draft, Task, TaskState};
 use crate::time::{Mono, Now, Span, Wall};

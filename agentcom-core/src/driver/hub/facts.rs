@@ -2,12 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::change::{ended_row, key_row, task_key};
 use crate::command::{Facts, Needs};
 use crate::id::TaskId;
 use crate::name::Key;
 use crate::port::store::{RowKey, Store, StoreError, Table};
-use crate::state::State;
+use crate::state::{State, ended_row, key_row, task_key};
 
 /// Reads the ended tasks and used keys that are asked for, and the tasks that the keys belong to.
 pub(super) async fn fetch(

@@ -5,10 +5,9 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::change::{Dirty, rows_of};
 use crate::hub::{Effect, Step};
 use crate::port::store::Batch;
-use crate::state::State;
+use crate::state::{Dirty, State, rows_of};
 use crate::view::{Event, ProgressView};
 
 /// Something that may be said once a group is durable.

@@ -2,13 +2,13 @@
 
 use alloc::boxed::Box;
 
-use crate::change::{Genesis, Loader, rows_of};
+use crate::change::Genesis;
 use crate::config::HubConfig;
 use crate::hub::Hub;
 use crate::hub::schedule::Policy;
 use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError, StoreErrorKind};
-use crate::state::State;
+use crate::state::{Loader, State, rows_of};
 
 /// A hub over what `store` holds; if that is nothing, over the data set that `genesis` makes.
 pub(super) async fn open(

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use super::super::Effect;
 use super::super::tx::Tx;
 use crate::agent::{Agent, TokenHash, Trust, TrustEvent};
-use crate::change::{Change, Pulse};
+use crate::change::Change;
 use crate::command::{Rejected, Reply};
 use crate::id::TaskId;
 use crate::name::AgentId;
 use crate::port::transport::CloseReason;
+use crate::state::Pulse;
 use crate::task::Outcome;
 use crate::wire::ToAgent;
 

@@ -5,11 +5,12 @@
 
 use alloc::vec::Vec;
 
-use crate::change::{BucketRow, Change, Pulse};
+use crate::change::{BucketRow, Change};
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::limit::Bucket;
 use crate::state::Gate;
+use crate::state::Pulse;
 use crate::task::Rate;
 
 /// The limit that keeps a ready task from starting, if one does.

@@ -237,11 +237,11 @@ fn a_ready_task_expires_if_it_says_so() {
 fn a_restarted_hub_grants_every_lease_again() {
     let (bench, _, id, held) = one_at_work();
     let mut state = State::default();
-    let mut loader = crate::change::Loader::default();
+    let mut loader = crate::state::Loader::default();
     let mut dirty: BTreeSet<Dirty> =
         [Dirty::Settings, Dirty::Spec(id), Dirty::Life(id), Dirty::Agent(agent_id("a"))].into();
     dirty.insert(Dirty::Settings);
-    let mut rows = crate::change::rows_of(bench.hub.state(), &dirty, &[]).puts;
+    let mut rows = crate::state::rows_of(bench.hub.state(), &dirty, &[]).puts;
     let rank = |table| crate::port::store::Table::LIVE.iter().position(|live| *live == table);
     rows.sort_by_key(|(key, _)| rank(key.table));
     for (key, value) in rows {

@@ -427,7 +427,7 @@ async fn compare(handle: &Handle, disk: &MemoryDisk, oracle: &Oracle) {
         oracle.wrong(wrong);
     }
     let mut again = crate::state::State::default();
-    let mut loader = crate::change::Loader::default();
+    let mut loader = crate::state::Loader::default();
     let mut rows: Vec<_> = disk.rows().into_iter().collect();
     let rank = |table| crate::port::store::Table::LIVE.iter().position(|live| *live == table);
     rows.sort_by(|(a, _), (b, _)| (rank(a.table), &a.key).cmp(&(rank(b.table), &b.key)));

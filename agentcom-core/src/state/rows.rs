@@ -1,4 +1,7 @@
-//! This file says which rows the facts of a state are stored in.
+//! This file says which rows the facts of a state are stored in, and reads them back.
+//!
+//! **Invariant:** the rows of the store, read back as changes, add up to the durable part of the
+//! state that wrote them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -6,14 +9,14 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::{BucketRow, Change, Head, Settings, decode, encode};
+use super::State;
 use crate::agent::Agent;
+use crate::change::{BucketRow, Change, Head, Settings, decode, encode};
 use crate::command::KeyUse;
 use crate::id::{QuestionId, TaskId};
 use crate::name::{AgentId, Key};
 use crate::port::store::{Batch, RowKey, StoreError, Table};
 use crate::question::Question;
-use crate::state::State;
 use crate::task::{Life, Spec, Task};
 use crate::time::Wall;
 use crate::view::Event;
@@ -292,3 +295,6 @@ pub fn ended_row(key: &[u8], bytes: &[u8]) -> Result<Task, StoreError> {
 pub fn key_row(key: &[u8], bytes: &[u8]) -> Result<KeyUse, StoreError> {
     decode(Table::Key, key, bytes)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

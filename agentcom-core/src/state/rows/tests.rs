@@ -6,12 +6,13 @@ use alloc::vec;
 
 use expect_test::expect;
 
-use super::{Dirty, Loader, rows_of};
+use super::super::State;
+use super::{Dirty, EndedRow, Loader, rows_of};
+use crate::change::{Change, FORMAT};
 use crate::command::{Command, Reply, Scope};
 use crate::json::Json;
 use crate::name::{AgentId, Capability, GoalId, Key, Kind, Repo, Tag};
 use crate::port::store::Table;
-use crate::state::State;
 use crate::task::{
     Category, Concurrency, Draft, FileHint, LeaseLoss, Priority, Rate, Tier, VerificationStep,
 };
@@ -112,7 +113,7 @@ fn rows_of_what_ended_keep_their_form() {
     let held = bench.assigned(agent)[0];
     bench.accept(agent, held);
     bench.fail(agent, held, Category::Permanent);
-    expect![[r#"{"id":"task-b1aa8a868078b01c","spec":{"description":"","op":{"kind":"shell"},"priority":"normal","submitted_by":"admin"},"life":{"state":{"dead":"permanent"},"lease":1,"failures":1,"crashes":0,"created_at":1700000000000,"updated_at":1700000000000,"attempts":[{"lease":1,"agent":"a","assigned_at":1700000000000,"accepted_at":1700000000000,"ended":{"at":1700000000000,"outcome":{"failed":"permanent"},"error":"boom"}}]}}"#]].assert_eq(&serde_json::to_string(&super::EndedRow {
+    expect![[r#"{"id":"task-b1aa8a868078b01c","spec":{"description":"","op":{"kind":"shell"},"priority":"normal","submitted_by":"admin"},"life":{"state":{"dead":"permanent"},"lease":1,"failures":1,"crashes":0,"created_at":1700000000000,"updated_at":1700000000000,"attempts":[{"lease":1,"agent":"a","assigned_at":1700000000000,"accepted_at":1700000000000,"ended":{"at":1700000000000,"outcome":{"failed":"permanent"},"error":"boom"}}]}}"#]].assert_eq(&serde_json::to_string(&EndedRow {
         id,
         spec: (*bench.task(id).spec).clone(),
         life: bench.task(id).life.clone(),
@@ -151,9 +152,8 @@ fn unknown_fields_of_a_later_release_are_passed_over() {
     let mut bench = Bench::new();
     assert!(matches!(bench.call(Command::Pause(Scope::All)), Reply::Done));
     let row =
-        [&[super::FORMAT][..], br#"{"paused":["all"],"weights":{},"oldest_first":0,"later":1}"#]
-            .concat();
+        [&[FORMAT][..], br#"{"paused":["all"],"weights":{},"oldest_first":0,"later":1}"#].concat();
     let change = Loader::default().row(&State::default(), Table::Meta, b"settings", &row).unwrap();
     let settings = bench.hub.state().settings().clone();
-    assert_eq!(change, Some(super::Change::Settings(settings.into())));
+    assert_eq!(change, Some(Change::Settings(settings.into())));
 }
