@@ -7,8 +7,8 @@ mod spec;
 
 pub use draft::{BadDraft, Dependency, Draft};
 pub use life::{
-    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place, Refused,
-    TaskEvent, TaskState, Wait,
+    Answer, Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place,
+    Refused, TaskEvent, TaskState, Wait,
 };
 pub use retry::backoff;
 pub use spec::{

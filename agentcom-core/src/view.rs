@@ -1,6 +1,7 @@
 //! This file holds what readers get to see: owned data, never a reference into the state.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -198,10 +199,14 @@ pub enum Reason {
         /// The agent that lacks least, if there is any.
         nearest: Option<Nearest>,
     },
-    /// Every agent that can run it has its hands full, or waits for something itself.
+    /// No agent that can run it takes work.
     AgentsBusy {
-        /// How many there are.
+        /// How many can run it.
         able: u64,
+        /// What keeps them, and how many of the first thousand: `full`, `silent`, `draining`,
+        /// `quarantined`, `resting` (it had no room lately, or may still run what was taken from
+        /// it), or `unsuited` (the policy wants another).
+        kept_by: BTreeMap<&'static str, u64>,
     },
     /// It waits for a while for the agent that has its repository at hand.
     Affinity {

@@ -50,6 +50,7 @@ pub(super) fn of(
             target_type: if spec.op.kind.as_str() == "shell" { "sidecar" } else { "wake" }.into(),
             effective_tier: tier,
         }),
+        answers: task.life.answers.clone(),
         skip_verification: coding.skip_verification,
         verification_timeout_ms: coding.verification_timeout,
         max_verification_retries: coding.verification_retries_max,

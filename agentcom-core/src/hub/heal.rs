@@ -13,7 +13,7 @@ use crate::name::Key;
 use crate::port::transport::CloseReason;
 use crate::state::Pulse;
 use crate::state::{Due, Gate};
-use crate::task::{Death, Outcome, TaskEvent, TaskState, Wait};
+use crate::task::{Answer, Death, Outcome, TaskEvent, TaskState, Wait};
 use crate::wire::{Answered, Dialect, ToAgent};
 
 /// The most deadlines that one step lets pass, so that a mass of them does not hold up the rest.
@@ -125,7 +125,7 @@ fn due_now(tx: &mut Tx<'_>, id: TaskId) {
     let Some(task) = tx.state.task(id) else { return };
     let place = tx.place(&task.spec, id, task.life.failures);
     // Only delayed and waiting tasks have this alarm, and both admit the event.
-    let _ = tx.transition(id, TaskEvent::Due(place));
+    let _ = tx.transition(id, TaskEvent::Due(place, None));
 }
 
 fn wait_over(tx: &mut Tx<'_>, id: TaskId) {
@@ -133,7 +133,7 @@ fn wait_over(tx: &mut Tx<'_>, id: TaskId) {
         tx.state.life(id).map(|life| &life.state)
     {
         let question = *question;
-        tx.record_as("question.closed", Change::QuestionClosed(question));
+        return default_answer(tx, question);
     }
     due_now(tx, id);
 }
@@ -148,13 +148,15 @@ fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
     tx.record_as("question.defaulted", Change::QuestionClosed(id));
     let session = tx.state.session_of(&question.asked_by).map(|session| session.id);
     if let Some(session) = session {
-        let (question_id, task_id, answer) = (id, question.task, question.default);
+        let (question_id, task_id) = (id, question.task);
+        let answer = question.default.clone();
         let frame = Answered { question_id, task_id, answer, defaulted: true };
         tx.send(session, ToAgent::QuestionAnswered(frame));
     }
-    if tx.state.life(question.task).is_some_and(|life| life.state.waits_for(id)) {
-        due_now(tx, question.task);
-    }
+    let (task, text) = (question.task, question.text);
+    let answer = Answer { question: text, answer: question.default, defaulted: true };
+    // Only the task that was parked for the answer is waiting for it.
+    let _ = tx.go_on_with(task, id, answer);
 }
 
 /// Lets what waits for a rate try again; a bucket that is full again is forgotten.

@@ -12,15 +12,15 @@ use super::{Effect, Step};
 use crate::agent::{LastOutcome, TrustEvent};
 use crate::change::Change;
 use crate::config::HubConfig;
-use crate::id::{Lease, SessionId, TaskId};
+use crate::id::{Lease, QuestionId, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Kind, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::state::{Dirty, Pulse, index_keys};
 use crate::task::{
-    Category, Delay, Ended, Fence, Hold, LeaseLoss, Life, Outcome, Place, Priority, Refused, Spec,
-    Task, TaskEvent, TaskState, Wait, backoff,
+    Answer, Category, Delay, Ended, Fence, Hold, LeaseLoss, Life, Outcome, Place, Priority,
+    Refused, Spec, Task, TaskEvent, TaskState, Wait, backoff,
 };
 use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
@@ -428,6 +428,22 @@ impl<'a> Tx<'a> {
         let mut rng = Rng::for_purpose(seed, "backoff", task.id.0 ^ task.life.lease.0);
         let wait = backoff(failures, base, cap, at_least.unwrap_or_default(), &mut rng);
         TaskState::Delayed(Delay::Backoff(wait))
+    }
+
+    /// Lets a task go on that was parked for the answer to a question, if it still is.
+    pub(super) fn go_on_with(
+        &mut self,
+        id: TaskId,
+        question: QuestionId,
+        answer: Answer,
+    ) -> Result<(), Refused> {
+        match self.state.task(id) {
+            Some(task) if task.life.state.waits_for(question) => {
+                let place = self.place(&task.spec, id, task.life.failures);
+                self.transition(id, TaskEvent::Due(place, Some(answer.into())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a held task away from an agent that lost it.

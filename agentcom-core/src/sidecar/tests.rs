@@ -60,6 +60,7 @@ fn assignment(task: u64, lease: u64) -> Assignment {
         verification_steps: Vec::new(),
         complexity: None,
         routing_decision: None,
+        answers: Vec::new(),
         skip_verification: false,
         verification_timeout_ms: None,
         max_verification_retries: 0,

@@ -17,8 +17,8 @@ mod state;
 mod tests;
 
 pub use state::{
-    Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place, TaskState,
-    Wait,
+    Answer, Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place,
+    TaskState, Wait,
 };
 
 use alloc::boxed::Box;
@@ -32,8 +32,9 @@ use crate::time::Wall;
 pub enum TaskEvent {
     /// A task that it depends on ended; with the last of them it moves on to the given state.
     Unblock(TaskId, TaskState),
-    /// What it was delayed by or waited for is over; it becomes ready at the given place.
-    Due(Place),
+    /// What it was delayed by or waited for is over; it becomes ready at the given place, with the
+    /// answer that it waited for.
+    Due(Place, Option<Box<Answer>>),
     /// It is given to an agent.
     Assign(Hold),
     /// The agent takes it on.
@@ -73,6 +74,9 @@ impl Life {
     /// How many attempts are kept; older ones are dropped, their counts stay.
     pub const ATTEMPTS_KEPT: usize = 20;
 
+    /// How many answers are kept; older ones are dropped.
+    pub const ANSWERS_KEPT: usize = 8;
+
     /// The life of a task that was submitted at `at`.
     #[must_use]
     pub fn new(state: TaskState, at: Wall) -> Self {
@@ -84,6 +88,7 @@ impl Life {
             created_at: at,
             updated_at: at,
             attempts: Vec::new(),
+            answers: Vec::new(),
             finish: None,
         }
     }
@@ -118,10 +123,10 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
-                E::Due(_) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
+                E::Due(..) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Delayed(_) | S::Waiting { .. } => match event {
-                E::Due(place) => next.state = S::Ready { since: at, place },
+                E::Due(place, answer) => next.due(place, answer),
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::FinishLate(fence, outcome, finish) => {
@@ -138,7 +143,7 @@ impl Life {
                     next.finish_late(&fence, outcome, finish)?
                 }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
+                E::Unblock(..) | E::Due(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Assigned(hold) | S::Working(hold) => match event {
                 E::Accept(fence) => next.accept(hold, &fence)?,
@@ -153,7 +158,7 @@ impl Life {
                 E::Kill(death) => next.call_off(S::Dead(death)),
                 E::Cancel => next.call_off(S::Cancelled),
                 E::FinishLate(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due(_) | E::Assign(_) | E::Revive(_) => {
+                E::Unblock(..) | E::Due(..) | E::Assign(_) | E::Revive(_) => {
                     return Err(Refused::OutOfTurn);
                 }
             },
@@ -162,7 +167,7 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
-                E::Unblock(..) | E::Due(_) | E::Assign(_) | E::Kill(_) | E::Cancel => {
+                E::Unblock(..) | E::Due(..) | E::Assign(_) | E::Kill(_) | E::Cancel => {
                     return Err(Refused::Over);
                 }
             },
@@ -170,7 +175,7 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
-                E::Unblock(..) | E::Due(_) | E::Assign(_) => return Err(Refused::Over),
+                E::Unblock(..) | E::Due(..) | E::Assign(_) => return Err(Refused::Over),
                 E::Kill(_) | E::Cancel | E::Revive(_) => return Err(Refused::Over),
             },
         }
@@ -184,6 +189,14 @@ impl Life {
         let left: Vec<TaskId> = on.iter().copied().filter(|&id| id != other).collect();
         self.state = if left.is_empty() { then } else { TaskState::Blocked { on: left } };
         Ok(())
+    }
+
+    fn due(&mut self, place: Place, answer: Option<Box<Answer>>) {
+        if answer.is_some() && self.answers.len() == Self::ANSWERS_KEPT {
+            self.answers.remove(0);
+        }
+        self.answers.extend(answer.map(|answer| *answer));
+        self.state = TaskState::Ready { since: self.updated_at, place };
     }
 
     fn assign(&mut self, hold: Hold) -> Result<(), Refused> {

@@ -83,6 +83,7 @@ pub fn assignment(executor: &dyn Executor, task: TaskId, input: Json) -> Assignm
         verification_steps: Vec::new(),
         complexity: None,
         routing_decision: None,
+        answers: Vec::new(),
         skip_verification: false,
         verification_timeout_ms: None,
         max_verification_retries: 0,

@@ -9,7 +9,7 @@ use super::FieldError;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Kind};
-use crate::task::{FileHint, LeaseLoss, Op, Tier, VerificationStep};
+use crate::task::{Answer, FileHint, LeaseLoss, Op, Tier, VerificationStep};
 use crate::time::{Span, Wall};
 use crate::wire::Held;
 
@@ -190,6 +190,9 @@ pub struct Assignment {
     /// Where plain clients run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_decision: Option<RoutingDecision>,
+    /// What people answered to agents that had the task before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
     /// Whether the checks are left out.
     #[serde(default)]
     pub skip_verification: bool,

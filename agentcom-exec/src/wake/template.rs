@@ -65,6 +65,7 @@ mod tests {
             verification_steps: Vec::new(),
             complexity: None,
             routing_decision: None,
+            answers: Vec::new(),
             skip_verification: false,
             verification_timeout_ms: None,
             max_verification_retries: 0,

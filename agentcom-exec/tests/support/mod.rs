@@ -47,6 +47,7 @@ pub fn job(number: u64, kind: &str, input: &str) -> Assignment {
         verification_steps: Vec::new(),
         complexity: None,
         routing_decision: None,
+        answers: Vec::new(),
         skip_verification: false,
         verification_timeout_ms: None,
         max_verification_retries: 0,

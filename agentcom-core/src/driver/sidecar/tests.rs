@@ -219,6 +219,7 @@ fn assignment(task: u64, word: &str) -> Assignment {
         verification_steps: Vec::new(),
         complexity: None,
         routing_decision: None,
+        answers: Vec::new(),
         skip_verification: false,
         verification_timeout_ms: None,
         max_verification_retries: 0,

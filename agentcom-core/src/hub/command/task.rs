@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::command::{Facts, Rejected, Reply};
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
-use crate::task::{Refused, Task, TaskEvent};
+use crate::task::{Answer, Refused, Task, TaskEvent};
 use crate::wire::{Answered, ToAgent};
 
 pub(super) fn cancel(tx: &mut Tx<'_>, id: TaskId, facts: &Facts) -> Result<Reply, Rejected> {
@@ -64,16 +64,12 @@ pub(super) fn answer(tx: &mut Tx<'_>, id: QuestionId, answer: Json) -> Result<Re
     let question = tx.state.question(id).cloned().ok_or(Rejected::UnknownQuestion(id))?;
     tx.record_as("question.answered", Change::QuestionClosed(id));
     if let Some(session) = tx.state.session_of(&question.asked_by).map(|session| session.id) {
-        let frame = Answered { question_id: id, task_id: question.task, answer, defaulted: false };
+        let (task_id, answer) = (question.task, answer.clone());
+        let frame = Answered { question_id: id, task_id, answer, defaulted: false };
         tx.send(session, ToAgent::QuestionAnswered(frame));
     }
-    if let Some(task) = tx.state.task(question.task)
-        && task.life.state.waits_for(id)
-    {
-        let place = tx.place(&task.spec, task.id, task.life.failures);
-        let id = task.id;
-        tx.transition(id, TaskEvent::Due(place))
-            .map_err(|refused| Rejected::Task { id, refused })?;
-    }
+    let (task, question) = (question.task, question.text);
+    let answer = Answer { question, answer, defaulted: false };
+    tx.go_on_with(task, id, answer).map_err(|refused| Rejected::Task { id: task, refused })?;
     Ok(Reply::Done)
 }

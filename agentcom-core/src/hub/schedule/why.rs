@@ -1,5 +1,6 @@
 //! This file says why a task is where it is: the exact predicate, and what would move it on.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -107,10 +108,41 @@ fn no_room(state: &State, task: &Task, requirements: &Requirements) -> Reason {
             })
         }
     };
-    if able > 0 {
-        return Reason::AgentsBusy { able };
+    if able == 0 {
+        return Reason::NoAgent { nearest: nearest(state, requirements) };
     }
-    Reason::NoAgent { nearest: nearest(state, requirements) }
+    let mut kept_by = BTreeMap::new();
+    for agent in able_agents(state, requirements) {
+        *kept_by.entry(keeps(state, agent)).or_default() += 1;
+    }
+    Reason::AgentsBusy { able, kept_by }
+}
+
+/// Connected agents that can run what is required, the first of them.
+fn able_agents<'a>(
+    state: &'a State,
+    requirements: &'a Requirements,
+) -> impl Iterator<Item = &'a AgentId> {
+    let fleet = state.fleet();
+    let can = |group| fleet.group(group).is_some_and(|group| group.abilities.meet(requirements));
+    let meant = |agent: &AgentId| requirements.pin.as_ref().is_none_or(|pin| pin == agent);
+    let able = fleet.members().filter(move |(agent, member)| meant(agent) && can(member.group));
+    able.map(|(agent, _)| agent).take(NEAREST_MAX)
+}
+
+/// What keeps an agent from being given work that it can do.
+fn keeps(state: &State, id: &AgentId) -> &'static str {
+    let trust = state.agent(id).map(|agent| (agent.draining, agent.trust.is_quarantined()));
+    let session = state.session_of(id);
+    match (trust, session) {
+        (Some((true, _)), _) => "draining",
+        (_, Some(session)) if session.drains => "draining",
+        (Some((_, true)), _) => "quarantined",
+        (_, Some(session)) if session.silent => "silent",
+        (_, Some(session)) if !session.takes_work() => "resting",
+        _ if state.fleet().member(id).is_some_and(|member| member.free.is_some()) => "unsuited",
+        _ => "full",
+    }
 }
 
 fn nearest(state: &State, requirements: &Requirements) -> Option<Nearest> {

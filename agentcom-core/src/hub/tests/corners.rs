@@ -158,3 +158,35 @@ fn what_an_agent_does_not_report_is_not_taken_from_the_next() {
     bench.pass(Span::from_secs(4));
     assert_eq!(bench.state(id).hold().unwrap().agent, agent_id("q"));
 }
+
+#[test]
+fn an_answer_reaches_whoever_is_given_the_task_next() {
+    for answered in [true, false] {
+        let mut bench = Bench::new();
+        let agent = slots(&mut bench, 1);
+        let id = bench.submit(draft());
+        let held = held(&bench, id);
+        bench.accept(agent, held);
+        bench.raw(agent, &alloc::format!(
+            r#"{{"type":"task_question","task_id":"{id}","generation":1,"question":"which?","timeout_ms":5000,"default":"a","park":true}}"#
+        ));
+        assert_eq!(bench.word(id), "waiting");
+        bench.said(agent);
+        if answered {
+            let question = bench.hub.state().questions().next().unwrap().id;
+            let answer = Json::parse("\"b\"").unwrap();
+            assert_eq!(bench.call(Command::Answer { id: question, answer }), Reply::Done);
+        } else {
+            bench.pass(Span::from_secs(5));
+        }
+        let said = bench.said(agent);
+        let given = said.iter().find_map(|frame| match frame {
+            ToAgent::TaskAssign(assignment) => Some(&assignment.answers[..]),
+            _ => None,
+        });
+        let [answer] = given.unwrap() else { panic!("{said:?}") };
+        let expected = if answered { "\"b\"" } else { "\"a\"" };
+        assert_eq!((&*answer.question, answer.answer.as_str()), ("which?", expected));
+        assert_eq!(answer.defaulted, !answered);
+    }
+}

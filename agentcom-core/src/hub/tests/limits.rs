@@ -266,5 +266,23 @@ fn why_says_that_agents_are_busy() {
     bench.join("a", Dialect::V1, 1, &[]);
     bench.submit(draft());
     let id = bench.submit(draft());
-    assert_eq!(bench.hub.why(id).unwrap().reason, Reason::AgentsBusy { able: 1 });
+    let kept_by = [("full", 1)].into();
+    assert_eq!(bench.hub.why(id).unwrap().reason, Reason::AgentsBusy { able: 1, kept_by });
+}
+
+#[test]
+fn why_tells_full_agents_from_those_that_are_silent_or_drain() {
+    let mut bench = Bench::new();
+    for name in ["quiet", "leaving", "busy"] {
+        bench.join(name, Dialect::V1, 1, &["gpu"]);
+    }
+    let busy = bench.submit(Draft { assign_to: Some(agent_id("busy")), ..draft() });
+    assert_eq!(bench.word(busy), "assigned");
+    bench.call(Command::Drain(agent_id("leaving")));
+    bench.pass(Span::from_secs(15));
+    bench.ping(3, &[Held { task_id: busy, generation: lease(1) }]);
+    bench.pass(Span::from_secs(2));
+    let id = bench.submit(needing("gpu"));
+    let kept_by = [("draining", 1), ("full", 1), ("silent", 1)].into();
+    assert_eq!(bench.hub.why(id).unwrap().reason, Reason::AgentsBusy { able: 3, kept_by });
 }

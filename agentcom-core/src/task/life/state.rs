@@ -200,6 +200,17 @@ pub struct Finish {
     pub verification: Json,
 }
 
+/// What a person answered to an agent that gave the task back until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub question: Box<str>,
+    /// The answer.
+    pub answer: Json,
+    /// Whether nobody answered in time.
+    pub defaulted: bool,
+}
+
 /// The life of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
@@ -220,6 +231,9 @@ pub struct Life {
     /// The latest attempts, oldest first, at most [`Life::ATTEMPTS_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+    /// Answers for its next agents, oldest first, at most [`Life::ANSWERS_KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answer>,
     /// What it ended with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Box<Finish>>,

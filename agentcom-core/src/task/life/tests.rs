@@ -70,7 +70,7 @@ fn events() -> Vec<(&'static str, TaskEvent)> {
     vec![
         ("unblock", E::Unblock(OTHER, ready())),
         ("unblock by another", E::Unblock(TaskId(8), ready())),
-        ("due", E::Due(PLACE)),
+        ("due", E::Due(PLACE, None)),
         ("assign", E::Assign(hold(2))),
         ("assign an old lease", E::Assign(hold(1))),
         ("accept", E::Accept(fence())),

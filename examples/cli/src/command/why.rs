@@ -54,9 +54,11 @@ fn sentence(reason: &Value) -> String {
         ),
         "rate" => format!("the rate `{}` allows the next start {}", get("key"), until("until")),
         "no_agent" => no_agent(&reason["nearest"]),
-        "agents_busy" => {
-            format!("the agents that can run it have their hands full ({} of them)", get("able"))
-        }
+        "agents_busy" => format!(
+            "{} agents can run it, and none takes work now ({})",
+            get("able"),
+            kept_by(&reason["kept_by"])
+        ),
         "affinity" => format!(
             "it waits {} for the agent that has its repository at hand",
             millis("remaining")
@@ -72,6 +74,13 @@ fn sentence(reason: &Value) -> String {
         "ended" => ended(&get("death"), &get("error")),
         _ => reason.to_string(),
     }
+}
+
+/// How many agents are kept from work by what.
+fn kept_by(counts: &Value) -> String {
+    let count = |(word, count): (&String, &Value)| format!("{count} {word}");
+    let counts = counts.as_object().into_iter().flatten().map(count);
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 fn no_agent(nearest: &Value) -> String {
@@ -143,7 +152,7 @@ mod tests {
                     lacks: vec!["gpu".into(), "online".into()],
                 }),
             },
-            Reason::AgentsBusy { able: 2 },
+            Reason::AgentsBusy { able: 2, kept_by: [("full", 1), ("silent", 1)].into() },
             Reason::Affinity { remaining: Span(500) },
             Reason::Accepting { agent: agent(), remaining: Span(500) },
             Reason::Working { agent: agent(), lease_remaining: Span(25_000) },
