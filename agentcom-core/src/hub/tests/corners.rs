@@ -180,11 +180,10 @@ fn an_answer_reaches_whoever_is_given_the_task_next() {
             bench.pass(Span::from_secs(5));
         }
         let said = bench.said(agent);
-        let given = said.iter().find_map(|frame| match frame {
-            ToAgent::TaskAssign(assignment) => Some(&assignment.answers[..]),
-            _ => None,
+        let given = said.iter().find_map(|frame| {
+            if let ToAgent::TaskAssign(given) = frame { Some(&given.answers[..]) } else { None }
         });
-        let [answer] = given.unwrap() else { panic!("{said:?}") };
+        let Some([answer]) = given else { panic!("{said:?}") };
         let expected = if answered { "\"b\"" } else { "\"a\"" };
         assert_eq!((&*answer.question, answer.answer.as_str()), ("which?", expected));
         assert_eq!(answer.defaulted, !answered);
