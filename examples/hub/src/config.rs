@@ -86,6 +86,8 @@ pub struct Limits {
     pub lease_ttl_ms: Option<u64>,
     /// How long a plain client may hold a task without a word about it, in milliseconds.
     pub stuck_after_ms: Option<u64>,
+    /// How long a task waits for the busy agent that has its repository at hand, in milliseconds.
+    pub affinity_wait_ms: Option<u64>,
 }
 
 /// Why a hub cannot be set up.
@@ -148,6 +150,7 @@ impl Settings {
             crashes_max: limits.crashes_max.unwrap_or(usual.crashes_max),
             lease_ttl: limits.lease_ttl_ms.map_or(usual.lease_ttl, Span),
             stuck_after: limits.stuck_after_ms.map_or(usual.stuck_after, Span),
+            affinity_wait: limits.affinity_wait_ms.map_or(usual.affinity_wait, Span),
             ..usual
         }
     }
@@ -223,7 +226,7 @@ mod tests {
               |
             4 | task_max = 3
               | ^^^^^^^^
-            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`
+            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `affinity_wait_ms`
         "#]],
         );
     }

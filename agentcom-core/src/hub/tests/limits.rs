@@ -286,3 +286,25 @@ fn why_tells_full_agents_from_those_that_are_silent_or_drain() {
     let kept_by = [("draining", 1), ("full", 1), ("silent", 1)].into();
     assert_eq!(bench.hub.why(id).unwrap().reason, Reason::AgentsBusy { able: 3, kept_by });
 }
+
+#[test]
+fn a_task_waits_for_the_agent_that_has_its_repository_at_hand_but_not_for_ever() {
+    let config = HubConfig { affinity_wait: Span::from_secs(10), ..HubConfig::default() };
+    let mut bench = Bench::with(config);
+    let repo = crate::name::Repo::new("https://host/r").ok();
+    let warm = bench.join("warm", Dialect::V1, 1, &[]);
+    bench.submit(Draft { repo: repo.clone(), ..draft() });
+    bench.assigned(warm);
+    let cold = bench.join("cold", Dialect::V1, 1, &[]);
+    let waits = bench.submit(Draft { repo, ..draft() });
+    let other = bench.submit(draft());
+    assert_eq!([bench.word(waits), bench.word(other)], ["ready", "assigned"], "others do not wait");
+    let remaining = Span::from_secs(10);
+    assert_eq!(bench.hub.why(waits).unwrap().reason, Reason::Affinity { remaining });
+    serve(&mut bench, cold);
+    assert_eq!(bench.word(waits), "ready");
+    bench.pass(Span(9_999));
+    assert_eq!(bench.word(waits), "ready");
+    bench.pass(Span(1));
+    assert_eq!(bench.state(waits).hold().unwrap().agent, agent_id("cold"));
+}
