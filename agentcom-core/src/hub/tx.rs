@@ -1,12 +1,12 @@
 //! This file is a step in the making: the only place from which the state is changed.
 
+mod event;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::Serialize;
-
+use self::event::{SubmittedDetail, describe};
 use super::schedule::{Policy, TaskFacts};
 use super::{Effect, Step};
 use crate::agent::{LastOutcome, TrustEvent};
@@ -14,13 +14,13 @@ use crate::change::Change;
 use crate::config::HubConfig;
 use crate::id::{Lease, QuestionId, SessionId, TaskId};
 use crate::json::Json;
-use crate::name::{AgentId, Key, Kind, Principal};
+use crate::name::{AgentId, Key, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::state::{Dirty, Pulse, index_keys};
 use crate::task::{
-    Answer, Category, Delay, Ended, Fence, Hold, LeaseLoss, Life, Outcome, Place, Priority,
-    Refused, Spec, Task, TaskEvent, TaskState, Wait, backoff,
+    Answer, Category, Delay, Ended, Fence, Hold, LeaseLoss, Outcome, Place, Refused, Spec, Task,
+    TaskEvent, TaskState, Wait, backoff,
 };
 use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
@@ -475,40 +475,4 @@ impl<'a> Tx<'a> {
         };
         Some(Fence { agent: agent.clone(), lease })
     }
-}
-
-/// What an event says of a task that was added.
-#[derive(Serialize)]
-struct SubmittedDetail<'a> {
-    state: &'static str,
-    priority: Priority,
-    op: &'a Kind,
-    description: String,
-}
-
-impl<'a> SubmittedDetail<'a> {
-    fn of(task: &'a Task) -> Self {
-        let description = task.spec.description.chars().take(EVENT_TEXT_MAX).collect();
-        let (state, priority) = (task.life.state.as_str(), task.spec.priority);
-        Self { state, priority, op: &task.spec.op.kind, description }
-    }
-}
-
-/// What an event says of an attempt that ended.
-#[derive(Serialize)]
-struct EndedDetail {
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-fn describe(event: &mut Event, life: &Life) {
-    let Some(attempt) = life.attempts.last() else { return };
-    event.agent_id = Some(attempt.agent.clone());
-    event.generation = Some(attempt.lease);
-    event.detail = attempt.ended.as_ref().and_then(|ended| {
-        let clip = |error: &str| error.chars().take(EVENT_TEXT_MAX).collect();
-        let error = ended.error.as_deref().map(clip);
-        Json::of(&EndedDetail { outcome: ended.outcome, error }).ok()
-    });
 }
