@@ -173,7 +173,7 @@ mod tests {
             the rate `k` allows the next start 1970-01-01 00:00:01 UTC
             no agent is registered; `agentcom agent add NAME` registers one
             no connected agent can run it; a-1 comes nearest and lacks gpu, online
-            the agents that can run it have their hands full (2 of them)
+            2 agents can run it, and none takes work now (1 full, 1 silent)
             it waits 500 ms for the agent that has its repository at hand
             a-1 has 500 ms left to accept it
             a-1 works on it and keeps it for another 25 s before it has to renew
