@@ -7,7 +7,8 @@ use crate::config::HubConfig;
 use crate::id::Incarnation;
 use crate::json::Json;
 use crate::state::State;
-use crate::task::{Hold, Task, Tier};
+use crate::task::{Hold, Spec, Task, Tier};
+use crate::time::Span;
 use crate::wire::{AssignedComplexity, Assignment, Dialect, RoutingDecision};
 
 /// The frame for a task that an agent holds.
@@ -23,7 +24,6 @@ pub(super) fn of(
     let (times, coding) = (spec.times(), spec.coding.as_deref().cloned().unwrap_or_default());
     let plain = dialect == Dialect::Plain;
     let tier = coding.tier.unwrap_or(Tier::Unknown);
-    let ttl = times.lease_ttl.unwrap_or(config.lease_ttl);
     Assignment {
         task_id: task.id,
         generation: hold.lease,
@@ -33,7 +33,7 @@ pub(super) fn of(
         op: spec.op.clone(),
         attempt: task.life.failures + 1,
         incarnation: state.head().map_or(Incarnation(0), |head| head.incarnation),
-        lease_ttl_ms: if plain { ttl.max(config.plain_lease_min) } else { ttl },
+        lease_ttl_ms: lease_ttl(config, spec, dialect),
         timeout_ms: times.timeout,
         on_lease_loss: spec.on_lease_loss,
         repo: spec.repo.clone(),
@@ -54,6 +54,16 @@ pub(super) fn of(
         skip_verification: coding.skip_verification,
         verification_timeout_ms: coding.verification_timeout,
         max_verification_retries: coding.verification_retries_max,
+    }
+}
+
+/// How long an agent keeps a task without renewing: what it is told is what is held against it.
+pub(super) fn lease_ttl(config: &HubConfig, spec: &Spec, dialect: Dialect) -> Span {
+    let said = spec.times.as_ref().and_then(|times| times.lease_ttl);
+    let ttl = said.unwrap_or(config.lease_ttl);
+    match dialect {
+        Dialect::V1 => ttl,
+        Dialect::Plain => ttl.max(config.plain_lease_min),
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use self::event::{SubmittedDetail, describe};
 use super::schedule::{Policy, TaskFacts};
-use super::{Effect, Step};
+use super::{Effect, Step, assignment};
 use crate::agent::{LastOutcome, TrustEvent};
 use crate::change::Change;
 use crate::config::HubConfig;
@@ -328,23 +328,18 @@ impl<'a> Tx<'a> {
         let Some(hold) = task.life.state.hold() else { return };
         let now = self.now().mono;
         let times = task.spec.times();
-        let plain = self.state.session_of(&hold.agent).is_some_and(|s| s.dialect == Dialect::Plain);
+        // Of whoever is not connected nothing is known, and nothing more is granted.
+        let session = self.state.session_of(&hold.agent);
+        let dialect = session.map_or(Dialect::V1, |session| session.dialect);
         let assigned = matches!(task.life.state, TaskState::Assigned(_));
         let clocks = Clocks {
-            lease: now + self.lease_ttl(&task.spec, plain),
+            lease: now + assignment::lease_ttl(self.config, &task.spec, dialect),
             accept: assigned.then(|| now + self.config.accept_within),
             timeout: times.timeout.map(|timeout| now + timeout),
-            stuck: plain.then(|| now + self.config.stuck_after),
+            stuck: (dialect == Dialect::Plain).then(|| now + self.config.stuck_after),
             missing: 0,
         };
         self.feel(Pulse::Clocks(id, clocks));
-    }
-
-    /// How long an agent keeps a task without renewing.
-    pub(super) fn lease_ttl(&self, spec: &Spec, plain: bool) -> Span {
-        let ttl =
-            spec.times.as_ref().and_then(|times| times.lease_ttl).unwrap_or(self.config.lease_ttl);
-        if plain { ttl.max(self.config.plain_lease_min) } else { ttl }
     }
 
     /// Changes the deadlines of a held task.

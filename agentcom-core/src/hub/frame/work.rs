@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
 
+use super::super::assignment;
 use super::super::tx::Tx;
 use super::{From, fail_about, holds};
 use crate::change::Change;
@@ -61,7 +62,7 @@ pub(super) fn ping(tx: &mut Tx<'_>, from: &From, ping: Ping) {
 /// Grants the lease of a held task anew, in full.
 pub(super) fn renew(tx: &mut Tx<'_>, dialect: Dialect, id: TaskId) {
     let Some(task) = tx.state.task(id) else { return };
-    let lease = tx.now().mono + tx.lease_ttl(&task.spec, dialect == Dialect::Plain);
+    let lease = tx.now().mono + assignment::lease_ttl(tx.config, &task.spec, dialect);
     tx.clocks(id, |clocks| {
         clocks.lease = lease;
         clocks.missing = 0;
