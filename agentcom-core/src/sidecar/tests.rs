@@ -41,30 +41,8 @@ fn config(slots: u32) -> SidecarConfig {
 }
 
 fn assignment(task: u64, lease: u64) -> Assignment {
-    Assignment {
-        task_id: TaskId(task),
-        generation: Lease(lease),
-        assigned_at: Wall(0),
-        description: "".into(),
-        metadata: Json::null(),
-        op: Op { kind: kind("shell"), input: Json::null() },
-        attempt: 1,
-        incarnation: LIFE,
-        lease_ttl_ms: Span::from_secs(30),
-        timeout_ms: None,
-        on_lease_loss: LeaseLoss::Stop,
-        repo: None,
-        branch: None,
-        file_hints: Vec::new(),
-        success_criteria: Vec::new(),
-        verification_steps: Vec::new(),
-        complexity: None,
-        routing_decision: None,
-        answers: Vec::new(),
-        skip_verification: false,
-        verification_timeout_ms: None,
-        max_verification_retries: 0,
-    }
+    let held = Held { task_id: TaskId(task), generation: Lease(lease) };
+    Assignment::new(held, LIFE, Op { kind: kind("shell"), input: Json::null() })
 }
 
 fn claim(task: u64, lease: u64) -> Claim {

@@ -31,9 +31,9 @@ use futures_util::future::{Either, join, select};
 use crate::id::{Incarnation, Lease, TaskId};
 use crate::json::Json;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
-use crate::task::{LeaseLoss, Op};
+use crate::task::Op;
 use crate::time::{Span, Wall};
-use crate::wire::Assignment;
+use crate::wire::{Assignment, Held};
 
 /// The executor under test, and jobs for it.
 #[async_trait]
@@ -64,30 +64,10 @@ pub trait ExecutorFixture: Send + Sync {
 /// An assignment of `task` with `input`, for `executor`.
 #[must_use]
 pub fn assignment(executor: &dyn Executor, task: TaskId, input: Json) -> Assignment {
-    Assignment {
-        task_id: task,
-        generation: Lease(1),
-        assigned_at: Wall(0),
-        description: "a job of the conformance suite".into(),
-        metadata: Json::null(),
-        op: Op { kind: executor.kind(), input },
-        attempt: 1,
-        incarnation: Incarnation(1),
-        lease_ttl_ms: Span::from_secs(30),
-        timeout_ms: None,
-        on_lease_loss: LeaseLoss::Stop,
-        repo: None,
-        branch: None,
-        file_hints: Vec::new(),
-        success_criteria: Vec::new(),
-        verification_steps: Vec::new(),
-        complexity: None,
-        routing_decision: None,
-        answers: Vec::new(),
-        skip_verification: false,
-        verification_timeout_ms: None,
-        max_verification_retries: 0,
-    }
+    let held = Held { task_id: task, generation: Lease(1) };
+    let description = "a job of the conformance suite".into();
+    let op = Op { kind: executor.kind(), input };
+    Assignment { description, ..Assignment::new(held, Incarnation(1), op) }
 }
 
 /// A context that asks its job to stop when told to, and forgets news.

@@ -205,6 +205,36 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// The first attempt at a task that says nothing but what to run: the rest is as for a task
+    /// that was submitted without it.
+    #[must_use]
+    pub fn new(held: Held, incarnation: Incarnation, op: Op) -> Self {
+        Self {
+            task_id: held.task_id,
+            generation: held.generation,
+            assigned_at: Wall(0),
+            description: Box::default(),
+            metadata: Json::null(),
+            op,
+            attempt: 1,
+            incarnation,
+            lease_ttl_ms: Span::from_secs(30),
+            timeout_ms: None,
+            on_lease_loss: LeaseLoss::Stop,
+            repo: None,
+            branch: None,
+            file_hints: Vec::new(),
+            success_criteria: Vec::new(),
+            verification_steps: Vec::new(),
+            complexity: None,
+            routing_decision: None,
+            answers: Vec::new(),
+            skip_verification: false,
+            verification_timeout_ms: None,
+            max_verification_retries: 0,
+        }
+    }
+
     /// The kind of operation.
     #[must_use]
     pub const fn kind(&self) -> &Kind {

@@ -42,33 +42,18 @@ mod tests {
     use super::*;
     use agentcom_core::id::{Incarnation, Lease, TaskId};
     use agentcom_core::json::Json;
-    use agentcom_core::task::{LeaseLoss, Op};
-    use agentcom_core::time::{Span, Wall};
+    use agentcom_core::task::Op;
+    use agentcom_core::time::Span;
+    use agentcom_core::wire::Held;
 
     fn filled(element: &str) -> String {
+        let held = Held { task_id: TaskId(1), generation: Lease(7) };
+        let op = Op { kind: "wake".parse().unwrap(), input: Json::null() };
+        let description = "say \"${GENERATION}\"\0 $(id)".into();
         let job = Assignment {
-            task_id: TaskId(1),
-            generation: Lease(7),
-            assigned_at: Wall(0),
-            description: "say \"${GENERATION}\"\0 $(id)".into(),
-            metadata: Json::null(),
-            op: Op { kind: "wake".parse().unwrap(), input: Json::null() },
-            attempt: 1,
-            incarnation: Incarnation(1),
+            description,
             lease_ttl_ms: Span(1),
-            timeout_ms: None,
-            on_lease_loss: LeaseLoss::Stop,
-            repo: None,
-            branch: None,
-            file_hints: Vec::new(),
-            success_criteria: Vec::new(),
-            verification_steps: Vec::new(),
-            complexity: None,
-            routing_decision: None,
-            answers: Vec::new(),
-            skip_verification: false,
-            verification_timeout_ms: None,
-            max_verification_retries: 0,
+            ..Assignment::new(held, Incarnation(1), op)
         };
         fill_one(element, &job)
     }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use agentcom_core::id::{Incarnation, Lease, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{JobContext, News};
-use agentcom_core::task::{LeaseLoss, Op};
-use agentcom_core::time::{Span, Wall};
-use agentcom_core::wire::Assignment;
+use agentcom_core::task::Op;
+use agentcom_core::time::Wall;
+use agentcom_core::wire::{Assignment, Held};
 use agentcom_exec::guard::Spawner;
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -28,30 +28,10 @@ pub fn spawner() -> Spawner {
 
 /// An assignment of task `number`.
 pub fn job(number: u64, kind: &str, input: &str) -> Assignment {
-    Assignment {
-        task_id: TaskId(number),
-        generation: Lease(7),
-        assigned_at: Wall(0),
-        description: "echo never run this".into(),
-        metadata: Json::null(),
-        op: Op { kind: kind.parse().unwrap(), input: Json::parse(input).unwrap() },
-        attempt: 2,
-        incarnation: Incarnation(9),
-        lease_ttl_ms: Span::from_secs(30),
-        timeout_ms: None,
-        on_lease_loss: LeaseLoss::Stop,
-        repo: None,
-        branch: None,
-        file_hints: Vec::new(),
-        success_criteria: Vec::new(),
-        verification_steps: Vec::new(),
-        complexity: None,
-        routing_decision: None,
-        answers: Vec::new(),
-        skip_verification: false,
-        verification_timeout_ms: None,
-        max_verification_retries: 0,
-    }
+    let held = Held { task_id: TaskId(number), generation: Lease(7) };
+    let op = Op { kind: kind.parse().unwrap(), input: Json::parse(input).unwrap() };
+    let description = "echo never run this".into();
+    Assignment { description, attempt: 2, ..Assignment::new(held, Incarnation(9), op) }
 }
 
 /// Records news; asks to stop when told to.

@@ -17,10 +17,12 @@ use crate::name::AgentId;
 use crate::port::executor::{JobContext, JobOutcome, News};
 use crate::port::store::Table;
 use crate::port::transport::{Connection, Transport};
-use crate::task::{LeaseLoss, Op};
+use crate::task::Op;
 use crate::testing::memory::MemoryDisk;
 use crate::time::{Now, Wall};
-use crate::wire::{Acked, Assignment, Identified, TaskAck, ToAgent, ToHub, read_to_hub, write};
+use crate::wire::{
+    Acked, Assignment, Held, Identified, TaskAck, ToAgent, ToHub, read_to_hub, write,
+};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Default)]
@@ -200,30 +202,9 @@ fn now<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
 }
 
 fn assignment(task: u64, word: &str) -> Assignment {
-    Assignment {
-        task_id: TaskId(task),
-        generation: Lease(1),
-        assigned_at: Wall(0),
-        description: "".into(),
-        metadata: Json::null(),
-        op: Op { kind: Kind::new("script").unwrap(), input: Json::text(word) },
-        attempt: 1,
-        incarnation: Incarnation(7),
-        lease_ttl_ms: Span::from_secs(30),
-        timeout_ms: None,
-        on_lease_loss: LeaseLoss::Stop,
-        repo: None,
-        branch: None,
-        file_hints: Vec::new(),
-        success_criteria: Vec::new(),
-        verification_steps: Vec::new(),
-        complexity: None,
-        routing_decision: None,
-        answers: Vec::new(),
-        skip_verification: false,
-        verification_timeout_ms: None,
-        max_verification_retries: 0,
-    }
+    let held = Held { task_id: TaskId(task), generation: Lease(1) };
+    let op = Op { kind: Kind::new("script").unwrap(), input: Json::text(word) };
+    Assignment::new(held, Incarnation(7), op)
 }
 
 #[test]
