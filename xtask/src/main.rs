@@ -2,6 +2,7 @@
 //!
 //! It needs nothing but cargo and the standard library, so that it builds in a moment.
 
+mod proof;
 mod run;
 mod verify;
 
@@ -25,11 +26,14 @@ fn main() -> ExitCode {
         "verify" => verify::verify(&rest),
         "fix" => fix(&rest),
         "help" | "--help" | "-h" => {
-            say(USAGE);
+            say(&usage());
             Ok(())
         }
         "bench" => bench(rest),
-        other => Err(unknown(other)),
+        other => match proof::find(other) {
+            Some(proof) => proof.run(rest),
+            None => Err(unknown(other)),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,9 +44,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// What there is, the proofs with it.
+fn usage() -> String {
+    let line = |proof: &proof::Proof| {
+        format!("\n{:<53} {}", format!("cargo xtask {} [ARGS]...", proof.command), proof.about)
+    };
+    USAGE.to_owned() + &proof::PROOFS.iter().map(line).collect::<String>()
+}
+
 fn fix(args: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = args.first() {
-        return Err(Failure::usage(&format!("`fix` takes no argument `{unknown}`\n\n{USAGE}")));
+        return Err(Failure::usage(&format!("`fix` takes no argument `{unknown}`\n\n{}", usage())));
     }
     let clippy = ["clippy", "--fix", "--allow-dirty", "--allow-staged"];
     let everything = ["--workspace", "--all-targets", "--all-features"];
@@ -64,5 +76,5 @@ fn bench(args: Vec<String>) -> Result<(), Failure> {
 
 fn unknown(name: &str) -> Failure {
     let what = if name.is_empty() { "a command is missing" } else { "there is no such command" };
-    Failure::usage(&format!("{what}\n\n{USAGE}"))
+    Failure::usage(&format!("{what}\n\n{}", usage()))
 }
