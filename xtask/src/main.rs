@@ -16,7 +16,9 @@ cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has 
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
-                                                      (step, submit, cycle, memory, idle)";
+                                                      (step, submit, cycle, memory, idle)
+cargo xtask peers [ARGS]...                           us and other queues side by side; builds them,
+                                                      starts their servers, takes hours";
 
 fn main() -> ExitCode {
     let mut args = env::args().skip(1);
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "bench" => bench(rest),
+        "peers" => peers(rest),
         other => match proof::find(other) {
             Some(proof) => proof.run(rest),
             None => Err(unknown(other)),
@@ -42,6 +45,13 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Runs us and other queues side by side; what they need is built in a workspace of its own.
+fn peers(args: Vec<String>) -> Result<(), Failure> {
+    let run = ["run", "--release", "--locked", "--manifest-path", "benches/peers/Cargo.toml"];
+    let step = Step::cargo("peers", run).arg("--package").arg("harness").arg("--");
+    step.args(args).run().map(drop)
 }
 
 /// What there is, the proofs with it.
