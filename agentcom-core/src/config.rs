@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::guard::Guards;
 use crate::name::{AgentId, Capability};
 use crate::time::Span;
 
@@ -93,6 +94,8 @@ pub struct HubConfig {
     pub events_max: u64,
     /// How long a task whose repository is warm on a busy agent waits for it.
     pub affinity_wait: Span,
+    /// Which guards stand.
+    pub guards: Guards,
 }
 
 impl Default for HubConfig {
@@ -126,6 +129,7 @@ impl Default for HubConfig {
             events_kept: Span::from_mins(7 * 24 * 60),
             events_max: 1_000_000,
             affinity_wait: Span(0),
+            guards: Guards::all(),
         }
     }
 }
@@ -175,6 +179,8 @@ pub struct SidecarConfig {
     pub news_per_second: u32,
     /// Questions that one task may have open at once.
     pub questions_max: usize,
+    /// Which guards stand.
+    pub guards: Guards,
 }
 
 impl SidecarConfig {
@@ -203,6 +209,7 @@ impl SidecarConfig {
             stop_within: Span::from_secs(1),
             news_per_second: 10,
             questions_max: 8,
+            guards: Guards::all(),
         }
     }
 }

@@ -135,7 +135,8 @@ impl Default for Hub {
 impl Hub {
     /// A hub over a state that was loaded, or that is empty.
     #[must_use]
-    pub fn new(state: State, config: HubConfig, policy: Box<dyn Policy>) -> Self {
+    pub fn new(mut state: State, config: HubConfig, policy: Box<dyn Policy>) -> Self {
+        state.guard_by(config.guards);
         Self { state, config, policy }
     }
 

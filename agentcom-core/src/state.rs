@@ -32,6 +32,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
 use crate::command::KeyUse;
+use crate::guard::{Guard, Guards};
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
@@ -41,6 +42,7 @@ use crate::time::{Now, Span};
 /// Everything the hub knows.
 #[derive(Debug, Default)]
 pub struct State {
+    guards: Guards,
     now: Now,
     /// When the wall clock was last not behind what it had shown before.
     straight: Now,
@@ -89,6 +91,11 @@ pub struct Pending {
 }
 
 impl State {
+    /// Decides under these guards from here on.
+    pub(crate) const fn guard_by(&mut self, guards: Guards) {
+        self.guards = guards;
+    }
+
     /// Takes note of the time, which never goes back here. A wall clock that was set back is
     /// followed at half speed until it has caught up, so that dates still arrive in the meantime.
     pub fn tick(&mut self, now: Now) {
@@ -191,8 +198,9 @@ impl State {
 
     /// Forgets what ended or was used by events up to `seq`, which the store has now.
     pub fn settle(&mut self, seq: u64) {
-        self.just_ended.retain(|_, (at, _)| *at > seq);
-        self.just_used.retain(|_, (at, _)| *at > seq);
+        let kept = |at: u64| at > seq && self.guards.on(Guard::Tombstones);
+        self.just_ended.retain(|_, (at, _)| kept(*at));
+        self.just_used.retain(|_, (at, _)| kept(*at));
     }
 
     /// What the scheduler has to look at since it was last asked.

@@ -8,6 +8,7 @@ use super::Effect;
 use super::tx::Tx;
 use crate::agent::TrustEvent;
 use crate::change::Change;
+use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::Key;
 use crate::port::transport::CloseReason;
@@ -55,7 +56,11 @@ fn still_due(tx: &Tx<'_>, when: crate::state::When) -> bool {
     }
 }
 
+/// A deadline whose guard was taken away passes without a trace.
 fn pass(tx: &mut Tx<'_>, due: &Due) {
+    if guard_of(due).is_some_and(|guard| !tx.on(guard)) {
+        return;
+    }
     match due {
         Due::Identify(session) => close(tx, *session, CloseReason::Unauthorised),
         Due::Close(session) => close(tx, *session, CloseReason::Unauthorised),
@@ -75,6 +80,30 @@ fn pass(tx: &mut Tx<'_>, due: &Due) {
         Due::Quarantine(agent) => tx.trust(agent, TrustEvent::Served),
         Due::Rate(key) => rate_opens(tx, key),
         Due::Affinity(_) => {}
+    }
+}
+
+/// The guard that a deadline is, where it is one and not merely the end of a wait.
+const fn guard_of(due: &Due) -> Option<Guard> {
+    match due {
+        Due::Identify(_) => Some(Guard::IdentifyDeadline),
+        Due::Silence(_) => Some(Guard::Silence),
+        Due::Report(_) => Some(Guard::ReportDeadline),
+        Due::Lease(_) => Some(Guard::LeaseExpiry),
+        Due::Accept(_) => Some(Guard::AcceptDeadline),
+        Due::Timeout(_) => Some(Guard::Timeout),
+        Due::Stuck(_) => Some(Guard::Stuck),
+        Due::Deadline(_) => Some(Guard::Deadline),
+        Due::Expiry(_) => Some(Guard::Expiry),
+        Due::Wait(_) | Due::Question(_) => Some(Guard::WaitDeadline),
+        Due::Close(_)
+        | Due::Unbar(_)
+        | Due::Room(_)
+        | Due::Backoff(_)
+        | Due::RunAfter(_)
+        | Due::Quarantine(_)
+        | Due::Rate(_)
+        | Due::Affinity(_) => None,
     }
 }
 

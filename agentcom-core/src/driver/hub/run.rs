@@ -18,6 +18,7 @@ use super::{GROUP_MAX, HubDriver, facts, load, trim};
 use crate::command::Facts;
 use crate::driver::handle::Message;
 use crate::driver::{CallError, FeedItem, token};
+use crate::guard::Guard;
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
 use crate::port::store::{StoreError, StoreErrorKind};
@@ -194,7 +195,7 @@ impl HubDriver {
             Message::Call { by, cause, command, reply } => {
                 self.next_call += 1;
                 let call = CallId(self.next_call);
-                if self.panics.bar(Suspect::Command(&command)) {
+                if self.is_barred(Suspect::Command(&command)) {
                     // Whoever asked may be gone.
                     let _ = reply.send(Err(CallError::Internal));
                     return Ok(());
@@ -225,6 +226,10 @@ impl HubDriver {
         Ok(())
     }
 
+    fn is_barred(&self, suspect: Suspect<'_>) -> bool {
+        self.panics.bar(suspect) && self.hub.config().guards.on(Guard::PanicBar)
+    }
+
     async fn connected(&mut self, connection: Connection) -> Result<(), StoreError> {
         let dialect = connection.dialect;
         tracing::debug!(peer = %connection.peer, ?dialect, "connection opened");
@@ -244,7 +249,7 @@ impl HubDriver {
             return self.step(Input::Closed(session), None).await;
         };
         self.links.read_on(session, incoming);
-        if self.panics.bar(Suspect::Frame(&text)) {
+        if self.is_barred(Suspect::Frame(&text)) {
             tracing::warn!(?session, "a frame that brought the hub down is not taken in again");
             return Ok(());
         }
@@ -323,6 +328,11 @@ impl HubDriver {
                 let store = self.store.clone();
                 let commit: BoxFuture<'static, _> =
                     Box::pin(async move { store.commit(batch).await });
+                if !self.hub.config().guards.on(Guard::CommitFirst) {
+                    let seq = group.seq;
+                    self.say(core::mem::take(&mut group));
+                    group.seq = seq;
+                }
                 self.under_way = Some(group);
                 self.committing = Some(commit.fuse());
             }
