@@ -266,8 +266,21 @@ impl HubDriver {
         self.step(Input::Frame { session, frame, token, facts }, Some(Suspect::Frame(&text))).await
     }
 
-    /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
+    /// One step; before it, another that gives grace if the hub was stopped for a while.
     async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
+        if let Some(late) = self.hub.stalled_for(self.clock.now().mono) {
+            tracing::warn!(%late, "the hub was stopped for a while; its agents get time to be heard");
+            self.step_once(Input::Stalled, None).await?;
+        }
+        self.step_once(input, suspect).await
+    }
+
+    /// A panic drops the hub: what was not committed is undone, whoever asked is told.
+    async fn step_once(
+        &mut self,
+        input: Input,
+        suspect: Option<Suspect<'_>>,
+    ) -> Result<(), StoreError> {
         let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
