@@ -60,6 +60,9 @@ pub struct HubConfig {
     pub refused_for: Span,
     /// How long a client whose token was refused stays connected.
     pub refused_close_after: Span,
+    /// By how much a hub may be late for what is due before it takes it that it was stopped, and
+    /// gives its agents time to be heard again.
+    pub stalled_after: Span,
     /// How long a plain client may take to report what it holds after identifying.
     pub report_within: Span,
     /// Attempts in total, unless the task says otherwise.
@@ -112,6 +115,7 @@ impl Default for HubConfig {
             refusals_max: 10,
             refused_for: Span::from_secs(60),
             refused_close_after: Span::from_secs(30),
+            stalled_after: Span::from_secs(1),
             report_within: Span::from_secs(5),
             attempts_max: 3,
             crashes_max: 3,

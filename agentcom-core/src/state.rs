@@ -37,7 +37,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Now, Span};
+use crate::time::{Now, Span, Wall};
 
 /// Everything the hub knows.
 #[derive(Debug, Default)]
@@ -72,6 +72,7 @@ pub struct State {
     clocks: BTreeMap<TaskId, Clocks>,
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
+    crashed_at: BTreeMap<AgentId, Wall>,
     last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
@@ -149,6 +150,9 @@ impl State {
             Pulse::SessionGone(id) => self.end_session(id),
             Pulse::Clocks(task, clocks) => self.set_clocks(task, Some(clocks)),
             Pulse::Backoff(task, at) => self.alarms.set(Due::Backoff(task), Some(When::Mono(at))),
+            Pulse::Crashed(agent, at) => {
+                self.crashed_at.insert(agent, at);
+            }
             Pulse::LastOutcome(agent, last) => {
                 self.last_outcomes.insert(agent, last);
             }

@@ -148,7 +148,7 @@ fn seen(tx: &mut Tx<'_>, from: &From) {
     });
 }
 
-fn silent_at(tx: &Tx<'_>, dialect: Dialect) -> Mono {
+pub(super) fn silent_at(tx: &Tx<'_>, dialect: Dialect) -> Mono {
     tx.now().mono
         + match dialect {
             Dialect::V1 => tx.config.silent_after,

@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use super::Effect;
+use super::{Effect, assignment};
 use super::tx::Tx;
 use crate::agent::TrustEvent;
 use crate::change::Change;
@@ -33,12 +33,7 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 
 /// Grants every lease anew, in full: nobody could renew while the hub was down.
 pub(super) fn resume(tx: &mut Tx<'_>) {
-    let held: Vec<TaskId> = tx
-        .state
-        .tasks()
-        .filter(|task| task.life.state.hold().is_some())
-        .map(|task| task.id)
-        .collect();
+    let held: Vec<TaskId> = tx.state.held().collect();
     let (ttl_min, stuck) = (tx.config.plain_lease_min, tx.config.stuck_after);
     for id in held {
         tx.grant(id);
@@ -46,6 +41,40 @@ pub(super) fn resume(tx: &mut Tx<'_>) {
         let now = tx.now().mono;
         tx.clocks(id, |clocks| clocks.lease = clocks.lease.max(now + ttl_min));
         tx.clocks(id, |clocks| clocks.stuck = clocks.stuck.map(|_| now + stuck));
+    }
+}
+
+/// Puts off what counts the silence of others, for a hub that was stopped heard nobody: what they
+/// said meanwhile waits in their connections.
+pub(super) fn give_grace(tx: &mut Tx<'_>) {
+    let now = tx.now().mono;
+    let held: Vec<TaskId> = tx.state.held().collect();
+    let accept_by = now + tx.config.accept_within;
+    // A result in time may wait as well; a heartbeat is enough to read it.
+    let (timeout_at, stuck_at) = (now + tx.config.heartbeat, now + tx.config.stuck_after);
+    for id in held {
+        let Some(task) = tx.state.task(id) else { continue };
+        let plain = tx.state.clocks(id).is_some_and(|clocks| clocks.stuck.is_some());
+        let dialect = if plain { Dialect::Plain } else { Dialect::V1 };
+        let lease = now + assignment::lease_ttl(tx.config, &task.spec, dialect);
+        tx.clocks(id, |clocks| {
+            clocks.lease = clocks.lease.max(lease);
+            clocks.accept = clocks.accept.map(|at| at.max(accept_by));
+            clocks.timeout = clocks.timeout.map(|at| at.max(timeout_at));
+            clocks.stuck = clocks.stuck.map(|at| at.max(stuck_at));
+        });
+    }
+    let identify_by = now + tx.config.identify_within;
+    let report_by = now + tx.config.report_within;
+    let sessions: Vec<_> =
+        tx.state.sessions().map(|session| (session.id, session.dialect)).collect();
+    for (id, dialect) in sessions {
+        let silent_at = super::frame::silent_at(tx, dialect);
+        tx.session(id, |session| {
+            session.identify_by = session.identify_by.map(|at| at.max(identify_by));
+            session.silent_at = session.silent_at.map(|at| at.max(silent_at));
+            session.report_by = session.report_by.map(|at| at.max(report_by));
+        });
     }
 }
 

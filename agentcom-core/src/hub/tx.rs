@@ -3,7 +3,6 @@
 mod event;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use self::event::{SubmittedDetail, describe};
@@ -37,8 +36,6 @@ pub(super) struct Tx<'a> {
     cause: Option<Box<str>>,
     /// Tasks that ended in this step and may have others waiting for them.
     pub(super) over: Vec<TaskId>,
-    /// Agents that lost a lease in this step.
-    lost: BTreeSet<AgentId>,
     step: Step,
 }
 
@@ -64,7 +61,6 @@ impl<'a> Tx<'a> {
             by,
             cause,
             over: Vec::new(),
-            lost: BTreeSet::new(),
             step: Step::default(),
         }
     }
@@ -295,11 +291,15 @@ impl<'a> Tx<'a> {
         let (agent, outcome) = (hold.agent.clone(), ended.outcome);
         let last = LastOutcome { task: id, outcome, at: ended.at };
         self.feel(Pulse::LastOutcome(agent.clone(), last));
-        // An agent that goes down loses all its leases at once, and has crashed once.
-        if outcome == Outcome::LeaseLost && !self.lost.insert(agent.clone()) {
-            return;
-        }
         let since = self.now().wall;
+        if matches!(outcome, Outcome::LeaseLost | Outcome::Failed(Category::Crash)) {
+            // An agent that goes down has crashed once, however many leases it loses and whenever
+            // that is known of each.
+            if self.state.crashed_at(&agent).is_some_and(|crashed| hold.since < crashed) {
+                return;
+            }
+            self.feel(Pulse::Crashed(agent.clone(), since));
+        }
         let until = since + self.config.quarantine;
         let limit = self.config.agent_crashes_max;
         self.trust(

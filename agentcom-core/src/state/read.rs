@@ -15,7 +15,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Task, TaskState};
-use crate::time::Now;
+use crate::time::{Now, Wall};
 
 impl State {
     /// The time of the step.
@@ -102,6 +102,17 @@ impl State {
     /// Tasks that an agent holds.
     pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = TaskId> {
         self.held.get(agent).into_iter().flatten().copied()
+    }
+
+    /// When an agent crashed last since the hub started.
+    #[must_use]
+    pub fn crashed_at(&self, id: &AgentId) -> Option<Wall> {
+        self.crashed_at.get(id).copied()
+    }
+
+    /// All tasks that agents hold.
+    pub fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.held.values().flatten().copied()
     }
 
     /// Held tasks that count against a concurrency key.

@@ -23,6 +23,7 @@ use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
 use crate::port::store::{StoreError, StoreErrorKind};
 use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
+use crate::time::Mono;
 use crate::wire::{self, ToHub};
 
 /// What can wake the loop. A closed list, so that everything that can happen is named here.
@@ -69,7 +70,10 @@ impl HubDriver {
             if self.stopping && self.committing.is_none() && self.open.is_empty() {
                 return Ok(());
             }
+            let waiting = self.waits_since();
             let wakeup = self.next(&mut accepting).await;
+            let woke = self.inbox.meter.now();
+            let began = waiting.map_or(woke, |since| since.min(woke));
             self.take(wakeup, &mut accepting).await?;
             self.take_waiting(&mut accepting).await?;
             if self.is_late() {
@@ -78,7 +82,18 @@ impl HubDriver {
             if self.committing.is_none() {
                 self.close_group();
             }
+            self.inbox.meter.note(began);
         }
+    }
+
+    /// From when on the loop keeps others waiting: at once if there is no room to take anything in,
+    /// and otherwise when something is due.
+    fn waits_since(&self) -> Option<Mono> {
+        if self.open.inputs >= GROUP_MAX {
+            return Some(self.inbox.meter.now());
+        }
+        let stepped = self.hub.state().now().mono;
+        self.hub.next_wake().map(|(at, _)| at.max(stepped))
     }
 
     /// Waits for whatever happens first. Only the branch that is returned has taken anything.
@@ -271,8 +286,21 @@ impl HubDriver {
         self.step(Input::Frame { session, frame, token, facts }, Some(Suspect::Frame(&text))).await
     }
 
-    /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
+    /// One step; before it, another that gives grace if the hub was stopped for a while.
     async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
+        if let Some(late) = self.hub.stalled_for(self.clock.now().mono) {
+            tracing::warn!(%late, "the hub was stopped for a while; its agents get time to be heard");
+            self.step_once(Input::Stalled, None).await?;
+        }
+        self.step_once(input, suspect).await
+    }
+
+    /// A panic drops the hub: what was not committed is undone, whoever asked is told.
+    async fn step_once(
+        &mut self,
+        input: Input,
+        suspect: Option<Suspect<'_>>,
+    ) -> Result<(), StoreError> {
         let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
