@@ -228,6 +228,7 @@ impl Sidecar {
         match input {
             Input::Connected => self.connected(),
             Input::Unreachable(why) => self.lost(&why),
+            Input::Full { retry_after } => self.turned_away(retry_after),
             Input::Frame(frame) => self.frame(frame),
             Input::BadFrame(bad) => {
                 self.out.log(
@@ -265,6 +266,15 @@ impl Sidecar {
                 None,
                 alloc::format!("no connection to the hub: {why}; next try in {wait}"),
             );
+        }
+    }
+
+    /// The hub has no room. All that it turned away were told the same time, so the jitter comes on
+    /// top of it.
+    fn turned_away(&mut self, retry_after: Span) {
+        self.lost("the hub has no room");
+        if let Session::Waiting { until } = &mut self.session {
+            *until = *until + retry_after.min(self.config.backoff_cap);
         }
     }
 

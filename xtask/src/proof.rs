@@ -14,7 +14,14 @@ pub(crate) struct Proof {
 }
 
 /// All proofs.
-pub(crate) const PROOFS: &[Proof] = &[];
+pub(crate) const PROOFS: &[Proof] = &[
+    Proof {
+        command: "abuse",
+        example: "abuse",
+        about: "freeze, fill up, slow down and flood a real hub",
+    },
+    Proof { command: "kill", example: "kill", about: "kill hub and sidecars under load" },
+];
 
 /// The proof that a command names.
 pub(crate) fn find(command: &str) -> Option<&'static Proof> {

@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Effect, assignment};
 use super::tx::Tx;
+use super::{Effect, assignment};
 use crate::agent::TrustEvent;
 use crate::change::Change;
 use crate::guard::Guard;
@@ -69,7 +69,7 @@ pub(super) fn give_grace(tx: &mut Tx<'_>) {
     let sessions: Vec<_> =
         tx.state.sessions().map(|session| (session.id, session.dialect)).collect();
     for (id, dialect) in sessions {
-        let silent_at = super::frame::silent_at(tx, dialect);
+        let silent_at = tx.silent_at(dialect);
         tx.session(id, |session| {
             session.identify_by = session.identify_by.map(|at| at.max(identify_by));
             session.silent_at = session.silent_at.map(|at| at.max(silent_at));

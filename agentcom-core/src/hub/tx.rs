@@ -54,15 +54,7 @@ impl<'a> Tx<'a> {
         by: Principal,
         cause: Option<Box<str>>,
     ) -> Self {
-        Self {
-            state,
-            config,
-            policy,
-            by,
-            cause,
-            over: Vec::new(),
-            step: Step::default(),
-        }
+        Self { state, config, policy, by, cause, over: Vec::new(), step: Step::default() }
     }
 
     pub(super) fn finish(self) -> Step {
@@ -347,6 +339,15 @@ impl<'a> Tx<'a> {
             missing: 0,
         };
         self.feel(Pulse::Clocks(id, clocks));
+    }
+
+    /// When a connection that is heard at this moment counts as silent.
+    pub(super) fn silent_at(&self, dialect: Dialect) -> Mono {
+        let after = match dialect {
+            Dialect::V1 => self.config.silent_after,
+            Dialect::Plain => self.config.plain_silent_after,
+        };
+        self.now().mono + after
     }
 
     /// Changes the deadlines of a held task.

@@ -6,6 +6,7 @@ use core::fmt;
 
 use async_trait::async_trait;
 
+use crate::time::Span;
 use crate::wire::Dialect;
 
 /// Why a frame was not queued.
@@ -25,6 +26,12 @@ pub enum TransportError {
     /// Not now.
     #[error("cannot connect: {0}")]
     Unreachable(String),
+    /// Not before a while: the other side is there, and has no room.
+    #[error("the hub has no room; it says to try again in {retry_after}")]
+    Full {
+        /// How long it asks to be left alone.
+        retry_after: Span,
+    },
     /// Never again: the transport was shut down.
     #[error("the transport was shut down")]
     Stopped,
@@ -132,7 +139,7 @@ pub struct Connection {
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Waits for the next connection: for a hub the next client's, for a sidecar the next attempt
-    /// to reach its hub. An attempt that fails returns [`TransportError::Unreachable`]; the caller
-    /// decides when to try again.
+    /// to reach its hub. An attempt that fails returns [`TransportError::Unreachable`] or
+    /// [`TransportError::Full`]; the caller decides when to try again.
     async fn open(&self) -> Result<Connection, TransportError>;
 }

@@ -37,6 +37,7 @@ impl Hub {
     /// Why the hub cannot start; nothing of it goes on then.
     pub async fn start(settings: &Settings) -> Result<Self, HubError> {
         ground::check_exposure(settings)?;
+        ground::allow_sockets();
         let allowed = ground::allowed_hosts(settings)?;
         let data_dir = ground::data_dir(&settings.data_dir)?;
         let admin = ground::admin_token(&data_dir)?;

@@ -29,7 +29,8 @@ const MAY_KNOW: &[(&str, &[&[&str]])] = &[
     ("agentcom-store-redb", &[&["agentcom-core"]]),
     ("agentcom-transport-ws", &[&["agentcom-core"]]),
     // only examples choose
-    ("agentcom", &[LIBRARIES, PROGRAMS]),
+    // .. and the command line is killed, frozen and filled up by the proof
+    ("agentcom", &[LIBRARIES, PROGRAMS, &["agentcom-tests"]]),
     ("agentcom-custom-store", &[&["agentcom-core"]]),
     ("agentcom-embed", &[LIBRARIES]),
     ("agentcom-hub", &[LIBRARIES]),

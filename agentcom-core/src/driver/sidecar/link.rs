@@ -88,7 +88,12 @@ impl Link {
                 }
                 Poll::Ready(Err(error)) => {
                     self.state = State::Down;
-                    Poll::Ready(Input::Unreachable(error.to_string()))
+                    Poll::Ready(match error {
+                        TransportError::Full { retry_after } => Input::Full { retry_after },
+                        TransportError::Unreachable(_) | TransportError::Stopped => {
+                            Input::Unreachable(error.to_string())
+                        }
+                    })
                 }
             },
             State::Up(_, receiving) => match receiving.poll_unpin(cx) {

@@ -35,8 +35,12 @@ struct EndedDetail {
     error: Option<String>,
 }
 
+/// Says whose move it was. An attempt that ended earlier is told of once.
 pub(super) fn describe(event: &mut Event, life: &Life) {
     let Some(attempt) = life.attempts.last() else { return };
+    if attempt.ended.as_ref().is_some_and(|ended| ended.at < life.updated_at) {
+        return;
+    }
     event.agent_id = Some(attempt.agent.clone());
     event.generation = Some(attempt.lease);
     event.detail = attempt.ended.as_ref().and_then(|ended| {
