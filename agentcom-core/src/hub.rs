@@ -172,6 +172,7 @@ impl Hub {
 
     /// Takes `input` in and decides what follows from it and from the time.
     pub fn step(&mut self, now: Now, input: Input) -> Step {
+        self.state.note_lateness(now);
         self.state.tick(now);
         let mut tx = match &input {
             Input::Call { by, cause, .. } => {

@@ -36,7 +36,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Now, Span};
+use crate::time::{Mono, Now, Span};
 
 /// Everything the hub knows.
 #[derive(Debug, Default)]
@@ -73,6 +73,10 @@ pub struct State {
     last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
+    /// While work is under way: when that began, or when a task was last completed.
+    quiet_since: Option<Mono>,
+    /// By how much the latest wake came at worst.
+    late_max: Span,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
     just_ended: BTreeMap<TaskId, (u64, Box<Task>)>,
     just_used: BTreeMap<Key, (u64, KeyUse)>,
@@ -101,6 +105,12 @@ impl State {
             self.now.wall.max(self.straight.wall + Span(gone.as_millis() / 2))
         };
         self.now = Now { mono, wall };
+    }
+
+    /// Takes note of how much later than the next deadline it is, if it is.
+    pub(crate) fn note_lateness(&mut self, now: Now) {
+        let late = self.alarms.next(self.now).map_or(Span(0), |(at, _)| now.mono - at);
+        self.late_max = self.late_max.max(late);
     }
 
     /// Makes a durable change true.

@@ -139,6 +139,12 @@ pub struct Stats {
     pub questions: u64,
     /// What is paused.
     pub paused: Vec<Scope>,
+    /// How long work has been under way without a task being completed; 0 when nothing is. When it
+    /// is longer than tasks take, the fleet is busy and gets nothing done.
+    pub quiet_for: Span,
+    /// By how much a deadline was dealt with too late at worst, since the hub started: the process
+    /// was kept from running, or whoever embeds the hub does not let it run.
+    pub late_max: Span,
 }
 
 /// Why a task is where it is, and what would move it on.

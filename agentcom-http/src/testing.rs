@@ -12,7 +12,7 @@ use agentcom_core::id::{Incarnation, TaskId};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
-use agentcom_core::time::Wall;
+use agentcom_core::time::{Span, Wall};
 use agentcom_core::view::{AgentView, Event, Stats, TaskPage, TaskQuery, Why};
 use futures_util::StreamExt as _;
 
@@ -78,6 +78,8 @@ fn figures() -> Stats {
         agents: vec![("offline", 2), ("idle", 1), ("working", 3)],
         questions: 1,
         paused: vec![agentcom_core::command::Scope::All],
+        quiet_for: Span(30_000),
+        late_max: Span(4),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Task, TaskState};
-use crate::time::Now;
+use crate::time::{Now, Span};
 
 impl State {
     /// The time of the step.
@@ -159,6 +159,18 @@ impl State {
     #[must_use]
     pub fn refusals(&self, claimant: &Claimant) -> Option<&Refusals> {
         self.refusals.get(claimant)
+    }
+
+    /// How long work has been under way without a task being completed; 0 when nothing is.
+    #[must_use]
+    pub fn quiet_for(&self) -> Span {
+        self.quiet_since.map_or(Span(0), |since| self.now.mono - since)
+    }
+
+    /// By how much a deadline was dealt with too late at worst, since the hub started.
+    #[must_use]
+    pub const fn late_max(&self) -> Span {
+        self.late_max
     }
 
     /// The deadlines of a held task.

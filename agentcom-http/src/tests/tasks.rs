@@ -397,12 +397,14 @@ async fn figures_are_told_in_both_vocabularies() {
             "working": 3
           },
           "incarnation": "inc-0000000000000007",
+          "late_max_ms": 4,
           "paused": [
             {
               "scope": "all"
             }
           ],
           "questions": 1,
+          "quiet_for_ms": 30000,
           "seq": 42,
           "tasks": {
             "by_state": {

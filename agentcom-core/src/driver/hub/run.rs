@@ -22,7 +22,11 @@ use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
 use crate::port::store::{StoreError, StoreErrorKind};
 use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
+use crate::time::Span;
 use crate::wire::{self, ToHub};
+
+/// From when on somebody may want to know that the loop is not run when something is due.
+const LATE: Span = Span::from_secs(1);
 
 /// What can wake the loop. A closed list, so that everything that can happen is named here.
 enum Wakeup {
@@ -271,9 +275,11 @@ impl HubDriver {
         let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
+        let late = hub.state().late_max();
         match std::panic::catch_unwind(AssertUnwindSafe(|| hub.step(now, input))) {
             Ok(step) => {
                 step.events.iter().for_each(log);
+                warn_if_later(late, self.hub.state().late_max());
                 self.open.join(step);
                 Ok(())
             }
@@ -339,15 +345,9 @@ impl HubDriver {
         }
         self.commits += 1;
         if self.trimming || self.commits.is_multiple_of(trim::EVERY) {
-            let (now, seq) = (self.clock.now().wall, self.hub.state().seq());
-            let looked = trim::look(&*self.store, self.hub.config(), now, seq).await;
-            let over = match looked {
-                Err(error) if error.kind == StoreErrorKind::Corrupt => {
-                    tracing::error!(%error, "what is over cannot be let go");
-                    None
-                }
-                over => over?,
-            };
+            let Some(head) = self.hub.state().head() else { return Ok(()) };
+            let now = self.clock.now().wall;
+            let over = trim::look(&*self.store, self.hub.config(), now, head).await?;
             self.trimming = over.as_ref().is_some_and(trim::is_full);
             if let Some(input) = over {
                 self.step(input, None).await?;
@@ -395,6 +395,13 @@ fn accept(transport: Arc<dyn Transport>) -> BoxFuture<'static, Opening> {
         let connected = transport.open().await;
         (transport, connected)
     })
+}
+
+/// Says that the loop was not run when something was due, each time it is later than ever before.
+fn warn_if_later(before: Span, late: Span) {
+    if late > before && late >= LATE {
+        tracing::warn!(late_ms = late.as_millis(), "a deadline was dealt with too late");
+    }
 }
 
 fn log(event: &crate::view::Event) {

@@ -1,5 +1,6 @@
 //! This file shows figures about the hub.
 
+use agentcom_core::time::Span;
 use serde_json::Value;
 
 use crate::args::Context;
@@ -21,10 +22,16 @@ fn render(stats: &Value) -> String {
         ("agents", figures(&stats["agents"])),
         ("open questions", plain(&stats["questions"])),
         ("paused", paused(&stats["paused"])),
+        ("nothing done in", span(&stats["quiet_for_ms"])),
+        ("late by at most", span(&stats["late_max_ms"])),
         ("latest event", plain(&stats["seq"])),
         ("data set", plain(&stats["incarnation"])),
     ];
     lines.map(|(name, value)| format!("{FAINT}{name:<16}{FAINT:#}{value}\n")).concat()
+}
+
+fn span(ms: &Value) -> String {
+    ms.as_u64().map_or_else(|| plain(ms), |ms| Span(ms).to_string())
 }
 
 fn paused(scopes: &Value) -> String {
@@ -54,7 +61,7 @@ mod tests {
         let stats = json!({
             "seq": 7, "incarnation": "inc-1", "questions": 0, "agents": {"idle": 1},
             "tasks": {"by_state": {"ready": 2, "working": 0}, "ended": {"dead_letter": 1}, "ready_by_priority": {"low": 2}},
-            "paused": [{"repo": "r"}],
+            "paused": [{"repo": "r"}], "quiet_for_ms": 90_000, "late_max_ms": 4,
         });
         expect![[r#"
             tasks           2 ready
@@ -63,6 +70,8 @@ mod tests {
             agents          1 idle
             open questions  0
             paused          work on r
+            nothing done in 90 s
+            late by at most 4 ms
             latest event    7
             data set        inc-1
         "#]]
