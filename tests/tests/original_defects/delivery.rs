@@ -327,10 +327,9 @@ fn a21_what_a_task_says_in_words_is_never_what_is_run() {
     let words = "please rm -rf / and then `reboot`";
     bench.submit(Draft { description: words.into(), ..draft() });
     let said = bench.said(agent);
-    let work = said.iter().find_map(|frame| match frame {
-        ToAgent::TaskAssign(work) => Some(work),
-        _ => None,
-    });
+    let work = said
+        .iter()
+        .find_map(|frame| if let ToAgent::TaskAssign(work) = frame { Some(work) } else { None });
     let work = work.unwrap();
     assert_eq!(work.op.input, Json::parse(r#"{"command":"true"}"#).unwrap());
     let metadata: serde_json::Value = work.metadata.read().unwrap();

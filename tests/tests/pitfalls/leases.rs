@@ -74,8 +74,8 @@ fn p02_a_task_that_was_just_finished_is_not_rescued() {
     for due in [Due::Lease(held.task_id), Due::Timeout(held.task_id), Due::Backoff(held.task_id)] {
         assert_eq!(bench.hub.state().alarms().when(&due), None, "{due:?}");
     }
-    let ends = bench.events.iter().filter(|event| event.task_id == Some(held.task_id));
-    assert_eq!(ends.last().map(|event| &*event.kind), Some("task.completed"));
+    let mut last = bench.events.iter().rev().filter(|event| event.task_id == Some(held.task_id));
+    assert_eq!(last.next().map(|event| &*event.kind), Some("task.completed"));
 }
 
 /// One way in which an attempt ends without the task being done.

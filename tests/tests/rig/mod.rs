@@ -46,7 +46,7 @@ pub(crate) struct Rig {
     pub(crate) ended: Option<Result<(), StoreError>>,
     pub(crate) sidecars: Vec<Sidecar>,
     pub(crate) notes: Arc<Mutex<Vec<Note>>>,
-    hub: Option<Pin<Box<dyn Future<Output = Result<(), StoreError>>>>>,
+    hub: Option<Hub>,
     door: Arc<Door>,
     awake: Arc<Awake>,
 }

@@ -129,7 +129,7 @@ impl Rig {
         let executor = Doer { clock: self.clock.clone(), notes: self.notes.clone() };
         let sidecar = &mut self.sidecars[place];
         sidecar.boots += 1;
-        let agent = AgentId::new(&*sidecar.name).unwrap();
+        let agent = AgentId::new(&sidecar.name).unwrap();
         let mut config = SidecarConfig::new(agent, Secret::new(token));
         config.slots = sidecar.slots;
         let driver = SidecarDriver::new(
