@@ -32,15 +32,17 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
 use crate::command::KeyUse;
+use crate::guard::{Guard, Guards};
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Mono, Now, Span};
+use crate::time::{Mono, Now, Span, Wall};
 
 /// Everything the hub knows.
 #[derive(Debug, Default)]
 pub struct State {
+    guards: Guards,
     now: Now,
     /// When the wall clock was last not behind what it had shown before.
     straight: Now,
@@ -70,13 +72,12 @@ pub struct State {
     clocks: BTreeMap<TaskId, Clocks>,
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
+    crashed_at: BTreeMap<AgentId, Wall>,
     last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
     /// While work is under way: when that began, or when a task was last completed.
     quiet_since: Option<Mono>,
-    /// By how much the latest wake came at worst.
-    late_max: Span,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
     just_ended: BTreeMap<TaskId, (u64, Box<Task>)>,
     just_used: BTreeMap<Key, (u64, KeyUse)>,
@@ -93,6 +94,11 @@ pub struct Pending {
 }
 
 impl State {
+    /// Decides under these guards from here on.
+    pub(crate) const fn guard_by(&mut self, guards: Guards) {
+        self.guards = guards;
+    }
+
     /// Takes note of the time, which never goes back here. A wall clock that was set back is
     /// followed at half speed until it has caught up, so that dates still arrive in the meantime.
     pub fn tick(&mut self, now: Now) {
@@ -105,12 +111,6 @@ impl State {
             self.now.wall.max(self.straight.wall + Span(gone.as_millis() / 2))
         };
         self.now = Now { mono, wall };
-    }
-
-    /// Takes note of how much later than the next deadline it is, if it is.
-    pub(crate) fn note_lateness(&mut self, now: Now) {
-        let late = self.alarms.next(self.now).map_or(Span(0), |(at, _)| now.mono - at);
-        self.late_max = self.late_max.max(late);
     }
 
     /// Makes a durable change true.
@@ -152,6 +152,9 @@ impl State {
             Pulse::SessionGone(id) => self.end_session(id),
             Pulse::Clocks(task, clocks) => self.set_clocks(task, Some(clocks)),
             Pulse::Backoff(task, at) => self.alarms.set(Due::Backoff(task), Some(When::Mono(at))),
+            Pulse::Crashed(agent, at) => {
+                self.crashed_at.insert(agent, at);
+            }
             Pulse::LastOutcome(agent, last) => {
                 self.last_outcomes.insert(agent, last);
             }
@@ -201,8 +204,9 @@ impl State {
 
     /// Forgets what ended or was used by events up to `seq`, which the store has now.
     pub fn settle(&mut self, seq: u64) {
-        self.just_ended.retain(|_, (at, _)| *at > seq);
-        self.just_used.retain(|_, (at, _)| *at > seq);
+        let kept = |at: u64| at > seq && self.guards.on(Guard::Tombstones);
+        self.just_ended.retain(|_, (at, _)| kept(*at));
+        self.just_used.retain(|_, (at, _)| kept(*at));
     }
 
     /// What the scheduler has to look at since it was last asked.

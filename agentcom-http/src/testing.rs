@@ -13,7 +13,7 @@ use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
 use agentcom_core::time::{Span, Wall};
-use agentcom_core::view::{AgentView, Event, Stats, TaskPage, TaskQuery, Why};
+use agentcom_core::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery, Why};
 use futures_util::StreamExt as _;
 
 /// The token of the admin.
@@ -79,7 +79,7 @@ fn figures() -> Stats {
         questions: 1,
         paused: vec![agentcom_core::command::Scope::All],
         quiet_for: Span(30_000),
-        late_max: Span(4),
+        lag: Lag { samples: 9, p50: Span(1), p99: Span(20), max: Span(33) },
     }
 }
 

@@ -4,17 +4,18 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
-    Alarms, BucketRow, Claimant, Clocks, Durable, Fair, Fleet, Refusals, Requirements, Session,
-    State, WEIGHT_USUAL,
+    Abilities, Alarms, BucketRow, Claimant, Clocks, Durable, Fair, Fleet, Refusals, Requirements,
+    Session, State, WEIGHT_USUAL,
 };
 use crate::agent::{Agent, LastOutcome, Phase, Profile};
 use crate::change::{Head, Settings};
 use crate::command::{KeyUse, Scope};
+use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Task, TaskState};
-use crate::time::{Now, Span};
+use crate::time::{Now, Span, Wall};
 
 impl State {
     /// The time of the step.
@@ -103,6 +104,17 @@ impl State {
         self.held.get(agent).into_iter().flatten().copied()
     }
 
+    /// When an agent crashed last since the hub started.
+    #[must_use]
+    pub fn crashed_at(&self, id: &AgentId) -> Option<Wall> {
+        self.crashed_at.get(id).copied()
+    }
+
+    /// All tasks that agents hold.
+    pub fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.held.values().flatten().copied()
+    }
+
     /// Held tasks that count against a concurrency key.
     pub fn running(&self, key: &Key) -> impl ExactSizeIterator<Item = TaskId> {
         let none: &BTreeSet<TaskId> = const { &BTreeSet::new() };
@@ -167,12 +179,6 @@ impl State {
         self.quiet_since.map_or(Span(0), |since| self.now.mono - since)
     }
 
-    /// By how much a deadline was dealt with too late at worst, since the hub started.
-    #[must_use]
-    pub const fn late_max(&self) -> Span {
-        self.late_max
-    }
-
     /// The deadlines of a held task.
     #[must_use]
     pub fn clocks(&self, task: TaskId) -> Option<&Clocks> {
@@ -230,12 +236,22 @@ impl State {
     #[must_use]
     pub fn pause_on(&self, requirements: &Requirements) -> Option<Scope> {
         let paused = &self.settings.paused;
-        if paused.is_empty() {
+        if paused.is_empty() || !self.guards.on(Guard::Pause) {
             return None;
         }
         let repo = requirements.repo.clone().map(Scope::Repo);
         let needs = requirements.needs.iter().cloned().map(Scope::Capability);
         core::iter::once(Scope::All).chain(repo).chain(needs).find(|scope| paused.contains(scope))
+    }
+
+    /// Whether whoever has these abilities may be given tasks with these requirements.
+    pub(crate) fn meets(&self, abilities: &Abilities, requirements: &Requirements) -> bool {
+        abilities.meet(requirements) || !self.guards.on(Guard::Capabilities)
+    }
+
+    /// The one agent that tasks with these requirements are meant for, if there is one.
+    pub(crate) fn pin<'a>(&self, requirements: &'a Requirements) -> Option<&'a AgentId> {
+        requirements.pin.as_ref().filter(|_| self.guards.on(Guard::Pin))
     }
 
     /// What an agent is about.

@@ -29,7 +29,7 @@ async fn stats(permit: Permit<ReadTasks>, (): ()) -> Result<Json<Value>, Problem
         "agents": counts(&stats.agents),
         "questions": stats.questions,
         "quiet_for_ms": stats.quiet_for.as_millis(),
-        "late_max_ms": stats.late_max.as_millis(),
+        "lag": stats.lag,
         "paused": stats.paused.iter().map(ScopeBody::from).collect::<Vec<_>>(),
     })))
 }

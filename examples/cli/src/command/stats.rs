@@ -23,7 +23,7 @@ fn render(stats: &Value) -> String {
         ("open questions", plain(&stats["questions"])),
         ("paused", paused(&stats["paused"])),
         ("nothing done in", span(&stats["quiet_for_ms"])),
-        ("late by at most", span(&stats["late_max_ms"])),
+        ("lag", lag(&stats["lag"])),
         ("latest event", plain(&stats["seq"])),
         ("data set", plain(&stats["incarnation"])),
     ];
@@ -38,6 +38,12 @@ fn paused(scopes: &Value) -> String {
     let scopes: Vec<String> =
         scopes.as_array().into_iter().flatten().map(super::why::scope).collect();
     if scopes.is_empty() { "nothing".into() } else { scopes.join("; ") }
+}
+
+/// How late the hub was in the last minutes.
+fn lag(lag: &Value) -> String {
+    let [half, most, all] = ["p50_ms", "p99_ms", "max_ms"].map(|figure| plain(&lag[figure]));
+    format!("at most {half} ms in 50 of 100 cases, {most} ms in 99; longest {all} ms")
 }
 
 /// Figures by name on one line; those that are 0 say nothing.
@@ -61,7 +67,8 @@ mod tests {
         let stats = json!({
             "seq": 7, "incarnation": "inc-1", "questions": 0, "agents": {"idle": 1},
             "tasks": {"by_state": {"ready": 2, "working": 0}, "ended": {"dead_letter": 1}, "ready_by_priority": {"low": 2}},
-            "paused": [{"repo": "r"}], "quiet_for_ms": 90_000, "late_max_ms": 4,
+            "paused": [{"repo": "r"}], "quiet_for_ms": 90_000,
+            "lag": {"samples": 9, "p50_ms": 1, "p99_ms": 20, "max_ms": 33},
         });
         expect![[r#"
             tasks           2 ready
@@ -71,7 +78,7 @@ mod tests {
             open questions  0
             paused          work on r
             nothing done in 90 s
-            late by at most 4 ms
+            lag             at most 1 ms in 50 of 100 cases, 20 ms in 99; longest 33 ms
             latest event    7
             data set        inc-1
         "#]]
