@@ -249,7 +249,7 @@ fn b11_only_who_holds_a_task_decides_what_becomes_of_it() {
     bench.frame(other, ToHub::TaskProgress(news));
     bench.ping(other, &[held]);
     assert_eq!(bench.task(task_id), &before);
-    bench.pass(Span::from_secs(31));
+    bench.pass(Span::from_secs(30));
     assert_eq!(bench.word(task_id), "delayed", "nor can it keep it from being taken back");
 }
 
