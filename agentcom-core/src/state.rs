@@ -37,7 +37,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Now, Span, Wall};
+use crate::time::{Mono, Now, Span, Wall};
 
 /// Everything the hub knows.
 #[derive(Debug, Default)]
@@ -76,6 +76,8 @@ pub struct State {
     last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
+    /// While work is under way: when that began, or when a task was last completed.
+    quiet_since: Option<Mono>,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
     just_ended: BTreeMap<TaskId, (u64, Box<Task>)>,
     just_used: BTreeMap<Key, (u64, KeyUse)>,

@@ -250,7 +250,8 @@ impl<'a> Tx<'a> {
         reason: &str,
     ) -> Result<(), Refused> {
         let hold = self.state.task(id).and_then(|task| task.life.state.hold().cloned());
-        let timeout = self.state.clocks(id).and_then(|clocks| clocks.timeout);
+        let told = self.state.task(id).is_some_and(|task| task.spec.times().timeout.is_some());
+        let timeout = self.state.clocks(id).filter(|_| told).and_then(|clocks| clocks.timeout);
         self.transition(id, event)?;
         if let Some(hold) = hold {
             self.tell_lost(id, &hold, timeout, reason);
@@ -334,7 +335,7 @@ impl<'a> Tx<'a> {
         let clocks = Clocks {
             lease: now + assignment::lease_ttl(self.config, &task.spec, dialect),
             accept: assigned.then(|| now + self.config.accept_within),
-            timeout: times.timeout.map(|timeout| now + timeout),
+            timeout: Some(now + times.timeout.unwrap_or(self.config.timeout)),
             stuck: (dialect == Dialect::Plain).then(|| now + self.config.stuck_after),
             missing: 0,
         };

@@ -67,7 +67,9 @@ impl State {
             TaskState::Assigned(hold) => {
                 hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Accept(id))
             }
-            TaskState::Working(hold) => hold.lease == task.life.lease && armed(Due::Lease(id)),
+            TaskState::Working(hold) => {
+                hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Timeout(id))
+            }
             TaskState::Waiting { .. } => armed(Due::Wait(id)),
             TaskState::Completed
             | TaskState::Partial

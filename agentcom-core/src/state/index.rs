@@ -27,6 +27,7 @@ impl State {
         self.just_ended.remove(&id);
         self.index_task(&task);
         self.tasks.insert(number, task);
+        self.note_work(false);
     }
 
     pub(super) fn move_task(&mut self, id: TaskId, life: Life) {
@@ -46,6 +47,7 @@ impl State {
         self.set_clocks(id, clocks);
         let joined = task.life.state.hold().map(|hold| hold.agent.clone());
         self.tasks.insert(number, task);
+        self.note_work(false);
         // Who holds it still has as much room as before.
         if left != joined {
             for agent in left.iter().chain(joined.iter()) {
@@ -62,6 +64,7 @@ impl State {
         self.set_clocks(id, None);
         self.bytes -= bytes_of(&task.spec);
         task.life = life;
+        self.note_work(matches!(task.life.state, TaskState::Completed | TaskState::Partial));
         let seq = self.seq();
         if let Some(head) = &mut self.head {
             head.ended[ended_slot(&task.life.state)] += 1;
@@ -70,6 +73,13 @@ impl State {
         if let Some(agent) = left {
             self.refresh_agent(&agent);
         }
+    }
+
+    /// Keeps since when work is under way without a task being completed.
+    fn note_work(&mut self, completed: bool) {
+        let [.., assigned, working, _] = self.by_state;
+        let since = self.quiet_since.filter(|_| !completed).unwrap_or(self.now.mono);
+        self.quiet_since = (assigned + working > 0).then_some(since);
     }
 
     fn note_assignment(&mut self, task: &Task, tag: u64, hold: &Hold) {

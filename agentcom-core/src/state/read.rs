@@ -15,7 +15,7 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Task, TaskState};
-use crate::time::{Now, Wall};
+use crate::time::{Now, Span, Wall};
 
 impl State {
     /// The time of the step.
@@ -171,6 +171,12 @@ impl State {
     #[must_use]
     pub fn refusals(&self, claimant: &Claimant) -> Option<&Refusals> {
         self.refusals.get(claimant)
+    }
+
+    /// How long work has been under way without a task being completed; 0 when nothing is.
+    #[must_use]
+    pub fn quiet_for(&self) -> Span {
+        self.quiet_since.map_or(Span(0), |since| self.now.mono - since)
     }
 
     /// The deadlines of a held task.

@@ -86,6 +86,8 @@ pub struct Limits {
     pub lease_ttl_ms: Option<u64>,
     /// How long a plain client may hold a task without a word about it, in milliseconds.
     pub stuck_after_ms: Option<u64>,
+    /// How long one attempt may take, unless the task says otherwise.
+    pub timeout_ms: Option<u64>,
     /// How long a task waits for the busy agent that has its repository at hand, in milliseconds.
     pub affinity_wait_ms: Option<u64>,
 }
@@ -150,6 +152,7 @@ impl Settings {
             crashes_max: limits.crashes_max.unwrap_or(usual.crashes_max),
             lease_ttl: limits.lease_ttl_ms.map_or(usual.lease_ttl, Span),
             stuck_after: limits.stuck_after_ms.map_or(usual.stuck_after, Span),
+            timeout: limits.timeout_ms.map_or(usual.timeout, Span),
             affinity_wait: limits.affinity_wait_ms.map_or(usual.affinity_wait, Span),
             ..usual
         }
@@ -226,7 +229,7 @@ mod tests {
               |
             4 | task_max = 3
               | ^^^^^^^^
-            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `affinity_wait_ms`
+            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `timeout_ms`, `affinity_wait_ms`
         "#]],
         );
     }

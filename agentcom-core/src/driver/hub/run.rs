@@ -377,15 +377,9 @@ impl HubDriver {
         }
         self.commits += 1;
         if self.trimming || self.commits.is_multiple_of(trim::EVERY) {
-            let (now, seq) = (self.clock.now().wall, self.hub.state().seq());
-            let looked = trim::look(&*self.store, self.hub.config(), now, seq).await;
-            let over = match looked {
-                Err(error) if error.kind == StoreErrorKind::Corrupt => {
-                    tracing::error!(%error, "what is over cannot be let go");
-                    None
-                }
-                over => over?,
-            };
+            let Some(head) = self.hub.state().head() else { return Ok(()) };
+            let now = self.clock.now().wall;
+            let over = trim::look(&*self.store, self.hub.config(), now, head).await?;
             self.trimming = over.as_ref().is_some_and(trim::is_full);
             if let Some(input) = over {
                 self.step(input, None).await?;

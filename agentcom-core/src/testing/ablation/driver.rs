@@ -83,10 +83,8 @@ impl Rig {
     }
 
     fn id(&mut self, call: &mut Call) -> Option<TaskId> {
-        match self.answer(call)?.ok()? {
-            Reply::Submitted(submitted) => Some(submitted.id),
-            _ => None,
-        }
+        let Reply::Submitted(submitted) = self.answer(call)?.ok()? else { return None };
+        Some(submitted.id)
     }
 }
 

@@ -1,7 +1,6 @@
 //! This file misses the guards of the fleet: who may speak, and who is given work.
 
 use alloc::format;
-use alloc::vec;
 
 use super::{Verdict, at_work, bench, draft, ensure};
 use crate::command::{Command, Reply, Scope};
@@ -27,7 +26,7 @@ fn waits(bench: &Bench, id: TaskId) -> bool {
 pub(super) fn capabilities(guards: Guards) -> Verdict {
     let mut bench = bench(guards);
     bench.join("a", Dialect::V1, 1, &[]);
-    let needs = vec![Capability::new("gpu").expect("a capability")];
+    let needs = Capability::new("gpu").into_iter().collect();
     let id = bench.submit(Draft { needs, ..draft() });
     ensure(waits(&bench, id), "an agent was given what it cannot do")
 }
