@@ -40,7 +40,7 @@ use crate::task::{Task, TaskState};
 use crate::time::{Now, Span};
 
 /// Everything the hub knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     guards: Guards,
     now: Now,
