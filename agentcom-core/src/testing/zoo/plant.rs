@@ -163,10 +163,10 @@ impl Plant {
 
     /// A hub has decided.
     pub(in crate::testing) fn stepped(plant: Option<Self>, hub: &mut Hub, step: &Step) {
-        let ended = step.dirty.iter().find_map(|fact| match fact {
-            Dirty::Ended(id) => Some(*id),
-            _ => None,
-        });
+        let ended = step
+            .dirty
+            .iter()
+            .find_map(|fact| if let Dirty::Ended(id) = fact { Some(*id) } else { None });
         let Some(id) = ended else { return };
         let later = hub.state().now().mono + Span::from_mins(1);
         match plant {
