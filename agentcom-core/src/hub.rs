@@ -261,6 +261,18 @@ impl Hub {
         &self.config
     }
 
+    /// Makes a volatile change true that no step has asked for, as a bug would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn feel(&mut self, pulse: crate::state::Pulse) {
+        self.state.feel(pulse);
+    }
+
+    /// Makes a durable change true that no step has asked for, as a bug would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn apply(&mut self, change: Change) {
+        self.state.apply(change);
+    }
+
     fn tx(&mut self, by: Principal, cause: Option<Box<str>>) -> tx::Tx<'_> {
         tx::Tx::new(&mut self.state, &self.config, &*self.policy, by, cause)
     }

@@ -51,7 +51,7 @@ pub use record::BadRecord;
 pub use wait::Wake;
 
 /// What a journal holds, read row by row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Journal {
     rows: BTreeMap<Claim, Entry>,
 }
@@ -77,7 +77,7 @@ impl Journal {
 }
 
 /// A sidecar: what it knows and what it decides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sidecar {
     config: SidecarConfig,
     kinds: Vec<Kind>,
@@ -103,7 +103,7 @@ pub struct Sidecar {
 }
 
 /// What a step has come to so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Out {
     rows: BTreeMap<RowKey, Option<Vec<u8>>>,
     effects: Vec<Effect>,

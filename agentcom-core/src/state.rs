@@ -40,7 +40,7 @@ use crate::task::{Task, TaskState};
 use crate::time::{Mono, Now, Span, Wall};
 
 /// Everything the hub knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     guards: Guards,
     now: Now,

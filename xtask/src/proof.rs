@@ -21,6 +21,16 @@ pub(crate) const PROOFS: &[Proof] = &[
         about: "freeze, fill up, slow down and flood a real hub",
     },
     Proof { command: "kill", example: "kill", about: "kill hub and sidecars under load" },
+    Proof {
+        command: "ablation",
+        example: "ablation",
+        about: "every guard is missed when it is gone, every planted bug is found",
+    },
+    Proof {
+        command: "model",
+        example: "model",
+        about: "every order of what two hubs and their agents can do, explored",
+    },
 ];
 
 /// The proof that a command names.

@@ -154,7 +154,7 @@ impl Why {
 }
 
 /// An assignment that was taken on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Job {
     /// Where it stands.
     pub(super) phase: Phase,

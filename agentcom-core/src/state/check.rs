@@ -51,6 +51,13 @@ impl State {
         if !self.alarms.agree() {
             return Err("the lists of alarms do not agree".into());
         }
+        if let Some(due) = self.alarms.dues().find(|due| !self.awaits(due)) {
+            return Err(format!("{due:?} has an alarm and nothing waits for it"));
+        }
+        let stray = self.questions.values().find(|question| self.task(question.task).is_none());
+        if let Some(stray) = stray {
+            return Err(format!("{:?} is open about a task that does not live", stray.id));
+        }
         self.check_sessions()
     }
 
@@ -84,6 +91,32 @@ impl State {
             return Err(format!("{id} has a deadline without an alarm, or the other way round"));
         }
         Ok(())
+    }
+
+    /// Whether something waits for what becomes due.
+    fn awaits(&self, due: &Due) -> bool {
+        let state = |id: &TaskId| self.task(*id).map(|task| &task.life.state);
+        match due {
+            Due::Identify(id)
+            | Due::Close(id)
+            | Due::Silence(id)
+            | Due::Report(id)
+            | Due::Unbar(id)
+            | Due::Room(id) => self.sessions.contains_key(id),
+            Due::Lease(id) | Due::Accept(id) | Due::Timeout(id) | Due::Stuck(id) => {
+                state(id).is_some_and(|state| state.hold().is_some())
+            }
+            Due::Backoff(id) => matches!(state(id), Some(TaskState::Delayed(Delay::Backoff(_)))),
+            Due::RunAfter(id) => matches!(state(id), Some(TaskState::Delayed(Delay::Until(_)))),
+            Due::Affinity(id) | Due::Expiry(id) => {
+                matches!(state(id), Some(TaskState::Ready { .. }))
+            }
+            Due::Deadline(id) => state(id).is_some(),
+            Due::Wait(id) => matches!(state(id), Some(TaskState::Waiting { .. })),
+            Due::Question(id) => self.questions.contains_key(id),
+            Due::Quarantine(id) => self.agents.contains_key(id),
+            Due::Rate(key) => self.buckets.contains_key(key),
+        }
     }
 
     /// A ready task is in its class, and what holds it back will let it go.

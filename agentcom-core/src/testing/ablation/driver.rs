@@ -83,8 +83,8 @@ impl Rig {
     }
 
     fn id(&mut self, call: &mut Call) -> Option<TaskId> {
-        let Reply::Submitted(submitted) = self.answer(call)?.ok()? else { return None };
-        Some(submitted.id)
+        let reply = self.answer(call)?.ok()?;
+        if let Reply::Submitted(submitted) = reply { Some(submitted.id) } else { None }
     }
 }
 
