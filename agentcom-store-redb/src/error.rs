@@ -13,6 +13,16 @@ pub(crate) fn unavailable(message: impl core::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
 }
 
+/// An error of the operating system about a file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only one kind means something else here")]
+pub(crate) fn of(path: &std::path::Path, why: &io::Error) -> StoreError {
+    let error = match why.kind() {
+        io::ErrorKind::NotFound => unavailable("there is no such file"),
+        _ => io(why),
+    };
+    StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.message))
+}
+
 /// An error of the operating system.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other kinds mean the same here")]
 pub(crate) fn io(error: &io::Error) -> StoreError {

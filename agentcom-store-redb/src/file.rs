@@ -1,6 +1,6 @@
 //! This file opens the database file: for this process's user alone, and for one opener alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
@@ -51,11 +51,33 @@ impl Drop for Open {
 
 /// Opens the file at `path`, or creates it. May block for [`PATIENCE`].
 pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+    open_with(path, cache_bytes, open_or_create)
+}
+
+/// Opens the file at `path`, which has to be there and not empty. May block for [`PATIENCE`].
+pub(crate) fn open_existing(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+    open_with(path, cache_bytes, |path| {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        // Of an empty file redb would make a fresh database.
+        if file.metadata()?.len() == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
+        }
+        Ok(file)
+    })
+}
+
+fn open_with(
+    path: &Path,
+    cache_bytes: usize,
+    opening: impl Fn(&Path) -> io::Result<File>,
+) -> Result<Open, StoreError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let file = open_or_create(path)
-            .map_err(|error| error::unavailable(format_args!("{}: {error}", path.display())))?;
+        let file = opening(path).map_err(|why| error::of(path, &why))?;
+        let identity = identity(&file.metadata());
         match Builder::new().set_cache_size(cache_bytes).create_file(file) {
+            // The name may stand for another file since, if this one was replaced meanwhile.
+            Ok(_) if identity != self::identity(&fs::metadata(path)) => {}
             Ok(database) => return Ok(database.into()),
             Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < deadline => {
                 thread::sleep(PAUSE);
@@ -66,13 +88,55 @@ pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> 
     }
 }
 
+/// What tells a file from others, whatever it is called.
+fn identity(found: &io::Result<Metadata>) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        found.as_ref().ok().map(|found| (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        // An open file cannot be replaced there.
+        let _ = found;
+        None
+    }
+}
+
+/// Keeps the file at `path` from being opened as long as the returned one is; `None` if there is
+/// none. What is in it does not matter.
+pub(crate) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(error::of(path, &why)),
+        };
+        match file.try_lock() {
+            Ok(()) if identity(&file.metadata()) != identity(&fs::metadata(path)) => {}
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(in_use(path)),
+            Err(TryLockError::Error(why)) => return Err(error::of(path, &why)),
+        }
+    }
+}
+
+/// Opens what is on a disk for tests.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn on(disk: crate::testing::Disk, cache_bytes: usize) -> Result<Open, StoreError> {
+    let opened = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk);
+    opened.map(Open::from).map_err(error::database)
+}
+
 fn in_use(path: &Path) -> StoreError {
     let message =
         format_args!("{}: the file is in use by another process or store", path.display());
     StoreError::new(StoreErrorKind::Fenced, message)
 }
 
-fn named(path: &Path, error: StoreError) -> StoreError {
+pub(crate) fn named(path: &Path, error: StoreError) -> StoreError {
     StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.message))
 }
 
@@ -83,14 +147,25 @@ fn open_or_create(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent(path);
     create_dir(parent)?;
     owner_only(&mut options);
     let file = options.create(true).truncate(false).open(path)?;
     // The name of a new file is as durable as what will be in it only after this.
     File::open(parent)?.sync_all()?;
     Ok(file)
+}
+
+/// The directory that a file is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Makes the directory that a file is to be in, for its owner only, if it is missing.
+pub(crate) fn make_parent(path: &Path) -> Result<(), StoreError> {
+    let dir = parent(path);
+    create_dir(dir).map_err(|why| error::of(dir, &why))
 }
 
 fn create_dir(dir: &Path) -> io::Result<()> {

@@ -34,14 +34,18 @@
 //! All methods need a tokio runtime, whose threads for blocking work they use.
 
 mod book;
+mod copy;
 mod error;
 mod file;
 mod head;
 mod load;
 mod namespace;
 mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod upkeep;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcom_core::port::store::{
@@ -103,6 +107,19 @@ impl RedbStore {
         Ok(Self { book: Arc::new(book) })
     }
 
+    /// As [`RedbStore::open_with`], on a disk for tests.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedbStore::open`].
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn on(disk: &testing::Disk, options: Options) -> Result<Self, StoreError> {
+        let disk = disk.clone();
+        let opening = move || Book::on(disk, &options);
+        let book = blocking(StoreErrorKind::Corrupt, opening).await?;
+        Ok(Self { book: Arc::new(book) })
+    }
+
     /// Reads and checks every row of every table, beside other work.
     ///
     /// # Errors
@@ -111,6 +128,30 @@ impl RedbStore {
     pub async fn verify(&self) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
         blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await
+    }
+
+    /// Copies all that is in the file, as it is at one moment and beside other work, to `target`,
+    /// which must not exist. The copy was closed, opened again and checked when it gets its name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Corrupt`] if a row is damaged, which is named;
+    /// [`StoreErrorKind::Unavailable`] if `target` exists, there is no room for it, or `stop` was
+    /// asked. Then there is no `target`.
+    pub async fn backup(
+        &self,
+        target: impl Into<PathBuf>,
+        stop: &upkeep::Stop,
+    ) -> Result<upkeep::Told, StoreError> {
+        let (book, target, stop) = (Arc::clone(&self.book), target.into(), stop.clone());
+        blocking(StoreErrorKind::Corrupt, move || {
+            upkeep::must_not_exist(&target)?;
+            file::make_parent(&target)?;
+            let (partial, told) = copy::copy(&**book.database(), &target, &stop)?;
+            partial.publish()?;
+            Ok(upkeep::Told { path: target, ..told })
+        })
+        .await
     }
 
     /// How many rows each table has. Waits for a commit that is at work.
