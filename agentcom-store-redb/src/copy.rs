@@ -9,7 +9,7 @@ use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as
 
 use crate::book::Book;
 use crate::upkeep::{Stop, Told};
-use crate::{Namespace, error, file, load};
+use crate::{Namespace, Options, error, file, load};
 
 /// How much memory the cache of a copy may take, in bytes.
 pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -101,9 +101,11 @@ pub(crate) fn check(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
     let mut told = Told { path: path.into(), ..Told::default() };
     for namespace in Book::namespaces(&database).map_err(named)? {
         stop.check()?;
-        let book = Book::new(database, &namespace).map_err(named)?;
+        let options = Options { namespace, ..Options::default() };
+        let book = Book::new(database, &options).map_err(named)?;
         load::verify(&book).map_err(named)?;
-        told.namespaces.push((namespace, book.rows(&Table::ALL)));
+        let rows = book.rows(&Table::ALL).map_err(named)?;
+        told.namespaces.push((options.namespace, rows));
         database = book.close();
     }
     drop(database);

@@ -143,10 +143,6 @@ pub fn stage(
 }
 
 impl Staged {
-    pub(crate) fn new(partial: Partial, target: &Path, told: Told) -> Self {
-        Self { partial, target: target.into(), in_the_way: InTheWay::Stays, told }
-    }
-
     /// Where it waits.
     #[must_use]
     pub fn path(&self) -> &Path {

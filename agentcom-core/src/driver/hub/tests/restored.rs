@@ -18,7 +18,7 @@ fn backup(rig: &mut Rig) -> MemoryDisk {
 fn restored(disk: MemoryDisk) -> Rig {
     let clock = ManualClock(AtomicU64::new(2_000_000));
     let store = disk.open();
-    let renewed = super::super::renew(&store, &clock, Incarnation(8)).now_or_never();
+    let renewed = renew(&store, &clock, Incarnation(8)).now_or_never();
     renewed.unwrap().unwrap();
     drop(store);
     Rig::over(Arc::new(disk.open()), disk, Faults::new(), |builder| builder)
@@ -73,8 +73,8 @@ fn what_was_under_way_at_the_backup_waits_for_an_agent_after_the_restore() {
 #[test]
 fn an_empty_store_has_no_life_to_renew() {
     let clock = ManualClock(AtomicU64::new(1));
-    let renewed = super::super::renew(&MemoryDisk::new().open(), &clock, Incarnation(8));
-    let error = renewed.now_or_never().unwrap().unwrap_err();
+    let store = MemoryDisk::new().open();
+    let error = renew(&store, &clock, Incarnation(8)).now_or_never().unwrap().unwrap_err();
     assert_eq!(error.message, "there is no data set");
 }
 
