@@ -178,6 +178,7 @@ impl Hub {
         self.state.tick(now);
         let mut tx = self.tx(Principal::System, None);
         renew::run(&mut tx, incarnation);
+        advance::run(&mut tx);
         tx.finish()
     }
 

@@ -52,7 +52,7 @@ impl Book {
         let Options { namespace, tail_batches, .. } = options;
         let book = Self {
             database,
-            tree: format!("{TREES}{namespace}"),
+            tree: Self::tree_name(namespace),
             seal: Seal::new(namespace.as_str()),
             head: Mutex::default(),
             tail: RwLock::new(Tail::new(*tail_batches)),
@@ -70,11 +70,16 @@ impl Book {
     fn check_names(&self) -> Result<(), StoreError> {
         let reading = self.database.begin_read().map_err(error::transaction)?;
         for namespace in Self::namespaces(&self.database)? {
-            let name = format!("{TREES}{namespace}");
+            let name = Self::tree_name(&namespace);
             let tree = reading.open_table(TableDefinition::new(&name)).map_err(error::table)?;
             read_head(&tree, &name, Seal::new(namespace.as_str()))?;
         }
         Ok(())
+    }
+
+    /// The name of the tree of a store.
+    pub(crate) fn tree_name(namespace: &Namespace) -> String {
+        format!("{TREES}{namespace}")
     }
 
     /// The stores in a file.

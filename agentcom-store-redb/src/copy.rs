@@ -64,8 +64,9 @@ pub(crate) fn copy(
     stop: &Stop,
 ) -> Result<(Partial, Told), StoreError> {
     let partial = Partial::beside(target)?;
-    let to = file::open(&partial.path, CACHE_BYTES)?;
+    let mut to = file::open(&partial.path, CACHE_BYTES)?;
     copy_trees(from, &to, stop)?;
+    to.trim()?;
     drop(to);
     let told = check(&partial.path, stop)?;
     Ok((partial, told))

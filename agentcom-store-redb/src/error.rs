@@ -3,7 +3,9 @@
 use std::io;
 
 use agentcom_core::port::store::{StoreError, StoreErrorKind};
-use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
+use redb::{
+    CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError,
+};
 
 pub(crate) fn corrupt(message: impl core::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
@@ -64,6 +66,14 @@ pub(crate) fn table(error: TableError) -> StoreError {
 pub(crate) fn transaction(error: TransactionError) -> StoreError {
     match error {
         TransactionError::Storage(error) => storage(error),
+        other => unavailable(other),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn compaction(error: CompactionError) -> StoreError {
+    match error {
+        CompactionError::Storage(error) => storage(error),
         other => unavailable(other),
     }
 }

@@ -41,6 +41,15 @@ impl Deref for Open {
     }
 }
 
+impl Open {
+    /// Gives back room that is not needed. Only for a file that nobody relies on yet: a crash
+    /// meanwhile costs a walk through it.
+    pub(crate) fn trim(&mut self) -> Result<(), StoreError> {
+        let trimmed = self.0.as_mut().expect("only closing takes it").compact();
+        trimmed.map(drop).map_err(error::compaction)
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         let database = self.0.take();

@@ -44,6 +44,7 @@ mod load;
 mod merge;
 mod namespace;
 mod record;
+pub mod salvage;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -74,7 +74,15 @@ impl fmt::Display for Told {
 /// that is damaged; [`Unavailable`](agentcom_core::port::store::StoreErrorKind::Unavailable) if it
 /// is not there or out of reach, or `stop` was asked.
 pub fn verify(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
-    copy::check(path, stop)
+    caught(path, || copy::check(path, stop))
+}
+
+/// What redb panics of on a damaged file is damage.
+fn caught<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    outcome.unwrap_or_else(|_| {
+        Err(error::corrupt(format_args!("{}: the file is damaged; redb gave up", path.display())))
+    })
 }
 
 /// Copies a file that nobody uses to `target`, which must not exist.
@@ -85,10 +93,17 @@ pub fn verify(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
 /// Those of [`verify`]; `Unavailable` if `target` exists or there is no room for it.
 pub fn backup(path: &Path, target: &Path, stop: &Stop) -> Result<Told, StoreError> {
     must_not_exist(target)?;
-    let from = file::open_existing(path, copy::CACHE_BYTES)?;
-    let (partial, told) = copy::copy(&*from, target, stop).map_err(|why| file::named(path, why))?;
+    let (partial, told) = copy_file(path, target, stop)?;
     partial.publish()?;
     Ok(Told { path: target.into(), ..told })
+}
+
+fn copy_file(path: &Path, target: &Path, stop: &Stop) -> Result<(Partial, Told), StoreError> {
+    caught(path, || {
+        let from = file::open_existing(path, copy::CACHE_BYTES)?;
+        file::make_parent(target)?;
+        copy::copy(&*from, target, stop).map_err(|why| file::named(path, why))
+    })
 }
 
 pub(crate) fn must_not_exist(target: &Path) -> Result<(), StoreError> {
@@ -135,14 +150,15 @@ pub fn stage(
         must_not_exist(target)?;
     }
     drop(file::lock(target)?);
-    let from = file::open_existing(backup, copy::CACHE_BYTES)?;
-    file::make_parent(target)?;
-    let copied = copy::copy(&*from, target, stop);
-    let (partial, told) = copied.map_err(|why| file::named(backup, why))?;
+    let (partial, told) = copy_file(backup, target, stop)?;
     Ok(Staged { partial, target: target.into(), in_the_way, told })
 }
 
 impl Staged {
+    pub(crate) fn new(partial: Partial, target: &Path, told: Told) -> Self {
+        Self { partial, target: target.into(), in_the_way: InTheWay::Stays, told }
+    }
+
     /// Where it waits.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -207,11 +223,14 @@ fn keep(path: &Path) -> Result<PathBuf, StoreError> {
 ///
 /// Those of [`verify`]. Then the file is as it was.
 pub fn compact(path: &Path, stop: &Stop) -> Result<(Told, u64), StoreError> {
-    let from = file::open_existing(path, copy::CACHE_BYTES)?;
     let before = fs::metadata(path).map_err(|why| error::of(path, &why))?.len();
-    let (partial, told) = copy::copy(&*from, path, stop).map_err(|why| file::named(path, why))?;
-    partial.publish()?;
-    // Held until here, so that nobody writes to the file that is replaced.
-    drop(from);
-    Ok((Told { path: path.into(), ..told }, before))
+    caught(path, || {
+        let from = file::open_existing(path, copy::CACHE_BYTES)?;
+        let copied = copy::copy(&*from, path, stop);
+        let (partial, told) = copied.map_err(|why| file::named(path, why))?;
+        partial.publish()?;
+        // Held until here, so that nobody writes to the file that is replaced.
+        drop(from);
+        Ok((Told { path: path.into(), ..told }, before))
+    })
 }

@@ -157,8 +157,19 @@ impl Genesis {
     ///
     /// If the operating system gives no random numbers.
     pub fn random(admin: crate::agent::TokenHash) -> Result<Self, getrandom::Error> {
-        let incarnation = crate::id::Incarnation(getrandom::u64()?);
+        let incarnation = crate::id::Incarnation::random()?;
         Ok(Self { incarnation, seed: getrandom::u64()?, admin })
+    }
+}
+
+impl crate::id::Incarnation {
+    /// One that no data set has had, as far as chance can tell.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        Ok(Self(getrandom::u64()?))
     }
 }
 

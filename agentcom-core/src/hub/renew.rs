@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::tx::Tx;
 use crate::change::Change;
 use crate::id::{Incarnation, Lease, TaskId};
-use crate::task::{Outcome, TaskEvent};
+use crate::task::{Death, Fence, Outcome, TaskEvent, TaskState};
 
 /// How far numbers are moved on: more than one life can give out. There is room for two million
 /// lives below 2^53.
@@ -31,9 +31,23 @@ pub(super) fn run(tx: &mut Tx<'_>, incarnation: Incarnation) {
         // The hold was read in this step, so the fence fits.
         let _ = tx.transition(id, TaskEvent::End(fence, ended, then));
     }
+    for id in stranded(tx) {
+        // A blocked task admits it.
+        let _ = tx.transition(id, TaskEvent::Kill(Death::Dependency));
+    }
 }
 
-fn held(tx: &Tx<'_>) -> Vec<(TaskId, crate::task::Fence)> {
+/// Tasks that wait for one that is lost. Of a good backup there are none; of data that was saved
+/// from damage there may be.
+fn stranded(tx: &Tx<'_>) -> Vec<TaskId> {
+    let is_lost = |on: &TaskId| tx.state.task(*on).is_none();
+    let waits_for_lost =
+        |state: &TaskState| matches!(state, TaskState::Blocked { on } if on.iter().any(is_lost));
+    let stranded = tx.state.tasks().filter(|task| waits_for_lost(&task.life.state));
+    stranded.map(|task| task.id).collect()
+}
+
+fn held(tx: &Tx<'_>) -> Vec<(TaskId, Fence)> {
     let held = tx.state.tasks().filter_map(|task| Some((task.id, task.life.state.hold()?.fence())));
     held.collect()
 }

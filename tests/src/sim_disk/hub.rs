@@ -23,7 +23,7 @@ use super::options;
 /// How many callers wait at once.
 const CALLERS: u64 = 8;
 /// Within how many calls of the disk power is lost.
-const CALLS: u64 = 300;
+const CALLS: u64 = 600;
 
 /// Acknowledged tasks, and whether their cancellation was acknowledged.
 type Acknowledged = BTreeMap<TaskId, bool>;

@@ -10,7 +10,7 @@ use super::options;
 /// How often power is lost in a row at most, while the file is opened.
 const RECOVERIES: u64 = 30;
 /// Within how many calls of the disk power is lost: at work, and while the file is opened.
-const CALLS: (u64, u64) = (250, 60);
+const CALLS: (u64, u64) = (800, 60);
 
 /// What power losses led to.
 #[derive(Clone, Debug, Default)]
@@ -93,9 +93,9 @@ fn disk_of(disk: Disk, lies: Option<u64>) -> Disk {
 /// Opens the store, and loses the power meanwhile or soon after: not at all, a few times, or very
 /// often in a row.
 async fn in_recovery(mut disk: Disk, seed: u64, lies: Option<u64>, told: &mut Losses) -> Disk {
-    let times = match seed % 16 {
+    let times = match seed % 64 {
         0 => RECOVERIES,
-        1..=4 => seed / 16 % 4,
+        1..=16 => seed / 64 % 4,
         _ => 0,
     };
     for time in 0..times {
