@@ -26,8 +26,8 @@
 //!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
 //!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
 //!   table by [`RedbStore::verify`].
-//! - **Fail-stop.** After a commit that failed, for whatever reason, every call fails until the
-//!   file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
+//! - **Fail-stop.** After a commit that failed, for whatever reason, and after a file that could
+//!   not be read, every call fails until the file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
 //!   that nothing was changed.
 //!
 //! Commits are carried out in the order in which they get hold of the store. Callers that want
@@ -140,7 +140,7 @@ impl RedbStore {
     /// [`StoreErrorKind::Corrupt`], naming the first row or table that is damaged.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await
+        self.stopping(blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await)
     }
 
     /// Copies all that is in the file, as it is at one moment and beside other work, to `target`,
@@ -178,6 +178,18 @@ impl RedbStore {
     }
 }
 
+impl RedbStore {
+    /// A disk that cannot be read is not trusted with more. A damaged row is told of by name, and
+    /// others are still read.
+    fn stopping<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| {
+            if error.kind == StoreErrorKind::Unavailable {
+                self.book.fail(error);
+            }
+        })
+    }
+}
+
 #[async_trait]
 impl Store for RedbStore {
     async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
@@ -187,7 +199,7 @@ impl Store for RedbStore {
         while let Some(piece) = pieces.recv().await {
             piece.visit(visit)?;
         }
-        loading.await
+        self.stopping(loading.await)
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -198,12 +210,12 @@ impl Store for RedbStore {
 
     async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (book, keys) = (Arc::clone(&self.book), keys.to_vec());
-        blocking(StoreErrorKind::Corrupt, move || book.get(&keys)).await
+        self.stopping(blocking(StoreErrorKind::Corrupt, move || book.get(&keys)).await)
     }
 
     async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Corrupt, move || book.history(&range)).await
+        self.stopping(blocking(StoreErrorKind::Corrupt, move || book.history(&range)).await)
     }
 }
 

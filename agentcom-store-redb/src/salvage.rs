@@ -253,12 +253,16 @@ impl<'a> Saved<'a> {
 
     /// Adds those of the batches found that had not been folded into the rows.
     fn add_batches(&mut self, found: BTreeMap<u64, &'a [u8]>) {
-        let told = self.head.as_ref().map_or(0, |head| head.tally(tail::TABLE).rows);
+        let told = self.head.as_ref().map(|head| head.tally(tail::TABLE).rows);
         let oldest = self.batches.keys().next().copied();
         self.batches.extend(found);
-        let surplus = match oldest {
-            Some(oldest) => self.batches.range(..oldest).count(),
-            None => self.batches.len().saturating_sub(usize::try_from(told).unwrap_or(usize::MAX)),
+        let surplus = match (oldest, told) {
+            (Some(oldest), _) => self.batches.range(..oldest).count(),
+            (None, Some(told)) => {
+                self.batches.len().saturating_sub(usize::try_from(told).unwrap_or(usize::MAX))
+            }
+            // It is not known which were folded, so all of them are told to be doubtful.
+            (None, None) => 0,
         };
         for _ in 0..surplus {
             self.batches.pop_first();

@@ -32,21 +32,25 @@ pub fn mend(rows: &mut Rows) -> Result<(u64, Vec<StoreError>), StoreError> {
     let mut head: Head = decode(Table::Meta, HEAD, rows.get(&place).ok_or_else(lost)?)?;
     let mut aside = Vec::new();
     set_aside(rows, &mut aside, |row, bytes| unreadable(row, bytes).err());
-    let living = |of: Table, rows: &Rows| -> BTreeSet<Vec<u8>> {
+    let keys = |of: Table, rows: &Rows| -> BTreeSet<Vec<u8>> {
         rows.keys().filter(|row| row.table == of).map(|row| row.key.clone()).collect()
     };
-    let ended = living(Table::Ended, rows);
-    let (specs, lives) = (living(Table::Spec, rows), living(Table::Life, rows));
+    let ended = keys(Table::Ended, rows);
+    let (specs, lives) = (keys(Table::Spec, rows), keys(Table::Life, rows));
     set_aside(rows, &mut aside, |row, _| {
-        let why = match row.table {
-            Table::Spec | Table::Life if ended.contains(&row.key) => "the task has ended",
-            Table::Spec if !lives.contains(&row.key) => "its life is lost",
-            Table::Life if !specs.contains(&row.key) => "its spec is lost",
-            _ => return None,
+        let (is_spec, is_life) = (row.table == Table::Spec, row.table == Table::Life);
+        let why = if (is_spec || is_life) && ended.contains(&row.key) {
+            "the task has ended"
+        } else if is_spec && !lives.contains(&row.key) {
+            "its life is lost"
+        } else if is_life && !specs.contains(&row.key) {
+            "its spec is lost"
+        } else {
+            return None;
         };
         Some(StoreError::corrupt(row.table, &row.key, why))
     });
-    let lives = living(Table::Life, rows);
+    let lives = keys(Table::Life, rows);
     let is_living = |task: TaskId| lives.contains(&head.ids.reveal(task.0).to_be_bytes()[..]);
     set_aside(rows, &mut aside, |row, bytes| {
         let question: Question = (row.table == Table::Question)

@@ -41,21 +41,22 @@ fn file(rows: u64) -> (Vec<u8>, BTreeMap<RowKey, Vec<u8>>) {
     (disk.bytes(), model)
 }
 
-/// The offsets of the pages in use, each with the rows that are on it.
-fn used(bytes: &[u8]) -> BTreeMap<usize, BTreeSet<RowKey>> {
+/// The offsets of the pages in use, each with the rows that are on it and where these end.
+fn used(bytes: &[u8]) -> BTreeMap<usize, BTreeMap<RowKey, usize>> {
     let pages = Pages::new(bytes);
     let root = pages.roots(Book::tree_name(&namespace()).as_bytes())[0].unwrap();
     let walk = pages.walk(root);
     assert!(root.1 && walk.gaps.is_empty(), "the file is good");
-    let mut used: BTreeMap<usize, BTreeSet<RowKey>> =
-        walk.seen.iter().map(|at| (*at, BTreeSet::new())).collect();
+    let mut used: BTreeMap<usize, BTreeMap<RowKey, usize>> =
+        walk.seen.iter().map(|at| (*at, BTreeMap::new())).collect();
     for (place, record) in walk.pairs {
         let at = place.as_ptr() as usize - bytes.as_ptr() as usize;
         let rows = used.range_mut(..=at).next_back().unwrap().1;
-        rows.extend(row_at(place));
+        let end = record.as_ptr() as usize + record.len() - bytes.as_ptr() as usize;
+        rows.extend(row_at(place).map(|row| (row, end)));
         if batch_at(place).is_some() {
             let named = tail::read(&record[Seal::OVERHEAD..]);
-            rows.extend(named.map(|named| named.unwrap().0));
+            rows.extend(named.map(|named| (named.unwrap().0, end)));
         }
     }
     used
@@ -107,11 +108,11 @@ fn of_a_damaged_file_at_least_99_of_100_other_rows_are_saved_and_none_is_wrong()
         let saved = salvage_bytes(&bytes, &namespace());
         let is_cut = bytes.len() < good.len();
         let hit = |row: &RowKey| {
-            let behind = |(at, rows): (&usize, &BTreeSet<RowKey>)| {
-                let is_hit = if is_cut { *at + PAGE > page } else { *at == page };
-                is_hit && rows.contains(row)
+            let is_hit = |(at, rows): (&usize, &BTreeMap<RowKey, usize>)| {
+                rows.get(row)
+                    .is_some_and(|end| if is_cut { *end > bytes.len() } else { *at == page })
             };
-            used.iter().any(behind)
+            used.iter().any(is_hit)
         };
         let others: Vec<_> = model.iter().filter(|(row, _)| !hit(row)).collect();
         let right = others.iter().filter(|(row, value)| saved.rows.get(row) == Some(value)).count();

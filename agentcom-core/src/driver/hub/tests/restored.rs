@@ -1,8 +1,9 @@
 //! This file checks what is out there against a hub that was restored from a backup.
 
 use super::*;
-use crate::port::store::{Batch, Table};
-use crate::task::TaskState;
+use crate::port::store::{Batch, RowKey, Table};
+use crate::state::mend;
+use crate::task::{Death, Dependency, TaskState};
 
 /// A copy of what is stored, on a disk of its own.
 fn backup(rig: &mut Rig) -> MemoryDisk {
@@ -89,4 +90,65 @@ fn a_data_set_can_be_restored_again_and_again() {
     rig.join("a");
     let meta = rig.disk.rows().keys().filter(|key| key.table == Table::Meta).count();
     assert_eq!(meta, 1);
+}
+
+#[test]
+fn what_was_saved_from_damage_fits_together_again() {
+    let mut rig = Rig::new();
+    let (lost, _) = rig.submit(draft());
+    let depends_on = Vec::from([Dependency::Known(lost)]);
+    let (waits, _) = rig.submit(Draft { depends_on, ..draft() });
+    let (kept, _) = rig.submit(draft());
+    let mut rows = rig.disk.rows();
+    let life = rows.keys().find(|row| row.table == Table::Life).cloned().unwrap();
+    rows.remove(&life);
+    let agent = RowKey::new(Table::Agent, "a");
+    rows.insert(agent.clone(), b"?".to_vec());
+    let (seq, aside) = mend(&mut rows).unwrap();
+    let why: Vec<_> = aside.iter().map(|error| error.message.as_str()).collect();
+    assert!(why[0].starts_with("table agent, row a: format 63 is newer"), "{why:?}");
+    assert!(why[1].ends_with("its life is lost"), "{why:?}");
+    assert_eq!((why.len(), rows.contains_key(&agent)), (2, false));
+
+    let disk = MemoryDisk::new();
+    let puts = rows.into_iter().collect();
+    let committed = disk.open().commit(Batch { seq, puts, deletes: Vec::new() }).now_or_never();
+    committed.unwrap().unwrap();
+    let mut rig = restored(disk);
+    assert_eq!(of(&mut rig, waits).life.state, TaskState::Dead(Death::Dependency));
+    assert!(matches!(of(&mut rig, kept).life.state, TaskState::Ready { .. }));
+    let handle = rig.handle.clone();
+    assert_eq!(rig.ask(handle.task(lost)), Ok(None));
+}
+
+#[test]
+fn of_a_task_that_lives_and_has_ended_the_end_counts_and_counters_go_past_what_is_there() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.submit(draft());
+    let before = rig.disk.rows();
+    assert!(rig.call(Command::Cancel(id)).is_ok());
+    let (later, _) = rig.submit(draft());
+    let mut rows = rig.disk.rows();
+    // Older rows, the head with them, as damage can bring them back.
+    rows.extend(before);
+    let (seq, aside) = mend(&mut rows).unwrap();
+    assert_eq!(seq, 4, "founded, submitted, cancelled, submitted");
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    assert!(aside.iter().all(|error| error.message.ends_with("the task has ended")));
+    let disk = MemoryDisk::new();
+    let puts = rows.into_iter().collect();
+    let committed = disk.open().commit(Batch { seq, puts, deletes: Vec::new() }).now_or_never();
+    committed.unwrap().unwrap();
+    let mut rig = restored(disk);
+    assert_eq!(of(&mut rig, id).life.state, TaskState::Cancelled);
+    assert!(matches!(of(&mut rig, later).life.state, TaskState::Ready { .. }));
+}
+
+#[test]
+fn without_its_head_there_is_no_data_set() {
+    let rig = Rig::new();
+    let mut rows = rig.disk.rows();
+    rows.remove(&RowKey::new(Table::Meta, "head"));
+    let error = mend(&mut rows).unwrap_err();
+    assert_eq!(error.message, "table meta, row head: without it there is no data set");
 }
