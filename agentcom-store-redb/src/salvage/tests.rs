@@ -107,14 +107,11 @@ fn of_a_damaged_file_at_least_99_of_100_other_rows_are_saved_and_none_is_wrong()
         let how = damage(&mut bytes, page, seed);
         let saved = salvage_bytes(&bytes, &namespace());
         let is_cut = bytes.len() < good.len();
-        let hit = |row: &RowKey| {
-            let is_hit = |(at, rows): (&usize, &BTreeMap<RowKey, usize>)| {
-                rows.get(row)
-                    .is_some_and(|end| if is_cut { *end > bytes.len() } else { *at == page })
-            };
-            used.iter().any(is_hit)
-        };
-        let others: Vec<_> = model.iter().filter(|(row, _)| !hit(row)).collect();
+        let is_hit = |at: usize, end: usize| if is_cut { end > bytes.len() } else { at == page };
+        let all = used.iter().flat_map(|(at, rows)| rows.iter().map(|(row, end)| (row, *at, *end)));
+        let hit: BTreeSet<&RowKey> =
+            all.filter(|(_, at, end)| is_hit(*at, *end)).map(|(row, ..)| row).collect();
+        let others: Vec<_> = model.iter().filter(|(row, _)| !hit.contains(row)).collect();
         let right = others.iter().filter(|(row, value)| saved.rows.get(row) == Some(value)).count();
         let told = format!("seed {seed}, {how} at {page}: {right} of {}", others.len());
         // Under a lost branch there may be rows of which it is not known which version counts.

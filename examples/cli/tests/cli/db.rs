@@ -51,7 +51,7 @@ fn a_backup_of_a_running_hub_brings_back_all_that_was_acknowledged_before_it() {
         |path: &serde_json::Value| Path::new(path.as_str().unwrap()).file_name().map(Into::into);
     let (from, newest): (Option<PathBuf>, _) = (name(&restored["from"]), name(&made["path"]));
     assert_eq!(from, newest);
-    assert!(Path::new(restored["kept"].as_str().unwrap()).exists());
+    assert!(dir.join(restored["kept"].as_str().unwrap()).exists());
     let _up = Up::start(dir, &[]);
     assert_eq!(json(dir, &["task", &before])["id"], before.as_str());
     run(dir, &["task", &after], 5);
