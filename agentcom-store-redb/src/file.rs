@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,29 +61,17 @@ impl Drop for Open {
 
 /// Opens the file at `path`, or creates it. May block for [`PATIENCE`].
 pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
-    open_with(path, cache_bytes, open_or_create)
+    if !fs::exists(path).map_err(|why| error::of(path, &why))? {
+        create(path)?;
+    }
+    open_existing(path, cache_bytes)
 }
 
 /// Opens the file at `path`, which has to be there and not empty. May block for [`PATIENCE`].
 pub(crate) fn open_existing(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
-    open_with(path, cache_bytes, |path| {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        // Of an empty file redb would make a fresh database.
-        if file.metadata()?.len() == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
-        }
-        Ok(file)
-    })
-}
-
-fn open_with(
-    path: &Path,
-    cache_bytes: usize,
-    opening: impl Fn(&Path) -> io::Result<File>,
-) -> Result<Open, StoreError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let file = opening(path).map_err(|why| error::of(path, &why))?;
+        let file = open_file(path).map_err(|why| error::of(path, &why))?;
         let identity = identity(&file.metadata());
         match Builder::new().set_cache_size(cache_bytes).create_file(file) {
             // The name may stand for another file since, if this one was replaced meanwhile.
@@ -135,6 +124,10 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
 /// Opens what is on a disk for tests.
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn on(disk: crate::testing::Disk, cache_bytes: usize) -> Result<Open, StoreError> {
+    // As in a file system a fresh database is there whole or not at all.
+    disk.create_whole(|fresh| {
+        Builder::new().create_with_backend(fresh).map(drop).map_err(error::database)
+    })?;
     let opened = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk);
     opened.map(Open::from).map_err(error::database)
 }
@@ -149,20 +142,42 @@ pub(crate) fn named(path: &Path, error: StoreError) -> StoreError {
     StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.message))
 }
 
-fn open_or_create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        opened => return opened,
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    // Of an empty file redb would make a fresh database.
+    if file.metadata()?.len() == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
     }
-    let parent = parent(path);
-    create_dir(parent)?;
-    owner_only(&mut options);
-    let file = options.create(true).truncate(false).open(path)?;
-    // The name of a new file is as durable as what will be in it only after this.
-    File::open(parent)?.sync_all()?;
     Ok(file)
+}
+
+/// Makes a fresh database at `path`, whole or not at all: a power loss meanwhile would leave a
+/// file that cannot be opened. One that somebody else made meanwhile stays.
+fn create(path: &Path) -> Result<(), StoreError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    make_parent(path)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_file_name(format!(".{name}.{}-{number}.new", std::process::id()));
+    let made = fill(&fresh).and_then(|()| match fs::hard_link(&fresh, path) {
+        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(error::of(path, &why)),
+        Ok(()) | Err(_) => Ok(()),
+    });
+    // The first error counts.
+    let _ = fs::remove_file(&fresh);
+    made?;
+    // The name of a new file is as durable as what will be in it only after this.
+    let parent = parent(path);
+    File::open(parent).and_then(|dir| dir.sync_all()).map_err(|why| error::of(parent, &why))
+}
+
+fn fill(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    owner_only(&mut options);
+    let opened = options.read(true).write(true).create(true).truncate(true).open(path);
+    let file = opened.map_err(|why| error::of(path, &why))?;
+    drop(Builder::new().create_file(file).map_err(|why| named(path, error::database(why)))?);
+    File::open(path).and_then(|file| file.sync_all()).map_err(|why| error::of(path, &why))
 }
 
 /// The directory that a file is in.

@@ -144,6 +144,23 @@ impl Disk {
         Self::holding(bytes)
     }
 
+    /// Lets `create` fill an empty disk, all at once and for sure.
+    pub(crate) fn create_whole<E>(
+        &self,
+        create: impl FnOnce(Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.content().bytes.is_empty() {
+            let fresh = Self::new();
+            create(fresh.clone())?;
+            let bytes = fresh.bytes();
+            let mut content = self.content();
+            content.synced.clone_from(&bytes);
+            content.bytes = bytes;
+            content.unsynced.clear();
+        }
+        Ok(())
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         // A test that panics meanwhile leaves no half call behind.
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
