@@ -9,6 +9,7 @@ mod check;
 mod fair;
 mod fleet;
 mod index;
+mod mend;
 mod pulse;
 mod read;
 mod ready;
@@ -19,6 +20,7 @@ pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, WEIGHT_USUAL};
 pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
 pub(crate) use index::bytes_of;
+pub use mend::{Rows, mend};
 pub use pulse::Pulse;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
 pub use rows::{

@@ -2,3 +2,4 @@
 //! proofs under `tests/examples`, and here is what several of them need.
 
 pub mod real;
+pub mod sim_disk;

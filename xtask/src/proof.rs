@@ -31,6 +31,11 @@ pub(crate) const PROOFS: &[Proof] = &[
         example: "model",
         about: "every order of what two hubs and their agents can do, explored",
     },
+    Proof {
+        command: "sim-disk",
+        example: "sim-disk",
+        about: "lose power, fail calls and damage files under the store",
+    },
 ];
 
 /// The proof that a command names.

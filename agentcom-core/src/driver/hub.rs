@@ -134,6 +134,22 @@ impl HubBuilder {
     }
 }
 
+/// Begins another life of the data in `store`, which was restored from a backup and is not in use:
+/// it gets another incarnation; tasks that were under way are given back, their attempt unspent;
+/// and no lease, task, question or event gets a number that was given out after the backup.
+///
+/// # Errors
+///
+/// What the store says; a row that cannot be read is named. If there is no data set,
+/// [`Corrupt`](crate::port::store::StoreErrorKind::Corrupt).
+pub async fn renew(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    incarnation: crate::id::Incarnation,
+) -> Result<(), StoreError> {
+    load::renew(store, clock, incarnation).await
+}
+
 impl Genesis {
     /// A data set with random numbers of its own, administered by whoever holds `admin`.
     ///
@@ -141,8 +157,19 @@ impl Genesis {
     ///
     /// If the operating system gives no random numbers.
     pub fn random(admin: crate::agent::TokenHash) -> Result<Self, getrandom::Error> {
-        let incarnation = crate::id::Incarnation(getrandom::u64()?);
+        let incarnation = crate::id::Incarnation::random()?;
         Ok(Self { incarnation, seed: getrandom::u64()?, admin })
+    }
+}
+
+impl crate::id::Incarnation {
+    /// One that no data set has had, as far as chance can tell.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        Ok(Self(getrandom::u64()?))
     }
 }
 

@@ -55,7 +55,8 @@ fn merge(pending: &mut Pending, more: Pending) {
 
 fn assign(tx: &mut Tx<'_>, id: TaskId, agent: &AgentId) {
     let Some(task) = tx.state.task(id) else { return };
-    let lease = task.life.lease.next();
+    let floor = tx.state.head().map(|head| head.lease_floor).unwrap_or_default();
+    let lease = task.life.lease.max(floor).next();
     let hold = Hold { agent: agent.clone(), lease, since: tx.now().wall };
     gate::draw(tx, id);
     if tx.transition(id, TaskEvent::Assign(hold.clone())).is_err() {

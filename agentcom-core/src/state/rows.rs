@@ -65,7 +65,7 @@ impl From<EndedRow> for Task {
     }
 }
 
-const HEAD: &[u8] = b"head";
+pub(super) const HEAD: &[u8] = b"head";
 const SETTINGS: &[u8] = b"settings";
 
 /// The key of a task in tables that are sorted by number.

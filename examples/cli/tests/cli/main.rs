@@ -3,6 +3,7 @@
 
 mod abuse;
 mod command_line;
+mod db;
 mod end_to_end;
 mod kill;
 mod smoke;
