@@ -182,6 +182,7 @@ impl HubDriver {
             Wakeup::Committed(result) => {
                 self.committing = None;
                 result?;
+                self.owned_at = self.clock.now().mono;
                 self.committed().await
             }
             Wakeup::Message(message) => self.message(message).await,
@@ -273,6 +274,7 @@ impl HubDriver {
             Ok(ToHub::Identify(identify)) => Some(token::hash_of(&identify.token)),
             _ => None,
         };
+        self.prove_owned(token.is_some()).await?;
         let needs = frame.as_ref().map(|frame| frame_needs(self.hub.state(), frame));
         let needs = needs.unwrap_or_default();
         let facts = match facts::fetch(&*self.store, self.hub.state(), &needs).await {

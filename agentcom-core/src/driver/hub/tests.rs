@@ -4,6 +4,7 @@ mod damage;
 mod keys;
 mod panics;
 mod restart;
+mod takeover;
 mod turns;
 
 use alloc::boxed::Box;
