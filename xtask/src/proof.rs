@@ -14,7 +14,11 @@ pub(crate) struct Proof {
 }
 
 /// All proofs.
-pub(crate) const PROOFS: &[Proof] = &[];
+pub(crate) const PROOFS: &[Proof] = &[Proof {
+    command: "sim",
+    example: "sim",
+    about: "run simulated fleets in worlds full of faults: 10,000 faulty hours in 10 minutes",
+}];
 
 /// The proof that a command names.
 pub(crate) fn find(command: &str) -> Option<&'static Proof> {
