@@ -5,8 +5,8 @@
 //! on in the meantime.
 //!
 //! **Invariant:** nothing leaves the hub before the commit that covers it was confirmed: no reply,
-//! no frame, no answer to a reader, no item of the feed. A hub that was taken over lets no agent in
-//! and ends soon after an agent speaks to it.
+//! no frame, no answer to a reader, no item of the feed. A hub that was taken over lets no agent in,
+//! answers no command, and ends soon after an agent speaks to it.
 
 mod facts;
 mod group;

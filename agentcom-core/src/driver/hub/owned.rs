@@ -11,10 +11,12 @@ use crate::time::Span;
 const OWNED_FOR: Span = Span::from_secs(5);
 
 impl HubDriver {
-    /// Asks the store, unless it has answered lately. Before an agent is let in, always.
-    pub(super) async fn prove_owned(&mut self, lets_in: bool) -> Result<(), StoreError> {
+    /// Asks the store, unless it has answered lately. `always` it is asked before an agent is let in
+    /// and before an answer that comes without a commit: that nothing is to be done may have been
+    /// true only for as long as the hub owned its data.
+    pub(super) async fn prove_owned(&mut self, always: bool) -> Result<(), StoreError> {
         let now = self.clock.now().mono;
-        if lets_in || now - self.owned_at >= OWNED_FOR {
+        if always || now - self.owned_at >= OWNED_FOR {
             // No rows are wanted, but a store that was fenced refuses all the same.
             self.store.get(&[]).await?;
             self.owned_at = now;
