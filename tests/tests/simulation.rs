@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::Range;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 
 use agentcom_core::guard::{Guard, Guards};
-use agentcom_core::testing::sim::{Fault, Mark, Options, Report, run, shrink};
+use agentcom_core::hub::schedule::{AgentFacts, FairPolicy, Policy, TaskFacts};
+use agentcom_core::testing::sim::{Fault, Mark, Options, Report, run, run_with, shrink};
 use agentcom_core::time::Span;
 
 /// Seeds of the normal test run. `AGENTCOM_SIM_SEEDS=FROM..TO` runs others.
@@ -141,6 +143,30 @@ fn a_hub_or_a_store_that_is_broken_is_found_out() {
     for (what, options) in broken {
         let found = (0..60).any(|seed| run(seed, &options).verdict.is_err());
         assert!(found, "nobody notices a hub that {what}");
+    }
+}
+
+/// The usual order, and nothing for the first agent.
+#[derive(Debug)]
+struct NotTheFirst;
+
+impl Policy for NotTheFirst {
+    fn key(&self, task: &TaskFacts<'_>) -> u64 {
+        FairPolicy.key(task)
+    }
+
+    fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32> {
+        FairPolicy.fit(task, agent).filter(|_| agent.id.as_str() != "agent-0")
+    }
+}
+
+#[test]
+fn a_policy_of_ones_own_is_put_to_the_same_trials() {
+    for seed in 0..4 {
+        let options = Options::default();
+        let report = run_with(seed, &options, Arc::new(|builder| builder.policy(NotTheFirst)));
+        assert_eq!(report.verdict, Ok(()), "{}", report.story());
+        assert_ne!(report.digest, run(seed, &options).digest, "it makes a difference");
     }
 }
 

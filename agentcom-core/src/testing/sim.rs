@@ -14,6 +14,8 @@
 //! let report = run(7, &Options::default());
 //! assert_eq!(report.verdict, Ok(()), "{}", report.story());
 //! ```
+//!
+//! Hubs with a policy of your own are put to the same trials by [`run_with`].
 
 mod agents;
 mod clients;
@@ -37,7 +39,7 @@ mod trouble;
 mod work;
 mod world;
 
-pub use fleet::{Report, run};
+pub use fleet::{Build, Report, run, run_with};
 pub use marks::Mark;
 pub use shrink::{Found, shrink};
 pub use swarm::{BadFault, Fault, Options};

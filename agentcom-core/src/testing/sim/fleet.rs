@@ -19,6 +19,7 @@ use super::replay::Replay;
 use super::store::Weakness;
 use super::swarm::{Fault, Options, Plan};
 use super::world::{SimClock, World};
+use crate::driver::hub::HubBuilder;
 use crate::port::clock::Clock;
 use crate::rng::Rng;
 use crate::testing::memory::MemoryDisk;
@@ -66,7 +67,14 @@ impl Report {
 /// Runs the fleet of `seed`.
 #[must_use]
 pub fn run(seed: u64, options: &Options) -> Report {
-    let mut fleet = Fleet::new(seed, options);
+    run_with(seed, options, Arc::new(|builder| builder))
+}
+
+/// Runs the fleet of `seed` with hubs that are built in a way of your own: by other figures, or by
+/// another policy. Store, clock and transports are those of the simulation.
+#[must_use]
+pub fn run_with(seed: u64, options: &Options, build: Build) -> Report {
+    let mut fleet = Fleet::new(seed, options, build);
     let began = fleet.now();
     let mut end = began;
     let lived = catch_unwind(AssertUnwindSafe(|| {
@@ -97,8 +105,12 @@ pub fn run(seed: u64, options: &Options) -> Report {
     }
 }
 
+/// How hubs are built, beyond what the simulation wants.
+pub type Build = Arc<dyn Fn(HubBuilder) -> HubBuilder + Send + Sync>;
+
 /// A fleet.
 pub(super) struct Fleet {
+    pub(super) build: Build,
     pub(super) seed: u64,
     pub(super) options: Options,
     pub(super) plan: Plan,
@@ -122,12 +134,14 @@ pub(super) struct Fleet {
     /// By how much the wall clock was set back in all, and ahead.
     pub(super) set_back: Span,
     pub(super) set_ahead: Span,
+    /// The farthest that it was ahead of the true time, in milliseconds.
+    pub(super) wall_high: i64,
     /// Tells the operator that there is peace.
     pub(super) peaceful: Arc<AtomicBool>,
 }
 
 impl Fleet {
-    fn new(seed: u64, options: &Options) -> Self {
+    fn new(seed: u64, options: &Options, build: Build) -> Self {
         let plan = Plan::draw(seed, options);
         let world = World::new(Wall(1_700_000_000_000));
         let clock = world.clock();
@@ -135,6 +149,7 @@ impl Fleet {
         oracle.note("plan", || format!("{plan:?}"));
         let net = Net::new(seed, plan.weather, plan.queue, clock.clone(), oracle.clone());
         Self {
+            build,
             seed,
             options: options.clone(),
             rng: Rng::for_purpose(seed, "faults", 0),
@@ -152,6 +167,7 @@ impl Fleet {
             submitted: 0,
             set_back: Span(0),
             set_ahead: Span(0),
+            wall_high: 0,
             peaceful: Arc::default(),
             plan,
             clock,

@@ -125,6 +125,7 @@ impl Fleet {
         let builder = HubBuilder::new(Arc::new(store), Arc::new(clock.clone()))
             .config(self.plan.config.clone())
             .transport(listener);
+        let builder = (self.build)(builder);
         let (doors, net) = (self.doors.clone(), self.net.clone());
         let closing = Closing {
             hub: id,

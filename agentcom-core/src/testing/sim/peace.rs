@@ -32,6 +32,9 @@ impl Fleet {
         self.peaceful.store(true, Ordering::Relaxed);
         self.net.heal();
         self.world.resume_all();
+        // Dates that were set while the clock was ahead are not to be waited for by the day.
+        let behind = self.wall_high - self.wall_offset();
+        self.world.jump(true, Span(behind.unsigned_abs()));
         let gentle = Failures { before: 0, after: 0, slow: Span(5) };
         self.weakness.lock().unwrap_or_else(PoisonError::into_inner).set(gentle);
         let broken = self.stay_broken();

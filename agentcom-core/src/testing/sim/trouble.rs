@@ -234,6 +234,7 @@ impl Fleet {
             return;
         }
         *total = *total + span;
+        self.wall_high = self.wall_high.max(self.wall_offset());
         self.oracle.fault("jump", || format!("by {span}, ahead: {ahead}"));
         self.world.jump(ahead, span);
         if ahead {
@@ -242,6 +243,11 @@ impl Fleet {
             self.oracle.mark(Mark::WallBack);
             self.oracle.clock_set_back();
         }
+    }
+
+    /// How far ahead of the true time the wall clock is, in milliseconds.
+    pub(super) const fn wall_offset(&self) -> i64 {
+        self.set_ahead.0 as i64 - self.set_back.0 as i64
     }
 
     /// When something comes back that is down.
