@@ -189,7 +189,7 @@ impl Options {
     /// A fleet in trouble for long: what the budget of hours is spent on.
     #[must_use]
     pub fn long() -> Self {
-        Self { tasks: 240, trouble: Span::from_mins(2 * 60), ..Self::default() }
+        Self { tasks: 120, trouble: Span::from_mins(4 * 60), ..Self::default() }
     }
 
     /// What `cargo xtask sim` has to be told to run with these, beside the seed.
