@@ -76,6 +76,8 @@ pub struct State {
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
     crashed_at: BTreeMap<AgentId, Wall>,
     last_assigned: BTreeMap<AgentId, u64>,
+    /// From when on a bucket fills that was drawn on at a time which is yet to come.
+    fills_from: BTreeMap<Key, Wall>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
     /// While work is under way: when that began, or when a task was last completed.
@@ -128,9 +130,11 @@ impl State {
                 self.just_used.insert(key, (self.seq() + 1, used));
             }
             Change::Drawn(key, row) => {
+                self.fills_from.remove(&key);
                 self.buckets.insert(key, row);
             }
             Change::BucketFull(key) => {
+                self.fills_from.remove(&key);
                 self.buckets.remove(&key);
                 self.alarms.set(Due::Rate(key), None);
             }
@@ -186,9 +190,12 @@ impl State {
     /// Says when each bucket in use will be full. A bucket that was drawn on at a time which is yet
     /// to come, since the clock was set back while the hub was down, fills from now on.
     pub(crate) fn resume_rates(&mut self) {
-        for (key, row) in &mut self.buckets {
-            row.bucket = row.bucket.no_later_than(self.now.wall);
-            let full = row.bucket.full_at(&row.rate);
+        for (key, row) in &self.buckets {
+            let bucket = row.bucket.no_later_than(self.now.wall);
+            if bucket != row.bucket {
+                self.fills_from.insert(key.clone(), self.now.wall);
+            }
+            let full = bucket.full_at(&row.rate);
             self.alarms.set(Due::Rate(key.clone()), Some(When::Wall(full)));
         }
     }

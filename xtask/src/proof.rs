@@ -16,6 +16,11 @@ pub(crate) struct Proof {
 /// All proofs.
 pub(crate) const PROOFS: &[Proof] = &[
     Proof {
+        command: "sim",
+        example: "sim",
+        about: "run simulated fleets in worlds full of faults: 10,000 faulty hours in 10 minutes",
+    },
+    Proof {
         command: "abuse",
         example: "abuse",
         about: "freeze, fill up, slow down and flood a real hub",

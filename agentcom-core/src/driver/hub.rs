@@ -5,12 +5,14 @@
 //! on in the meantime.
 //!
 //! **Invariant:** nothing leaves the hub before the commit that covers it was confirmed: no reply,
-//! no frame, no answer to a reader, no item of the feed.
+//! no frame, no answer to a reader, no item of the feed. A hub that was taken over lets no agent in,
+//! answers no command, and ends soon after an agent speaks to it.
 
 mod facts;
 mod group;
 mod links;
 mod load;
+mod owned;
 mod panics;
 mod run;
 mod trim;
@@ -34,6 +36,7 @@ use crate::id::{CallId, TaskId};
 use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError};
 use crate::port::transport::Transport;
+use crate::time::Mono;
 use group::Group;
 use links::Links;
 use panics::Panics;
@@ -71,6 +74,8 @@ pub struct HubDriver {
     /// Whether the last look at what is over did not see all of it.
     trimming: bool,
     panics: Panics,
+    /// When the store last showed that it is this hub's.
+    owned_at: Mono,
     stopping: bool,
 }
 
@@ -111,6 +116,7 @@ impl HubBuilder {
     pub async fn open(self, genesis: Genesis) -> Result<(Handle, HubDriver), StoreError> {
         let Self { store, clock, transports, config, policy } = self;
         let hub = load::open(&*store, &*clock, config, policy, &genesis).await?;
+        let owned_at = clock.now().mono;
         let (handle, inbox) = Handle::new(store.clone(), clock.clone());
         let driver = HubDriver {
             hub,
@@ -128,6 +134,7 @@ impl HubBuilder {
             commits: 0,
             trimming: false,
             panics: Panics::default(),
+            owned_at,
             stopping: false,
         };
         Ok((handle, driver))

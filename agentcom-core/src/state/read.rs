@@ -12,9 +12,10 @@ use crate::change::{Head, Settings};
 use crate::command::{KeyUse, Scope};
 use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
+use crate::limit::Bucket;
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
-use crate::task::{Life, Task, TaskState};
+use crate::task::{Life, Rate, Task, TaskState};
 use crate::time::{Now, Span, Wall};
 
 impl State {
@@ -121,7 +122,17 @@ impl State {
         self.running.get(key).unwrap_or(none).iter().copied()
     }
 
-    /// The bucket of a rate, if it was drawn on.
+    /// The figures of the bucket of a rate and what is in it, if it was drawn on. What is stored
+    /// may be of a time that is yet to come, since the clock was set back while the hub was down.
+    #[must_use]
+    pub fn level(&self, key: &Key) -> Option<(&Rate, Bucket)> {
+        let row = self.buckets.get(key)?;
+        let from = self.fills_from.get(key);
+        let bucket = from.map_or(row.bucket, |from| row.bucket.no_later_than(*from));
+        Some((&row.rate, bucket))
+    }
+
+    /// The bucket of a rate as it is stored, if it was drawn on.
     #[must_use]
     pub fn bucket(&self, key: &Key) -> Option<&BucketRow> {
         self.buckets.get(key)

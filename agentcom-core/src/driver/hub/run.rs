@@ -80,7 +80,7 @@ impl HubDriver {
                 self.step(Input::Wake, None).await?;
             }
             if self.committing.is_none() {
-                self.close_group();
+                self.close_group().await?;
             }
             self.inbox.meter.note(began);
         }
@@ -182,6 +182,7 @@ impl HubDriver {
             Wakeup::Committed(result) => {
                 self.committing = None;
                 result?;
+                self.owned_at = self.clock.now().mono;
                 self.committed().await
             }
             Wakeup::Message(message) => self.message(message).await,
@@ -273,6 +274,7 @@ impl HubDriver {
             Ok(ToHub::Identify(identify)) => Some(token::hash_of(&identify.token)),
             _ => None,
         };
+        self.prove_owned(token.is_some()).await?;
         let needs = frame.as_ref().map(|frame| frame_needs(self.hub.state(), frame));
         let needs = needs.unwrap_or_default();
         let facts = match facts::fetch(&*self.store, self.hub.state(), &needs).await {
@@ -349,7 +351,7 @@ impl HubDriver {
     }
 
     /// Begins the commit of what was decided, or says it at once if there is nothing to store.
-    fn close_group(&mut self) {
+    async fn close_group(&mut self) -> Result<(), StoreError> {
         let mut group = core::mem::take(&mut self.open);
         match group.batch(self.hub.state()) {
             Some(batch) => {
@@ -364,8 +366,14 @@ impl HubDriver {
                 self.under_way = Some(group);
                 self.committing = Some(commit.fuse());
             }
-            None => self.say(group),
+            None => {
+                if group.answers() {
+                    self.prove_owned(true).await?;
+                }
+                self.say(group);
+            }
         }
+        Ok(())
     }
 
     /// The commit under way is durable: now, and only now, is it spoken of.

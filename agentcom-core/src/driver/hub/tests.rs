@@ -5,6 +5,7 @@ mod keys;
 mod panics;
 mod restart;
 mod restored;
+mod takeover;
 mod turns;
 
 use alloc::boxed::Box;

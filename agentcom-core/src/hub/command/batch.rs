@@ -227,8 +227,8 @@ fn check_dependencies(
 fn check_rates(tx: &Tx<'_>, draft: &Draft) -> Result<(), Rejected> {
     let now = tx.now().wall;
     let clash = draft.share.rates.iter().find(|rate| {
-        let row = tx.state.bucket(&rate.key);
-        row.is_some_and(|row| row.rate != **rate && !row.bucket.is_full(&row.rate, now))
+        let level = tx.state.level(&rate.key);
+        level.is_some_and(|(figures, bucket)| figures != *rate && !bucket.is_full(figures, now))
     });
     clash.map_or(Ok(()), |rate| Err(Rejected::RateConflict { key: rate.key.clone() }))
 }

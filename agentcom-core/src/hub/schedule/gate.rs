@@ -51,8 +51,8 @@ pub(super) fn draw(tx: &mut Tx<'_>, id: TaskId) {
 /// The bucket of a rate and its figures: a bucket that is in use keeps those it has.
 fn bucket(tx: &Tx<'_>, rate: &Rate) -> (Rate, Bucket) {
     let now = tx.now().wall;
-    match tx.state.bucket(&rate.key) {
-        Some(row) if !row.bucket.is_full(&row.rate, now) => (row.rate.clone(), row.bucket),
+    match tx.state.level(&rate.key) {
+        Some((rate, bucket)) if !bucket.is_full(rate, now) => (rate.clone(), bucket),
         Some(_) | None => (rate.clone(), Bucket::full(rate, now)),
     }
 }
