@@ -1,6 +1,7 @@
 //! This file misses the guards of the fleet: who may speak, and who is given work.
 
 use alloc::format;
+use alloc::vec;
 
 use super::{Verdict, at_work, bench, draft, ensure};
 use crate::command::{Command, Reply, Scope};
