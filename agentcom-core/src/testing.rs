@@ -6,6 +6,7 @@ pub mod bench;
 pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
+pub mod model;
 pub mod sim;
 pub mod store_suite;
 pub mod strategy;
