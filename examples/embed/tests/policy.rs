@@ -28,14 +28,11 @@ fn dish(name: &str, minutes: u64) -> Draft {
 }
 
 /// The scripts of the core know nothing of dishes, so every order becomes one.
-fn order(happening: Happening, minutes: u64) -> Happening {
-    match happening {
-        Happening::Submit(mut submission) => {
-            submission.draft.op.input = dish("any", minutes).op.input;
-            Happening::Submit(submission)
-        }
-        other => other,
+fn order(mut happening: Happening, minutes: u64) -> Happening {
+    if let Happening::Submit(submission) = &mut happening {
+        submission.draft.op.input = dish("any", minutes).op.input;
     }
+    happening
 }
 
 /// One roast is ordered; then quick dishes come as fast as the only cook can make them. How many

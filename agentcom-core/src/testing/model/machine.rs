@@ -153,12 +153,11 @@ impl Load for Whims {
 
     /// Of tasks that nobody suited the hub lets the first lane try first, so there is one lane.
     fn happenings() -> BoxedStrategy<Happening> {
-        let one_lane = |happening| match happening {
-            Happening::Submit(mut submission) => {
+        let one_lane = |mut happening| {
+            if let Happening::Submit(submission) = &mut happening {
                 submission.draft.priority = Priority::Normal;
-                Happening::Submit(submission)
             }
-            other => other,
+            happening
         };
         Scheduler::happenings().prop_map(one_lane).boxed()
     }
