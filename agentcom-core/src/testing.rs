@@ -7,6 +7,7 @@ pub mod bench;
 pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
+pub mod model;
 pub mod sim;
 pub mod stage;
 pub mod store_suite;

@@ -36,6 +36,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         example: "model",
         about: "every order of what two hubs and their agents can do, explored",
     },
+    Proof { command: "models", example: "models", about: "compare hubs and stores with models" },
     Proof {
         command: "sim-disk",
         example: "sim-disk",

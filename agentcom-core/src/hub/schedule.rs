@@ -12,6 +12,8 @@ mod why;
 pub use policy::{AgentFacts, FairPolicy, Policy, TaskFacts};
 pub use why::{why, why_ended};
 
+use choose::Choice;
+
 use super::assignment;
 use super::tx::Tx;
 use crate::id::TaskId;
@@ -34,9 +36,10 @@ pub(super) fn run(tx: &mut Tx<'_>) {
         if unfit == UNFIT_MAX {
             break;
         }
-        let Some(choice) = choose::next(tx.state, &mut pending) else { return };
-        if let Some(gate) = gate::closed(tx, choice.task) {
-            tx.state.park(choice.task, gate);
+        let choices = choose::next(tx.state, &mut pending);
+        let Some(choice) = choices[0] else { return };
+        if park_closed(tx, &choices) {
+            // Others may come first, if what is parked stood in front of them.
         } else if let Some(agent) = choose::agent(tx, &choice) {
             assign(tx, choice.task, &agent);
         } else {
@@ -46,6 +49,18 @@ pub(super) fn run(tx: &mut Tx<'_>) {
         merge(&mut pending, tx.state.take_pending());
     }
     tx.state.put_back(pending);
+}
+
+/// Takes the tasks out of the way that a limit keeps from starting; whether there were any.
+fn park_closed(tx: &mut Tx<'_>, choices: &[Option<Choice>]) -> bool {
+    let mut parked = false;
+    for choice in choices.iter().flatten() {
+        if let Some(gate) = gate::closed(tx, choice.task) {
+            tx.state.park(choice.task, gate);
+            parked = true;
+        }
+    }
+    parked
 }
 
 fn merge(pending: &mut Pending, more: Pending) {

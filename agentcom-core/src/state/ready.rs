@@ -55,6 +55,11 @@ pub struct Entry {
     pub task: TaskId,
 }
 
+impl Entry {
+    /// Comes before all others.
+    const FIRST: Self = Self { order: 0, since: Wall(0), number: 0, task: TaskId(0) };
+}
+
 /// What holds a ready task back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gate {
@@ -201,7 +206,7 @@ impl Ready {
         }
     }
 
-    /// Lets the first task of each class that is held back by `gate` try again, and returns those
+    /// Lets the first tasks of each class that are held back by `gate` try again, and returns those
     /// classes. A concurrency gate stands for those of its key with the same or a larger maximum.
     pub fn wake(&mut self, gate: &Gate) -> Vec<ClassId> {
         let last = match gate {
@@ -223,10 +228,17 @@ impl Ready {
         found.into_iter().map(|(_, id, _)| id).collect()
     }
 
-    /// Lets the first task of one class that is held back by `gate` try again.
+    /// Lets the first task of each lane of one class that is held back by `gate` try again: age
+    /// decides between them.
     pub fn wake_first(&mut self, gate: &Gate, id: ClassId) -> bool {
-        let first = self.parked.get(&(gate.clone(), id)).and_then(|set| set.first().copied());
-        first.inspect(|(lane, entry)| self.unpark(gate, id, *lane, *entry)).is_some()
+        let Some(set) = self.parked.get(&(gate.clone(), id)) else { return false };
+        let (mut firsts, mut lane) = (Vec::new(), 0);
+        while let Some(first) = set.range((lane, Entry::FIRST)..).next() {
+            firsts.push(*first);
+            lane = first.0 + 1;
+        }
+        firsts.iter().for_each(|(lane, entry)| self.unpark(gate, id, *lane, *entry));
+        !firsts.is_empty()
     }
 
     /// Lets the next task of a class try that suited nobody, until each had its turn.

@@ -35,9 +35,9 @@ const MAY_KNOW: &[(&str, &[&[&str]])] = &[
     ("agentcom-embed", &[LIBRARIES]),
     ("agentcom-hub", &[LIBRARIES]),
     ("agentcom-sidecar", &[LIBRARIES]),
-    // proof may look at everything but the programs, which it runs
+    // proof may look at everything; of programs it reads the configuration only
     ("agentcom-benches", &[LIBRARIES]),
-    ("agentcom-tests", &[LIBRARIES]),
+    ("agentcom-tests", &[LIBRARIES, PROGRAMS, &["agentcom-custom-store"]]),
     // needs nothing
     ("xtask", &[]),
 ];

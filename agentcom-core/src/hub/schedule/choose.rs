@@ -1,5 +1,8 @@
 //! This file chooses: which of the tasks that may start comes first, and which agent gets it.
 
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
 use super::policy::{AgentFacts, TaskFacts};
 use crate::guard::Guard;
 use crate::hub::tx::Tx;
@@ -25,8 +28,9 @@ pub(super) struct Choice {
     pub(super) task: TaskId,
 }
 
-/// The task that starts next among what changed, if any can.
-pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
+/// The tasks that start next among what changed, one of each lane, the first in front; or the
+/// oldest alone, if it is its turn.
+pub(super) fn next(state: &State, pending: &mut Pending) -> [Option<Choice>; 4] {
     pending.classes.retain(|class| has_head(state, *class) && has_room(state, *class));
     pending
         .agents
@@ -35,7 +39,7 @@ pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
     for class in &pending.classes {
         heads.offer(state, *class);
     }
-    let mut idle: alloc::vec::Vec<AgentId> = alloc::vec::Vec::new();
+    let mut idle: Vec<AgentId> = Vec::new();
     let mut seen: alloc::collections::BTreeSet<_> = alloc::collections::BTreeSet::new();
     for agent in &pending.agents {
         let mut found = false;
@@ -61,7 +65,7 @@ pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
     idle.iter().for_each(|agent| {
         pending.agents.remove(agent);
     });
-    heads.first(state)
+    heads.in_turn(state)
 }
 
 /// The first task of each lane over several classes, by place; and the oldest, if it is its turn.
@@ -97,16 +101,19 @@ impl Heads {
     }
 
     /// Between the lanes age decides; every so often the oldest of all tasks comes first.
-    fn first(&self, state: &State) -> Option<Choice> {
+    fn in_turn(&self, state: &State) -> [Option<Choice>; 4] {
         if let Some((_, _, class, task)) = self.oldest {
-            return Some(Choice { class, task });
+            return [Some(Choice { class, task }), None, None, None];
         }
-        let heads = (0..4).filter_map(|lane| {
+        let mut heads: [_; 4] = core::array::from_fn(|lane| {
             let (_, class) = self.lanes[lane]?;
             let entry = state.ready().class(class)?.head(lane)?;
-            Some((entry.since + LANE_OFFSETS[lane], lane, class, entry.task))
+            Some((entry.since + LANE_OFFSETS[lane], lane, Choice { class, task: entry.task }))
         });
-        heads.min().map(|(_, _, class, task)| Choice { class, task })
+        heads.sort_unstable_by_key(|head| {
+            head.map_or((Wall(u64::MAX), 4), |(at, lane, _)| (at, lane))
+        });
+        heads.map(|head| head.map(|(_, _, choice)| choice))
     }
 }
 
@@ -145,13 +152,10 @@ fn pinned_room(state: &State, class: &Class, agent: &AgentId) -> Option<Standing
 pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
     let state = &*tx.state;
     let (task, class) = (state.task(choice.task)?, state.ready().class(choice.class)?);
-    let mut best: Option<(u32, core::cmp::Reverse<Standing>, &AgentId)> = None;
+    let mut best: Option<(u32, Reverse<(Standing, &AgentId)>)> = None;
     let mut suits = |standing: Standing, agent| {
         let Some(fit) = fit(tx, task, standing, agent) else { return false };
-        let offer = (fit, core::cmp::Reverse(standing), agent);
-        if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
-            best = Some(offer);
-        }
+        best = best.into_iter().chain([(fit, Reverse((standing, agent)))]).max();
         true
     };
     if let Some(agent) = state.pin(&class.requirements) {
@@ -168,7 +172,7 @@ pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
             suits(standing, agent);
         }
     }
-    best.map(|(_, _, agent)| agent.clone())
+    best.map(|(_, Reverse((_, agent)))| agent.clone())
 }
 
 /// The agent that has the task's repository at hand, if it can run the task and has room.
