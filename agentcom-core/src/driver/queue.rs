@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::port::transport::{CloseReason, Incoming, Outgoing, SendError};
+use crate::wire::Frame;
 
 /// How much a [`FrameQueue`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct FrameQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: VecDeque<String>,
+    frames: VecDeque<Frame>,
     bytes: usize,
     ended: bool,
     reason: Option<CloseReason>,
@@ -50,6 +51,9 @@ struct State {
 
 /// Room that an emptied queue keeps, so that a quiet connection does not allocate for each frame.
 const KEPT_FRAMES: usize = 4;
+
+/// The most frames that are taken at once.
+const TAKEN_MAX: usize = 64;
 
 impl FrameQueue {
     /// An empty queue.
@@ -64,14 +68,24 @@ impl FrameQueue {
     ///
     /// [`SendError::Full`] if it does not fit, [`SendError::Closed`] after the end.
     pub fn push(&self, frame: String) -> Result<(), SendError> {
+        self.pass(Frame::Text(frame))
+    }
+
+    /// Appends a frame that need not be text; it counts as many bytes as [`Frame::weight`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`FrameQueue::push`].
+    pub fn pass(&self, frame: Frame) -> Result<(), SendError> {
+        let weight = frame.weight();
         let mut state = self.state();
         if state.ended {
             return Err(SendError::Closed);
         }
-        if !self.fits(&state, frame.len()) {
+        if !self.fits(&state, weight) {
             return Err(SendError::Full);
         }
-        state.bytes += frame.len();
+        state.bytes += weight;
         state.frames.push_back(frame);
         let waker = state.popper.take();
         drop(state);
@@ -101,7 +115,7 @@ impl FrameQueue {
         self.end(None);
     }
 
-    /// The next frame, or `None` when the queue has ended and is empty.
+    /// The next frame as text, or `None` when the queue has ended and is empty.
     pub fn poll_pop(&self, cx: &Context<'_>) -> Poll<Option<String>> {
         let mut state = self.state();
         let Some(frame) = state.frames.pop_front() else {
@@ -111,14 +125,31 @@ impl FrameQueue {
             state.popper = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        state.bytes -= frame.len();
+        state.bytes -= frame.weight();
         if state.frames.is_empty() && state.frames.capacity() > KEPT_FRAMES {
             state.frames.shrink_to(KEPT_FRAMES);
         }
         let waker = state.pusher.take();
         drop(state);
         wake(waker);
-        Poll::Ready(Some(frame))
+        Poll::Ready(Some(frame.into_text()))
+    }
+
+    /// The next frames, at most a few dozen, or none when the queue has ended and is empty.
+    pub fn poll_pop_some(&self, cx: &Context<'_>) -> Poll<VecDeque<Frame>> {
+        let mut state = self.state();
+        if state.frames.is_empty() && !state.ended {
+            state.popper = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let taken = state.frames.len().min(TAKEN_MAX);
+        let behind = state.frames.split_off(taken);
+        let frames = core::mem::replace(&mut state.frames, behind);
+        state.bytes -= frames.iter().map(Frame::weight).sum::<usize>();
+        let waker = state.pusher.take();
+        drop(state);
+        wake(waker);
+        Poll::Ready(frames)
     }
 
     /// Waits until a frame of `len` bytes fits; `false` if the queue has ended.
@@ -188,6 +219,10 @@ impl Outgoing for Sending {
         self.to.push(frame)
     }
 
+    fn pass(&self, frame: Frame) -> Result<(), SendError> {
+        self.to.pass(frame)
+    }
+
     fn close(&self, reason: CloseReason) {
         self.to.end(Some(reason));
         self.from.end(None);
@@ -211,6 +246,10 @@ struct Receiving {
 impl Incoming for Receiving {
     async fn recv(&mut self) -> Option<String> {
         poll_fn(|cx| self.from.poll_pop(cx)).await
+    }
+
+    async fn recv_some(&mut self) -> VecDeque<Frame> {
+        poll_fn(|cx| self.from.poll_pop_some(cx)).await
     }
 }
 

@@ -255,7 +255,7 @@ impl Running {
     fn perform(&mut self, effect: Effect) -> Option<Exit> {
         match effect {
             Effect::Connect => self.link.open(),
-            Effect::Send(frame) => match self.link.send(&frame) {
+            Effect::Send(frame) => match self.link.send(frame) {
                 Ok(()) | Err(NotSent::Dropped) => {}
                 Err(NotSent::Broken) => self.inputs.push_back(Input::Disconnected),
             },
