@@ -10,6 +10,7 @@ use super::{
 };
 use crate::agent::{Agent, Profile};
 use crate::change::Settings;
+use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
@@ -203,11 +204,11 @@ impl State {
 
     fn link_class(&mut self, class: ClassId) {
         let Some(found) = self.ready.class(class) else { return };
-        if let Some(agent) = found.requirements.pin.clone() {
+        if let Some(agent) = self.pin(&found.requirements).cloned() {
             self.fleet.pin(agent, class);
             return;
         }
-        let able = |group: &super::Group| group.abilities.meet(&found.requirements);
+        let able = |group: &super::Group| self.meets(&group.abilities, &found.requirements);
         let groups: Vec<_> =
             self.fleet.groups().filter(|(_, group)| able(group)).map(|(id, _)| id).collect();
         for group in groups {
@@ -250,6 +251,7 @@ impl State {
         self.alarms.set(Due::Quarantine(id.clone()), None);
         self.agents.remove(id);
         self.last_outcomes.remove(id);
+        self.crashed_at.remove(id);
         self.last_assigned.remove(id);
         self.warm.retain(|_, agent| agent != id);
         self.refresh_agent(id);
@@ -295,7 +297,8 @@ impl State {
         let (group, made) = self.fleet.join(agent.clone(), abilities.clone());
         if made {
             let able = |class: &super::Class| {
-                class.requirements.pin.is_none() && abilities.meet(&class.requirements)
+                self.pin(&class.requirements).is_none()
+                    && self.meets(&abilities, &class.requirements)
             };
             let classes: Vec<ClassId> =
                 self.ready.classes().filter(|(_, class)| able(class)).map(|(id, _)| id).collect();
@@ -382,15 +385,20 @@ impl State {
     }
 
     fn standing(&self, id: &AgentId) -> Option<Standing> {
-        let agent =
-            self.agents.get(id).filter(|agent| !agent.draining && !agent.trust.is_quarantined())?;
+        let agent = self.agents.get(id)?;
+        if agent.draining && self.guards.on(Guard::Drained)
+            || agent.trust.is_quarantined() && self.guards.on(Guard::Quarantine)
+        {
+            return None;
+        }
         self.session_of(id).filter(|session| session.takes_work())?;
         let probation = agent.trust.is_on_probation();
         let slots = if probation { 1 } else { self.profiles.get(id)?.slots };
         let held = self.held.get(id).map_or(0, |tasks| tasks.len()) as u32;
         let load = held.saturating_mul(1000) / slots.max(1);
         let last_assigned = self.last_assigned.get(id).copied().unwrap_or(0);
-        (held < slots).then_some(Standing { probation, load, last_assigned })
+        let room = held < slots || !self.guards.on(Guard::Slots);
+        room.then_some(Standing { probation, load, last_assigned })
     }
 }
 

@@ -1,6 +1,7 @@
 //! This file chooses: which of the tasks that may start comes first, and which agent gets it.
 
 use super::policy::{AgentFacts, TaskFacts};
+use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::name::AgentId;
@@ -128,7 +129,7 @@ fn has_head(state: &State, class: ClassId) -> bool {
 /// Whether any agent that can run the class has room.
 fn has_room(state: &State, class: ClassId) -> bool {
     let Some(found) = state.ready().class(class) else { return false };
-    match &found.requirements.pin {
+    match state.pin(&found.requirements) {
         Some(agent) => pinned_room(state, found, agent).is_some(),
         None => state.fleet().groups_for(class).any(crate::state::Group::has_room),
     }
@@ -136,7 +137,7 @@ fn has_room(state: &State, class: ClassId) -> bool {
 
 fn pinned_room(state: &State, class: &Class, agent: &AgentId) -> Option<Standing> {
     let member = state.fleet().member(agent)?;
-    let able = state.fleet().group(member.group)?.abilities.meet(&class.requirements);
+    let able = state.meets(&state.fleet().group(member.group)?.abilities, &class.requirements);
     member.free.filter(|_| able)
 }
 
@@ -153,7 +154,7 @@ pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
         }
         true
     };
-    if let Some(agent) = &class.requirements.pin {
+    if let Some(agent) = state.pin(&class.requirements) {
         suits(pinned_room(state, class, agent)?, agent);
     } else {
         for group in state.fleet().groups_for(choice.class) {
@@ -179,7 +180,7 @@ fn warm_room<'a>(state: &'a State, task: &Task, class: &Class) -> Option<(&'a Ag
 fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &AgentId) -> Option<u32> {
     let state = &*tx.state;
     let shunned = state.session_of(agent).is_some_and(|session| session.shunned.contains(&task.id));
-    if shunned {
+    if shunned && tx.on(Guard::Shunned) {
         return None;
     }
     let warm_agent = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));

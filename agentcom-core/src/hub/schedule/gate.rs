@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::change::{BucketRow, Change};
+use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::limit::Bucket;
@@ -18,6 +19,7 @@ pub(super) fn closed(tx: &mut Tx<'_>, id: TaskId) -> Option<Gate> {
     let task = tx.state.task(id)?;
     if let Some(limit) = task.spec.concurrency()
         && tx.state.running(&limit.key).len() >= limit.max as usize
+        && tx.on(Guard::Concurrency)
     {
         return Some(Gate::Concurrency(limit.key.clone(), limit.max));
     }
@@ -26,7 +28,7 @@ pub(super) fn closed(tx: &mut Tx<'_>, id: TaskId) -> Option<Gate> {
         let (rate, bucket) = bucket(tx, rate);
         Some((rate.key.clone(), bucket.draw(&rate, now).err()?))
     });
-    let (key, wait) = empty?;
+    let (key, wait) = empty.filter(|_| tx.on(Guard::Rate))?;
     tx.feel(Pulse::RateOpens(key.clone(), now + wait));
     Some(Gate::Rate(key))
 }
