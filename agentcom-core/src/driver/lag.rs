@@ -12,8 +12,7 @@ use crate::time::{Mono, Span};
 use crate::view::Lag;
 
 /// The largest sample that each bucket but the last counts, in milliseconds.
-const BOUNDS: [u64; 15] =
-    [0, 1, 2, 5, 10, 20, 35, 50, 75, 100, 200, 500, 1_000, 5_000, 20_000];
+const BOUNDS: [u64; 15] = [0, 1, 2, 5, 10, 20, 35, 50, 75, 100, 200, 500, 1_000, 5_000, 20_000];
 /// How long samples are collected before the ones before them are forgotten.
 const WINDOW: Span = Span::from_secs(60);
 

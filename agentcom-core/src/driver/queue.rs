@@ -23,9 +23,10 @@ pub struct Capacity {
 }
 
 impl Default for Capacity {
-    /// 256 frames and 1 MiB.
+    /// 1,024 frames, since a sidecar that connects again has some to say about each of its slots at
+    /// once, and 1 MiB.
     fn default() -> Self {
-        Self { frames: 256, bytes: 1 << 20 }
+        Self { frames: 1_024, bytes: 1 << 20 }
     }
 }
 
@@ -263,6 +264,7 @@ impl Drop for Receiving {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Ping, ToHub};
     use alloc::string::ToString;
 
     fn pop(queue: &FrameQueue) -> Poll<Option<String>> {
@@ -318,5 +320,36 @@ mod tests {
         assert_eq!(fits(&queue, 10), Poll::Pending);
         queue.end(None);
         assert_eq!(fits(&queue, 1), Poll::Ready(false));
+    }
+
+    #[test]
+    fn frames_that_are_no_text_are_taken_as_they_are_or_as_text() {
+        let queue = FrameQueue::new(Capacity::default());
+        let ping = || Frame::from(ToHub::Ping(Ping::default()));
+        for _ in 0..2 {
+            assert_eq!(queue.pass(ping()), Ok(()));
+        }
+        assert_eq!(pop(&queue), Poll::Ready(Some(r#"{"type":"ping"}"#.to_string())));
+        let taken = queue.poll_pop_some(&Context::from_waker(Waker::noop()));
+        assert_eq!(taken, Poll::Ready(VecDeque::from([ping()])));
+        assert_eq!(queue.state().bytes, 0);
+    }
+
+    #[test]
+    fn frames_that_are_there_together_are_taken_together_up_to_a_bound() {
+        let queue = FrameQueue::new(Capacity::default());
+        let some = || queue.poll_pop_some(&Context::from_waker(Waker::noop()));
+        let counts = || some().map(|taken| taken.len());
+        assert_eq!(counts(), Poll::Pending);
+        (0..=TAKEN_MAX).for_each(|_| assert_eq!(queue.push("a".to_string()), Ok(())));
+        queue.end(None);
+        assert_eq!([counts(), counts(), counts()], [TAKEN_MAX, 1, 0].map(Poll::Ready));
+    }
+
+    #[test]
+    fn a_frame_that_is_no_text_counts_its_payload() {
+        let queue = small();
+        let status = Frame::from(ToHub::Ping(Ping::default()));
+        assert_eq!(queue.pass(status), Err(SendError::Full));
     }
 }

@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Effect, assignment};
 use super::tx::Tx;
+use super::{Effect, assignment};
 use crate::agent::TrustEvent;
 use crate::change::Change;
 use crate::guard::Guard;

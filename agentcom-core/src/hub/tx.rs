@@ -54,15 +54,7 @@ impl<'a> Tx<'a> {
         by: Principal,
         cause: Option<Box<str>>,
     ) -> Self {
-        Self {
-            state,
-            config,
-            policy,
-            by,
-            cause,
-            over: Vec::new(),
-            step: Step::default(),
-        }
+        Self { state, config, policy, by, cause, over: Vec::new(), step: Step::default() }
     }
 
     pub(super) fn finish(self) -> Step {
