@@ -140,6 +140,10 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
 fn seen(tx: &mut Tx<'_>, from: &From) {
     let silent_at = tx.silent_at(from.dialect);
     let seen = tx.now().mono;
+    let session = tx.state.session(from.session);
+    if session.is_some_and(|session| session.was_seen(seen, silent_at)) {
+        return;
+    }
     tx.session(from.session, |session| {
         session.seen = seen;
         session.silent = false;

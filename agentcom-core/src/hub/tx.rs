@@ -226,15 +226,14 @@ impl<'a> Tx<'a> {
         let task = self.state.task(id).ok_or(Refused::Over)?;
         let life = Box::new(task.life.on_under(self.config.guards, self.now().wall, event)?);
         let held = task.life.state.hold().cloned();
-        let word = life.state.as_str();
         let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
-        let kind = alloc::format!("task.{word}");
+        let kind = event::word(&life.state);
         let stays = life.state.hold().is_some();
         if life.state.is_over() {
-            self.record_as(&kind, Change::TaskEnded { id, life });
+            self.record_as(kind, Change::TaskEnded { id, life });
             self.over.push(id);
         } else {
-            self.record_as(&kind, Change::TaskMoved { id, life });
+            self.record_as(kind, Change::TaskMoved { id, life });
         }
         if let (Some(hold), Some(ended), false) = (held, ended, stays) {
             self.attempt_ended(id, &hold, &ended);

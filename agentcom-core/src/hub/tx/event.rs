@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::EVENT_TEXT_MAX;
 use crate::json::Json;
 use crate::name::Kind;
-use crate::task::{Life, Outcome, Priority, Task};
+use crate::task::{Life, Outcome, Priority, Task, TaskState};
 use crate::view::Event;
 
 /// What an event says of a task that was added.
@@ -33,6 +33,22 @@ struct EndedDetail {
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// The word for the move of a task to a state.
+pub(super) const fn word(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::Blocked { .. } => "task.blocked",
+        TaskState::Delayed(_) => "task.delayed",
+        TaskState::Ready { .. } => "task.ready",
+        TaskState::Assigned(_) => "task.assigned",
+        TaskState::Working(_) => "task.working",
+        TaskState::Waiting { .. } => "task.waiting",
+        TaskState::Completed => "task.completed",
+        TaskState::Partial => "task.partial",
+        TaskState::Dead(_) => "task.dead_letter",
+        TaskState::Cancelled => "task.cancelled",
+    }
 }
 
 /// Says whose move it was. An attempt that ended earlier is told of once.
