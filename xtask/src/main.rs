@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::fuzz(rest),
         "mutants" => mutants::mutants(rest),
         other => match proof::find(other) {
-            Some(proof) => proof.run(rest),
+            Some(proof) => proof.run(rest).map(drop),
             None => Err(unknown(other)),
         },
     };
