@@ -9,18 +9,22 @@ mod check;
 mod fair;
 mod fleet;
 mod index;
+mod limits;
 mod pulse;
+mod queue;
 mod read;
 mod ready;
 mod rows;
 mod session;
 
 pub use alarm::{Alarms, Due, When};
-pub use fair::{Fair, Flow, WEIGHT_USUAL};
-pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
+pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
+pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
 pub(crate) use index::bytes_of;
+pub use limits::{Counter, Limits, LimitsNo};
 pub use pulse::Pulse;
-pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
+pub use queue::Queued;
+pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements, Spot};
 pub use rows::{
     Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key,
 };
@@ -28,6 +32,7 @@ pub use session::{Claimant, Clocks, Refusals, Session};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
@@ -48,20 +53,19 @@ pub struct State {
     head: Option<Box<Head>>,
     settings: Settings,
     /// Living tasks by number, which is the order of submission.
-    tasks: BTreeMap<u64, Box<Task>>,
+    tasks: BTreeMap<u64, Live>,
     agents: BTreeMap<AgentId, Agent>,
     questions: BTreeMap<QuestionId, Question>,
-    buckets: BTreeMap<Key, BucketRow>,
     // What follows from it.
     by_state: [u64; 6],
     bytes: u64,
     dependents: BTreeMap<TaskId, BTreeSet<TaskId>>,
-    held: BTreeMap<AgentId, BTreeSet<TaskId>>,
-    running: BTreeMap<Key, BTreeSet<TaskId>>,
     asked: BTreeMap<TaskId, BTreeSet<QuestionId>>,
     ready: Ready,
     fair: Fair,
     fleet: Fleet,
+    /// With the buckets, which are durable.
+    limits: Limits,
     alarms: Alarms,
     // The volatile part.
     sessions: BTreeMap<SessionId, Session>,
@@ -70,7 +74,6 @@ pub struct State {
     clocks: BTreeMap<TaskId, Clocks>,
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
-    last_assigned: BTreeMap<AgentId, u64>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
@@ -79,13 +82,31 @@ pub struct State {
     pending: Pending,
 }
 
+/// A living task, and what it goes by in the indexes.
+#[derive(Clone, Debug)]
+struct Live {
+    /// Always there, but while it moves.
+    task: Option<Box<Task>>,
+    class: ClassId,
+    limits: LimitsNo,
+}
+
+/// The numbers follow from the task and from what was before.
+impl PartialEq for Live {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+
+impl Eq for Live {}
+
 /// What the scheduler has to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Classes of which a task may start.
     pub classes: BTreeSet<ClassId>,
     /// Agents that have room.
-    pub agents: BTreeSet<AgentId>,
+    pub agents: BTreeSet<AgentNo>,
 }
 
 impl State {
@@ -116,10 +137,10 @@ impl State {
                 self.just_used.insert(key, (self.seq() + 1, used));
             }
             Change::Drawn(key, row) => {
-                self.buckets.insert(key, row);
+                self.limits.set_bucket(&key, Some(row));
             }
             Change::BucketFull(key) => {
-                self.buckets.remove(&key);
+                self.limits.set_bucket(&key, None);
                 self.alarms.set(Due::Rate(key), None);
             }
             Change::Trimmed { keys: _, events: _, oldest } => {
@@ -157,7 +178,7 @@ impl State {
     /// Lets virtual time start where the earliest queued task of each lane does.
     pub(crate) fn resume_shares(&mut self) {
         let mut earliest = [u64::MAX; 4];
-        for task in self.tasks.values() {
+        for task in self.tasks() {
             if let TaskState::Ready { place, .. } = task.life.state {
                 let lane = task.spec.priority.lane();
                 earliest[lane] = earliest[lane].min(place.tag);
@@ -171,10 +192,13 @@ impl State {
     /// Says when each bucket in use will be full. A bucket that was drawn on at a time which is yet
     /// to come, since the clock was set back while the hub was down, fills from now on.
     pub(crate) fn resume_rates(&mut self) {
-        for (key, row) in &mut self.buckets {
+        let rows: Vec<_> =
+            self.limits.buckets().map(|(key, row)| (key.clone(), row.clone())).collect();
+        for (key, mut row) in rows {
             row.bucket = row.bucket.no_later_than(self.now.wall);
             let full = row.bucket.full_at(&row.rate);
-            self.alarms.set(Due::Rate(key.clone()), Some(When::Wall(full)));
+            self.limits.set_bucket(&key, Some(row));
+            self.alarms.set(Due::Rate(key), Some(When::Wall(full)));
         }
     }
 
@@ -223,25 +247,6 @@ impl State {
     pub const fn ready(&self) -> &Ready {
         &self.ready
     }
-
-    /// The scheduler holds a ready task back.
-    pub(crate) fn park(&mut self, id: TaskId, gate: Gate) {
-        let Some((class, lane, entry)) = self.ready_entry(id) else { return };
-        let before = self.ready.let_on_by(id).cloned();
-        let unfit = gate == Gate::Fit;
-        let moved = before.filter(|before| *before != gate);
-        self.ready.park(class, lane, entry, gate);
-        let behind = moved.is_some_and(|gate| self.ready.wake_first(&gate, class));
-        if behind | (unfit && self.ready.wake_next_unfit(class)) {
-            self.pending.classes.insert(class);
-        }
-    }
-
-    /// The scheduler lets tasks that are held back try again.
-    pub(crate) fn wake(&mut self, gate: &Gate) {
-        let woken = self.ready.wake(gate);
-        self.pending.classes.extend(woken);
-    }
 }
 
 /// The durable part of a state.
@@ -249,10 +254,10 @@ impl State {
 pub struct Durable<'a> {
     head: Option<&'a Head>,
     settings: &'a Settings,
-    tasks: &'a BTreeMap<u64, Box<Task>>,
+    tasks: &'a BTreeMap<u64, Live>,
     agents: &'a BTreeMap<AgentId, Agent>,
     questions: &'a BTreeMap<QuestionId, Question>,
-    buckets: &'a BTreeMap<Key, BucketRow>,
+    buckets: Vec<(&'a Key, &'a BucketRow)>,
 }
 
 #[cfg(test)]

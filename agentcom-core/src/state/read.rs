@@ -4,8 +4,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
-    Alarms, BucketRow, Claimant, Clocks, Durable, Fair, Fleet, Refusals, Requirements, Session,
-    State, WEIGHT_USUAL,
+    Alarms, BucketRow, Claimant, Clocks, Counter, Durable, Fair, Fleet, Limits, Member, Refusals,
+    Requirements, Session, State, WEIGHT_USUAL,
 };
 use crate::agent::{Agent, LastOutcome, Phase, Profile};
 use crate::change::{Head, Settings};
@@ -47,20 +47,27 @@ impl State {
         self.head.as_ref().map_or(id.0, |head| head.ids.reveal(id.0))
     }
 
+    /// The name behind a task's number.
+    #[must_use]
+    pub fn id_of(&self, number: u64) -> TaskId {
+        TaskId(self.head.as_ref().map_or(number, |head| head.ids.hide(number)))
+    }
+
     /// A living task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&self.number(id)).map(|task| &**task)
+        self.tasks.get(&self.number(id))?.task.as_deref()
     }
 
     /// Living tasks, in the order of submission.
     pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> {
-        self.tasks.values().map(|task| &**task)
+        self.tasks.values().filter_map(|live| live.task.as_deref())
     }
 
     /// Living tasks behind the one with a number, in the order of submission.
     pub fn tasks_after(&self, number: u64) -> impl Iterator<Item = (u64, &Task)> {
-        self.tasks.range(number.saturating_add(1)..).map(|(number, task)| (*number, &**task))
+        let after = self.tasks.range(number.saturating_add(1)..);
+        after.filter_map(|(number, live)| Some((*number, live.task.as_deref()?)))
     }
 
     /// How many tasks live.
@@ -100,19 +107,19 @@ impl State {
 
     /// Tasks that an agent holds.
     pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = TaskId> {
-        self.held.get(agent).into_iter().flatten().copied()
+        self.fleet.named(agent).into_iter().flat_map(Member::held).copied()
     }
 
     /// Held tasks that count against a concurrency key.
     pub fn running(&self, key: &Key) -> impl ExactSizeIterator<Item = TaskId> {
         let none: &BTreeSet<TaskId> = const { &BTreeSet::new() };
-        self.running.get(key).unwrap_or(none).iter().copied()
+        self.limits.counter(key).map_or(none, Counter::running).iter().copied()
     }
 
     /// The bucket of a rate, if it was drawn on.
     #[must_use]
     pub fn bucket(&self, key: &Key) -> Option<&BucketRow> {
-        self.buckets.get(key)
+        self.limits.counter(key)?.bucket()
     }
 
     /// A registered agent.
@@ -201,6 +208,12 @@ impl State {
         &self.fleet
     }
 
+    /// What limits are measured against.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The tags of fair queueing.
     #[must_use]
     pub const fn fair(&self) -> &Fair {
@@ -257,7 +270,7 @@ impl State {
             tasks: &self.tasks,
             agents: &self.agents,
             questions: &self.questions,
-            buckets: &self.buckets,
+            buckets: self.limits.buckets().collect(),
         }
     }
 

@@ -1,12 +1,15 @@
 //! This file chooses: which of the tasks that may start comes first, and which agent gets it.
 
+use alloc::collections::BTreeSet;
+
 use super::policy::{AgentFacts, TaskFacts};
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
-use crate::name::AgentId;
-use crate::state::{Class, ClassId, Pending, Standing, State};
+use crate::state::{
+    AgentNo, Class, ClassId, Group, Member, Pending, Queued, Spot, Standing, State,
+};
 use crate::task::{Task, TaskState};
-use crate::time::{Mono, Span, Wall};
+use crate::time::{Mono, Span};
 
 /// How much later a task of each lane counts as ready, for the choice between lanes: no task is
 /// overtaken by one that became ready more than 60 s later.
@@ -17,63 +20,50 @@ const LANE_OFFSETS: [Span; 4] =
 /// not count.
 const CANDIDATES_MAX: usize = 16;
 
-/// A task that may start.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Choice {
-    pub(super) class: ClassId,
-    pub(super) task: TaskId,
-}
-
 /// The task that starts next among what changed, if any can.
-pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
-    pending.classes.retain(|class| has_head(state, *class) && has_room(state, *class));
-    pending
-        .agents
-        .retain(|agent| state.fleet().member(agent).is_some_and(|member| member.free.is_some()));
+pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Queued> {
+    let (ready, fleet) = (state.ready(), state.fleet());
+    pending.classes.retain(|class| ready.has_head(*class) && has_room(state, *class));
     let mut heads = Heads::default();
     for class in &pending.classes {
         heads.offer(state, *class);
     }
-    let mut idle: alloc::vec::Vec<AgentId> = alloc::vec::Vec::new();
-    let mut seen: alloc::collections::BTreeSet<_> = alloc::collections::BTreeSet::new();
-    for agent in &pending.agents {
-        let mut found = false;
-        let group = state.fleet().member(agent).map(|member| member.group);
-        if let Some((id, group)) = group.and_then(|id| Some((id, state.fleet().group(id)?))) {
-            // Agents of one group can run the same, so one scan serves all of them.
-            if seen.insert(id) {
-                for class in &group.classes {
-                    found |= heads.offer(state, *class);
-                }
-            } else {
-                found = true;
+    let mut seen: BTreeSet<_> = BTreeSet::new();
+    // Who has no room or finds nothing is not looked at again until something changes.
+    pending.agents.retain(|agent| {
+        let Some(member) = fleet.member(*agent).filter(|member| member.free.is_some()) else {
+            return false;
+        };
+        let Some((id, group)) = member.group.and_then(|id| Some((id, fleet.group(id)?))) else {
+            return false;
+        };
+        // Agents of one group can run the same, so one scan serves all of them.
+        let mut found = !seen.insert(id);
+        if !found {
+            for class in group.classes() {
+                found |= heads.offer(state, *class);
             }
         }
-        for class in state.fleet().pinned_to(agent).filter(|class| has_room(state, *class)) {
-            found |= heads.offer(state, class);
+        for class in member.pins().iter().filter(|class| has_room(state, **class)) {
+            found |= heads.offer(state, *class);
         }
-        if !found {
-            idle.push(agent.clone());
-        }
-    }
-    // Who found nothing is not looked at again until something changes.
-    idle.iter().for_each(|agent| {
-        pending.agents.remove(agent);
+        found
     });
     heads.first(state)
 }
 
-/// The first task of each lane over several classes, by place; and the oldest, if it is its turn.
+/// The first task of each lane over several classes; and the oldest, if it is its turn.
 #[derive(Default)]
 struct Heads {
     lanes: [Option<(u64, ClassId)>; 4],
-    oldest: Option<(Wall, u64, ClassId, TaskId)>,
+    oldest: Option<(Spot, ClassId, usize)>,
 }
 
 impl Heads {
     fn offer(&mut self, state: &State, class: ClassId) -> bool {
+        let ready = state.ready();
         let mut found = false;
-        for (lane, order) in state.ready().heads(class).into_iter().enumerate() {
+        for (lane, &order) in ready.orders(class).iter().enumerate() {
             if order == u64::MAX {
                 continue;
             }
@@ -81,31 +71,31 @@ impl Heads {
             let ahead = match self.lanes[lane] {
                 None => true,
                 Some((best, _)) if order != best => order < best,
-                Some((_, other)) => head(state, class, lane) < head(state, other, lane),
+                Some((_, other)) => ready.spot(class, lane) < ready.spot(other, lane),
             };
             if ahead {
                 self.lanes[lane] = Some((order, class));
             }
         }
         if found && is_turn_of_oldest(state) {
-            let oldest = state.ready().class(class).and_then(Class::oldest);
-            let oldest = oldest.map(|(since, number, _, task)| (since, number, class, task));
-            self.oldest = self.oldest.into_iter().chain(oldest).min();
+            let oldest = ready.class(class).and_then(Class::oldest);
+            let oldest = oldest.map(|(spot, lane)| (spot, class, lane));
+            let by_age = |(spot, ..): &(Spot, ClassId, usize)| (spot.since, spot.number);
+            self.oldest = self.oldest.into_iter().chain(oldest).min_by_key(by_age);
         }
         found
     }
 
     /// Between the lanes age decides; every so often the oldest of all tasks comes first.
-    fn first(&self, state: &State) -> Option<Choice> {
-        if let Some((_, _, class, task)) = self.oldest {
-            return Some(Choice { class, task });
+    fn first(&self, state: &State) -> Option<Queued> {
+        if let Some((spot, class, lane)) = self.oldest {
+            return Some(Queued { class, lane, spot });
         }
         let heads = (0..4).filter_map(|lane| {
             let (_, class) = self.lanes[lane]?;
-            let entry = state.ready().class(class)?.head(lane)?;
-            Some((entry.since + LANE_OFFSETS[lane], lane, class, entry.task))
+            Some(Queued { class, lane, spot: state.ready().spot(class, lane) })
         });
-        heads.min().map(|(_, _, class, task)| Choice { class, task })
+        heads.min_by_key(|head| (head.spot.since + LANE_OFFSETS[head.lane], head.lane))
     }
 }
 
@@ -115,84 +105,103 @@ fn is_turn_of_oldest(state: &State) -> bool {
     every > 0 && (state.assignments() + 1).is_multiple_of(every)
 }
 
-fn head(state: &State, class: ClassId, lane: usize) -> Option<(Wall, u64)> {
-    let entry = state.ready().class(class)?.head(lane)?;
-    Some((entry.since, entry.number))
-}
-
-fn has_head(state: &State, class: ClassId) -> bool {
-    state.ready().class(class).is_some()
-        && state.ready().heads(class).iter().any(|order| *order != u64::MAX)
-}
-
 /// Whether any agent that can run the class has room.
 fn has_room(state: &State, class: ClassId) -> bool {
     let Some(found) = state.ready().class(class) else { return false };
     match &found.requirements.pin {
-        Some(agent) => pinned_room(state, found, agent).is_some(),
-        None => state.fleet().groups_for(class).any(crate::state::Group::has_room),
+        Some(agent) => {
+            state.fleet().number(agent).is_some_and(|agent| room_of(state, found, agent).is_some())
+        }
+        None => state.fleet().rooms_for(class).next().is_some(),
     }
 }
 
-fn pinned_room(state: &State, class: &Class, agent: &AgentId) -> Option<Standing> {
+/// The standing of one agent, if it can run a class and has room.
+fn room_of(state: &State, class: &Class, agent: AgentNo) -> Option<Standing> {
     let member = state.fleet().member(agent)?;
-    let able = state.fleet().group(member.group)?.abilities.meet(&class.requirements);
+    let able = state.fleet().group(member.group?)?.abilities.meet(&class.requirements);
     member.free.filter(|_| able)
 }
 
 /// The agent that suits the task best, if any suits it.
-pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
+pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
     let state = &*tx.state;
-    let (task, class) = (state.task(choice.task)?, state.ready().class(choice.class)?);
-    let mut best: Option<(u32, core::cmp::Reverse<Standing>, &AgentId)> = None;
-    let mut suits = |standing: Standing, agent| {
-        let Some(fit) = fit(tx, task, standing, agent) else { return false };
-        let offer = (fit, core::cmp::Reverse(standing), agent);
-        if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
+    let class = state.ready().class(queued.class)?;
+    if let Some(agent) = sole(tx, queued.class, class) {
+        return Some(agent);
+    }
+    let task = state.task(state.id_of(queued.spot.number))?;
+    let mut best: Option<Offer<'_>> = None;
+    let mut suits = |standing: Standing, agent: AgentNo| {
+        let Some(member) = state.fleet().member(agent) else { return false };
+        let Some(fit) = fit(tx, task, standing, member) else { return false };
+        let offer = Offer { fit, standing: core::cmp::Reverse(standing), name: &member.id, agent };
+        if best.as_ref().is_none_or(|best| offer > *best) {
             best = Some(offer);
         }
         true
     };
     if let Some(agent) = &class.requirements.pin {
-        suits(pinned_room(state, class, agent)?, agent);
+        let agent = state.fleet().number(agent)?;
+        suits(room_of(state, class, agent)?, agent);
     } else {
-        for group in state.fleet().groups_for(choice.class) {
-            group
-                .free()
-                .filter(|(standing, agent)| suits(**standing, agent))
-                .take(CANDIDATES_MAX)
-                .for_each(drop);
+        for group in state.fleet().rooms_for(queued.class) {
+            let suited = group.free().filter(|(standing, agent)| suits(*standing, *agent));
+            suited.take(CANDIDATES_MAX).for_each(drop);
         }
-        if let Some((agent, standing)) = warm_room(state, task, class) {
+        let warm = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));
+        if let Some(agent) = warm.and_then(|agent| state.fleet().number(agent))
+            && let Some(standing) = room_of(state, class, agent)
+        {
             suits(standing, agent);
         }
     }
-    best.map(|(_, _, agent)| agent.clone())
+    best.map(|best| best.agent)
 }
 
-/// The agent that has the task's repository at hand, if it can run the task and has room.
-fn warm_room<'a>(state: &'a State, task: &Task, class: &Class) -> Option<(&'a AgentId, Standing)> {
-    let agent = state.warm(task.spec.repo.as_ref()?)?;
-    Some((agent, pinned_room(state, class, agent)?))
+/// How well an agent suits; the best is the largest.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Offer<'a> {
+    fit: u32,
+    standing: core::cmp::Reverse<Standing>,
+    name: &'a crate::name::AgentId,
+    agent: AgentNo,
 }
 
-fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &AgentId) -> Option<u32> {
+/// The one agent that can run a class and has room, if nothing can speak against it: in a fleet at
+/// work that is nearly always so, and then the task itself need not be looked at.
+fn sole(tx: &Tx<'_>, id: ClassId, class: &Class) -> Option<AgentNo> {
+    if tx.policy.may_refuse()
+        || class.requirements.repo.is_some()
+        || class.requirements.pin.is_some()
+    {
+        return None;
+    }
+    let fleet = tx.state.fleet();
+    let mut agents = fleet.rooms_for(id).flat_map(Group::free).map(|(_, agent)| agent);
+    let first = agents.next()?;
+    let is_sole = agents.next().is_none() && !fleet.member(first)?.terms.shuns;
+    is_sole.then_some(first)
+}
+
+fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &Member) -> Option<u32> {
     let state = &*tx.state;
-    let shunned = state.session_of(agent).is_some_and(|session| session.shunned.contains(&task.id));
-    if shunned {
+    let name = &agent.id;
+    let shuns = |session: &crate::state::Session| session.shunned.contains(&task.id);
+    if agent.terms.shuns && state.session_of(name).is_some_and(shuns) {
         return None;
     }
     let warm_agent = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));
-    let warm = warm_agent == Some(agent);
+    let warm = warm_agent == Some(name);
     if !warm && affinity_ends(tx, task.id).is_some_and(|ends| ends > tx.now().mono) {
         return None;
     }
     let TaskState::Ready { since, place } = task.life.state else { return None };
     let (spec, failures) = (&*task.spec, task.life.failures);
     let facts = TaskFacts { id: task.id, spec, failures, ready_at: since, start_tag: place.tag };
-    let (profile, load) = (state.profile(agent)?, standing.load);
+    let (profile, load) = (state.profile(name)?, standing.load);
     let (probation, last_assigned) = (standing.probation, standing.last_assigned);
-    tx.policy.fit(&facts, &AgentFacts { id: agent, profile, load, probation, last_assigned, warm })
+    tx.policy.fit(&facts, &AgentFacts { id: name, profile, load, probation, last_assigned, warm })
 }
 
 /// Until when a task waits for the busy agent that has its repository at hand.
@@ -203,7 +212,8 @@ pub(super) fn affinity_ends(tx: &Tx<'_>, id: TaskId) -> Option<Mono> {
     }
     let task = state.task(id)?;
     let TaskState::Ready { since, .. } = task.life.state else { return None };
-    let member = state.fleet().member(state.warm(task.spec.repo.as_ref()?)?)?;
+    let member = state.fleet().named(state.warm(task.spec.repo.as_ref()?)?)?;
+    member.group?;
     let waited = tx.now().wall - since;
     let left = Span(tx.config.affinity_wait.0.saturating_sub(waited.0));
     (member.free.is_none() && left > Span(0)).then(|| tx.now().mono + left)
