@@ -7,6 +7,7 @@
 mod alarm;
 mod check;
 mod fair;
+mod firsts;
 mod fleet;
 mod index;
 mod limits;
@@ -19,6 +20,7 @@ mod session;
 
 pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
+pub(crate) use firsts::{First, earlier};
 pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
 pub(crate) use index::bytes_of;
 pub use limits::{Counter, Limits, LimitsNo};
@@ -64,6 +66,7 @@ pub struct State {
     ready: Ready,
     fair: Fair,
     fleet: Fleet,
+    firsts: firsts::Firsts,
     /// With the buckets, which are durable.
     limits: Limits,
     alarms: Alarms,
@@ -105,8 +108,36 @@ impl Eq for Live {}
 pub struct Pending {
     /// Classes of which a task may start.
     pub classes: BTreeSet<ClassId>,
-    /// Agents that have room.
-    pub agents: BTreeSet<AgentNo>,
+    /// Agents that have room, sorted.
+    pub agents: Vec<AgentNo>,
+}
+
+impl Pending {
+    /// Adds an agent that has room.
+    fn add(&mut self, agent: AgentNo) {
+        if let Err(at) = self.agents.binary_search(&agent) {
+            self.agents.insert(at, agent);
+        }
+    }
+
+    /// Takes an agent out that has none.
+    fn drop(&mut self, agent: AgentNo) {
+        if let Ok(at) = self.agents.binary_search(&agent) {
+            self.agents.remove(at);
+        }
+    }
+
+    /// Adds what has to be looked at as well.
+    pub fn merge(&mut self, mut more: Self) {
+        if self.classes.is_empty() {
+            core::mem::swap(&mut self.classes, &mut more.classes);
+        }
+        if self.agents.is_empty() {
+            core::mem::swap(&mut self.agents, &mut more.agents);
+        }
+        self.classes.append(&mut more.classes);
+        more.agents.into_iter().for_each(|agent| self.add(agent));
+    }
 }
 
 impl State {
@@ -226,8 +257,7 @@ impl State {
 
     /// The scheduler could not look at everything in one step.
     pub(crate) fn put_back(&mut self, rest: Pending) {
-        self.pending.classes.extend(rest.classes);
-        self.pending.agents.extend(rest.agents);
+        self.pending.merge(rest);
     }
 
     /// Whether the scheduler has something to look at.
@@ -240,6 +270,12 @@ impl State {
     #[must_use]
     pub const fn assignments(&self) -> u64 {
         self.assignments
+    }
+
+    /// The first class of each lane among those that the agents of a group can run.
+    pub(crate) fn first_of(&mut self, group: GroupId) -> First {
+        let found = self.fleet.group(group);
+        found.map_or([None; 4], |found| self.firsts.of(group, found, &self.ready))
     }
 
     /// The index of ready tasks.

@@ -5,11 +5,15 @@
 
 pub mod arguments;
 pub mod counting;
+pub mod decisions;
 pub mod disk;
 pub mod fleet;
 pub mod hub;
 pub mod machine;
+pub mod plot;
 pub mod report;
+pub mod scene;
+pub mod steps;
 pub mod work;
 
 /// What a bench ends with. Whatever goes wrong ends it.

@@ -16,7 +16,7 @@ cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has 
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
-                                                      (step, submit, cycle, memory, idle)";
+                                                      (step, schedule, guard, submit, cycle, memory, idle)";
 
 fn main() -> ExitCode {
     let mut args = env::args().skip(1);

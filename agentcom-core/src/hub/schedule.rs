@@ -4,6 +4,8 @@
 //! Before a step nothing that could run waits for an agent that could run it, so nothing else can
 //! have become possible.
 
+#[cfg(feature = "testing")]
+pub mod alone;
 mod choose;
 mod gate;
 mod policy;
@@ -50,14 +52,14 @@ pub(super) fn run(tx: &mut Tx<'_>) {
                 hold_back(tx, queued);
             }
         }
-        merge(&mut pending, tx.state.take_pending());
+        pending.merge(tx.state.take_pending());
     }
     tx.state.put_back(pending);
 }
 
 /// Picks the task that comes first among what changed, and whom it is for.
 fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<(Queued, Decision)> {
-    let queued = choose::next(tx.state, pending)?;
+    let queued = choose::next(tx, pending)?;
     let entry = *tx.state.ready().entry(&queued)?;
     let decision = match gate::closed(tx, entry.limits) {
         Some(gate) => Decision::Limited(gate),
@@ -67,11 +69,6 @@ fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<(Queued, Decision)> 
         },
     };
     Some((queued, decision))
-}
-
-fn merge(pending: &mut Pending, more: Pending) {
-    pending.classes.extend(more.classes);
-    pending.agents.extend(more.agents);
 }
 
 fn assign(tx: &mut Tx<'_>, entry: &Entry, agent: AgentNo) {

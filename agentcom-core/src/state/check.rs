@@ -56,11 +56,19 @@ impl State {
         let in_classes: usize = self.ready.classes().map(|(_, class)| class.len()).sum();
         same("tasks in classes", &(by_state[2] as usize), &in_classes)?;
         same("queued tasks of all flows", &in_classes, &self.fair.len())?;
+        if let Some((key, _)) = self
+            .limits
+            .buckets()
+            .find(|(key, _)| self.alarms.when(&Due::Rate((*key).clone())).is_none())
+        {
+            return Err(format!("the bucket of {key} is in use and nothing will forget it"));
+        }
         let agreements = [
             ("alarms", self.alarms.agree()),
             ("limits", self.limits.agree(&limits)),
             ("ready tasks", self.ready.agree()),
             ("agents", self.fleet.agree()),
+            ("first classes", self.firsts.agree(&self.fleet, &self.ready)),
         ];
         for (what, agree) in agreements {
             if !agree {

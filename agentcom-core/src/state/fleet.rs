@@ -33,6 +33,8 @@ pub struct Fleet {
     skilled: BTreeMap<Capability, BTreeSet<GroupId>>,
     /// The groups that can run an unpinned class, by its number.
     runs: Vec<BTreeSet<GroupId>>,
+    /// How often any group learnt or unlearnt a class.
+    stamps: u64,
 }
 
 impl Fleet {
@@ -161,8 +163,10 @@ impl Fleet {
         if self.runs.len() <= number {
             self.runs.resize_with(number + 1, BTreeSet::new);
         }
+        self.stamps += 1;
+        let stamp = self.stamps;
         if let Some(found) = self.group_mut(group)
-            && found.learn(class)
+            && found.learn(class, stamp)
         {
             self.runs[number].insert(group);
         }
@@ -181,9 +185,11 @@ impl Fleet {
     /// There is no such class any more.
     pub fn unlink(&mut self, class: ClassId, pin: Option<&AgentId>) {
         let groups = self.runs.get_mut(class.0 as usize).map(core::mem::take);
+        self.stamps += 1;
+        let stamp = self.stamps;
         for group in groups.unwrap_or_default() {
             if let Some(found) = self.group_mut(group) {
-                found.unlearn(class);
+                found.unlearn(class, stamp);
             }
         }
         let Some(agent) = pin.and_then(|agent| self.number(agent)) else { return };

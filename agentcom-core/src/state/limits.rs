@@ -122,6 +122,24 @@ impl Limits {
         })
     }
 
+    /// Draws on the buckets of a task that starts, where they are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn draw(&mut self, number: LimitsNo, now: Wall) {
+        let Some(Some(set)) = self.sets.get(number.0 as usize) else { return };
+        for (counter, rate) in &set.rates {
+            let Some(Some(counter)) = self.counters.get_mut(*counter) else { continue };
+            match &mut counter.bucket {
+                Some(row) if !row.bucket.is_full(&row.rate, now) => {
+                    row.bucket = row.bucket.draw(&row.rate, now).unwrap_or(row.bucket);
+                }
+                bucket => {
+                    let drawn = Bucket::full(rate, now).draw(rate, now).ok();
+                    *bucket = drawn.map(|bucket| BucketRow { rate: rate.clone(), bucket });
+                }
+            }
+        }
+    }
+
     /// A task with these limits is held.
     pub fn start(&mut self, number: LimitsNo, task: TaskId) {
         let limit = self.set(number).and_then(|set| set.concurrency);

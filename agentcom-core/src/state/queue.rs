@@ -92,6 +92,29 @@ impl State {
         }
     }
 
+    /// Records that a task goes to an agent, in the indexes alone.
+    #[cfg(feature = "testing")]
+    pub(crate) fn place(&mut self, queued: Queued, agent: AgentNo) {
+        let Some(entry) = self.leave(queued) else { return };
+        self.note_assignment(queued.lane, entry.tag, agent);
+        self.limits.draw(entry.limits, self.now.wall);
+        self.hold(self.id_of(queued.spot.number), entry.limits, agent);
+        self.refresh_room(agent);
+    }
+
+    /// The limits that the living task with a number counts against.
+    #[cfg(feature = "testing")]
+    pub(crate) fn limits_of(&self, number: u64) -> LimitsNo {
+        self.tasks.get(&number).map_or(LimitsNo::NONE, |live| live.limits)
+    }
+
+    /// Records that an agent is done with a task, in the indexes alone.
+    #[cfg(feature = "testing")]
+    pub(crate) fn displace(&mut self, number: u64, limits: LimitsNo, agent: AgentNo) {
+        self.let_off(self.id_of(number), limits, agent);
+        self.refresh_room(agent);
+    }
+
     /// Where a task waits, if it is ready.
     #[must_use]
     pub fn queued(&self, id: TaskId) -> Option<Queued> {
@@ -180,7 +203,7 @@ impl State {
     /// An agent is no longer connected.
     pub(super) fn part_with(&mut self, agent: &AgentId) {
         if let Some(number) = self.fleet.number(agent) {
-            self.pending.agents.remove(&number);
+            self.pending.drop(number);
             self.fleet.leave(number);
         }
     }
@@ -196,10 +219,10 @@ impl State {
     /// Says anew whether an agent has room.
     pub(super) fn refresh_room(&mut self, number: AgentNo) {
         if self.fleet.refresh(number) {
-            self.pending.agents.insert(number);
+            self.pending.add(number);
             self.wake(&Gate::Fit);
         } else {
-            self.pending.agents.remove(&number);
+            self.pending.drop(number);
         }
     }
 

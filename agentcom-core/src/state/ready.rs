@@ -11,6 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
+use super::firsts::Moves;
 use super::{Abilities, Queued};
 use crate::name::{Capability, Key};
 use crate::time::Wall;
@@ -46,6 +47,7 @@ pub struct Ready {
     tours: BTreeMap<ClassId, Tour>,
     by_lane: [u64; 4],
     by_age: bool,
+    moves: Moves,
 }
 
 /// A round over the tasks of a class that suited nobody: each tries once.
@@ -154,7 +156,6 @@ impl Ready {
         }
         let class = self.classes[id.0 as usize].take()?;
         self.numbers.remove(&class.requirements);
-        self.orders[id.0 as usize] = [EMPTY; 4];
         self.tours.remove(&id);
         for need in class.requirements.needs.iter().cloned().map(Some).chain([None]) {
             if let Some(classes) = self.by_need.get_mut(&need) {
@@ -258,6 +259,11 @@ impl Ready {
         &self.orders[id.0 as usize]
     }
 
+    /// Of the first task of each lane of a class, what the policy said, and what counts among equals.
+    pub(super) fn heads(&self, id: ClassId) -> (&[u64; 4], &[(Wall, u64); 4]) {
+        (&self.orders[id.0 as usize], &self.ages[id.0 as usize])
+    }
+
     /// The place of the first task of a lane of a class in which one can start.
     #[must_use]
     pub fn spot(&self, id: ClassId, lane: usize) -> Spot {
@@ -269,6 +275,11 @@ impl Ready {
     #[must_use]
     pub fn has_head(&self, id: ClassId) -> bool {
         self.orders.get(id.0 as usize).is_some_and(|orders| *orders != [EMPTY; 4])
+    }
+
+    /// Which heads moved lately.
+    pub(super) const fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     /// Ready tasks by lane, those held back included.
@@ -357,7 +368,10 @@ impl Ready {
         if let Some(Entry { spot, .. }) = class.head(lane) {
             (order, age) = (spot.order, (spot.since, spot.number));
         }
-        self.orders[id.0 as usize][lane] = order;
-        self.ages[id.0 as usize][lane] = age;
+        let (orders, ages) = (&mut self.orders[id.0 as usize], &mut self.ages[id.0 as usize]);
+        if (order, age) != (orders[lane], ages[lane]) {
+            (orders[lane], ages[lane]) = (order, age);
+            self.moves.add(id);
+        }
     }
 }

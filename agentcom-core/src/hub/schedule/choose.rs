@@ -6,7 +6,8 @@ use super::policy::{AgentFacts, TaskFacts};
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::state::{
-    AgentNo, Class, ClassId, Group, Member, Pending, Queued, Spot, Standing, State,
+    AgentNo, Class, ClassId, First, Group, GroupId, Member, Pending, Queued, Spot, Standing, State,
+    earlier,
 };
 use crate::task::{Task, TaskState};
 use crate::time::{Mono, Span};
@@ -21,69 +22,70 @@ const LANE_OFFSETS: [Span; 4] =
 const CANDIDATES_MAX: usize = 16;
 
 /// The task that starts next among what changed, if any can.
-pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Queued> {
-    let (ready, fleet) = (state.ready(), state.fleet());
-    pending.classes.retain(|class| ready.has_head(*class) && has_room(state, *class));
+pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Queued> {
+    let state = &*tx.state;
+    pending.classes.retain(|class| state.ready().has_head(*class) && has_room(state, *class));
     let mut heads = Heads::default();
     for class in &pending.classes {
         heads.offer(state, *class);
     }
-    let mut seen: BTreeSet<_> = BTreeSet::new();
+    let (mut latest, mut seen) = (None, BTreeSet::new());
     // Who has no room or finds nothing is not looked at again until something changes.
     pending.agents.retain(|agent| {
-        let Some(member) = fleet.member(*agent).filter(|member| member.free.is_some()) else {
-            return false;
-        };
-        let Some((id, group)) = member.group.and_then(|id| Some((id, fleet.group(id)?))) else {
-            return false;
-        };
-        // Agents of one group can run the same, so one scan serves all of them.
-        let mut found = !seen.insert(id);
-        if !found {
-            for class in group.classes() {
-                found |= heads.offer(state, *class);
-            }
-        }
-        for class in member.pins().iter().filter(|class| has_room(state, **class)) {
-            found |= heads.offer(state, *class);
-        }
-        found
+        let Some(member) = tx.state.fleet().member(*agent) else { return false };
+        let (Some(_), Some(group)) = (member.free, member.group) else { return false };
+        // Agents of one group can run the same, so one look serves all of them.
+        let is_seen = latest == Some(group) || seen.contains(&group);
+        seen.extend(latest.replace(group).filter(|before| *before != group));
+        let found = is_seen || heads.offer_all(tx, group);
+        offer_pinned(tx.state, &mut heads, *agent) || found
     });
-    heads.first(state)
+    heads.first(tx.state)
+}
+
+fn offer_pinned(state: &State, heads: &mut Heads, agent: AgentNo) -> bool {
+    let pins = state.fleet().member(agent).map_or(&[][..], Member::pins);
+    let with_room = pins.iter().filter(|class| has_room(state, **class));
+    with_room.fold(false, |found, class| heads.offer(state, *class) || found)
 }
 
 /// The first task of each lane over several classes; and the oldest, if it is its turn.
 #[derive(Default)]
 struct Heads {
-    lanes: [Option<(u64, ClassId)>; 4],
+    lanes: First,
     oldest: Option<(Spot, ClassId, usize)>,
 }
 
 impl Heads {
-    fn offer(&mut self, state: &State, class: ClassId) -> bool {
-        let ready = state.ready();
-        let mut found = false;
-        for (lane, &order) in ready.orders(class).iter().enumerate() {
-            if order == u64::MAX {
-                continue;
-            }
-            found = true;
-            let ahead = match self.lanes[lane] {
-                None => true,
-                Some((best, _)) if order != best => order < best,
-                Some((_, other)) => ready.spot(class, lane) < ready.spot(other, lane),
-            };
-            if ahead {
-                self.lanes[lane] = Some((order, class));
-            }
+    /// What the agents of a group can run.
+    fn offer_all(&mut self, tx: &mut Tx<'_>, group: GroupId) -> bool {
+        if is_turn_of_oldest(tx.state) {
+            let classes = tx.state.fleet().group(group).map_or(&[][..], Group::classes);
+            return classes
+                .iter()
+                .fold(false, |found, class| self.offer(tx.state, *class) || found);
         }
+        let first = tx.state.first_of(group);
+        self.take(tx.state, first)
+    }
+
+    fn offer(&mut self, state: &State, class: ClassId) -> bool {
+        let orders = state.ready().orders(class);
+        let found = self.take(state, orders.map(|order| (order != u64::MAX).then_some(class)));
         if found && is_turn_of_oldest(state) {
-            let oldest = ready.class(class).and_then(Class::oldest);
+            let oldest = state.ready().class(class).and_then(Class::oldest);
             let oldest = oldest.map(|(spot, lane)| (spot, class, lane));
             let by_age = |(spot, ..): &(Spot, ClassId, usize)| (spot.since, spot.number);
             self.oldest = self.oldest.into_iter().chain(oldest).min_by_key(by_age);
         }
         found
+    }
+
+    fn take(&mut self, state: &State, first: First) -> bool {
+        for (lane, class) in first.into_iter().enumerate() {
+            self.lanes[lane] = earlier(state.ready(), lane, self.lanes[lane], class);
+        }
+        first.iter().any(Option::is_some)
     }
 
     /// Between the lanes age decides; every so often the oldest of all tasks comes first.
@@ -92,7 +94,7 @@ impl Heads {
             return Some(Queued { class, lane, spot });
         }
         let heads = (0..4).filter_map(|lane| {
-            let (_, class) = self.lanes[lane]?;
+            let class = self.lanes[lane]?;
             Some(Queued { class, lane, spot: state.ready().spot(class, lane) })
         });
         heads.min_by_key(|head| (head.spot.since + LANE_OFFSETS[head.lane], head.lane))

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::change::{BucketRow, Change};
 use crate::hub::tx::Tx;
-use crate::state::{Due, Gate, LimitsNo, Pulse};
+use crate::state::{Gate, LimitsNo, Pulse};
 
 /// The limit that keeps a ready task from starting, if one does.
 pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
@@ -32,8 +32,8 @@ pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
 pub(super) fn draw(tx: &mut Tx<'_>, limits: LimitsNo) {
     for row in drawn(tx, limits) {
         let key = row.rate.key.clone();
-        // An alarm that comes before the bucket is full is set anew then.
-        if tx.state.alarms().when(&Due::Rate(key.clone())).is_none() {
+        // The alarm of a bucket in use is set; if it comes before the bucket is full, then anew.
+        if tx.state.bucket(&key).is_none() {
             tx.feel(Pulse::RateOpens(key.clone(), row.bucket.full_at(&row.rate)));
         }
         tx.record_with_next(Change::Drawn(key, row));

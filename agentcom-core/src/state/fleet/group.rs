@@ -57,13 +57,15 @@ pub struct Group {
     pub abilities: Abilities,
     /// Unpinned classes of tasks that they can run, sorted.
     classes: Vec<ClassId>,
+    /// A number that no other group with other classes ever had.
+    stamp: u64,
     pub(super) members: usize,
     free: BTreeSet<(Standing, AgentNo)>,
 }
 
 impl Group {
     pub(super) const fn new(abilities: Abilities) -> Self {
-        Self { abilities, classes: Vec::new(), members: 0, free: BTreeSet::new() }
+        Self { abilities, classes: Vec::new(), stamp: 0, members: 0, free: BTreeSet::new() }
     }
 
     /// Unpinned classes of tasks that its agents can run, sorted.
@@ -109,15 +111,26 @@ impl Group {
         }
     }
 
-    /// Adds a class that its agents can run; whether it was not there.
-    pub(super) fn learn(&mut self, class: ClassId) -> bool {
-        let place = self.classes.binary_search(&class);
-        place.inspect_err(|at| self.classes.insert(*at, class)).is_err()
+    /// What changes whenever the classes do.
+    #[must_use]
+    pub(in crate::state) const fn stamp(&self) -> u64 {
+        self.stamp
     }
 
-    pub(super) fn unlearn(&mut self, class: ClassId) {
+    /// Adds a class that its agents can run; whether it was not there.
+    pub(super) fn learn(&mut self, class: ClassId, stamp: u64) -> bool {
+        let place = self.classes.binary_search(&class);
+        if let Err(at) = place {
+            self.classes.insert(at, class);
+            self.stamp = stamp;
+        }
+        place.is_err()
+    }
+
+    pub(super) fn unlearn(&mut self, class: ClassId, stamp: u64) {
         if let Ok(at) = self.classes.binary_search(&class) {
             self.classes.remove(at);
+            self.stamp = stamp;
         }
     }
 }
