@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::guard::Guards;
 use crate::name::{AgentId, Capability};
 use crate::time::Span;
 
@@ -59,6 +60,9 @@ pub struct HubConfig {
     pub refused_for: Span,
     /// How long a client whose token was refused stays connected.
     pub refused_close_after: Span,
+    /// By how much a hub may be late for what is due before it takes it that it was stopped, and
+    /// gives its agents time to be heard again.
+    pub stalled_after: Span,
     /// How long a plain client may take to report what it holds after identifying.
     pub report_within: Span,
     /// Attempts in total, unless the task says otherwise.
@@ -93,6 +97,8 @@ pub struct HubConfig {
     pub events_max: u64,
     /// How long a task whose repository is warm on a busy agent waits for it.
     pub affinity_wait: Span,
+    /// Which guards stand.
+    pub guards: Guards,
 }
 
 impl Default for HubConfig {
@@ -109,6 +115,7 @@ impl Default for HubConfig {
             refusals_max: 10,
             refused_for: Span::from_secs(60),
             refused_close_after: Span::from_secs(30),
+            stalled_after: Span::from_secs(1),
             report_within: Span::from_secs(5),
             attempts_max: 3,
             crashes_max: 3,
@@ -126,6 +133,7 @@ impl Default for HubConfig {
             events_kept: Span::from_mins(7 * 24 * 60),
             events_max: 1_000_000,
             affinity_wait: Span(0),
+            guards: Guards::all(),
         }
     }
 }
@@ -175,6 +183,8 @@ pub struct SidecarConfig {
     pub news_per_second: u32,
     /// Questions that one task may have open at once.
     pub questions_max: usize,
+    /// Which guards stand.
+    pub guards: Guards,
 }
 
 impl SidecarConfig {
@@ -203,6 +213,7 @@ impl SidecarConfig {
             stop_within: Span::from_secs(1),
             news_per_second: 10,
             questions_max: 8,
+            guards: Guards::all(),
         }
     }
 }

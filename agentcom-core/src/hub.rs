@@ -35,7 +35,7 @@ use crate::port::transport::CloseReason;
 use crate::rng::Rng;
 use crate::state::Dirty;
 use crate::state::{Due, State};
-use crate::time::{Mono, Now, Wall};
+use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
 use crate::wire::{BadFrame, Dialect, ToAgent, ToHub};
 use schedule::Policy;
@@ -80,6 +80,9 @@ pub enum Input {
     Closed(SessionId),
     /// It is time for something.
     Wake,
+    /// The hub was stopped while something became due: frozen, or its machine slept. Taken in
+    /// before anything else, so that nobody pays for what the hub did not hear.
+    Stalled,
     /// The store holds keys and events whose time is over.
     Trim {
         /// The keys, and when their time was over.
@@ -135,7 +138,8 @@ impl Default for Hub {
 impl Hub {
     /// A hub over a state that was loaded, or that is empty.
     #[must_use]
-    pub fn new(state: State, config: HubConfig, policy: Box<dyn Policy>) -> Self {
+    pub fn new(mut state: State, config: HubConfig, policy: Box<dyn Policy>) -> Self {
+        state.guard_by(config.guards);
         Self { state, config, policy }
     }
 
@@ -182,9 +186,11 @@ impl Hub {
                 let agent = self.state.session(*session).and_then(|session| session.agent.clone());
                 self.tx(agent.map_or(Principal::System, Principal::Agent), None)
             }
-            Input::Opened { .. } | Input::Closed(_) | Input::Wake | Input::Trim { .. } => {
-                self.tx(Principal::System, None)
-            }
+            Input::Opened { .. }
+            | Input::Closed(_)
+            | Input::Wake
+            | Input::Stalled
+            | Input::Trim { .. } => self.tx(Principal::System, None),
         };
         match input {
             Input::Call { call, command, facts, .. } => {
@@ -198,6 +204,7 @@ impl Hub {
             }
             Input::Closed(session) => frame::closed(&mut tx, session),
             Input::Wake => {}
+            Input::Stalled => heal::give_grace(&mut tx),
             Input::Trim { keys, events, oldest } => {
                 tx.record_as("feed.trimmed", Change::Trimmed { keys, events, oldest });
             }
@@ -213,6 +220,16 @@ impl Hub {
     #[must_use]
     pub fn next_wake(&self) -> Option<(Mono, &Due)> {
         self.state.alarms().next(self.state.now())
+    }
+
+    /// By how much it is late at `now` for what is due, if that is more than a hub at work ever is:
+    /// then the next step takes in [`Input::Stalled`].
+    #[must_use]
+    pub fn stalled_for(&self, now: Mono) -> Option<Span> {
+        let (at, _) = self.next_wake()?;
+        // What was due at the latest step already waits for its turn and not for the hub.
+        let late = now - at.max(self.state.now().mono);
+        Some(late).filter(|late| *late > self.config.stalled_after)
     }
 
     /// Everything it knows.

@@ -39,15 +39,17 @@ use alloc::vec::Vec;
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
 use crate::command::KeyUse;
+use crate::guard::{Guard, Guards};
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Now, Span};
+use crate::time::{Now, Span, Wall};
 
 /// Everything the hub knows.
 #[derive(Debug, Default)]
 pub struct State {
+    guards: Guards,
     now: Now,
     /// When the wall clock was last not behind what it had shown before.
     straight: Now,
@@ -77,6 +79,7 @@ pub struct State {
     clocks: BTreeMap<TaskId, Clocks>,
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
+    crashed_at: BTreeMap<AgentId, Wall>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
@@ -141,6 +144,11 @@ impl Pending {
 }
 
 impl State {
+    /// Decides under these guards from here on.
+    pub(crate) const fn guard_by(&mut self, guards: Guards) {
+        self.guards = guards;
+    }
+
     /// Takes note of the time, which never goes back here. A wall clock that was set back is
     /// followed at half speed until it has caught up, so that dates still arrive in the meantime.
     pub fn tick(&mut self, now: Now) {
@@ -194,6 +202,9 @@ impl State {
             Pulse::SessionGone(id) => self.end_session(id),
             Pulse::Clocks(task, clocks) => self.set_clocks(task, Some(clocks)),
             Pulse::Backoff(task, at) => self.alarms.set(Due::Backoff(task), Some(When::Mono(at))),
+            Pulse::Crashed(agent, at) => {
+                self.crashed_at.insert(agent, at);
+            }
             Pulse::LastOutcome(agent, last) => {
                 self.last_outcomes.insert(agent, last);
             }
@@ -246,8 +257,9 @@ impl State {
 
     /// Forgets what ended or was used by events up to `seq`, which the store has now.
     pub fn settle(&mut self, seq: u64) {
-        self.just_ended.retain(|_, (at, _)| *at > seq);
-        self.just_used.retain(|_, (at, _)| *at > seq);
+        let kept = |at: u64| at > seq && self.guards.on(Guard::Tombstones);
+        self.just_ended.retain(|_, (at, _)| kept(*at));
+        self.just_used.retain(|_, (at, _)| kept(*at));
     }
 
     /// What the scheduler has to look at since it was last asked.

@@ -2,6 +2,7 @@
 //!
 //! It is public, so that embedders can test their own adapters and rules with it.
 
+pub mod ablation;
 pub mod bench;
 pub mod executor_suite;
 pub mod faulty;

@@ -9,6 +9,11 @@ pub(crate) fn corrupt(message: impl core::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
 }
 
+/// A record that is damaged, at a place of the tree.
+pub(crate) fn at(place: &[u8], why: impl core::fmt::Display) -> StoreError {
+    corrupt(format_args!("the record at {}: {why}", place.escape_ascii()))
+}
+
 pub(crate) fn unavailable(message: impl core::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
 }

@@ -18,6 +18,8 @@
 //!
 //! - **One opener.** The file is locked. Whoever else opens it, in this process or another, waits
 //!   half a second for the lock and is then refused as [`StoreErrorKind::Fenced`].
+//! - **Appended.** A commit appends its batch as one record. Some batches later it is written to
+//!   the rows that it names, as part of another commit; until then it lies over them.
 //! - **Durable.** A commit is two syncs. After a crash the file opens at once, without a walk
 //!   through it.
 //! - **Checked.** Each row carries a checksum bound to its place, and each table a tally of its
@@ -38,8 +40,11 @@ mod error;
 mod file;
 mod head;
 mod load;
+mod merge;
 mod namespace;
 mod record;
+mod tail;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,11 +66,18 @@ pub struct Options {
     pub namespace: Namespace,
     /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
     pub cache_bytes: usize,
+    /// How many of the latest batches are kept whole before the oldest of them are written to the
+    /// rows: 64 unless said otherwise. More save writing what comes and goes, fewer save memory.
+    pub tail_batches: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { namespace: Namespace::default(), cache_bytes: 128 * 1024 * 1024 }
+        Self {
+            namespace: Namespace::default(),
+            cache_bytes: 128 * 1024 * 1024,
+            tail_batches: tail::BATCHES,
+        }
     }
 }
 
@@ -117,10 +129,10 @@ impl RedbStore {
     ///
     /// # Errors
     ///
-    /// Only that the runtime is shutting down.
+    /// [`StoreErrorKind::Unavailable`] if the store failed earlier or cannot be read.
     pub async fn rows(&self) -> Result<Vec<(Table, u64)>, StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Unavailable, move || Ok(book.rows(&Table::ALL))).await
+        blocking(StoreErrorKind::Unavailable, move || book.rows(&Table::ALL)).await
     }
 }
 
@@ -138,7 +150,7 @@ impl Store for RedbStore {
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
-        let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(&batch)).await;
+        let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(batch)).await;
         outcome.inspect_err(|error| self.book.fail(error))
     }
 

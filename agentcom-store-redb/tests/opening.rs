@@ -147,7 +147,8 @@ async fn what_cannot_be_opened_says_why() {
 #[tokio::test]
 async fn a_store_counts_its_rows() {
     let dir = TempDir::new().unwrap();
-    let options = Options { namespace: Namespace::new("small").unwrap(), cache_bytes: 1 << 20 };
+    let namespace = Namespace::new("small").unwrap();
+    let options = Options { namespace, cache_bytes: 1 << 20, ..Options::default() };
     let store = RedbStore::open_with(dir.path().join("store.redb"), options).await.unwrap();
     store.commit(put(1, "one")).await.unwrap();
     store.commit(put(2, "the same")).await.unwrap();

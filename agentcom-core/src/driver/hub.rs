@@ -111,7 +111,7 @@ impl HubBuilder {
     pub async fn open(self, genesis: Genesis) -> Result<(Handle, HubDriver), StoreError> {
         let Self { store, clock, transports, config, policy } = self;
         let hub = load::open(&*store, &*clock, config, policy, &genesis).await?;
-        let (handle, inbox) = Handle::new(store.clone());
+        let (handle, inbox) = Handle::new(store.clone(), clock.clone());
         let driver = HubDriver {
             hub,
             store,

@@ -12,6 +12,7 @@ use super::Effect;
 use super::tx::Tx;
 use crate::agent::TokenHash;
 use crate::command::{Facts, Needs};
+use crate::guard::Guard;
 use crate::id::{Lease, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::port::transport::CloseReason;
@@ -106,7 +107,8 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
         ToHub::StateReport(frame) => plain::report(tx, from, &frame),
         ToHub::WakeResult(frame) => plain::wake_result(tx, from, &frame),
         ToHub::AgentRestarting { .. } | ToHub::AgentDraining {} => {
-            tx.session(from.session, |session| session.drains = true);
+            let drains = tx.on(Guard::Leaving);
+            tx.session(from.session, |session| session.drains = drains);
         }
         ToHub::Status { status } => {
             let status = status.chars().take(256).collect::<alloc::string::String>().into();
@@ -146,7 +148,7 @@ fn seen(tx: &mut Tx<'_>, from: &From) {
     });
 }
 
-fn silent_at(tx: &Tx<'_>, dialect: Dialect) -> Mono {
+pub(super) fn silent_at(tx: &Tx<'_>, dialect: Dialect) -> Mono {
     tx.now().mono
         + match dialect {
             Dialect::V1 => tx.config.silent_after,
@@ -174,7 +176,9 @@ fn violation(tx: &mut Tx<'_>, id: SessionId, bad: &BadFrame) {
     let error =
         ErrorFrame { error: error.into(), message_type, errors, hint, ..ErrorFrame::default() };
     tx.send(id, ToAgent::Error(error));
-    if tx.state.session(id).is_some_and(|session| session.violations >= max) {
+    if tx.state.session(id).is_some_and(|session| session.violations >= max)
+        && tx.on(Guard::Violations)
+    {
         tx.effect(Effect::Close(id, CloseReason::Violation));
         tx.feel(Pulse::SessionGone(id));
     }
@@ -210,5 +214,8 @@ fn peers(tx: &Tx<'_>) -> Vec<PeerAgent> {
 /// Whether an agent holds a task under a lease.
 fn holds(tx: &Tx<'_>, agent: &AgentId, id: TaskId, lease: Lease) -> bool {
     let hold = tx.state.task(id).and_then(|task| task.life.state.hold());
-    hold.is_some_and(|hold| hold.agent == *agent && hold.lease == lease)
+    hold.is_some_and(|hold| {
+        (hold.agent == *agent || !tx.on(Guard::Owner))
+            && (hold.lease == lease || !tx.on(Guard::Lease))
+    })
 }

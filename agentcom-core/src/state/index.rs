@@ -192,6 +192,7 @@ impl State {
         self.alarms.set(Due::Quarantine(id.clone()), None);
         self.agents.remove(id);
         self.last_outcomes.remove(id);
+        self.crashed_at.remove(id);
         self.warm.retain(|_, agent| agent != id);
         self.refresh_agent(id);
         if let Some(number) = self.fleet.number(id) {

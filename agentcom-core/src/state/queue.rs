@@ -1,10 +1,12 @@
 //! This file keeps the indexes of the scheduler in step with the facts: who waits, and who has room.
 
 use super::{
-    Abilities, AgentNo, ClassId, Due, Entry, Gate, LimitsNo, Requirements, Spot, State, Terms, When,
+    Abilities, AgentNo, Class, ClassId, Due, Entry, Gate, LimitsNo, Requirements, Spot, State,
+    Terms, When,
 };
 use crate::agent::Profile;
 use crate::change::Settings;
+use crate::guard::Guard;
 use crate::id::{SessionId, TaskId};
 use crate::name::AgentId;
 use crate::task::{Task, TaskState};
@@ -157,11 +159,16 @@ impl State {
 
     fn link_class(&mut self, class: ClassId) {
         let Some(found) = self.ready.class(class) else { return };
-        if let Some(agent) = &found.requirements.pin {
+        if let Some(agent) = self.pin(&found.requirements) {
             self.fleet.pin(agent, class);
             return;
         }
-        for group in self.fleet.able(&found.requirements) {
+        let able = if self.guards.on(Guard::Capabilities) {
+            self.fleet.able(&found.requirements)
+        } else {
+            self.fleet.groups().map(|(id, _)| id).collect()
+        };
+        for group in able {
             self.fleet.link(group, class);
         }
     }
@@ -192,7 +199,17 @@ impl State {
         let number = self.fleet.enrol(&agent);
         let (group, made) = self.fleet.join(number, abilities.clone());
         if made {
-            for class in self.ready.runnable_by(&abilities) {
+            let classes = if self.guards.on(Guard::Capabilities) && self.guards.on(Guard::Pin) {
+                self.ready.runnable_by(&abilities)
+            } else {
+                let able = |class: &Class| {
+                    self.pin(&class.requirements).is_none()
+                        && self.meets(&abilities, &class.requirements)
+                };
+                let classes = self.ready.classes().filter(|(_, class)| able(class));
+                classes.map(|(id, _)| id).collect()
+            };
+            for class in classes {
                 self.fleet.link(group, class);
             }
         }
@@ -228,11 +245,16 @@ impl State {
 
     /// What the rules and the connection of an agent allow it.
     pub(super) fn terms(&self, id: &AgentId) -> Option<Terms> {
-        let agent =
-            self.agents.get(id).filter(|agent| !agent.draining && !agent.trust.is_quarantined())?;
+        let agent = self.agents.get(id)?;
+        if agent.draining && self.guards.on(Guard::Drained)
+            || agent.trust.is_quarantined() && self.guards.on(Guard::Quarantine)
+        {
+            return None;
+        }
         let session = self.session_of(id).filter(|session| session.takes_work())?;
         let probation = agent.trust.is_on_probation();
         let slots = if probation { 1 } else { self.profiles.get(id)?.slots };
-        Some(Terms { slots, probation, shuns: !session.shunned.is_empty() })
+        let overfull = !self.guards.on(Guard::Slots);
+        Some(Terms { slots, probation, overfull, shuns: !session.shunned.is_empty() })
     }
 }

@@ -4,17 +4,18 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
-    Alarms, BucketRow, Claimant, Clocks, Counter, Durable, Fair, Fleet, Limits, Member, Refusals,
-    Requirements, Session, State, WEIGHT_USUAL,
+    Abilities, Alarms, BucketRow, Claimant, Clocks, Counter, Durable, Fair, Fleet, Limits, Member,
+    Refusals, Requirements, Session, State, WEIGHT_USUAL,
 };
 use crate::agent::{Agent, LastOutcome, Phase, Profile};
 use crate::change::{Head, Settings};
 use crate::command::{KeyUse, Scope};
+use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Task, TaskState};
-use crate::time::Now;
+use crate::time::{Now, Wall};
 
 impl State {
     /// The time of the step.
@@ -108,6 +109,17 @@ impl State {
     /// Tasks that an agent holds.
     pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = TaskId> {
         self.fleet.named(agent).into_iter().flat_map(Member::held).copied()
+    }
+
+    /// When an agent crashed last since the hub started.
+    #[must_use]
+    pub fn crashed_at(&self, id: &AgentId) -> Option<Wall> {
+        self.crashed_at.get(id).copied()
+    }
+
+    /// All tasks that agents hold.
+    pub fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.fleet.members().flat_map(Member::held).copied()
     }
 
     /// Held tasks that count against a concurrency key.
@@ -231,12 +243,22 @@ impl State {
     #[must_use]
     pub fn pause_on(&self, requirements: &Requirements) -> Option<Scope> {
         let paused = &self.settings.paused;
-        if paused.is_empty() {
+        if paused.is_empty() || !self.guards.on(Guard::Pause) {
             return None;
         }
         let repo = requirements.repo.clone().map(Scope::Repo);
         let needs = requirements.needs.iter().cloned().map(Scope::Capability);
         core::iter::once(Scope::All).chain(repo).chain(needs).find(|scope| paused.contains(scope))
+    }
+
+    /// Whether whoever has these abilities may be given tasks with these requirements.
+    pub(crate) fn meets(&self, abilities: &Abilities, requirements: &Requirements) -> bool {
+        abilities.meet(requirements) || !self.guards.on(Guard::Capabilities)
+    }
+
+    /// The one agent that tasks with these requirements are meant for, if there is one.
+    pub(crate) fn pin<'a>(&self, requirements: &'a Requirements) -> Option<&'a AgentId> {
+        requirements.pin.as_ref().filter(|_| self.guards.on(Guard::Pin))
     }
 
     /// What an agent is about.

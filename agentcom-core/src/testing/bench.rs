@@ -157,6 +157,13 @@ impl Bench {
     ///
     /// If the state contradicts itself afterwards.
     pub fn step(&mut self, input: Input) {
+        if self.hub.stalled_for(self.now.mono).is_some() {
+            self.step_once(Input::Stalled);
+        }
+        self.step_once(input);
+    }
+
+    fn step_once(&mut self, input: Input) {
         let step = self.hub.step(self.now, input);
         for fact in &step.dirty {
             self.remember(fact);
@@ -380,6 +387,11 @@ impl Bench {
     pub fn pass(&mut self, span: Span) {
         let end = self.now.mono + span;
         while self.pass_to_wake(end) {}
+    }
+
+    /// Lets time pass while the hub is stopped, and hears nobody; the next step is its first.
+    pub fn stall(&mut self, span: Span) {
+        self.now = Now { mono: self.now.mono + span, wall: self.now.wall + span };
     }
 
     /// Lets time pass until the hub has been woken once, or until `end`; whether it was the former.

@@ -40,7 +40,12 @@ async fn health(pulse: Pulse, (): ()) -> Result<Json<Value>, Problem> {
     let stats = stats(&pulse).await?;
     let connected = stats.agents.iter().filter(|(phase, _)| *phase != Phase::Offline.as_str());
     let connected: u64 = connected.map(|(_, count)| count).sum();
-    Ok(Json(json!({ "status": "ok", "service": "agentcom", "agents_connected": connected })))
+    Ok(Json(json!({
+        "status": "ok",
+        "service": "agentcom",
+        "agents_connected": connected,
+        "lag": stats.lag,
+    })))
 }
 
 async fn stats(pulse: &Pulse) -> Result<Stats, Problem> {

@@ -18,10 +18,12 @@ use super::{GROUP_MAX, HubDriver, facts, load, trim};
 use crate::command::Facts;
 use crate::driver::handle::Message;
 use crate::driver::{CallError, FeedItem, token};
+use crate::guard::Guard;
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
 use crate::port::store::{StoreError, StoreErrorKind};
 use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
+use crate::time::Mono;
 use crate::wire::{self, ToHub};
 
 /// What can wake the loop. A closed list, so that everything that can happen is named here.
@@ -68,7 +70,10 @@ impl HubDriver {
             if self.stopping && self.committing.is_none() && self.open.is_empty() {
                 return Ok(());
             }
+            let waiting = self.waits_since();
             let wakeup = self.next(&mut accepting).await;
+            let woke = self.inbox.meter.now();
+            let began = waiting.map_or(woke, |since| since.min(woke));
             self.take(wakeup, &mut accepting).await?;
             self.take_waiting(&mut accepting).await?;
             if self.is_late() {
@@ -77,7 +82,18 @@ impl HubDriver {
             if self.committing.is_none() {
                 self.close_group();
             }
+            self.inbox.meter.note(began);
         }
+    }
+
+    /// From when on the loop keeps others waiting: at once if there is no room to take anything in,
+    /// and otherwise when something is due.
+    fn waits_since(&self) -> Option<Mono> {
+        if self.open.inputs >= GROUP_MAX {
+            return Some(self.inbox.meter.now());
+        }
+        let stepped = self.hub.state().now().mono;
+        self.hub.next_wake().map(|(at, _)| at.max(stepped))
     }
 
     /// Waits for whatever happens first. Only the branch that is returned has taken anything.
@@ -194,7 +210,7 @@ impl HubDriver {
             Message::Call { by, cause, command, reply } => {
                 self.next_call += 1;
                 let call = CallId(self.next_call);
-                if self.panics.bar(Suspect::Command(&command)) {
+                if self.is_barred(Suspect::Command(&command)) {
                     // Whoever asked may be gone.
                     let _ = reply.send(Err(CallError::Internal));
                     return Ok(());
@@ -225,6 +241,10 @@ impl HubDriver {
         Ok(())
     }
 
+    fn is_barred(&self, suspect: Suspect<'_>) -> bool {
+        self.panics.bar(suspect) && self.hub.config().guards.on(Guard::PanicBar)
+    }
+
     async fn connected(&mut self, connection: Connection) -> Result<(), StoreError> {
         let dialect = connection.dialect;
         tracing::debug!(peer = %connection.peer, ?dialect, "connection opened");
@@ -244,7 +264,7 @@ impl HubDriver {
             return self.step(Input::Closed(session), None).await;
         };
         self.links.read_on(session, incoming);
-        if self.panics.bar(Suspect::Frame(&text)) {
+        if self.is_barred(Suspect::Frame(&text)) {
             tracing::warn!(?session, "a frame that brought the hub down is not taken in again");
             return Ok(());
         }
@@ -266,8 +286,21 @@ impl HubDriver {
         self.step(Input::Frame { session, frame, token, facts }, Some(Suspect::Frame(&text))).await
     }
 
-    /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
+    /// One step; before it, another that gives grace if the hub was stopped for a while.
     async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
+        if let Some(late) = self.hub.stalled_for(self.clock.now().mono) {
+            tracing::warn!(%late, "the hub was stopped for a while; its agents get time to be heard");
+            self.step_once(Input::Stalled, None).await?;
+        }
+        self.step_once(input, suspect).await
+    }
+
+    /// A panic drops the hub: what was not committed is undone, whoever asked is told.
+    async fn step_once(
+        &mut self,
+        input: Input,
+        suspect: Option<Suspect<'_>>,
+    ) -> Result<(), StoreError> {
         let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
@@ -323,6 +356,11 @@ impl HubDriver {
                 let store = self.store.clone();
                 let commit: BoxFuture<'static, _> =
                     Box::pin(async move { store.commit(batch).await });
+                if !self.hub.config().guards.on(Guard::CommitFirst) {
+                    let seq = group.seq;
+                    self.say(core::mem::take(&mut group));
+                    group.seq = seq;
+                }
                 self.under_way = Some(group);
                 self.committing = Some(commit.fuse());
             }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::super::tx::Tx;
 use crate::change::Change;
 use crate::command::{Facts, KeyUse, Rejected, Reply, Submitted};
+use crate::guard::Guard;
 use crate::id::TaskId;
 use crate::name::Principal;
 use crate::rng::scramble;
@@ -28,7 +29,7 @@ pub(super) fn submit_batch(
     facts: &Facts,
 ) -> Result<Reply, Rejected> {
     let max = tx.config.batch_max;
-    if drafts.is_empty() || drafts.len() > max {
+    if drafts.is_empty() || drafts.len() > max && tx.on(Guard::BatchMax) {
         return Err(Rejected::BatchSize { found: drafts.len(), max });
     }
     take_all(tx, drafts, facts).map(Reply::SubmittedBatch)
@@ -60,7 +61,8 @@ fn take_all(
     let known: Vec<Option<KeyUse>> =
         drafts.iter().map(|draft| used_key(tx, draft, facts)).collect();
     for (body, used) in bodies.iter().zip(&known) {
-        if let Some(used) = used.as_ref().filter(|used| used.body != *body) {
+        if let Some(used) = used.as_ref().filter(|used| used.body != *body && tx.on(Guard::KeyBody))
+        {
             return Err(Rejected::KeyConflict { id: used.task });
         }
     }
@@ -122,7 +124,9 @@ fn check_fresh(
         bytes += bytes_of(&spec);
     }
     let grows = tasks > tx.state.task_count();
-    if grows && (tasks > tx.config.tasks_max || bytes > tx.config.bytes_max) {
+    let full = tasks > tx.config.tasks_max && tx.on(Guard::TasksMax)
+        || bytes > tx.config.bytes_max && tx.on(Guard::BytesMax);
+    if grows && full {
         return Err(Rejected::QueueFull { retry_after: RETRY_AFTER });
     }
     Ok(())
@@ -230,7 +234,8 @@ fn check_rates(tx: &Tx<'_>, draft: &Draft) -> Result<(), Rejected> {
 }
 
 fn used_key(tx: &Tx<'_>, draft: &Draft, facts: &Facts) -> Option<KeyUse> {
-    last_use(tx, draft, facts).filter(|used| used.until > tx.now().wall).cloned()
+    let lasts = |used: &&KeyUse| used.until > tx.now().wall && tx.on(Guard::IdempotencyKey);
+    last_use(tx, draft, facts).filter(lasts).cloned()
 }
 
 /// The latest use of a draft's key, whether its time is over or not.
@@ -296,9 +301,9 @@ fn fresh(
 fn add(tx: &mut Tx<'_>, fresh: Fresh) -> Submitted {
     let Fresh { id, spec, body, open, key_over } = fresh;
     let at = tx.now().wall;
-    let run_after =
-        spec.times.as_ref().and_then(|times| times.run_after).filter(|after| *after > at);
-    let state = match (open.is_empty(), run_after) {
+    let run_after = spec.times.as_ref().and_then(|times| times.run_after);
+    let run_after = run_after.filter(|after| *after > at && tx.on(Guard::NotBefore));
+    let state = match (open.is_empty() || !tx.on(Guard::DependencyGate), run_after) {
         (false, _) => TaskState::Blocked { on: open },
         (true, Some(after)) => TaskState::Delayed(Delay::Until(after)),
         (true, None) => TaskState::Ready { since: at, place: tx.place(&spec, id, 0) },

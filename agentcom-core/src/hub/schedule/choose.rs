@@ -3,6 +3,7 @@
 use alloc::collections::BTreeSet;
 
 use super::policy::{AgentFacts, TaskFacts};
+use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::state::{
@@ -110,7 +111,7 @@ fn is_turn_of_oldest(state: &State) -> bool {
 /// Whether any agent that can run the class has room.
 fn has_room(state: &State, class: ClassId) -> bool {
     let Some(found) = state.ready().class(class) else { return false };
-    match &found.requirements.pin {
+    match state.pin(&found.requirements) {
         Some(agent) => {
             state.fleet().number(agent).is_some_and(|agent| room_of(state, found, agent).is_some())
         }
@@ -121,7 +122,7 @@ fn has_room(state: &State, class: ClassId) -> bool {
 /// The standing of one agent, if it can run a class and has room.
 fn room_of(state: &State, class: &Class, agent: AgentNo) -> Option<Standing> {
     let member = state.fleet().member(agent)?;
-    let able = state.fleet().group(member.group?)?.abilities.meet(&class.requirements);
+    let able = state.meets(&state.fleet().group(member.group?)?.abilities, &class.requirements);
     member.free.filter(|_| able)
 }
 
@@ -143,7 +144,7 @@ pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
         }
         true
     };
-    if let Some(agent) = &class.requirements.pin {
+    if let Some(agent) = state.pin(&class.requirements) {
         let agent = state.fleet().number(agent)?;
         suits(room_of(state, class, agent)?, agent);
     } else {
@@ -190,7 +191,7 @@ fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &Member) -> Option<u
     let state = &*tx.state;
     let name = &agent.id;
     let shuns = |session: &crate::state::Session| session.shunned.contains(&task.id);
-    if agent.terms.shuns && state.session_of(name).is_some_and(shuns) {
+    if agent.terms.shuns && tx.on(Guard::Shunned) && state.session_of(name).is_some_and(shuns) {
         return None;
     }
     let warm_agent = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::change::{BucketRow, Change};
+use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::state::{Gate, LimitsNo, Pulse};
 
@@ -17,13 +18,14 @@ pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
     let (counts, now) = (tx.state.limits(), tx.now().wall);
     if let Some((counter, max)) = counts.concurrency(limits)
         && counter.running().len() >= max as usize
+        && tx.on(Guard::Concurrency)
     {
         return Some(Gate::Concurrency(counter.key().clone(), max));
     }
     let empty = counts
         .rates(limits, now)
         .find_map(|(rate, bucket)| Some((rate.key.clone(), bucket.draw(rate, now).err()?)));
-    let (key, wait) = empty?;
+    let (key, wait) = empty.filter(|_| tx.on(Guard::Rate))?;
     tx.feel(Pulse::RateOpens(key.clone(), now + wait));
     Some(Gate::Rate(key))
 }

@@ -110,6 +110,28 @@ fn an_agent_that_dies_with_many_tasks_has_crashed_once() {
     );
 }
 
+#[test]
+fn an_agent_that_reports_after_a_restart_what_it_lost_has_crashed_once() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 5);
+    let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(draft())).collect();
+    let all: Vec<Held> = ids.into_iter().map(|id| held(&bench, id)).collect();
+    all.iter().for_each(|held| bench.accept(agent, *held));
+    bench.leave(agent);
+    let again = slots(&mut bench, 5);
+    for held in all {
+        bench.pass(Span(1));
+        bench.fail(again, held, Category::Crash);
+    }
+    let trust = |bench: &Bench| bench.hub.state().agent(&agent_id("a")).unwrap().trust;
+    assert_eq!(trust(&bench), Trust::Shaken { crashes: 1 });
+    bench.pass(Span::from_secs(5));
+    let next = *bench.assigned(again).last().unwrap();
+    bench.accept(again, next);
+    bench.fail(again, next, Category::Crash);
+    assert_eq!(trust(&bench), Trust::Shaken { crashes: 2 }, "another one is another one");
+}
+
 fn is_told_to_stop(bench: &mut Bench, session: u64) -> bool {
     bench.said(session).iter().any(|frame| matches!(frame, ToAgent::TaskCancelled { .. }))
 }

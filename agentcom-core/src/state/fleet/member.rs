@@ -18,6 +18,8 @@ pub struct Terms {
     pub slots: u32,
     /// Whether it is on probation.
     pub probation: bool,
+    /// Whether it is given more than it has slots for.
+    pub overfull: bool,
     /// Whether there are tasks that it is not offered.
     pub shuns: bool,
 }
@@ -43,7 +45,7 @@ pub struct Member {
 
 impl Member {
     pub(super) const fn new(id: AgentId) -> Self {
-        let terms = Terms { slots: 0, probation: false, shuns: false };
+        let terms = Terms { slots: 0, probation: false, overfull: false, shuns: false };
         Self {
             id,
             group: None,
@@ -73,7 +75,7 @@ impl Member {
         let (held, slots) = (self.held.len() as u32, self.terms.slots);
         let load = held.saturating_mul(1000) / slots.max(1);
         let (probation, last_assigned) = (self.terms.probation, self.last_assigned);
-        (held < slots).then_some(Standing { probation, load, last_assigned })
+        (held < slots || self.terms.overfull).then_some(Standing { probation, load, last_assigned })
     }
 
     /// Whether it is nothing to anybody.

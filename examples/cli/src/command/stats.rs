@@ -21,6 +21,7 @@ fn render(stats: &Value) -> String {
         ("agents", figures(&stats["agents"])),
         ("open questions", plain(&stats["questions"])),
         ("paused", paused(&stats["paused"])),
+        ("lag", lag(&stats["lag"])),
         ("latest event", plain(&stats["seq"])),
         ("data set", plain(&stats["incarnation"])),
     ];
@@ -31,6 +32,12 @@ fn paused(scopes: &Value) -> String {
     let scopes: Vec<String> =
         scopes.as_array().into_iter().flatten().map(super::why::scope).collect();
     if scopes.is_empty() { "nothing".into() } else { scopes.join("; ") }
+}
+
+/// How late the hub was in the last minutes.
+fn lag(lag: &Value) -> String {
+    let [half, most, all] = ["p50_ms", "p99_ms", "max_ms"].map(|figure| plain(&lag[figure]));
+    format!("at most {half} ms in 50 of 100 cases, {most} ms in 99; longest {all} ms")
 }
 
 /// Figures by name on one line; those that are 0 say nothing.
@@ -55,6 +62,7 @@ mod tests {
             "seq": 7, "incarnation": "inc-1", "questions": 0, "agents": {"idle": 1},
             "tasks": {"by_state": {"ready": 2, "working": 0}, "ended": {"dead_letter": 1}, "ready_by_priority": {"low": 2}},
             "paused": [{"repo": "r"}],
+            "lag": {"samples": 9, "p50_ms": 1, "p99_ms": 20, "max_ms": 33},
         });
         expect![[r#"
             tasks           2 ready
@@ -63,6 +71,7 @@ mod tests {
             agents          1 idle
             open questions  0
             paused          work on r
+            lag             at most 1 ms in 50 of 100 cases, 20 ms in 99; longest 33 ms
             latest event    7
             data set        inc-1
         "#]]
