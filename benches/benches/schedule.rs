@@ -70,20 +70,6 @@ impl Bench {
         self.measure("300 of 1,000 classes fit", wide, None)?;
         let with = self.measure("20 fit, three limits", limited, None)?;
         say(&format!("with limits {} of the rate without", round(without / with)));
-        self.index_bytes("without limits", typical)?;
-        self.index_bytes("three limits", limited)
-    }
-
-    /// The memory that a copy of the indexes of the queue takes: classes, flows, counts of limits.
-    fn index_bytes(&self, name: &str, scene: Scene) -> Outcome<()> {
-        let hub = scene.hub()?;
-        let state = hub.state();
-        let before = machine::resident()?;
-        let copy = (state.ready().clone(), state.fair().clone(), state.limits().clone());
-        let bytes = machine::resident()?.saturating_sub(before);
-        let queued: u64 = copy.0.by_lane().iter().sum();
-        let each = bytes as f64 / queued as f64;
-        say(&format!("bytes of index for each of {queued} tasks, {name}: {}", round(each)));
         Ok(())
     }
 

@@ -104,13 +104,6 @@ impl Fleet {
         }
     }
 
-    /// Whether there are tasks that an agent is not offered.
-    pub fn set_shuns(&mut self, agent: AgentNo, shuns: bool) {
-        if let Some(member) = self.member_mut(agent) {
-            member.terms.shuns = shuns;
-        }
-    }
-
     /// An agent holds a task.
     pub fn hold(&mut self, agent: AgentNo, task: TaskId) {
         if let Some(member) = self.member_mut(agent)

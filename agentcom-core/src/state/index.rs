@@ -219,15 +219,15 @@ impl State {
         let before = deadlines_of_session(id, self.sessions.get(&id));
         self.move_alarms(&before, deadlines_of_session(id, Some(&session)));
         let agent = session.agent.clone();
-        let took_work = self.sessions.get(&id).map(Session::takes_work);
-        let (takes_work, shuns) = (session.takes_work(), !session.shunned.is_empty());
+        let terms = |session: &Session| (session.takes_work(), session.shunned.is_empty());
+        let (before, after) = (self.sessions.get(&id).map(terms), terms(&session));
         self.sessions.insert(id, session);
         if let Some(agent) = agent {
             self.online.insert(agent.clone(), id);
-            if took_work != Some(takes_work) {
+            if before.map(|(takes_work, _)| takes_work) != Some(after.0) {
                 self.refresh_agent(&agent);
-            } else if let Some(number) = self.fleet.number(&agent) {
-                self.fleet.set_shuns(number, takes_work && shuns);
+            } else if before != Some(after) {
+                self.refresh_terms(&agent);
             }
         }
     }

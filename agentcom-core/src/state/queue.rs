@@ -227,10 +227,18 @@ impl State {
 
     /// Says anew on which terms an agent is given work, and whether it has room.
     pub(super) fn refresh_agent(&mut self, id: &AgentId) {
-        let Some(number) = self.fleet.number(id) else { return };
-        let terms = self.terms(id).unwrap_or_default();
-        self.fleet.set_terms(number, terms);
-        self.refresh_room(number);
+        self.refresh_terms(id);
+        if let Some(number) = self.fleet.number(id) {
+            self.refresh_room(number);
+        }
+    }
+
+    /// Says anew on which terms an agent is given work, if that leaves it the room it had.
+    pub(super) fn refresh_terms(&mut self, id: &AgentId) {
+        if let Some(number) = self.fleet.number(id) {
+            let terms = self.terms(id).unwrap_or_default();
+            self.fleet.set_terms(number, terms);
+        }
     }
 
     /// Says anew whether an agent has room.

@@ -1,11 +1,13 @@
 //! This file chooses: which of the tasks that may start comes first, and which agent gets it.
 
 use alloc::collections::BTreeSet;
+use core::cmp::Reverse;
 
 use super::policy::{AgentFacts, TaskFacts};
 use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
+use crate::name::AgentId;
 use crate::state::{
     AgentNo, Class, ClassId, First, Group, GroupId, Member, Pending, Queued, Spot, Standing, State,
     earlier,
@@ -46,8 +48,11 @@ pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Queued> {
 
 fn offer_pinned(state: &State, heads: &mut Heads, agent: AgentNo) -> bool {
     let pins = state.fleet().member(agent).map_or(&[][..], Member::pins);
-    let with_room = pins.iter().filter(|class| has_room(state, **class));
-    with_room.fold(false, |found, class| heads.offer(state, *class) || found)
+    let mut found = false;
+    for class in pins.iter().filter(|class| has_room(state, **class)) {
+        found |= heads.offer(state, *class);
+    }
+    found
 }
 
 /// The first task of each lane over several classes; and the oldest, if it is its turn.
@@ -61,10 +66,11 @@ impl Heads {
     /// What the agents of a group can run.
     fn offer_all(&mut self, tx: &mut Tx<'_>, group: GroupId) -> bool {
         if is_turn_of_oldest(tx.state) {
-            let classes = tx.state.fleet().group(group).map_or(&[][..], Group::classes);
-            return classes
-                .iter()
-                .fold(false, |found, class| self.offer(tx.state, *class) || found);
+            let mut found = false;
+            for class in tx.state.fleet().group(group).map_or(&[][..], Group::classes) {
+                found |= self.offer(tx.state, *class);
+            }
+            return found;
         }
         let first = tx.state.first_of(group);
         self.take(tx.state, first)
@@ -138,7 +144,7 @@ pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
     let mut suits = |standing: Standing, agent: AgentNo| {
         let Some(member) = state.fleet().member(agent) else { return false };
         let Some(fit) = fit(tx, task, standing, member) else { return false };
-        let offer = Offer { fit, standing: core::cmp::Reverse(standing), name: &member.id, agent };
+        let offer = Offer { fit, standing: Reverse(standing), name: Reverse(&member.id), agent };
         if best.as_ref().is_none_or(|best| offer > *best) {
             best = Some(offer);
         }
@@ -162,12 +168,13 @@ pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
     best.map(|best| best.agent)
 }
 
-/// How well an agent suits; the best is the largest.
+/// How well an agent suits; the best is the largest. Among agents that are alike in all that counts
+/// the first by name is taken.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Offer<'a> {
     fit: u32,
-    standing: core::cmp::Reverse<Standing>,
-    name: &'a crate::name::AgentId,
+    standing: Reverse<Standing>,
+    name: Reverse<&'a AgentId>,
     agent: AgentNo,
 }
 
