@@ -52,6 +52,8 @@ pub struct HubConfig {
     pub accept_within: Span,
     /// How long a plain client may hold a task without a word about it.
     pub stuck_after: Span,
+    /// How long one attempt may take, unless the task says otherwise.
+    pub timeout: Span,
     /// How long a client may take to identify itself.
     pub identify_within: Span,
     /// Refused tokens in a row after which an address is not listened to in an agent's name.
@@ -111,6 +113,7 @@ impl Default for HubConfig {
             plain_lease_min: Span::from_secs(75),
             accept_within: Span::from_secs(60),
             stuck_after: Span::from_mins(5),
+            timeout: Span::from_mins(24 * 60),
             identify_within: Span::from_secs(5),
             refusals_max: 10,
             refused_for: Span::from_secs(60),

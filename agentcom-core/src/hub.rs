@@ -15,6 +15,7 @@ mod assignment;
 mod command;
 mod frame;
 mod heal;
+mod renew;
 pub mod schedule;
 mod tx;
 
@@ -29,7 +30,7 @@ use crate::agent::TokenHash;
 use crate::change::{Change, Genesis, Head};
 use crate::command::{Command, Facts, Reply};
 use crate::config::HubConfig;
-use crate::id::{CallId, Cipher, SessionId};
+use crate::id::{CallId, Cipher, Incarnation, Lease, SessionId};
 use crate::name::{Key, Principal};
 use crate::port::transport::CloseReason;
 use crate::rng::Rng;
@@ -156,6 +157,7 @@ impl Hub {
             seq: 0,
             oldest_event: 1,
             ended: [0; 4],
+            lease_floor: Lease(0),
         };
         let mut tx = self.tx(Principal::System, None);
         tx.record_as("hub.founded", Change::Head(head.into()));
@@ -171,6 +173,16 @@ impl Hub {
         let mut tx = self.tx(Principal::System, None);
         heal::resume(&mut tx);
         schedule::run(&mut tx);
+        tx.finish()
+    }
+
+    /// Begins another life of the data set, which was restored from a backup: no
+    /// number is given out again, and no work that was under way at the backup goes on.
+    pub fn renew(&mut self, now: Now, incarnation: Incarnation) -> Step {
+        self.state.tick(now);
+        let mut tx = self.tx(Principal::System, None);
+        renew::run(&mut tx, incarnation);
+        advance::run(&mut tx);
         tx.finish()
     }
 
@@ -259,6 +271,18 @@ impl Hub {
     #[must_use]
     pub const fn config(&self) -> &HubConfig {
         &self.config
+    }
+
+    /// Makes a volatile change true that no step has asked for, as a bug would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn feel(&mut self, pulse: crate::state::Pulse) {
+        self.state.feel(pulse);
+    }
+
+    /// Makes a durable change true that no step has asked for, as a bug would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn apply(&mut self, change: Change) {
+        self.state.apply(change);
     }
 
     fn tx(&mut self, by: Principal, cause: Option<Box<str>>) -> tx::Tx<'_> {

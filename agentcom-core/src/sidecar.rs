@@ -51,7 +51,7 @@ pub use record::BadRecord;
 pub use wait::Wake;
 
 /// What a journal holds, read row by row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Journal {
     rows: BTreeMap<Claim, Entry>,
 }
@@ -77,7 +77,7 @@ impl Journal {
 }
 
 /// A sidecar: what it knows and what it decides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sidecar {
     config: SidecarConfig,
     kinds: Vec<Kind>,
@@ -103,7 +103,7 @@ pub struct Sidecar {
 }
 
 /// What a step has come to so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Out {
     rows: BTreeMap<RowKey, Option<Vec<u8>>>,
     effects: Vec<Effect>,
@@ -228,6 +228,7 @@ impl Sidecar {
         match input {
             Input::Connected => self.connected(),
             Input::Unreachable(why) => self.lost(&why),
+            Input::Full { retry_after } => self.turned_away(retry_after),
             Input::Frame(frame) => self.frame(frame),
             Input::BadFrame(bad) => {
                 self.out.log(
@@ -265,6 +266,15 @@ impl Sidecar {
                 None,
                 alloc::format!("no connection to the hub: {why}; next try in {wait}"),
             );
+        }
+    }
+
+    /// The hub has no room. All that it turned away were told the same time, so the jitter comes on
+    /// top of it.
+    fn turned_away(&mut self, retry_after: Span) {
+        self.lost("the hub has no room");
+        if let Session::Waiting { until } = &mut self.session {
+            *until = *until + retry_after.min(self.config.backoff_cap);
         }
     }
 

@@ -11,6 +11,7 @@ mod firsts;
 mod fleet;
 mod index;
 mod limits;
+mod mend;
 mod pulse;
 mod queue;
 mod read;
@@ -24,6 +25,7 @@ pub(crate) use firsts::{First, earlier};
 pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
 pub(crate) use index::bytes_of;
 pub use limits::{Counter, Limits, LimitsNo};
+pub use mend::{Rows, mend};
 pub use pulse::Pulse;
 pub use queue::Queued;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements, Spot};
@@ -44,10 +46,10 @@ use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Now, Span, Wall};
+use crate::time::{Mono, Now, Span, Wall};
 
 /// Everything the hub knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     guards: Guards,
     now: Now,
@@ -82,6 +84,8 @@ pub struct State {
     crashed_at: BTreeMap<AgentId, Wall>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
+    /// While work is under way: when that began, or when a task was last completed.
+    quiet_since: Option<Mono>,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
     just_ended: BTreeMap<TaskId, (u64, Box<Task>)>,
     just_used: BTreeMap<Key, (u64, KeyUse)>,
@@ -234,12 +238,7 @@ impl State {
     /// Says when each bucket in use will be full. A bucket that was drawn on at a time which is yet
     /// to come, since the clock was set back while the hub was down, fills from now on.
     pub(crate) fn resume_rates(&mut self) {
-        let rows: Vec<_> =
-            self.limits.buckets().map(|(key, row)| (key.clone(), row.clone())).collect();
-        for (key, mut row) in rows {
-            row.bucket = row.bucket.no_later_than(self.now.wall);
-            let full = row.bucket.full_at(&row.rate);
-            self.limits.set_bucket(&key, Some(row));
+        for (key, full) in self.limits.resume(self.now.wall) {
             self.alarms.set(Due::Rate(key), Some(When::Wall(full)));
         }
     }

@@ -7,9 +7,12 @@ pub mod bench;
 pub mod executor_suite;
 pub mod faulty;
 pub mod loopback;
+pub mod model;
 pub mod sim;
+pub mod stage;
 pub mod store_suite;
 pub mod strategy;
 pub mod transport_suite;
+pub mod zoo;
 
 pub use crate::driver::memory;

@@ -139,6 +139,9 @@ pub struct Stats {
     pub questions: u64,
     /// What is paused.
     pub paused: Vec<Scope>,
+    /// How long work has been under way without a task being completed; 0 when nothing is. When it
+    /// is longer than tasks take, the fleet is busy and gets nothing done.
+    pub quiet_for: Span,
     /// How late the hub is.
     pub lag: Lag,
 }

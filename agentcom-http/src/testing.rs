@@ -78,6 +78,7 @@ fn figures() -> Stats {
         agents: vec![("offline", 2), ("idle", 1), ("working", 3)],
         questions: 1,
         paused: vec![agentcom_core::command::Scope::All],
+        quiet_for: Span(30_000),
         lag: Lag { samples: 9, p50: Span(1), p99: Span(20), max: Span(33) },
     }
 }

@@ -42,11 +42,17 @@ impl Book {
         Self::new(file::open(path, options.cache_bytes)?, options)
     }
 
-    fn new(database: file::Open, options: &Options) -> Result<Self, StoreError> {
+    /// As [`Book::open`], on a disk for tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn on(disk: crate::testing::Disk, options: &Options) -> Result<Self, StoreError> {
+        Self::new(file::on(disk, options.cache_bytes)?, options)
+    }
+
+    pub(crate) fn new(database: file::Open, options: &Options) -> Result<Self, StoreError> {
         let Options { namespace, tail_batches, .. } = options;
         let book = Self {
             database,
-            tree: format!("{TREES}{namespace}"),
+            tree: Self::tree_name(namespace),
             seal: Seal::new(namespace.as_str()),
             head: Mutex::default(),
             tail: RwLock::new(Tail::new(*tail_batches)),
@@ -63,16 +69,37 @@ impl Book {
     /// name is damaged would be taken for a fresh one, and be lost.
     fn check_names(&self) -> Result<(), StoreError> {
         let reading = self.database.begin_read().map_err(error::transaction)?;
-        for handle in reading.list_tables().map_err(error::storage)? {
-            let name = handle.name();
-            let namespace = name.strip_prefix(TREES).and_then(|text| Namespace::new(text).ok());
-            let namespace = namespace.ok_or_else(|| {
-                error::corrupt(format_args!("the file holds {name:?}, which is no store"))
-            })?;
-            let tree = reading.open_table(TableDefinition::new(name)).map_err(error::table)?;
-            read_head(&tree, name, Seal::new(namespace.as_str()))?;
+        for namespace in Self::namespaces(&self.database)? {
+            let name = Self::tree_name(&namespace);
+            let tree = reading.open_table(TableDefinition::new(&name)).map_err(error::table)?;
+            read_head(&tree, &name, Seal::new(namespace.as_str()))?;
         }
         Ok(())
+    }
+
+    /// The name of the tree of a store.
+    pub(crate) fn tree_name(namespace: &Namespace) -> String {
+        format!("{TREES}{namespace}")
+    }
+
+    /// The stores in a file.
+    pub(crate) fn namespaces(database: &file::Open) -> Result<Vec<Namespace>, StoreError> {
+        let reading = database.begin_read().map_err(error::transaction)?;
+        let names = reading.list_tables().map_err(error::storage)?;
+        let namespace = |name: &str| name.strip_prefix(TREES).and_then(|text| text.parse().ok());
+        names
+            .map(|handle| {
+                let name = handle.name();
+                namespace(name).ok_or_else(|| {
+                    error::corrupt(format_args!("the file holds {name:?}, which is no store"))
+                })
+            })
+            .collect()
+    }
+
+    /// Gives the file back for another use.
+    pub(crate) fn close(self) -> file::Open {
+        self.database
     }
 
     /// Answers nothing but errors from here on.

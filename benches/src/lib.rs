@@ -3,8 +3,10 @@
 //! Each bench is a program of its own under `benches/`, run by `cargo xtask bench NAME`. None of
 //! them is a test: they assert that the work was done, never how fast.
 
+pub mod append;
 pub mod arguments;
 pub mod counting;
+pub mod cycle;
 pub mod decisions;
 pub mod disk;
 pub mod fleet;

@@ -2,6 +2,8 @@
 //!
 //! It needs nothing but cargo and the standard library, so that it builds in a moment.
 
+mod fuzz;
+mod mutants;
 mod proof;
 mod run;
 mod verify;
@@ -16,7 +18,10 @@ cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has 
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
-                                                      (step, schedule, guard, submit, cycle, memory, idle)";
+                                                      (step, schedule, guard, submit, cycle, memory, idle)
+cargo xtask fuzz [--seconds N] [--figures FILE] [TARGET]
+                                                      fuzz one target or all; needs nightly
+cargo xtask mutants [--figures FILE] [-- ARGS]        change the core, see whether a test notices";
 
 fn main() -> ExitCode {
     let mut args = env::args().skip(1);
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         "bench" => bench(rest),
+        "fuzz" => fuzz::fuzz(rest),
+        "mutants" => mutants::mutants(rest),
         other => match proof::find(other) {
             Some(proof) => proof.run(rest),
             None => Err(unknown(other)),

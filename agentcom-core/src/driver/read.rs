@@ -264,6 +264,7 @@ pub(super) fn stats(state: &State) -> Stats {
         agents: agents.to_vec(),
         questions: state.questions().len() as u64,
         paused: state.settings().paused.iter().cloned().collect(),
+        quiet_for: state.quiet_for(),
         lag: Lag::default(),
     }
 }

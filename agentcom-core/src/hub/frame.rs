@@ -18,7 +18,6 @@ use crate::name::AgentId;
 use crate::port::transport::CloseReason;
 use crate::state::Pulse;
 use crate::state::{Session, State};
-use crate::time::Mono;
 use crate::wire::{BadFrame, Dialect, ErrorFrame, PeerAgent, ToAgent, ToHub};
 
 /// What `frame` has to know of what is not in memory: the task that it speaks of, if it ended.
@@ -139,21 +138,17 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
 
 /// Any frame of a connection is a sign of life.
 fn seen(tx: &mut Tx<'_>, from: &From) {
-    let silent_at = silent_at(tx, from.dialect);
+    let silent_at = tx.silent_at(from.dialect);
     let seen = tx.now().mono;
+    let session = tx.state.session(from.session);
+    if session.is_some_and(|session| session.was_seen(seen, silent_at)) {
+        return;
+    }
     tx.session(from.session, |session| {
         session.seen = seen;
         session.silent = false;
         session.silent_at = Some(silent_at);
     });
-}
-
-pub(super) fn silent_at(tx: &Tx<'_>, dialect: Dialect) -> Mono {
-    tx.now().mono
-        + match dialect {
-            Dialect::V1 => tx.config.silent_after,
-            Dialect::Plain => tx.config.plain_silent_after,
-        }
 }
 
 /// Says what is wrong with a frame; too many such frames end the connection.

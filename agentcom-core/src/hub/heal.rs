@@ -69,7 +69,7 @@ pub(super) fn give_grace(tx: &mut Tx<'_>) {
     let sessions: Vec<_> =
         tx.state.sessions().map(|session| (session.id, session.dialect)).collect();
     for (id, dialect) in sessions {
-        let silent_at = super::frame::silent_at(tx, dialect);
+        let silent_at = tx.silent_at(dialect);
         tx.session(id, |session| {
             session.identify_by = session.identify_by.map(|at| at.max(identify_by));
             session.silent_at = session.silent_at.map(|at| at.max(silent_at));
@@ -220,10 +220,11 @@ fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
 /// Lets what waits for a rate try again; a bucket that is full again is forgotten.
 fn rate_opens(tx: &mut Tx<'_>, key: &Key) {
     tx.state.wake(&Gate::Rate(key.clone()));
-    let Some(row) = tx.state.bucket(key).cloned() else { return };
-    if row.bucket.is_full(&row.rate, tx.now().wall) {
+    let Some((rate, bucket)) = tx.state.level(key) else { return };
+    if bucket.is_full(rate, tx.now().wall) {
         tx.record_as("rate.idle", Change::BucketFull(key.clone()));
     } else {
-        tx.feel(Pulse::RateOpens(key.clone(), row.bucket.full_at(&row.rate)));
+        let full = bucket.full_at(rate);
+        tx.feel(Pulse::RateOpens(key.clone(), full));
     }
 }

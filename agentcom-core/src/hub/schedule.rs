@@ -14,9 +14,11 @@ mod why;
 pub use policy::{AgentFacts, FairPolicy, Policy, TaskFacts};
 pub use why::{why, why_ended};
 
+use choose::Choice;
+
 use super::assignment;
 use super::tx::Tx;
-use crate::state::{AgentNo, Entry, Gate, Pending, Pulse, Queued};
+use crate::state::{AgentNo, Gate, Pending, Pulse, Queued};
 use crate::task::{Hold, TaskEvent};
 use crate::wire::ToAgent;
 
@@ -25,14 +27,14 @@ const ASSIGNED_MAX: usize = 1_024;
 /// The most tasks that one step finds nobody for: each may have been offered to many agents.
 const UNFIT_MAX: usize = 64;
 
-/// What becomes of the task that comes first.
+/// What becomes of the tasks that come first.
 enum Decision {
-    /// It is given to an agent.
-    Given(Entry, AgentNo),
-    /// A limit holds it back.
-    Limited(Gate),
-    /// Nobody with room suits it.
-    Unfit,
+    /// The first is given to an agent.
+    Given(Choice, AgentNo),
+    /// Limits hold some of them back. Others may come first, if those stood in front of them.
+    Limited,
+    /// Nobody with room suits the first.
+    Unfit(Queued),
 }
 
 /// Hands out what can be handed out.
@@ -43,11 +45,11 @@ pub(super) fn run(tx: &mut Tx<'_>) {
         if unfit == UNFIT_MAX {
             break;
         }
-        let Some((queued, decision)) = decide(tx, &mut pending) else { return };
+        let Some(decision) = decide(tx, &mut pending) else { return };
         match decision {
-            Decision::Given(entry, agent) => assign(tx, &entry, agent),
-            Decision::Limited(gate) => tx.state.park(queued, gate),
-            Decision::Unfit => {
+            Decision::Given(choice, agent) => assign(tx, &choice, agent),
+            Decision::Limited => {}
+            Decision::Unfit(queued) => {
                 unfit += 1;
                 hold_back(tx, queued);
             }
@@ -58,27 +60,38 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 }
 
 /// Picks the task that comes first among what changed, and whom it is for.
-fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<(Queued, Decision)> {
-    let queued = choose::next(tx, pending)?;
-    let entry = *tx.state.ready().entry(&queued)?;
-    let decision = match gate::closed(tx, entry.limits) {
-        Some(gate) => Decision::Limited(gate),
-        None => match choose::agent(tx, &queued) {
-            Some(agent) => Decision::Given(entry, agent),
-            None => Decision::Unfit,
-        },
-    };
-    Some((queued, decision))
+fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
+    let choices = choose::next(tx, pending);
+    let first = choices[0]?;
+    if park_closed(tx, &choices) {
+        return Some(Decision::Limited);
+    }
+    let agent = choose::agent(tx, &first.queued);
+    Some(agent.map_or(Decision::Unfit(first.queued), |agent| Decision::Given(first, agent)))
 }
 
-fn assign(tx: &mut Tx<'_>, entry: &Entry, agent: AgentNo) {
-    let id = tx.state.id_of(entry.spot.number);
+/// Takes the tasks out of the way that a limit keeps from starting; whether there were any. One
+/// that is not the first may hide an older one of its lane, which is.
+fn park_closed(tx: &mut Tx<'_>, choices: &[Option<Choice>]) -> bool {
+    let mut parked = false;
+    for choice in choices.iter().flatten() {
+        if let Some(gate) = gate::closed(tx, choice.limits) {
+            tx.state.park(choice.queued, gate);
+            parked = true;
+        }
+    }
+    parked
+}
+
+fn assign(tx: &mut Tx<'_>, choice: &Choice, agent: AgentNo) {
+    let id = tx.state.id_of(choice.queued.spot.number);
     let (Some(task), Some(member)) = (tx.state.task(id), tx.state.fleet().member(agent)) else {
         return;
     };
-    let (agent, lease) = (member.id.clone(), task.life.lease.next());
+    let floor = tx.state.head().map(|head| head.lease_floor).unwrap_or_default();
+    let (agent, lease) = (member.id.clone(), task.life.lease.max(floor).next());
     let hold = Hold { agent, lease, since: tx.now().wall };
-    gate::draw(tx, entry.limits);
+    gate::draw(tx, choice.limits);
     if tx.transition(id, TaskEvent::Assign(hold.clone())).is_err() {
         return;
     }

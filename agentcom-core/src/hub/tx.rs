@@ -226,15 +226,14 @@ impl<'a> Tx<'a> {
         let task = self.state.task(id).ok_or(Refused::Over)?;
         let life = Box::new(task.life.on_under(self.config.guards, self.now().wall, event)?);
         let held = task.life.state.hold().cloned();
-        let word = life.state.as_str();
         let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
-        let kind = alloc::format!("task.{word}");
+        let kind = event::word(&life.state);
         let stays = life.state.hold().is_some();
         if life.state.is_over() {
-            self.record_as(&kind, Change::TaskEnded { id, life });
+            self.record_as(kind, Change::TaskEnded { id, life });
             self.over.push(id);
         } else {
-            self.record_as(&kind, Change::TaskMoved { id, life });
+            self.record_as(kind, Change::TaskMoved { id, life });
         }
         if let (Some(hold), Some(ended), false) = (held, ended, stays) {
             self.attempt_ended(id, &hold, &ended);
@@ -250,7 +249,8 @@ impl<'a> Tx<'a> {
         reason: &str,
     ) -> Result<(), Refused> {
         let hold = self.state.task(id).and_then(|task| task.life.state.hold().cloned());
-        let timeout = self.state.clocks(id).and_then(|clocks| clocks.timeout);
+        let told = self.state.task(id).is_some_and(|task| task.spec.times().timeout.is_some());
+        let timeout = self.state.clocks(id).filter(|_| told).and_then(|clocks| clocks.timeout);
         self.transition(id, event)?;
         if let Some(hold) = hold {
             self.tell_lost(id, &hold, timeout, reason);
@@ -334,11 +334,20 @@ impl<'a> Tx<'a> {
         let clocks = Clocks {
             lease: now + assignment::lease_ttl(self.config, &task.spec, dialect),
             accept: assigned.then(|| now + self.config.accept_within),
-            timeout: times.timeout.map(|timeout| now + timeout),
+            timeout: Some(now + times.timeout.unwrap_or(self.config.timeout)),
             stuck: (dialect == Dialect::Plain).then(|| now + self.config.stuck_after),
             missing: 0,
         };
         self.feel(Pulse::Clocks(id, clocks));
+    }
+
+    /// When a connection that is heard at this moment counts as silent.
+    pub(super) fn silent_at(&self, dialect: Dialect) -> Mono {
+        let after = match dialect {
+            Dialect::V1 => self.config.silent_after,
+            Dialect::Plain => self.config.plain_silent_after,
+        };
+        self.now().mono + after
     }
 
     /// Changes the deadlines of a held task.

@@ -255,6 +255,9 @@ impl Sidecar {
         let about = |claim: &Claim| is_about(*claim, ack.task_id, ack.generation);
         let heard: Vec<Claim> = self.outbox.claims().filter(about).collect();
         for claim in heard.into_iter().filter(|_| ack.status != Acked::Accepted) {
+            if ack.status == Acked::Superseded {
+                self.out.log(Level::Warn, claim, "its report came too late and counts no more");
+            }
             self.outbox.forget(claim);
             self.out.delete(claim);
         }

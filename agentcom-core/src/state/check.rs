@@ -75,6 +75,13 @@ impl State {
                 return Err(format!("the lists of {what} do not agree"));
             }
         }
+        if let Some(due) = self.alarms.dues().find(|due| !self.awaits(due)) {
+            return Err(format!("{due:?} has an alarm and nothing waits for it"));
+        }
+        let stray = self.questions.values().find(|question| self.task(question.task).is_none());
+        if let Some(stray) = stray {
+            return Err(format!("{:?} is open about a task that does not live", stray.id));
+        }
         self.check_sessions()
     }
 
@@ -91,7 +98,9 @@ impl State {
             TaskState::Assigned(hold) => {
                 hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Accept(id))
             }
-            TaskState::Working(hold) => hold.lease == task.life.lease && armed(Due::Lease(id)),
+            TaskState::Working(hold) => {
+                hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Timeout(id))
+            }
             TaskState::Waiting { .. } => armed(Due::Wait(id)),
             TaskState::Completed
             | TaskState::Partial
@@ -106,6 +115,32 @@ impl State {
             return Err(format!("{id} has a deadline without an alarm, or the other way round"));
         }
         Ok(())
+    }
+
+    /// Whether something waits for what becomes due.
+    fn awaits(&self, due: &Due) -> bool {
+        let state = |id: &TaskId| self.task(*id).map(|task| &task.life.state);
+        match due {
+            Due::Identify(id)
+            | Due::Close(id)
+            | Due::Silence(id)
+            | Due::Report(id)
+            | Due::Unbar(id)
+            | Due::Room(id) => self.sessions.contains_key(id),
+            Due::Lease(id) | Due::Accept(id) | Due::Timeout(id) | Due::Stuck(id) => {
+                state(id).is_some_and(|state| state.hold().is_some())
+            }
+            Due::Backoff(id) => matches!(state(id), Some(TaskState::Delayed(Delay::Backoff(_)))),
+            Due::RunAfter(id) => matches!(state(id), Some(TaskState::Delayed(Delay::Until(_)))),
+            Due::Affinity(id) | Due::Expiry(id) => {
+                matches!(state(id), Some(TaskState::Ready { .. }))
+            }
+            Due::Deadline(id) => state(id).is_some(),
+            Due::Wait(id) => matches!(state(id), Some(TaskState::Waiting { .. })),
+            Due::Question(id) => self.questions.contains_key(id),
+            Due::Quarantine(id) => self.agents.contains_key(id),
+            Due::Rate(key) => self.bucket(key).is_some(),
+        }
     }
 
     /// A ready task is in its class, and what holds it back will let it go.

@@ -22,6 +22,7 @@ impl State {
         let limits = self.limits.take_on(&task.spec);
         let class = self.index_task(&task, limits);
         self.tasks.insert(number, Live { task: Some(task), class, limits });
+        self.note_work(false);
     }
 
     pub(super) fn move_task(&mut self, id: TaskId, life: Life) {
@@ -55,6 +56,7 @@ impl State {
         if let Some(live) = self.tasks.get_mut(&number) {
             live.task = Some(task);
         }
+        self.note_work(false);
     }
 
     pub(super) fn end_task(&mut self, id: TaskId, life: Life) {
@@ -66,6 +68,7 @@ impl State {
         self.set_clocks(id, None);
         self.bytes -= bytes_of(&task.spec);
         let left = core::mem::replace(&mut task.life, life);
+        self.note_work(matches!(task.life.state, TaskState::Completed | TaskState::Partial));
         let seq = self.seq();
         if let Some(head) = &mut self.head {
             head.ended[ended_slot(&task.life.state)] += 1;
@@ -74,6 +77,13 @@ impl State {
         if let Some(hold) = left.state.hold() {
             self.refresh_holder(hold);
         }
+    }
+
+    /// Keeps since when work is under way without a task being completed.
+    fn note_work(&mut self, completed: bool) {
+        let [.., assigned, working, _] = self.by_state;
+        let since = self.quiet_since.filter(|_| !completed).unwrap_or(self.now.mono);
+        self.quiet_since = (assigned + working > 0).then_some(since);
     }
 
     fn note_start(&mut self, task: &Task, tag: u64, hold: &Hold) {

@@ -50,6 +50,8 @@ pub struct Counter {
     key: Key,
     running: BTreeSet<TaskId>,
     bucket: Option<BucketRow>,
+    /// From when on the bucket fills, if it was drawn on at a time which is yet to come.
+    fills_from: Option<Wall>,
     /// How many sets of limits name the key.
     sets: usize,
 }
@@ -115,8 +117,8 @@ impl Limits {
         let rates = self.set(number).map_or(&[][..], |set| &set.rates);
         rates.iter().map(move |(counter, rate)| {
             let counter = self.counters.get(*counter).and_then(Option::as_ref);
-            match counter.and_then(|counter| counter.bucket.as_ref()) {
-                Some(row) if !row.bucket.is_full(&row.rate, now) => (&row.rate, row.bucket),
+            match counter.and_then(Counter::level) {
+                Some((rate, bucket)) if !bucket.is_full(rate, now) => (rate, bucket),
                 Some(_) | None => (rate, Bucket::full(rate, now)),
             }
         })
@@ -128,9 +130,11 @@ impl Limits {
         let Some(Some(set)) = self.sets.get(number.0 as usize) else { return };
         for (counter, rate) in &set.rates {
             let Some(Some(counter)) = self.counters.get_mut(*counter) else { continue };
+            let fills_from = counter.fills_from.take().unwrap_or(now);
             match &mut counter.bucket {
-                Some(row) if !row.bucket.is_full(&row.rate, now) => {
-                    row.bucket = row.bucket.draw(&row.rate, now).unwrap_or(row.bucket);
+                Some(BucketRow { rate, bucket }) if !bucket.is_full(rate, now) => {
+                    let level = bucket.no_later_than(fills_from);
+                    *bucket = level.draw(rate, now).unwrap_or(level);
                 }
                 bucket => {
                     let drawn = Bucket::full(rate, now).draw(rate, now).ok();
@@ -180,9 +184,24 @@ impl Limits {
     pub fn set_bucket(&mut self, key: &Key, row: Option<BucketRow>) {
         let counter = self.counter_for(key);
         if let Some(found) = self.counter_mut(counter) {
-            found.bucket = row;
+            (found.bucket, found.fills_from) = (row, None);
         }
         self.forget_unused(counter);
+    }
+
+    /// Says when each bucket will be full. One that was drawn on at a time which is yet to come
+    /// fills from now on.
+    pub fn resume(&mut self, now: Wall) -> Vec<(Key, Wall)> {
+        let mut full = Vec::new();
+        for counter in self.counters.iter_mut().flatten() {
+            let Some(BucketRow { rate, bucket }) = &counter.bucket else { continue };
+            let fills = bucket.no_later_than(now);
+            if fills != *bucket {
+                counter.fills_from = Some(now);
+            }
+            full.push((counter.key.clone(), fills.full_at(rate)));
+        }
+        full
     }
 
     /// Whether every counter is there for something, and every task of a set counts.
@@ -235,8 +254,7 @@ impl Limits {
         if let Some(&known) = self.keys.get(key) {
             return known;
         }
-        let counter =
-            Some(Counter { key: key.clone(), running: BTreeSet::new(), bucket: None, sets: 0 });
+        let counter = Some(Counter::new(key.clone()));
         let number = self.vacant_counters.pop().unwrap_or(self.counters.len());
         match self.counters.get_mut(number) {
             Some(place) => *place = counter,
@@ -257,6 +275,10 @@ impl Limits {
 }
 
 impl Counter {
+    const fn new(key: Key) -> Self {
+        Self { key, running: BTreeSet::new(), bucket: None, fills_from: None, sets: 0 }
+    }
+
     /// The key.
     #[must_use]
     pub const fn key(&self) -> &Key {
@@ -273,6 +295,14 @@ impl Counter {
     #[must_use]
     pub const fn bucket(&self) -> Option<&BucketRow> {
         self.bucket.as_ref()
+    }
+
+    /// The figures of the bucket and what is in it, if it was drawn on.
+    #[must_use]
+    pub fn level(&self) -> Option<(&Rate, Bucket)> {
+        let BucketRow { rate, bucket } = self.bucket.as_ref()?;
+        let level = self.fills_from.map_or(*bucket, |from| bucket.no_later_than(from));
+        Some((rate, level))
     }
 
     fn is_unused(&self) -> bool {

@@ -12,10 +12,11 @@ use crate::change::{Head, Settings};
 use crate::command::{KeyUse, Scope};
 use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
+use crate::limit::Bucket;
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
-use crate::task::{Life, Task, TaskState};
-use crate::time::{Now, Wall};
+use crate::task::{Life, Rate, Task, TaskState};
+use crate::time::{Now, Span, Wall};
 
 impl State {
     /// The time of the step.
@@ -128,7 +129,14 @@ impl State {
         self.limits.counter(key).map_or(none, Counter::running).iter().copied()
     }
 
-    /// The bucket of a rate, if it was drawn on.
+    /// The figures of the bucket of a rate and what is in it, if it was drawn on. What is stored
+    /// may be of a time that is yet to come, since the clock was set back while the hub was down.
+    #[must_use]
+    pub fn level(&self, key: &Key) -> Option<(&Rate, Bucket)> {
+        self.limits.counter(key)?.level()
+    }
+
+    /// The bucket of a rate as it is stored, if it was drawn on.
     #[must_use]
     pub fn bucket(&self, key: &Key) -> Option<&BucketRow> {
         self.limits.counter(key)?.bucket()
@@ -178,6 +186,12 @@ impl State {
     #[must_use]
     pub fn refusals(&self, claimant: &Claimant) -> Option<&Refusals> {
         self.refusals.get(claimant)
+    }
+
+    /// How long work has been under way without a task being completed; 0 when nothing is.
+    #[must_use]
+    pub fn quiet_for(&self) -> Span {
+        self.quiet_since.map_or(Span(0), |since| self.now.mono - since)
     }
 
     /// The deadlines of a held task.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::firsts::Moves;
-use super::{Abilities, Queued};
+use super::{Abilities, LimitsNo, Queued};
 use crate::name::{Capability, Key};
 use crate::time::Wall;
 
@@ -36,6 +36,8 @@ pub struct Ready {
     /// the policy says, and apart from it what counts among equals.
     orders: Vec<[u64; 4]>,
     ages: Vec<[(Wall, u64); 4]>,
+    /// The limits that those tasks count against.
+    limits: Vec<[LimitsNo; 4]>,
     vacant: Vec<ClassId>,
     /// Unpinned classes, each by the rarest of the capabilities that it needs, if it needs any.
     by_need: BTreeMap<Option<Capability>, BTreeSet<ClassId>>,
@@ -74,6 +76,7 @@ impl Ready {
             self.classes.push(None);
             self.orders.push([EMPTY; 4]);
             self.ages.push([(Wall(0), 0); 4]);
+            self.limits.push([LimitsNo::NONE; 4]);
             ClassId((self.classes.len() - 1) as u32)
         });
         if requirements.pin.is_none() {
@@ -180,7 +183,7 @@ impl Ready {
         self.refresh_head(id, lane);
     }
 
-    /// Lets the first task of each class that is held back by `gate` try again, and returns those
+    /// Lets the first tasks of each class that are held back by `gate` try again, and returns those
     /// classes. A concurrency gate stands for those of its key with the same or a larger maximum.
     pub fn wake(&mut self, gate: &Gate) -> Vec<ClassId> {
         if self.parked.is_empty() {
@@ -205,10 +208,17 @@ impl Ready {
         found.into_iter().map(|(_, id, _)| id).collect()
     }
 
-    /// Lets the first task of one class that is held back by `gate` try again.
+    /// Lets the first task of each lane of one class that is held back by `gate` try again: age
+    /// decides between them.
     pub fn wake_first(&mut self, gate: &Gate, id: ClassId) -> bool {
-        let first = self.parked.get(&(gate.clone(), id)).and_then(|set| set.first().copied());
-        first.inspect(|(lane, entry)| self.unpark(gate, id, *lane, &entry.spot)).is_some()
+        let Some(set) = self.parked.get(&(gate.clone(), id)) else { return false };
+        let (mut firsts, mut lane) = (Vec::new(), 0);
+        while let Some((next, entry)) = set.range((lane, Entry::FIRST)..).next() {
+            firsts.push((*next, entry.spot));
+            lane = next + 1;
+        }
+        firsts.iter().for_each(|(lane, spot)| self.unpark(gate, id, *lane, spot));
+        !firsts.is_empty()
     }
 
     /// Lets the next task of a class try that suited nobody, until each had its turn.
@@ -271,6 +281,12 @@ impl Ready {
         Spot { order: self.orders[id.0 as usize][lane], since, number }
     }
 
+    /// The limits that this task counts against.
+    #[must_use]
+    pub fn limits(&self, id: ClassId, lane: usize) -> LimitsNo {
+        self.limits[id.0 as usize][lane]
+    }
+
     /// Whether a task of a class may start, as far as the class is concerned.
     #[must_use]
     pub fn has_head(&self, id: ClassId) -> bool {
@@ -311,7 +327,9 @@ impl Ready {
             && self.classes().all(|(id, class)| {
                 class.is_by_age(self.by_age)
                     && (0..4).all(|lane| match class.head(lane) {
-                        Some(head) => head.spot == self.spot(id, lane),
+                        Some(head) => {
+                            head.spot == self.spot(id, lane) && head.limits == self.limits(id, lane)
+                        }
                         None => self.orders(id)[lane] == EMPTY,
                     })
             })
@@ -365,8 +383,9 @@ impl Ready {
     fn refresh_head(&mut self, id: ClassId, lane: usize) {
         let Some(Some(class)) = self.classes.get(id.0 as usize) else { return };
         let (mut order, mut age) = (EMPTY, (Wall(0), 0));
-        if let Some(Entry { spot, .. }) = class.head(lane) {
+        if let Some(Entry { spot, limits, .. }) = class.head(lane) {
             (order, age) = (spot.order, (spot.since, spot.number));
+            self.limits[id.0 as usize][lane] = *limits;
         }
         let (orders, ages) = (&mut self.orders[id.0 as usize], &mut self.ages[id.0 as usize]);
         if (order, age) != (orders[lane], ages[lane]) {

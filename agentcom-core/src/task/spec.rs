@@ -161,7 +161,7 @@ pub struct Times {
     /// It dies with reason `expired` if it stays ready this long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
-    /// How long one attempt may take.
+    /// How long one attempt may take; the hub's configuration says so for tasks that do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// How long an agent keeps the task without renewing.

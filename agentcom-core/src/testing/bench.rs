@@ -60,6 +60,11 @@ use crate::wire::{
 /// The kinds of work that agents on a bench do.
 pub const KINDS: [&str; 2] = ["shell", "wake"];
 
+/// The seed of the data set on a bench.
+pub const SEED: u64 = 42;
+/// When a bench starts.
+pub const START: Now = Now { mono: Mono(1_000), wall: Wall(1_700_000_000_000) };
+
 /// With at most so many tasks the state is checked after every step, ..
 const CHECKED_ALWAYS: usize = 64;
 /// .. and with more of them after every so many steps.
@@ -131,9 +136,9 @@ impl Bench {
     /// A hub with these figures and a policy of your own.
     #[must_use]
     pub fn over(config: HubConfig, policy: impl Policy + 'static) -> Self {
-        let now = Now { mono: Mono(1_000), wall: Wall(1_700_000_000_000) };
+        let now = START;
         let mut hub = Hub::new(State::default(), config, Box::new(policy));
-        let genesis = Genesis { incarnation: Incarnation(7), seed: 42, admin: token("admin") };
+        let genesis = Genesis { incarnation: Incarnation(7), seed: SEED, admin: token("admin") };
         let _ = hub.found(now, &genesis);
         Self {
             hub,
@@ -448,6 +453,19 @@ impl Bench {
         self.accept(session, held);
         self.complete(session, held);
         Some(held.task_id)
+    }
+
+    /// How many of `tasks`, which came in this order, were started before one that came earlier:
+    /// the largest number for any of them, whether it was started since or not. With a policy that
+    /// starves tasks it grows with the load.
+    #[must_use]
+    pub fn overtaken(&self, tasks: &[TaskId]) -> usize {
+        let starts: Vec<TaskId> = self.starts.iter().map(|start| start.held.task_id).collect();
+        let before = |n: usize| {
+            let earlier = starts.iter().take_while(|id| **id != tasks[n]);
+            earlier.filter(|id| tasks[n + 1..].contains(id)).count()
+        };
+        (0..tasks.len()).map(before).max().unwrap_or(0)
     }
 
     /// What an agent holds, the longest held first.

@@ -409,6 +409,7 @@ async fn figures_are_told_in_both_vocabularies() {
             }
           ],
           "questions": 1,
+          "quiet_for_ms": 30000,
           "seq": 42,
           "tasks": {
             "by_state": {

@@ -1,20 +1,18 @@
 //! This file tests the rows on a disk that fills up, loses its power, or was written by others.
 
-mod disk;
-
 use agentcom_core::port::store::{Batch, RowKey, StoreErrorKind, Table};
 use redb::ReadableDatabase as _;
 
-use self::disk::Disk;
 use super::*;
 use crate::load;
+use crate::testing::{Disk, chance};
 
 /// Every batch writes the same rows, so that half a batch shows.
 const TABLES: [Table; 3] = [Table::Meta, Table::Spec, Table::Event];
 
 fn book(disk: &Disk) -> Result<Book, StoreError> {
-    let options = Options { tail_batches: TAIL, ..Options::default() };
-    Book::new(disk.database().into(), &options)
+    let options = Options { tail_batches: TAIL, cache_bytes: 1 << 20, ..Options::default() };
+    Book::on(disk.clone(), &options)
 }
 
 /// So few batches in the tail that each commit from the fifth on folds one.
@@ -60,7 +58,7 @@ fn a_disk_that_fills_up_leaves_the_batch_out_or_its_outcome_open() {
         (1..=5).for_each(|seq| written.commit(batch(seq)).unwrap());
         disk.fill_up_after(calls);
         let outcome = written.commit(batch(6));
-        disk.make_room();
+        disk.heal();
         let Err(error) = outcome else { break };
         assert!(written.get(&[]).is_err() && written.commit(batch(7)).is_err(), "latched");
         drop(written);
@@ -89,12 +87,12 @@ fn a_power_loss_at_any_moment_loses_no_confirmed_batch_and_leaves_no_half_one() 
             let found = whole(&written);
             assert!(found == confirmed || found == confirmed + 1, "seed {seed}, crash {crash}");
             confirmed = found;
-            disk.fill_up_after(disk::chance(seed, crash) % 150);
+            disk.fill_up_after(chance(seed, crash) % 150);
             while written.commit(batch(confirmed + 1)).is_ok() {
                 confirmed += 1;
                 assert!(confirmed < found + 150, "each batch changes the disk");
             }
-            disk = disk.power_loss(disk::chance(seed, 1_000 + crash));
+            disk = disk.power_loss(chance(seed, 1_000 + crash));
         }
     }
 }

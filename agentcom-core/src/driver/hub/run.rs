@@ -1,9 +1,8 @@
 //! This file is the loop itself.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
-use core::future::{Future, pending};
+use core::future::{Future, pending, poll_fn};
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 
@@ -12,7 +11,6 @@ use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::group::Group;
-use super::links::Arrival;
 use super::panics::Suspect;
 use super::{GROUP_MAX, HubDriver, facts, load, trim};
 use crate::command::Facts;
@@ -22,9 +20,9 @@ use crate::guard::Guard;
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
 use crate::port::store::{StoreError, StoreErrorKind};
-use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
+use crate::port::transport::{CloseReason, Connection, Transport, TransportError};
 use crate::time::Mono;
-use crate::wire::{self, ToHub};
+use crate::wire::{Frame, ToHub};
 
 /// What can wake the loop. A closed list, so that everything that can happen is named here.
 enum Wakeup {
@@ -35,7 +33,7 @@ enum Wakeup {
     /// All handles are gone.
     Abandoned,
     /// A connection brought a frame, or ended.
-    Arrived(Arrival),
+    Arrived(SessionId, Option<Frame>),
     /// A transport gave a connection, or failed to.
     Connected(Arc<dyn Transport>, Result<Connection, TransportError>),
     /// Something is due.
@@ -80,7 +78,7 @@ impl HubDriver {
                 self.step(Input::Wake, None).await?;
             }
             if self.committing.is_none() {
-                self.close_group();
+                self.close_group().await?;
             }
             self.inbox.meter.note(began);
         }
@@ -112,9 +110,10 @@ impl HubDriver {
         let mut commit: OptionFuture<_> = self.committing.as_mut().into();
         let mut inbox: OptionFuture<_> =
             (room && !self.stopping).then(|| Box::pin(self.inbox.next()).fuse()).into();
-        let incoming = &mut self.links.incoming;
-        let reads = room && !self.stopping && !incoming.is_empty();
-        let mut arrival: OptionFuture<_> = reads.then(|| incoming.select_next_some()).into();
+        let links = &mut self.links;
+        let reads = room && !self.stopping;
+        let mut arrival: OptionFuture<_> =
+            reads.then(|| poll_fn(|cx| links.poll_next(cx)).fuse()).into();
         let accepts = room && !self.stopping && !accepting.is_empty();
         let mut opening: OptionFuture<_> = accepts.then(|| accepting.select_next_some()).into();
         loop {
@@ -125,8 +124,8 @@ impl HubDriver {
                 message = inbox => if let Some(message) = message {
                     return message.map_or(Wakeup::Abandoned, Wakeup::Message);
                 },
-                arrived = arrival => if let Some(arrived) = arrived {
-                    return Wakeup::Arrived(arrived);
+                arrived = arrival => if let Some((session, frame)) = arrived {
+                    return Wakeup::Arrived(session, frame);
                 },
                 opened = opening => if let Some((transport, connected)) = opened {
                     return Wakeup::Connected(transport, connected);
@@ -163,7 +162,8 @@ impl HubDriver {
     }
 
     fn frame_waiting(&mut self, _: &mut Accepting) -> Option<Wakeup> {
-        self.links.incoming.next().now_or_never().flatten().map(Wakeup::Arrived)
+        let arrived = poll_fn(|cx| self.links.poll_next(cx)).now_or_never();
+        arrived.map(|(session, frame)| Wakeup::Arrived(session, frame))
     }
 
     fn connection_waiting(&mut self, accepting: &mut Accepting) -> Option<Wakeup> {
@@ -182,6 +182,7 @@ impl HubDriver {
             Wakeup::Committed(result) => {
                 self.committing = None;
                 result?;
+                self.owned_at = self.clock.now().mono;
                 self.committed().await
             }
             Wakeup::Message(message) => self.message(message).await,
@@ -189,9 +190,7 @@ impl HubDriver {
                 self.stopping = true;
                 Ok(())
             }
-            Wakeup::Arrived((session, frame, incoming)) => {
-                self.arrived(session, frame, incoming).await
-            }
+            Wakeup::Arrived(session, frame) => self.arrived(session, frame).await,
             Wakeup::Connected(transport, connected) => {
                 if connected.as_ref().err() != Some(&TransportError::Stopped) {
                     accepting.push(accept(transport));
@@ -210,7 +209,8 @@ impl HubDriver {
             Message::Call { by, cause, command, reply } => {
                 self.next_call += 1;
                 let call = CallId(self.next_call);
-                if self.is_barred(Suspect::Command(&command)) {
+                let suspect = self.panics.suspect(|| Suspect::command(&command));
+                if self.is_barred(suspect) {
                     // Whoever asked may be gone.
                     let _ = reply.send(Err(CallError::Internal));
                     return Ok(());
@@ -225,9 +225,8 @@ impl HubDriver {
                     facts => facts?,
                 };
                 self.calls.insert(call, reply);
-                let copy = command.clone();
                 let input = Input::Call { call, by, cause, command, facts };
-                return self.step(input, Some(Suspect::Command(&copy))).await;
+                return self.step(input, suspect).await;
             }
             Message::View(view) => {
                 // A reader that panics is told by the loss of its answer.
@@ -241,7 +240,7 @@ impl HubDriver {
         Ok(())
     }
 
-    fn is_barred(&self, suspect: Suspect<'_>) -> bool {
+    fn is_barred(&self, suspect: Option<Suspect>) -> bool {
         self.panics.bar(suspect) && self.hub.config().guards.on(Guard::PanicBar)
     }
 
@@ -256,23 +255,23 @@ impl HubDriver {
     async fn arrived(
         &mut self,
         session: SessionId,
-        frame: Option<String>,
-        incoming: Box<dyn Incoming>,
+        frame: Option<Frame>,
     ) -> Result<(), StoreError> {
-        let Some(text) = frame else {
+        let Some(frame) = frame else {
             self.links.outgoing.remove(&session);
             return self.step(Input::Closed(session), None).await;
         };
-        self.links.read_on(session, incoming);
-        if self.is_barred(Suspect::Frame(&text)) {
+        let suspect = self.panics.suspect(|| Suspect::frame(&frame));
+        if self.is_barred(suspect) {
             tracing::warn!(?session, "a frame that brought the hub down is not taken in again");
             return Ok(());
         }
-        let frame = wire::read_to_hub(&text);
+        let frame = frame.into_to_hub();
         let token = match &frame {
             Ok(ToHub::Identify(identify)) => Some(token::hash_of(&identify.token)),
             _ => None,
         };
+        self.prove_owned(token.is_some()).await?;
         let needs = frame.as_ref().map(|frame| frame_needs(self.hub.state(), frame));
         let needs = needs.unwrap_or_default();
         let facts = match facts::fetch(&*self.store, self.hub.state(), &needs).await {
@@ -283,11 +282,11 @@ impl HubDriver {
             }
             facts => facts?,
         };
-        self.step(Input::Frame { session, frame, token, facts }, Some(Suspect::Frame(&text))).await
+        self.step(Input::Frame { session, frame, token, facts }, suspect).await
     }
 
     /// One step; before it, another that gives grace if the hub was stopped for a while.
-    async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
+    async fn step(&mut self, input: Input, suspect: Option<Suspect>) -> Result<(), StoreError> {
         if let Some(late) = self.hub.stalled_for(self.clock.now().mono) {
             tracing::warn!(%late, "the hub was stopped for a while; its agents get time to be heard");
             self.step_once(Input::Stalled, None).await?;
@@ -299,7 +298,7 @@ impl HubDriver {
     async fn step_once(
         &mut self,
         input: Input,
-        suspect: Option<Suspect<'_>>,
+        suspect: Option<Suspect>,
     ) -> Result<(), StoreError> {
         let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
@@ -349,7 +348,7 @@ impl HubDriver {
     }
 
     /// Begins the commit of what was decided, or says it at once if there is nothing to store.
-    fn close_group(&mut self) {
+    async fn close_group(&mut self) -> Result<(), StoreError> {
         let mut group = core::mem::take(&mut self.open);
         match group.batch(self.hub.state()) {
             Some(batch) => {
@@ -364,8 +363,14 @@ impl HubDriver {
                 self.under_way = Some(group);
                 self.committing = Some(commit.fuse());
             }
-            None => self.say(group),
+            None => {
+                if group.answers() {
+                    self.prove_owned(true).await?;
+                }
+                self.say(group);
+            }
         }
+        Ok(())
     }
 
     /// The commit under way is durable: now, and only now, is it spoken of.
@@ -377,15 +382,9 @@ impl HubDriver {
         }
         self.commits += 1;
         if self.trimming || self.commits.is_multiple_of(trim::EVERY) {
-            let (now, seq) = (self.clock.now().wall, self.hub.state().seq());
-            let looked = trim::look(&*self.store, self.hub.config(), now, seq).await;
-            let over = match looked {
-                Err(error) if error.kind == StoreErrorKind::Corrupt => {
-                    tracing::error!(%error, "what is over cannot be let go");
-                    None
-                }
-                over => over?,
-            };
+            let Some(head) = self.hub.state().head() else { return Ok(()) };
+            let now = self.clock.now().wall;
+            let over = trim::look(&*self.store, self.hub.config(), now, head).await?;
             self.trimming = over.as_ref().is_some_and(trim::is_full);
             if let Some(input) = over {
                 self.step(input, None).await?;
@@ -404,7 +403,7 @@ impl HubDriver {
                         let _ = sender.send(Ok(reply));
                     }
                 }
-                Effect::Send(session, frame) => self.links.send(session, &frame),
+                Effect::Send(session, frame) => self.links.send(session, frame),
                 Effect::Close(session, reason) => self.links.close(session, reason),
             }
         }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::tx::Tx;
 use super::super::{Effect, assignment};
-use super::{fail, silent_at};
+use super::fail;
 use crate::agent::{Profile, TokenHash};
 use crate::guard::Guard;
 use crate::id::{Boot, SessionId, TaskId};
@@ -53,7 +53,7 @@ pub(super) fn take(
     };
     replace(tx, id, &agent);
     let held: Vec<TaskId> = tx.state.held_by(&agent).collect();
-    let silent_at = silent_at(tx, dialect);
+    let silent_at = tx.silent_at(dialect);
     let report_by = tx.now().mono + tx.config.report_within;
     tx.session(id, |session| {
         session.agent = Some(agent.clone());

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Decision, decide, hold_back};
+use super::{Choice, Decision, decide, hold_back};
 use crate::hub::Hub;
 use crate::name::Principal;
 use crate::state::{AgentNo, LimitsNo, Pending};
@@ -66,14 +66,14 @@ impl Alone {
         self.hub.state.tick(now);
         let mut tx = self.hub.tx(Principal::System, None);
         self.pending.merge(tx.state.take_pending());
-        while let Some((queued, decision)) = decide(&mut tx, &mut self.pending) {
+        while let Some(decision) = decide(&mut tx, &mut self.pending) {
             match decision {
-                Decision::Given(entry, agent) => {
+                Decision::Given(Choice { queued, limits }, agent) => {
                     tx.state.place(queued, agent);
-                    return Some(Given { number: queued.spot.number, agent, limits: entry.limits });
+                    return Some(Given { number: queued.spot.number, agent, limits });
                 }
-                Decision::Limited(gate) => tx.state.park(queued, gate),
-                Decision::Unfit => hold_back(&mut tx, queued),
+                Decision::Limited => {}
+                Decision::Unfit(queued) => hold_back(&mut tx, queued),
             }
             self.pending.merge(tx.state.take_pending());
         }

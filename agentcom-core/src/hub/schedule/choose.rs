@@ -9,11 +9,11 @@ use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::name::AgentId;
 use crate::state::{
-    AgentNo, Class, ClassId, First, Group, GroupId, Member, Pending, Queued, Spot, Standing, State,
-    earlier,
+    AgentNo, Class, ClassId, First, Group, GroupId, LimitsNo, Member, Pending, Queued, Spot,
+    Standing, State, earlier,
 };
 use crate::task::{Task, TaskState};
-use crate::time::{Mono, Span};
+use crate::time::{Mono, Span, Wall};
 
 /// How much later a task of each lane counts as ready, for the choice between lanes: no task is
 /// overtaken by one that became ready more than 60 s later.
@@ -24,8 +24,16 @@ const LANE_OFFSETS: [Span; 4] =
 /// not count.
 const CANDIDATES_MAX: usize = 16;
 
-/// The task that starts next among what changed, if any can.
-pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Queued> {
+/// A task that may start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) queued: Queued,
+    pub(super) limits: LimitsNo,
+}
+
+/// The tasks that start next among what changed, one of each lane, the first in front; or the
+/// oldest alone, if it is its turn.
+pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> [Option<Choice>; 4] {
     let state = &*tx.state;
     pending.classes.retain(|class| state.ready().has_head(*class) && has_room(state, *class));
     let mut heads = Heads::default();
@@ -43,7 +51,7 @@ pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Queued> {
         let found = is_seen || heads.offer_all(tx, group);
         offer_pinned(tx.state, &mut heads, *agent) || found
     });
-    heads.first(tx.state)
+    heads.in_turn(tx.state)
 }
 
 fn offer_pinned(state: &State, heads: &mut Heads, agent: AgentNo) -> bool {
@@ -96,15 +104,27 @@ impl Heads {
     }
 
     /// Between the lanes age decides; every so often the oldest of all tasks comes first.
-    fn first(&self, state: &State) -> Option<Queued> {
+    fn in_turn(&self, state: &State) -> [Option<Choice>; 4] {
+        let ready = state.ready();
         if let Some((spot, class, lane)) = self.oldest {
-            return Some(Queued { class, lane, spot });
+            let queued = Queued { class, lane, spot };
+            let oldest = ready.entry(&queued).map(|entry| Choice { queued, limits: entry.limits });
+            return [oldest, None, None, None];
         }
-        let heads = (0..4).filter_map(|lane| {
+        let mut heads: [_; 4] = core::array::from_fn(|lane| {
             let class = self.lanes[lane]?;
-            Some(Queued { class, lane, spot: state.ready().spot(class, lane) })
+            let queued = Queued { class, lane, spot: ready.spot(class, lane) };
+            Some(Choice { queued, limits: ready.limits(class, lane) })
         });
-        heads.min_by_key(|head| (head.spot.since + LANE_OFFSETS[head.lane], head.lane))
+        heads.sort_unstable_by_key(|head: &Option<Choice>| {
+            head.map_or(
+                (Wall(u64::MAX), 4),
+                |Choice { queued: Queued { lane, spot, .. }, .. }| {
+                    (spot.since + LANE_OFFSETS[lane], lane)
+                },
+            )
+        });
+        heads
     }
 }
 

@@ -51,7 +51,8 @@ pub trait Policy: fmt::Debug + Send {
     fn key(&self, task: &TaskFacts<'_>) -> u64;
 
     /// How well an agent suits a task: larger is better, `None` is not at all. Among equals the
-    /// agent with the least load is taken, and of those the one that was given a task longest ago.
+    /// agent with the least load is taken, of those the one that was given a task longest ago, and
+    /// of those the first by name.
     fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32>;
 
     /// Whether [`Policy::fit`] ever answers `None`. If it never does, it is not asked about a task

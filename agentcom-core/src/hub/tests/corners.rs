@@ -132,6 +132,26 @@ fn an_agent_that_reports_after_a_restart_what_it_lost_has_crashed_once() {
     assert_eq!(trust(&bench), Trust::Shaken { crashes: 2 }, "another one is another one");
 }
 
+#[test]
+fn the_feed_tells_once_how_an_attempt_ended() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 1);
+    let id = bench.submit(draft());
+    let held = held(&bench, id);
+    bench.accept(agent, held);
+    bench.fail(agent, held, Category::Retryable);
+    bench.leave(agent);
+    bench.pass(Span::from_secs(5));
+    let told: Vec<_> = bench
+        .events
+        .iter()
+        .filter(|event| event.task_id == Some(id))
+        .map(|event| (&*event.kind, event.agent_id.is_some(), event.detail.is_some()))
+        .collect();
+    let last = &told[told.len() - 2..];
+    assert_eq!(last, [("task.delayed", true, true), ("task.ready", false, false)]);
+}
+
 fn is_told_to_stop(bench: &mut Bench, session: u64) -> bool {
     bench.said(session).iter().any(|frame| matches!(frame, ToAgent::TaskCancelled { .. }))
 }

@@ -70,6 +70,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Comes before all others.
+    pub(super) const FIRST: Self = Self::at(Spot { order: 0, since: Wall(0), number: 0 });
+
     /// An entry that is found in place of the one there.
     pub(super) const fn at(spot: Spot) -> Self {
         Self { spot, tag: 0, flow: FlowNo::FIRST, limits: LimitsNo::NONE }

@@ -83,10 +83,8 @@ impl Rig {
     }
 
     fn id(&mut self, call: &mut Call) -> Option<TaskId> {
-        match self.answer(call)?.ok()? {
-            Reply::Submitted(submitted) => Some(submitted.id),
-            _ => None,
-        }
+        let reply = self.answer(call)?.ok()?;
+        if let Reply::Submitted(submitted) = reply { Some(submitted.id) } else { None }
     }
 }
 

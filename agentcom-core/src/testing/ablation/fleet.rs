@@ -19,6 +19,10 @@ fn agent_id(name: &str) -> AgentId {
     AgentId::new(name).expect("a name")
 }
 
+fn gpu() -> Capability {
+    Capability::new("gpu").expect("a capability")
+}
+
 /// Whether a task waits for an agent.
 fn waits(bench: &Bench, id: TaskId) -> bool {
     bench.word(id) == "ready"
@@ -27,7 +31,7 @@ fn waits(bench: &Bench, id: TaskId) -> bool {
 pub(super) fn capabilities(guards: Guards) -> Verdict {
     let mut bench = bench(guards);
     bench.join("a", Dialect::V1, 1, &[]);
-    let needs = vec![Capability::new("gpu").expect("a capability")];
+    let needs = vec![gpu()];
     let id = bench.submit(Draft { needs, ..draft() });
     ensure(waits(&bench, id), "an agent was given what it cannot do")
 }

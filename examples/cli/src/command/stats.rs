@@ -1,5 +1,6 @@
 //! This file shows figures about the hub.
 
+use agentcom_core::time::Span;
 use serde_json::Value;
 
 use crate::args::Context;
@@ -21,11 +22,16 @@ fn render(stats: &Value) -> String {
         ("agents", figures(&stats["agents"])),
         ("open questions", plain(&stats["questions"])),
         ("paused", paused(&stats["paused"])),
+        ("nothing done in", span(&stats["quiet_for_ms"])),
         ("lag", lag(&stats["lag"])),
         ("latest event", plain(&stats["seq"])),
         ("data set", plain(&stats["incarnation"])),
     ];
     lines.map(|(name, value)| format!("{FAINT}{name:<16}{FAINT:#}{value}\n")).concat()
+}
+
+fn span(ms: &Value) -> String {
+    ms.as_u64().map_or_else(|| plain(ms), |ms| Span(ms).to_string())
 }
 
 fn paused(scopes: &Value) -> String {
@@ -61,7 +67,7 @@ mod tests {
         let stats = json!({
             "seq": 7, "incarnation": "inc-1", "questions": 0, "agents": {"idle": 1},
             "tasks": {"by_state": {"ready": 2, "working": 0}, "ended": {"dead_letter": 1}, "ready_by_priority": {"low": 2}},
-            "paused": [{"repo": "r"}],
+            "paused": [{"repo": "r"}], "quiet_for_ms": 90_000,
             "lag": {"samples": 9, "p50_ms": 1, "p99_ms": 20, "max_ms": 33},
         });
         expect![[r#"
@@ -71,6 +77,7 @@ mod tests {
             agents          1 idle
             open questions  0
             paused          work on r
+            nothing done in 90 s
             lag             at most 1 ms in 50 of 100 cases, 20 ms in 99; longest 33 ms
             latest event    7
             data set        inc-1
