@@ -274,13 +274,13 @@ impl Hub {
     }
 
     /// Makes a volatile change true that no step has asked for, as a bug would.
-    #[cfg(feature = "testing")]
+    #[cfg(any(feature = "testing", test))]
     pub(crate) fn feel(&mut self, pulse: crate::state::Pulse) {
         self.state.feel(pulse);
     }
 
     /// Makes a durable change true that no step has asked for, as a bug would.
-    #[cfg(feature = "testing")]
+    #[cfg(any(feature = "testing", test))]
     pub(crate) fn apply(&mut self, change: Change) {
         self.state.apply(change);
     }

@@ -122,7 +122,7 @@ fn work(shared: &Shared<'_>, tells: bool) {
             return;
         }
         let mut report = run(seed, &shared.args.options_of(seed));
-        if seed % AGAIN == 0 {
+        if seed.is_multiple_of(AGAIN) {
             compare(&mut report);
         }
         locked(&shared.tally).add(&report);

@@ -77,7 +77,7 @@ mod tests {
             agents          1 idle
             open questions  0
             paused          work on r
-            nothing done in 90 s
+            nothing done in 1 min
             lag             at most 1 ms in 50 of 100 cases, 20 ms in 99; longest 33 ms
             latest event    7
             data set        inc-1
