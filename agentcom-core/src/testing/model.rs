@@ -91,8 +91,6 @@ pub struct Model {
     buckets: BTreeMap<Key, (u64, Wall)>,
     /// Who worked last on each repository.
     warm: BTreeMap<Repo, AgentId>,
-    /// Agents that lost a lease in this instant: they have crashed once, not once for each.
-    crashed: Vec<usize>,
     /// Tasks that ended in this instant, for those that wait for them.
     over: Vec<usize>,
 }
@@ -121,6 +119,8 @@ struct ModelAgent {
     connected: bool,
     draining: bool,
     trust: Trust,
+    /// When it was last seen to have crashed: whatever it held by then is no crash of its own.
+    crashed_at: Option<Wall>,
     /// The number of the assignment that it was last given; 0 is none.
     last_assigned: u64,
 }
@@ -162,7 +162,6 @@ impl Model {
             finish_tags: BTreeMap::new(),
             buckets: BTreeMap::new(),
             warm: BTreeMap::new(),
-            crashed: Vec::new(),
             over: Vec::new(),
         }
     }
@@ -223,7 +222,8 @@ fn agent(number: usize, member: &Member) -> ModelAgent {
         boot: Boot(number as u64 + 1),
     };
     let (connected, draining, trust, last_assigned) = (true, false, Trust::Good, 0);
-    ModelAgent { id: agent_name(number), profile, connected, draining, trust, last_assigned }
+    let (id, crashed_at) = (agent_name(number), None);
+    ModelAgent { id, profile, connected, draining, trust, crashed_at, last_assigned }
 }
 
 /// What a model says when a hub does not agree with it.

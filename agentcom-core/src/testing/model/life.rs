@@ -4,7 +4,7 @@ use super::Model;
 use crate::agent::TrustEvent;
 use crate::rng::Rng;
 use crate::task::{
-    AfterDependency, Category, Death, Delay, Outcome, Place, TaskState, Wait, backoff,
+    AfterDependency, Category, Death, Delay, Hold, Outcome, Place, TaskState, Wait, backoff,
 };
 use crate::testing::bench::SEED;
 use crate::time::Span;
@@ -73,7 +73,7 @@ impl Model {
                 );
             }
         }
-        self.judge_agent(&hold.agent, outcome);
+        self.judge_agent(&hold, outcome);
     }
 
     /// After the `spent`-th of `max` attempts a task waits for the next one, or is dead.
@@ -91,13 +91,14 @@ impl Model {
         found.state = TaskState::Delayed(Delay::Backoff(wait));
     }
 
-    fn judge_agent(&mut self, name: &crate::name::AgentId, outcome: Outcome) {
-        let agent = self.agent_called(name);
-        if outcome == Outcome::LeaseLost {
-            if self.crashed.contains(&agent) {
+    fn judge_agent(&mut self, hold: &Hold, outcome: Outcome) {
+        let name = &hold.agent;
+        if matches!(outcome, Outcome::LeaseLost | Outcome::Failed(Category::Crash)) {
+            let agent = self.agent_called(name);
+            if self.agents[agent].crashed_at.is_some_and(|crashed| hold.since < crashed) {
                 return;
             }
-            self.crashed.push(agent);
+            self.agents[agent].crashed_at = Some(self.now);
         }
         let (since, until) = (self.now, self.now + self.config.quarantine);
         let limit = self.config.agent_crashes_max;

@@ -69,7 +69,6 @@ impl Model {
     /// What follows in the same instant: tasks that waited for ended ones move on, and whatever
     /// can start starts.
     pub(super) fn settle(&mut self) {
-        self.crashed.clear();
         self.move_dependents_on();
         while let Some((task, agent)) = self.next_start() {
             self.start(task, agent);
