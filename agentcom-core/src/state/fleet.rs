@@ -132,15 +132,15 @@ impl Fleet {
 
     /// Says anew how much room an agent has; whether it has any.
     pub fn refresh(&mut self, agent: AgentNo) -> bool {
-        let standing = self.member(agent).and_then(Member::standing);
-        let Some(member) = self.member_mut(agent) else { return false };
+        let Some(Some(member)) = self.members.get_mut(agent.0 as usize) else { return false };
+        let standing = member.standing();
         let Some(id) = member.group else { return false };
         let before = core::mem::replace(&mut member.free, standing);
         if before != standing
-            && let Some(group) = self.group_mut(id)
+            && let Some(Some(group)) = self.groups.get_mut(id.0 as usize)
         {
             let had_room = group.has_room();
-            group.move_free(agent, before, standing);
+            group.move_free(agent, &member.id, before, standing);
             let has_room = group.has_room();
             if had_room != has_room {
                 let _changed =

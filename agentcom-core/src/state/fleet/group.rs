@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::member::AgentNo;
-use crate::name::{Capability, Kind};
+use crate::name::{AgentId, Capability, Kind};
 use crate::state::{ClassId, Requirements};
 
 /// The number of a group while it exists.
@@ -60,7 +60,7 @@ pub struct Group {
     /// A number that no other group with other classes ever had.
     stamp: u64,
     pub(super) members: usize,
-    free: BTreeSet<(Standing, AgentNo)>,
+    free: BTreeSet<(Standing, Option<AgentId>, AgentNo)>,
 }
 
 impl Group {
@@ -76,7 +76,7 @@ impl Group {
 
     /// Agents with room, those asked first in front.
     pub fn free(&self) -> impl Iterator<Item = (Standing, AgentNo)> {
-        self.free.iter().copied()
+        self.free.iter().map(|(standing, _, agent)| (*standing, *agent))
     }
 
     /// Whether any of its agents has room.
@@ -100,14 +100,19 @@ impl Group {
     pub(super) fn move_free(
         &mut self,
         agent: AgentNo,
+        id: &AgentId,
         before: Option<Standing>,
         after: Option<Standing>,
     ) {
+        // Only agents that were never given anything stand alike: among them names count.
+        let place = |standing: Standing| {
+            (standing, (standing.last_assigned == 0).then(|| id.clone()), agent)
+        };
         if let Some(before) = before {
-            self.free.remove(&(before, agent));
+            self.free.remove(&place(before));
         }
         if let Some(after) = after {
-            self.free.insert((after, agent));
+            self.free.insert(place(after));
         }
     }
 
