@@ -37,6 +37,7 @@ pub use session::{Claimant, Clocks, Refusals, Session};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
@@ -93,7 +94,7 @@ pub struct State {
 }
 
 /// A living task, and what it goes by in the indexes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Live {
     /// Always there, but while it moves.
     task: Option<Box<Task>>,
@@ -109,6 +110,13 @@ impl PartialEq for Live {
 }
 
 impl Eq for Live {}
+
+/// What is equal reads the same.
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.fmt(f)
+    }
+}
 
 /// What the scheduler has to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
