@@ -7,22 +7,28 @@
 mod alarm;
 mod check;
 mod fair;
+mod firsts;
 mod fleet;
 mod index;
+mod limits;
 mod mend;
 mod pulse;
+mod queue;
 mod read;
 mod ready;
 mod rows;
 mod session;
 
 pub use alarm::{Alarms, Due, When};
-pub use fair::{Fair, Flow, WEIGHT_USUAL};
-pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
+pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
+pub(crate) use firsts::{First, earlier};
+pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
 pub(crate) use index::bytes_of;
+pub use limits::{Counter, Limits, LimitsNo};
 pub use mend::{Rows, mend};
 pub use pulse::Pulse;
-pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
+pub use queue::Queued;
+pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements, Spot};
 pub use rows::{
     Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key,
 };
@@ -30,6 +36,8 @@ pub use session::{Claimant, Clocks, Refusals, Session};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
@@ -52,20 +60,20 @@ pub struct State {
     head: Option<Box<Head>>,
     settings: Settings,
     /// Living tasks by number, which is the order of submission.
-    tasks: BTreeMap<u64, Box<Task>>,
+    tasks: BTreeMap<u64, Live>,
     agents: BTreeMap<AgentId, Agent>,
     questions: BTreeMap<QuestionId, Question>,
-    buckets: BTreeMap<Key, BucketRow>,
     // What follows from it.
     by_state: [u64; 6],
     bytes: u64,
     dependents: BTreeMap<TaskId, BTreeSet<TaskId>>,
-    held: BTreeMap<AgentId, BTreeSet<TaskId>>,
-    running: BTreeMap<Key, BTreeSet<TaskId>>,
     asked: BTreeMap<TaskId, BTreeSet<QuestionId>>,
     ready: Ready,
     fair: Fair,
     fleet: Fleet,
+    firsts: firsts::Firsts,
+    /// With the buckets, which are durable.
+    limits: Limits,
     alarms: Alarms,
     // The volatile part.
     sessions: BTreeMap<SessionId, Session>,
@@ -75,9 +83,6 @@ pub struct State {
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
     crashed_at: BTreeMap<AgentId, Wall>,
-    last_assigned: BTreeMap<AgentId, u64>,
-    /// From when on a bucket fills that was drawn on at a time which is yet to come.
-    fills_from: BTreeMap<Key, Wall>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
     /// While work is under way: when that began, or when a task was last completed.
@@ -88,13 +93,66 @@ pub struct State {
     pending: Pending,
 }
 
+/// A living task, and what it goes by in the indexes.
+#[derive(Clone)]
+struct Live {
+    /// Always there, but while it moves.
+    task: Option<Box<Task>>,
+    class: ClassId,
+    limits: LimitsNo,
+}
+
+/// The numbers follow from the task and from what was before.
+impl PartialEq for Live {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+
+impl Eq for Live {}
+
+/// What is equal reads the same.
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.fmt(f)
+    }
+}
+
 /// What the scheduler has to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Classes of which a task may start.
     pub classes: BTreeSet<ClassId>,
-    /// Agents that have room.
-    pub agents: BTreeSet<AgentId>,
+    /// Agents that have room, sorted.
+    pub agents: Vec<AgentNo>,
+}
+
+impl Pending {
+    /// Adds an agent that has room.
+    fn add(&mut self, agent: AgentNo) {
+        if let Err(at) = self.agents.binary_search(&agent) {
+            self.agents.insert(at, agent);
+        }
+    }
+
+    /// Takes an agent out that has none.
+    fn drop(&mut self, agent: AgentNo) {
+        if let Ok(at) = self.agents.binary_search(&agent) {
+            self.agents.remove(at);
+        }
+    }
+
+    /// Adds what has to be looked at as well.
+    pub fn merge(&mut self, mut more: Self) {
+        if self.classes.is_empty() {
+            core::mem::swap(&mut self.classes, &mut more.classes);
+        }
+        if self.agents.is_empty() {
+            core::mem::swap(&mut self.agents, &mut more.agents);
+        }
+        self.classes.append(&mut more.classes);
+        more.agents.into_iter().for_each(|agent| self.add(agent));
+    }
 }
 
 impl State {
@@ -130,12 +188,10 @@ impl State {
                 self.just_used.insert(key, (self.seq() + 1, used));
             }
             Change::Drawn(key, row) => {
-                self.fills_from.remove(&key);
-                self.buckets.insert(key, row);
+                self.limits.set_bucket(&key, Some(row));
             }
             Change::BucketFull(key) => {
-                self.fills_from.remove(&key);
-                self.buckets.remove(&key);
+                self.limits.set_bucket(&key, None);
                 self.alarms.set(Due::Rate(key), None);
             }
             Change::Trimmed { keys: _, events: _, oldest } => {
@@ -176,7 +232,7 @@ impl State {
     /// Lets virtual time start where the earliest queued task of each lane does.
     pub(crate) fn resume_shares(&mut self) {
         let mut earliest = [u64::MAX; 4];
-        for task in self.tasks.values() {
+        for task in self.tasks() {
             if let TaskState::Ready { place, .. } = task.life.state {
                 let lane = task.spec.priority.lane();
                 earliest[lane] = earliest[lane].min(place.tag);
@@ -190,13 +246,8 @@ impl State {
     /// Says when each bucket in use will be full. A bucket that was drawn on at a time which is yet
     /// to come, since the clock was set back while the hub was down, fills from now on.
     pub(crate) fn resume_rates(&mut self) {
-        for (key, row) in &self.buckets {
-            let bucket = row.bucket.no_later_than(self.now.wall);
-            if bucket != row.bucket {
-                self.fills_from.insert(key.clone(), self.now.wall);
-            }
-            let full = bucket.full_at(&row.rate);
-            self.alarms.set(Due::Rate(key.clone()), Some(When::Wall(full)));
+        for (key, full) in self.limits.resume(self.now.wall) {
+            self.alarms.set(Due::Rate(key), Some(When::Wall(full)));
         }
     }
 
@@ -225,8 +276,7 @@ impl State {
 
     /// The scheduler could not look at everything in one step.
     pub(crate) fn put_back(&mut self, rest: Pending) {
-        self.pending.classes.extend(rest.classes);
-        self.pending.agents.extend(rest.agents);
+        self.pending.merge(rest);
     }
 
     /// Whether the scheduler has something to look at.
@@ -241,29 +291,16 @@ impl State {
         self.assignments
     }
 
+    /// The first class of each lane among those that the agents of a group can run.
+    pub(crate) fn first_of(&mut self, group: GroupId) -> First {
+        let found = self.fleet.group(group);
+        found.map_or([None; 4], |found| self.firsts.of(group, found, &self.ready))
+    }
+
     /// The index of ready tasks.
     #[must_use]
     pub const fn ready(&self) -> &Ready {
         &self.ready
-    }
-
-    /// The scheduler holds a ready task back.
-    pub(crate) fn park(&mut self, id: TaskId, gate: Gate) {
-        let Some((class, lane, entry)) = self.ready_entry(id) else { return };
-        let before = self.ready.let_on_by(id).cloned();
-        let unfit = gate == Gate::Fit;
-        let moved = before.filter(|before| *before != gate);
-        self.ready.park(class, lane, entry, gate);
-        let behind = moved.is_some_and(|gate| self.ready.wake_first(&gate, class));
-        if behind | (unfit && self.ready.wake_next_unfit(class)) {
-            self.pending.classes.insert(class);
-        }
-    }
-
-    /// The scheduler lets tasks that are held back try again.
-    pub(crate) fn wake(&mut self, gate: &Gate) {
-        let woken = self.ready.wake(gate);
-        self.pending.classes.extend(woken);
     }
 }
 
@@ -272,10 +309,10 @@ impl State {
 pub struct Durable<'a> {
     head: Option<&'a Head>,
     settings: &'a Settings,
-    tasks: &'a BTreeMap<u64, Box<Task>>,
+    tasks: &'a BTreeMap<u64, Live>,
     agents: &'a BTreeMap<AgentId, Agent>,
     questions: &'a BTreeMap<QuestionId, Question>,
-    buckets: &'a BTreeMap<Key, BucketRow>,
+    buckets: Vec<(&'a Key, &'a BucketRow)>,
 }
 
 #[cfg(test)]

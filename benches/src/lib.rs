@@ -7,11 +7,15 @@ pub mod append;
 pub mod arguments;
 pub mod counting;
 pub mod cycle;
+pub mod decisions;
 pub mod disk;
 pub mod fleet;
 pub mod hub;
 pub mod machine;
+pub mod plot;
 pub mod report;
+pub mod scene;
+pub mod steps;
 pub mod work;
 
 /// What a bench ends with. Whatever goes wrong ends it.

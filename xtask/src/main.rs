@@ -18,7 +18,7 @@ cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has 
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
-                                                      (step, submit, cycle, memory, idle)
+                                                      (step, schedule, guard, submit, cycle, memory, idle)
 cargo xtask fuzz [--seconds N] [--figures FILE] [TARGET]
                                                       fuzz one target or all; needs nightly
 cargo xtask mutants [--figures FILE] [-- ARGS]        change the core, see whether a test notices";

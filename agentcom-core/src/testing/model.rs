@@ -119,7 +119,7 @@ struct ModelAgent {
     connected: bool,
     draining: bool,
     trust: Trust,
-    /// When it crashed last.
+    /// When it was last seen to have crashed: whatever it held by then is no crash of its own.
     crashed_at: Option<Wall>,
     /// The number of the assignment that it was last given; 0 is none.
     last_assigned: u64,
@@ -221,9 +221,8 @@ fn agent(number: usize, member: &Member) -> ModelAgent {
         version: None,
         boot: Boot(number as u64 + 1),
     };
-    let id = agent_name(number);
-    let (trust, crashed_at, last_assigned) = (Trust::Good, None, 0);
-    let (connected, draining) = (true, false);
+    let (connected, draining, trust, last_assigned) = (true, false, Trust::Good, 0);
+    let (id, crashed_at) = (agent_name(number), None);
     ModelAgent { id, profile, connected, draining, trust, crashed_at, last_assigned }
 }
 

@@ -231,3 +231,22 @@ fn an_answer_reaches_whoever_is_given_the_task_next() {
         assert_eq!(answer.defaulted, !answered);
     }
 }
+
+#[test]
+fn a_drained_agent_gets_no_room_back_by_what_it_is_not_offered() {
+    let mut bench = Bench::new();
+    let agent = bench.join("p", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    bench.call(Command::Drain(agent_id("p")));
+    bench.call(Command::Cancel(id));
+    // It is left alone for as long as it may run what was taken from it.
+    for _ in 0..70 {
+        bench.pass(Span::from_secs(10));
+        bench.ping(agent, &[]);
+        bench.check();
+    }
+    let waiting = bench.submit(draft());
+    assert_eq!(bench.word(waiting), "ready");
+    bench.call(Command::Resume(agent_id("p")));
+    assert_eq!(bench.word(waiting), "assigned");
+}

@@ -189,3 +189,14 @@ fn of_equal_agents_the_first_by_name_is_taken_whoever_came_first() {
     let id = bench.submit(draft());
     assert_eq!(bench.state(id).hold().unwrap().agent, agent_id("a"));
 }
+
+#[test]
+fn of_many_equal_agents_the_first_by_name_is_taken_though_not_all_are_compared() {
+    let mut bench = Bench::new();
+    for n in (0..40).rev() {
+        bench.join(&alloc::format!("a{n:02}"), Dialect::V1, 1, &[]);
+    }
+    let ids = [draft(), draft()].map(|draft| bench.submit(draft));
+    let agents = ids.map(|id| bench.state(id).hold().unwrap().agent.clone());
+    assert_eq!(agents, [agent_id("a00"), agent_id("a01")]);
+}
