@@ -5,6 +5,7 @@
 mod fuzz;
 mod mutants;
 mod proof;
+mod reliability;
 mod run;
 mod verify;
 
@@ -17,6 +18,8 @@ const USAGE: &str = "\
 cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has to hold; reads only
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
+cargo xtask reliability [PROOF]...                    run all proofs in full, or these, and write
+                                                      docs/reliability.{json,md}
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
                                                       (step, schedule, guard, submit, cycle, memory, idle)
 cargo xtask fuzz [--seconds N] [--figures FILE] [TARGET]
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "bench" => bench(rest),
+        "reliability" => reliability::reliability(&rest),
         "fuzz" => fuzz::fuzz(rest),
         "mutants" => mutants::mutants(rest),
         other => match proof::find(other) {

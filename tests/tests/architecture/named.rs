@@ -1,6 +1,8 @@
-//! This file holds the tables of mistakes that others made to the tests that are named after them.
+//! This file holds the tables of mistakes, of others and of ours, to the tests that are named there.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use agentcom_tests::found::FOUND;
 
 use crate::hold;
 use crate::source::{sources, words};
@@ -103,6 +105,14 @@ fn every_test_that_is_named_after_a_mistake_is_in_a_table() {
     let strays = tests.keys().filter(|name| is_numbered(name) && !known.contains(**name));
     let broken: Vec<_> = strays.map(|name| format!("`{name}` is in no table")).collect();
     hold("a test that is named after a mistake is in its table", &broken);
+}
+
+#[test]
+fn whatever_the_proofs_have_found_is_held_by_a_test() {
+    let tests = tests();
+    let lost = FOUND.iter().filter(|found| !tests.contains_key(found.test));
+    let broken: Vec<_> = lost.map(|found| format!("there is no test `{}`", found.test)).collect();
+    hold("what was found and mended is held by the test that is named beside it", &broken);
 }
 
 /// The names of all tests of the workspace, with how often there is one of that name.
