@@ -22,9 +22,10 @@ pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
     {
         return Some(Gate::Concurrency(counter.key().clone(), max));
     }
-    let empty = counts
-        .rates(limits, now)
-        .find_map(|(rate, bucket)| Some((rate.key.clone(), bucket.draw(rate, now).err()?)));
+    let empty = counts.rates(limits, now).find_map(|(rate, bucket)| {
+        let wait = bucket.draw(rate, now).err()?;
+        Some((rate.key.clone(), wait))
+    });
     let (key, wait) = empty.filter(|_| tx.on(Guard::Rate))?;
     tx.feel(Pulse::RateOpens(key.clone(), now + wait));
     Some(Gate::Rate(key))
