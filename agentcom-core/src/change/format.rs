@@ -20,8 +20,19 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     // Most rows fit, so that they are written without being moved.
     let mut bytes = Vec::with_capacity(512);
     bytes.push(FORMAT);
-    value.serialize(&mut serde_json::Serializer::new(&mut bytes)).expect("rows serialise");
+    write_json(value, &mut bytes);
     bytes
+}
+
+/// Writes in place, which `serde_json` offers only where there is a standard library.
+#[cfg(feature = "std")]
+fn write_json<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+    value.serialize(&mut serde_json::Serializer::new(bytes)).expect("rows serialise");
+}
+
+#[cfg(not(feature = "std"))]
+fn write_json<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+    bytes.extend(serde_json::to_vec(value).expect("rows serialise"));
 }
 
 /// The value in the bytes of a row.
