@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, TokenHash};
 use crate::command::{KeyUse, Scope};
-use crate::id::{Cipher, Incarnation, QuestionId, TaskId};
+use crate::id::{Cipher, Incarnation, Lease, QuestionId, TaskId};
 use crate::limit::Bucket;
 use crate::name::{AgentId, Key};
 use crate::question::Question;
@@ -53,6 +53,14 @@ pub struct Head {
     pub oldest_event: u64,
     /// How many tasks ended as completed, partial, dead and cancelled.
     pub ended: [u64; 4],
+    /// The lease that every assignment's is larger than; a restore raises it, so that no lease is
+    /// given out that was given out after the backup.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lease_floor: Lease,
+}
+
+fn is_zero(lease: &Lease) -> bool {
+    lease.0 == 0
 }
 
 /// What operators set while the hub runs.

@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::guard::Guards;
 use crate::name::{AgentId, Capability};
 use crate::time::Span;
 
@@ -51,6 +52,8 @@ pub struct HubConfig {
     pub accept_within: Span,
     /// How long a plain client may hold a task without a word about it.
     pub stuck_after: Span,
+    /// How long one attempt may take, unless the task says otherwise.
+    pub timeout: Span,
     /// How long a client may take to identify itself.
     pub identify_within: Span,
     /// Refused tokens in a row after which an address is not listened to in an agent's name.
@@ -59,6 +62,9 @@ pub struct HubConfig {
     pub refused_for: Span,
     /// How long a client whose token was refused stays connected.
     pub refused_close_after: Span,
+    /// By how much a hub may be late for what is due before it takes it that it was stopped, and
+    /// gives its agents time to be heard again.
+    pub stalled_after: Span,
     /// How long a plain client may take to report what it holds after identifying.
     pub report_within: Span,
     /// Attempts in total, unless the task says otherwise.
@@ -93,6 +99,8 @@ pub struct HubConfig {
     pub events_max: u64,
     /// How long a task whose repository is warm on a busy agent waits for it.
     pub affinity_wait: Span,
+    /// Which guards stand.
+    pub guards: Guards,
 }
 
 impl Default for HubConfig {
@@ -105,10 +113,12 @@ impl Default for HubConfig {
             plain_lease_min: Span::from_secs(75),
             accept_within: Span::from_secs(60),
             stuck_after: Span::from_mins(5),
+            timeout: Span::from_mins(24 * 60),
             identify_within: Span::from_secs(5),
             refusals_max: 10,
             refused_for: Span::from_secs(60),
             refused_close_after: Span::from_secs(30),
+            stalled_after: Span::from_secs(1),
             report_within: Span::from_secs(5),
             attempts_max: 3,
             crashes_max: 3,
@@ -126,6 +136,7 @@ impl Default for HubConfig {
             events_kept: Span::from_mins(7 * 24 * 60),
             events_max: 1_000_000,
             affinity_wait: Span(0),
+            guards: Guards::all(),
         }
     }
 }
@@ -175,6 +186,8 @@ pub struct SidecarConfig {
     pub news_per_second: u32,
     /// Questions that one task may have open at once.
     pub questions_max: usize,
+    /// Which guards stand.
+    pub guards: Guards,
 }
 
 impl SidecarConfig {
@@ -203,6 +216,7 @@ impl SidecarConfig {
             stop_within: Span::from_secs(1),
             news_per_second: 10,
             questions_max: 8,
+            guards: Guards::all(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod clock;
 mod feed;
 mod handle;
 pub mod hub;
+mod lag;
 pub mod local;
 pub mod memory;
 pub mod queue;

@@ -15,6 +15,7 @@ mod assignment;
 mod command;
 mod frame;
 mod heal;
+mod renew;
 pub mod schedule;
 mod tx;
 
@@ -29,13 +30,13 @@ use crate::agent::TokenHash;
 use crate::change::{Change, Genesis, Head};
 use crate::command::{Command, Facts, Reply};
 use crate::config::HubConfig;
-use crate::id::{CallId, Cipher, SessionId};
+use crate::id::{CallId, Cipher, Incarnation, Lease, SessionId};
 use crate::name::{Key, Principal};
 use crate::port::transport::CloseReason;
 use crate::rng::Rng;
 use crate::state::Dirty;
 use crate::state::{Due, State};
-use crate::time::{Mono, Now, Wall};
+use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
 use crate::wire::{BadFrame, Dialect, ToAgent, ToHub};
 use schedule::Policy;
@@ -80,6 +81,9 @@ pub enum Input {
     Closed(SessionId),
     /// It is time for something.
     Wake,
+    /// The hub was stopped while something became due: frozen, or its machine slept. Taken in
+    /// before anything else, so that nobody pays for what the hub did not hear.
+    Stalled,
     /// The store holds keys and events whose time is over.
     Trim {
         /// The keys, and when their time was over.
@@ -135,7 +139,8 @@ impl Default for Hub {
 impl Hub {
     /// A hub over a state that was loaded, or that is empty.
     #[must_use]
-    pub fn new(state: State, config: HubConfig, policy: Box<dyn Policy>) -> Self {
+    pub fn new(mut state: State, config: HubConfig, policy: Box<dyn Policy>) -> Self {
+        state.guard_by(config.guards);
         Self { state, config, policy }
     }
 
@@ -152,6 +157,7 @@ impl Hub {
             seq: 0,
             oldest_event: 1,
             ended: [0; 4],
+            lease_floor: Lease(0),
         };
         let mut tx = self.tx(Principal::System, None);
         tx.record_as("hub.founded", Change::Head(head.into()));
@@ -170,6 +176,16 @@ impl Hub {
         tx.finish()
     }
 
+    /// Begins another life of the data set, which was restored from a backup: no
+    /// number is given out again, and no work that was under way at the backup goes on.
+    pub fn renew(&mut self, now: Now, incarnation: Incarnation) -> Step {
+        self.state.tick(now);
+        let mut tx = self.tx(Principal::System, None);
+        renew::run(&mut tx, incarnation);
+        advance::run(&mut tx);
+        tx.finish()
+    }
+
     /// Takes `input` in and decides what follows from it and from the time.
     pub fn step(&mut self, now: Now, input: Input) -> Step {
         self.state.tick(now);
@@ -182,9 +198,11 @@ impl Hub {
                 let agent = self.state.session(*session).and_then(|session| session.agent.clone());
                 self.tx(agent.map_or(Principal::System, Principal::Agent), None)
             }
-            Input::Opened { .. } | Input::Closed(_) | Input::Wake | Input::Trim { .. } => {
-                self.tx(Principal::System, None)
-            }
+            Input::Opened { .. }
+            | Input::Closed(_)
+            | Input::Wake
+            | Input::Stalled
+            | Input::Trim { .. } => self.tx(Principal::System, None),
         };
         match input {
             Input::Call { call, command, facts, .. } => {
@@ -198,6 +216,7 @@ impl Hub {
             }
             Input::Closed(session) => frame::closed(&mut tx, session),
             Input::Wake => {}
+            Input::Stalled => heal::give_grace(&mut tx),
             Input::Trim { keys, events, oldest } => {
                 tx.record_as("feed.trimmed", Change::Trimmed { keys, events, oldest });
             }
@@ -213,6 +232,16 @@ impl Hub {
     #[must_use]
     pub fn next_wake(&self) -> Option<(Mono, &Due)> {
         self.state.alarms().next(self.state.now())
+    }
+
+    /// By how much it is late at `now` for what is due, if that is more than a hub at work ever is:
+    /// then the next step takes in [`Input::Stalled`].
+    #[must_use]
+    pub fn stalled_for(&self, now: Mono) -> Option<Span> {
+        let (at, _) = self.next_wake()?;
+        // What was due at the latest step already waits for its turn and not for the hub.
+        let late = now - at.max(self.state.now().mono);
+        Some(late).filter(|late| *late > self.config.stalled_after)
     }
 
     /// Everything it knows.
@@ -242,6 +271,18 @@ impl Hub {
     #[must_use]
     pub const fn config(&self) -> &HubConfig {
         &self.config
+    }
+
+    /// Makes a volatile change true that no step has asked for, as a bug would.
+    #[cfg(any(feature = "testing", test))]
+    pub(crate) fn feel(&mut self, pulse: crate::state::Pulse) {
+        self.state.feel(pulse);
+    }
+
+    /// Makes a durable change true that no step has asked for, as a bug would.
+    #[cfg(any(feature = "testing", test))]
+    pub(crate) fn apply(&mut self, change: Change) {
+        self.state.apply(change);
     }
 
     fn tx(&mut self, by: Principal, cause: Option<Box<str>>) -> tx::Tx<'_> {

@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | what is there |
 //! |---|---|---|
-//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`origin`] [`config`] | newtypes with units, limits parsed once |
+//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
 //! | things | [`task`] [`agent`] [`limit`] [`question`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
@@ -30,6 +30,7 @@ pub mod command;
 pub mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
+pub mod guard;
 pub mod hub;
 pub mod id;
 pub mod json;

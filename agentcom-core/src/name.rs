@@ -6,6 +6,7 @@ use core::str::FromStr;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Why a text cannot be a name.
@@ -19,11 +20,11 @@ pub struct BadName {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:expr, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $what:literal, $max:literal, $allowed:expr, $rule:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name($inner);
 
         impl $name {
             /// The longest text allowed, in bytes.
@@ -77,13 +78,13 @@ macro_rules! name {
             type Error = BadName;
             fn try_from(text: String) -> Result<Self, BadName> {
                 Self::check(&text)?;
-                Ok(Self(text.into_boxed_str()))
+                Ok(Self(text.into()))
             }
         }
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0.into()
+                Self::from(&*name.0)
             }
         }
 
@@ -102,8 +103,8 @@ macro_rules! name {
 }
 
 name!(
-    /// Names an agent.
-    AgentId,
+    /// Names an agent. Clones share the text.
+    AgentId(Arc<str>),
     "agent id",
     128,
     |c| c.is_ascii_alphanumeric() || "._:@-".contains(c),
@@ -111,7 +112,7 @@ name!(
 );
 name!(
     /// Something that an agent can do and a task can need; compared as exact text.
-    Capability,
+    Capability(Box<str>),
     "capability",
     128,
     |c| !c.is_control() && !c.is_whitespace(),
@@ -119,7 +120,7 @@ name!(
 );
 name!(
     /// The kind of an operation, such as `shell`: which executor runs it.
-    Kind,
+    Kind(Box<str>),
     "kind",
     64,
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c),
@@ -127,7 +128,7 @@ name!(
 );
 name!(
     /// What a limit, a rate, a fair share or an idempotent submission is keyed by.
-    Key,
+    Key(Box<str>),
     "key",
     256,
     |c| !c.is_control(),
@@ -135,7 +136,7 @@ name!(
 );
 name!(
     /// A free label that groups tasks.
-    Tag,
+    Tag(Box<str>),
     "tag",
     64,
     |c| !c.is_control() && !c.is_whitespace(),
@@ -143,7 +144,7 @@ name!(
 );
 name!(
     /// The address of a repository.
-    Repo,
+    Repo(Box<str>),
     "repo",
     512,
     |c| !c.is_control() && !c.is_whitespace(),
@@ -151,7 +152,7 @@ name!(
 );
 name!(
     /// The goal that a task serves.
-    GoalId,
+    GoalId(Box<str>),
     "goal id",
     64,
     |c| c.is_ascii_alphanumeric() || "._-".contains(c),

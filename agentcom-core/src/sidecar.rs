@@ -29,6 +29,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::config::SidecarConfig;
+use crate::guard::Guard;
 use crate::id::{Boot, Incarnation};
 use crate::name::Kind;
 use crate::port::executor::{JobOutcome, News};
@@ -50,7 +51,7 @@ pub use record::BadRecord;
 pub use wait::Wake;
 
 /// What a journal holds, read row by row.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Journal {
     rows: BTreeMap<Claim, Entry>,
 }
@@ -76,7 +77,7 @@ impl Journal {
 }
 
 /// A sidecar: what it knows and what it decides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sidecar {
     config: SidecarConfig,
     kinds: Vec<Kind>,
@@ -102,7 +103,7 @@ pub struct Sidecar {
 }
 
 /// What a step has come to so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Out {
     rows: BTreeMap<RowKey, Option<Vec<u8>>>,
     effects: Vec<Effect>,
@@ -196,6 +197,11 @@ impl Sidecar {
         core::mem::take(&mut self.out).step(&mut self.seq)
     }
 
+    /// Whether a guard stands.
+    const fn on(&self, guard: Guard) -> bool {
+        self.config.guards.on(guard)
+    }
+
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -203,7 +209,11 @@ impl Sidecar {
     }
 
     fn report_unfinished(&mut self) {
-        for claim in core::mem::take(&mut self.unfinished) {
+        let unfinished = core::mem::take(&mut self.unfinished);
+        if !self.on(Guard::NeverRerun) {
+            return;
+        }
+        for claim in unfinished {
             self.out.log(
                 Level::Warn,
                 claim,
@@ -218,6 +228,7 @@ impl Sidecar {
         match input {
             Input::Connected => self.connected(),
             Input::Unreachable(why) => self.lost(&why),
+            Input::Full { retry_after } => self.turned_away(retry_after),
             Input::Frame(frame) => self.frame(frame),
             Input::BadFrame(bad) => {
                 self.out.log(
@@ -255,6 +266,15 @@ impl Sidecar {
                 None,
                 alloc::format!("no connection to the hub: {why}; next try in {wait}"),
             );
+        }
+    }
+
+    /// The hub has no room. All that it turned away were told the same time, so the jitter comes on
+    /// top of it.
+    fn turned_away(&mut self, retry_after: Span) {
+        self.lost("the hub has no room");
+        if let Session::Waiting { until } = &mut self.session {
+            *until = *until + retry_after.min(self.config.backoff_cap);
         }
     }
 
@@ -326,8 +346,11 @@ impl Sidecar {
         for open in &job.questions {
             self.out.effect(open.default_for(claim));
         }
-        let foreign = self.incarnation.is_some_and(|current| current != claim.incarnation);
-        match Report::of(verdict, outcome, job.timeout()).filter(|_| !foreign) {
+        let foreign = self.incarnation.is_some_and(|current| current != claim.incarnation)
+            && self.on(Guard::OtherLife);
+        let unsaid = |report: &Report| *report == Report::Released && !self.on(Guard::GiveBack);
+        let report = Report::of(verdict, outcome, job.timeout());
+        match report.filter(|report| !foreign && !unsaid(report)) {
             Some(report) => {
                 self.out.log(
                     Level::Info,
@@ -344,14 +367,18 @@ impl Sidecar {
     }
 
     fn keep_report(&mut self, claim: Claim, report: Report) {
-        self.out.put(claim, &Entry::Report(report.clone()));
+        if self.on(Guard::WriteBeforeSend) {
+            self.out.put(claim, &Entry::Report(report.clone()));
+        }
         self.outbox.keep(claim, report);
     }
 
     /// Starts what has a slot and a good lease, and no other lease of the same task beside it.
     fn start_offered(&mut self) {
         let now = self.floor.mono;
-        let ready = self.jobs.iter().filter(|(_, job)| job.may_start(now)).map(|(&claim, _)| claim);
+        let waits = |job: &Job| job.phase == Phase::Offered && !self.on(Guard::GoodLease);
+        let ready = self.jobs.iter().filter(|(_, job)| job.may_start(now) || waits(job));
+        let ready = ready.map(|(&claim, _)| claim);
         for claim in ready.collect::<Vec<_>>() {
             let mut at_work =
                 self.jobs.iter().filter(|(_, job)| job.phase.occupies()).map(|(claim, _)| claim);
@@ -360,7 +387,9 @@ impl Sidecar {
                 busy += 1;
                 twin |= other.task == claim.task;
             }
-            if twin || busy >= self.slots() {
+            if twin && self.on(Guard::OneLeaseAtWork)
+                || busy >= self.slots() && self.on(Guard::JobSlots)
+            {
                 continue;
             }
             let assignment = self.jobs.get_mut(&claim).and_then(|job| job.start(now));

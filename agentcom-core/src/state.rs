@@ -7,20 +7,28 @@
 mod alarm;
 mod check;
 mod fair;
+mod firsts;
 mod fleet;
 mod index;
+mod limits;
+mod mend;
 mod pulse;
+mod queue;
 mod read;
 mod ready;
 mod rows;
 mod session;
 
 pub use alarm::{Alarms, Due, When};
-pub use fair::{Fair, Flow, WEIGHT_USUAL};
-pub use fleet::{Abilities, Fleet, Group, GroupId, Standing};
+pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
+pub(crate) use firsts::{First, earlier};
+pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
 pub(crate) use index::bytes_of;
+pub use limits::{Counter, Limits, LimitsNo};
+pub use mend::{Rows, mend};
 pub use pulse::Pulse;
-pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements};
+pub use queue::Queued;
+pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements, Spot};
 pub use rows::{
     Dirty, EndedRow, Loader, ended_row, index_keys, index_prefix, key_row, rows_of, task_key,
 };
@@ -28,19 +36,23 @@ pub use session::{Claimant, Clocks, Refusals, Session};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::agent::{Agent, LastOutcome, Profile};
 use crate::change::{BucketRow, Change, Head, Settings};
 use crate::command::KeyUse;
+use crate::guard::{Guard, Guards};
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
-use crate::time::{Now, Span};
+use crate::time::{Mono, Now, Span, Wall};
 
 /// Everything the hub knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
+    guards: Guards,
     now: Now,
     /// When the wall clock was last not behind what it had shown before.
     straight: Now,
@@ -48,20 +60,20 @@ pub struct State {
     head: Option<Box<Head>>,
     settings: Settings,
     /// Living tasks by number, which is the order of submission.
-    tasks: BTreeMap<u64, Box<Task>>,
+    tasks: BTreeMap<u64, Live>,
     agents: BTreeMap<AgentId, Agent>,
     questions: BTreeMap<QuestionId, Question>,
-    buckets: BTreeMap<Key, BucketRow>,
     // What follows from it.
     by_state: [u64; 6],
     bytes: u64,
     dependents: BTreeMap<TaskId, BTreeSet<TaskId>>,
-    held: BTreeMap<AgentId, BTreeSet<TaskId>>,
-    running: BTreeMap<Key, BTreeSet<TaskId>>,
     asked: BTreeMap<TaskId, BTreeSet<QuestionId>>,
     ready: Ready,
     fair: Fair,
     fleet: Fleet,
+    firsts: firsts::Firsts,
+    /// With the buckets, which are durable.
+    limits: Limits,
     alarms: Alarms,
     // The volatile part.
     sessions: BTreeMap<SessionId, Session>,
@@ -70,13 +82,40 @@ pub struct State {
     clocks: BTreeMap<TaskId, Clocks>,
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
-    last_assigned: BTreeMap<AgentId, u64>,
+    crashed_at: BTreeMap<AgentId, Wall>,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
+    /// While work is under way: when that began, or when a task was last completed.
+    quiet_since: Option<Mono>,
     /// What ended or was used by steps that may not be committed yet, by the number of the event.
     just_ended: BTreeMap<TaskId, (u64, Box<Task>)>,
     just_used: BTreeMap<Key, (u64, KeyUse)>,
     pending: Pending,
+}
+
+/// A living task, and what it goes by in the indexes.
+#[derive(Clone)]
+struct Live {
+    /// Always there, but while it moves.
+    task: Option<Box<Task>>,
+    class: ClassId,
+    limits: LimitsNo,
+}
+
+/// The numbers follow from the task and from what was before.
+impl PartialEq for Live {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+
+impl Eq for Live {}
+
+/// What is equal reads the same.
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.fmt(f)
+    }
 }
 
 /// What the scheduler has to look at.
@@ -84,11 +123,44 @@ pub struct State {
 pub struct Pending {
     /// Classes of which a task may start.
     pub classes: BTreeSet<ClassId>,
-    /// Agents that have room.
-    pub agents: BTreeSet<AgentId>,
+    /// Agents that have room, sorted.
+    pub agents: Vec<AgentNo>,
+}
+
+impl Pending {
+    /// Adds an agent that has room.
+    fn add(&mut self, agent: AgentNo) {
+        if let Err(at) = self.agents.binary_search(&agent) {
+            self.agents.insert(at, agent);
+        }
+    }
+
+    /// Takes an agent out that has none.
+    fn drop(&mut self, agent: AgentNo) {
+        if let Ok(at) = self.agents.binary_search(&agent) {
+            self.agents.remove(at);
+        }
+    }
+
+    /// Adds what has to be looked at as well.
+    pub fn merge(&mut self, mut more: Self) {
+        if self.classes.is_empty() {
+            core::mem::swap(&mut self.classes, &mut more.classes);
+        }
+        if self.agents.is_empty() {
+            core::mem::swap(&mut self.agents, &mut more.agents);
+        }
+        self.classes.append(&mut more.classes);
+        more.agents.into_iter().for_each(|agent| self.add(agent));
+    }
 }
 
 impl State {
+    /// Decides under these guards from here on.
+    pub(crate) const fn guard_by(&mut self, guards: Guards) {
+        self.guards = guards;
+    }
+
     /// Takes note of the time, which never goes back here. A wall clock that was set back is
     /// followed at half speed until it has caught up, so that dates still arrive in the meantime.
     pub fn tick(&mut self, now: Now) {
@@ -116,10 +188,10 @@ impl State {
                 self.just_used.insert(key, (self.seq() + 1, used));
             }
             Change::Drawn(key, row) => {
-                self.buckets.insert(key, row);
+                self.limits.set_bucket(&key, Some(row));
             }
             Change::BucketFull(key) => {
-                self.buckets.remove(&key);
+                self.limits.set_bucket(&key, None);
                 self.alarms.set(Due::Rate(key), None);
             }
             Change::Trimmed { keys: _, events: _, oldest } => {
@@ -142,6 +214,9 @@ impl State {
             Pulse::SessionGone(id) => self.end_session(id),
             Pulse::Clocks(task, clocks) => self.set_clocks(task, Some(clocks)),
             Pulse::Backoff(task, at) => self.alarms.set(Due::Backoff(task), Some(When::Mono(at))),
+            Pulse::Crashed(agent, at) => {
+                self.crashed_at.insert(agent, at);
+            }
             Pulse::LastOutcome(agent, last) => {
                 self.last_outcomes.insert(agent, last);
             }
@@ -157,7 +232,7 @@ impl State {
     /// Lets virtual time start where the earliest queued task of each lane does.
     pub(crate) fn resume_shares(&mut self) {
         let mut earliest = [u64::MAX; 4];
-        for task in self.tasks.values() {
+        for task in self.tasks() {
             if let TaskState::Ready { place, .. } = task.life.state {
                 let lane = task.spec.priority.lane();
                 earliest[lane] = earliest[lane].min(place.tag);
@@ -171,10 +246,8 @@ impl State {
     /// Says when each bucket in use will be full. A bucket that was drawn on at a time which is yet
     /// to come, since the clock was set back while the hub was down, fills from now on.
     pub(crate) fn resume_rates(&mut self) {
-        for (key, row) in &mut self.buckets {
-            row.bucket = row.bucket.no_later_than(self.now.wall);
-            let full = row.bucket.full_at(&row.rate);
-            self.alarms.set(Due::Rate(key.clone()), Some(When::Wall(full)));
+        for (key, full) in self.limits.resume(self.now.wall) {
+            self.alarms.set(Due::Rate(key), Some(When::Wall(full)));
         }
     }
 
@@ -191,8 +264,9 @@ impl State {
 
     /// Forgets what ended or was used by events up to `seq`, which the store has now.
     pub fn settle(&mut self, seq: u64) {
-        self.just_ended.retain(|_, (at, _)| *at > seq);
-        self.just_used.retain(|_, (at, _)| *at > seq);
+        let kept = |at: u64| at > seq && self.guards.on(Guard::Tombstones);
+        self.just_ended.retain(|_, (at, _)| kept(*at));
+        self.just_used.retain(|_, (at, _)| kept(*at));
     }
 
     /// What the scheduler has to look at since it was last asked.
@@ -202,8 +276,7 @@ impl State {
 
     /// The scheduler could not look at everything in one step.
     pub(crate) fn put_back(&mut self, rest: Pending) {
-        self.pending.classes.extend(rest.classes);
-        self.pending.agents.extend(rest.agents);
+        self.pending.merge(rest);
     }
 
     /// Whether the scheduler has something to look at.
@@ -218,29 +291,16 @@ impl State {
         self.assignments
     }
 
+    /// The first class of each lane among those that the agents of a group can run.
+    pub(crate) fn first_of(&mut self, group: GroupId) -> First {
+        let found = self.fleet.group(group);
+        found.map_or([None; 4], |found| self.firsts.of(group, found, &self.ready))
+    }
+
     /// The index of ready tasks.
     #[must_use]
     pub const fn ready(&self) -> &Ready {
         &self.ready
-    }
-
-    /// The scheduler holds a ready task back.
-    pub(crate) fn park(&mut self, id: TaskId, gate: Gate) {
-        let Some((class, lane, entry)) = self.ready_entry(id) else { return };
-        let before = self.ready.let_on_by(id).cloned();
-        let unfit = gate == Gate::Fit;
-        let moved = before.filter(|before| *before != gate);
-        self.ready.park(class, lane, entry, gate);
-        let behind = moved.is_some_and(|gate| self.ready.wake_first(&gate, class));
-        if behind | (unfit && self.ready.wake_next_unfit(class)) {
-            self.pending.classes.insert(class);
-        }
-    }
-
-    /// The scheduler lets tasks that are held back try again.
-    pub(crate) fn wake(&mut self, gate: &Gate) {
-        let woken = self.ready.wake(gate);
-        self.pending.classes.extend(woken);
     }
 }
 
@@ -249,10 +309,10 @@ impl State {
 pub struct Durable<'a> {
     head: Option<&'a Head>,
     settings: &'a Settings,
-    tasks: &'a BTreeMap<u64, Box<Task>>,
+    tasks: &'a BTreeMap<u64, Live>,
     agents: &'a BTreeMap<AgentId, Agent>,
     questions: &'a BTreeMap<QuestionId, Question>,
-    buckets: &'a BTreeMap<Key, BucketRow>,
+    buckets: Vec<(&'a Key, &'a BucketRow)>,
 }
 
 #[cfg(test)]

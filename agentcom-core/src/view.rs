@@ -139,6 +139,27 @@ pub struct Stats {
     pub questions: u64,
     /// What is paused.
     pub paused: Vec<Scope>,
+    /// How long work has been under way without a task being completed; 0 when nothing is. When it
+    /// is longer than tasks take, the fleet is busy and gets nothing done.
+    pub quiet_for: Span,
+    /// How late the hub is.
+    pub lag: Lag,
+}
+
+/// How late a hub took in what was due or came in, over the last one or two minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Lag {
+    /// How often it was measured.
+    pub samples: u64,
+    /// The lag of half of the samples is at most this.
+    #[serde(rename = "p50_ms")]
+    pub p50: Span,
+    /// The lag of 99 in 100 samples is at most this.
+    #[serde(rename = "p99_ms")]
+    pub p99: Span,
+    /// The longest lag.
+    #[serde(rename = "max_ms")]
+    pub max: Span,
 }
 
 /// Why a task is where it is, and what would move it on.

@@ -6,10 +6,12 @@
 //!
 //! Unknown fields are ignored in both directions, and optional fields may be `null`.
 
+mod frame;
 mod read;
 mod to_agent;
 mod to_hub;
 
+pub use frame::Frame;
 pub use read::{BadFrame, FieldError, read_to_agent, read_to_hub};
 pub use to_agent::{
     Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, PeerAgent,

@@ -103,7 +103,7 @@ async fn the_wait_after_exit_code_75_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn a_job_sees_its_assignment_and_what_is_allowed_and_nothing_else() {
+async fn b31_a_job_sees_its_assignment_and_what_is_allowed_and_nothing_else() {
     let input = r#"{"argv":["env"],"env":{"MINE":"1","AGENTCOM_LEASE":"forged"}}"#;
     let env = result(input).await.stdout;
     for line in [

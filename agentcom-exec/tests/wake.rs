@@ -62,7 +62,7 @@ fn error_of(outcome: JobOutcome, expected: Category) -> String {
 }
 
 #[tokio::test]
-async fn success_is_done_with_the_whole_file() {
+async fn a10_a_session_is_woken_works_and_answers_by_a_file() {
     let setup =
         setup(&answering(r#"{"status":"success","output":"ok","pr_url":"u","tokens_used":7}"#));
     let JobOutcome::Done { result, tokens } = setup.run().await else { panic!() };
@@ -104,7 +104,7 @@ async fn a_long_result_is_cut() {
 }
 
 #[tokio::test]
-async fn the_task_arrives_in_arguments_that_no_shell_has_seen() {
+async fn b30_the_task_arrives_in_arguments_that_no_shell_has_seen() {
     let script = format!(
         "printf '%s|' \"$0\" \"$1\" \"$2\" > seen; printf '%s' \"$3\" > json; {}",
         answering(r#"{"status":"success"}"#)
@@ -123,7 +123,7 @@ async fn the_task_arrives_in_arguments_that_no_shell_has_seen() {
 }
 
 #[tokio::test]
-async fn without_a_command_the_task_fails_for_good() {
+async fn a13_without_a_command_the_task_fails_for_good() {
     for command in [vec![], vec![String::new()], vec![" ".to_owned(), "x".to_owned()]] {
         let mut setup = setup("");
         setup.config.command = command;

@@ -47,6 +47,8 @@ pub(crate) enum Verb {
     SteerQueue,
     /// Read and answer questions.
     AnswerQuestions,
+    /// Have backups made.
+    ManageBackups,
 }
 
 /// Decides whether `who` may do `what`.
@@ -63,7 +65,8 @@ pub(crate) fn authorize(who: &Principal, what: Verb) -> Result<(), Problem> {
             | Verb::ChangeAgents
             | Verb::ManageTokens
             | Verb::SteerQueue
-            | Verb::AnswerQuestions => false,
+            | Verb::AnswerQuestions
+            | Verb::ManageBackups => false,
         },
     };
     if allowed { Ok(()) } else { Err(Problem::forbidden(who, what.words())) }
@@ -83,6 +86,7 @@ impl Verb {
             Self::ManageTokens => "manage tokens",
             Self::SteerQueue => "pause or weigh work",
             Self::AnswerQuestions => "read or answer questions",
+            Self::ManageBackups => "have backups made",
         }
     }
 }
@@ -113,7 +117,8 @@ verbs!(
     ChangeAgents,
     ManageTokens,
     SteerQueue,
-    AnswerQuestions
+    AnswerQuestions,
+    ManageBackups
 );
 
 /// What the routes share.
@@ -208,6 +213,11 @@ impl Pass for Pulse {
 }
 
 impl Pulse {
+    /// How backups went so far, if any are made.
+    pub(crate) fn backups(&self) -> Option<serde_json::Value> {
+        self.0.options.backups.as_ref().map(|backups| backups.health())
+    }
+
     /// Figures about the hub.
     pub(crate) async fn stats(&self) -> Result<Stats, CallError> {
         self.0.hub.stats().await

@@ -18,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::backups::NoBackup;
+
 /// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldError {
@@ -271,6 +273,16 @@ impl Problem {
         let detail = format!("{max} event feeds are open, which is the most");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_feeds", detail)
             .retry_after(Span::from_secs(5))
+    }
+
+    /// The program that serves the routes makes no backups.
+    pub(crate) fn no_backups() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_backups", "this hub makes no backups")
+    }
+
+    /// A backup was asked for, and there is none.
+    pub(crate) fn backup_failed(why: &NoBackup) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "backup_failed", why)
     }
 
     /// A refusal that names drafts by position.

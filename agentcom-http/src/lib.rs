@@ -23,6 +23,7 @@
 //! There is no CORS, nothing is cached, and tokens never travel in addresses.
 
 mod auth;
+mod backups;
 mod dto;
 mod error;
 mod front;
@@ -36,6 +37,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use backups::{Backups, NoBackup};
 pub use serve::{Serving, serve};
 
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub struct Options {
     pub feeds_max: usize,
     /// How often a quiet event feed gives a sign of life.
     pub feed_beat: Duration,
+    /// What makes backups, if anything does.
+    pub backups: Option<Arc<dyn Backups>>,
 }
 
 impl Default for Options {
@@ -75,6 +79,7 @@ impl Default for Options {
             answer_within: Duration::from_secs(60),
             feeds_max: 256,
             feed_beat: Duration::from_secs(15),
+            backups: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! This file lists the routes: one file for each resource.
 
 mod agents;
+mod backups;
 mod batch;
 mod dead_letter;
 mod events;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Route> {
         tokens::routes(),
         pauses::routes(),
         weights::routes(),
+        backups::routes(),
         questions::routes(),
         events::routes(),
         schemas::routes(),

@@ -85,7 +85,8 @@ fn routes() -> Vec<Value> {
             | Verb::ChangeAgents
             | Verb::ManageTokens
             | Verb::SteerQueue
-            | Verb::AnswerQuestions => "the admin token",
+            | Verb::AnswerQuestions
+            | Verb::ManageBackups => "the admin token",
         };
         json!({ "method": route.method.as_str(), "path": route.path, "needs": needs })
     });

@@ -12,8 +12,8 @@ use agentcom_core::id::{Incarnation, TaskId};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
-use agentcom_core::time::Wall;
-use agentcom_core::view::{AgentView, Event, Stats, TaskPage, TaskQuery, Why};
+use agentcom_core::time::{Span, Wall};
+use agentcom_core::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery, Why};
 use futures_util::StreamExt as _;
 
 /// The token of the admin.
@@ -78,6 +78,8 @@ fn figures() -> Stats {
         agents: vec![("offline", 2), ("idle", 1), ("working", 3)],
         questions: 1,
         paused: vec![agentcom_core::command::Scope::All],
+        quiet_for: Span(30_000),
+        lag: Lag { samples: 9, p50: Span(1), p99: Span(20), max: Span(33) },
     }
 }
 

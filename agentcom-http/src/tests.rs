@@ -1,5 +1,6 @@
 //! This file introduces the tests of whole requests.
 
+mod backups;
 mod dead_letter;
 mod events;
 mod manage;

@@ -3,14 +3,31 @@
 use std::io;
 
 use agentcom_core::port::store::{StoreError, StoreErrorKind};
-use redb::{CommitError, DatabaseError, StorageError, TableError, TransactionError};
+use redb::{
+    CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError,
+};
 
 pub(crate) fn corrupt(message: impl core::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
 }
 
+/// A record that is damaged, at a place of the tree.
+pub(crate) fn at(place: &[u8], why: impl core::fmt::Display) -> StoreError {
+    corrupt(format_args!("the record at {}: {why}", place.escape_ascii()))
+}
+
 pub(crate) fn unavailable(message: impl core::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, message)
+}
+
+/// An error of the operating system about a file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only one kind means something else here")]
+pub(crate) fn of(path: &std::path::Path, why: &io::Error) -> StoreError {
+    let error = match why.kind() {
+        io::ErrorKind::NotFound => unavailable("there is no such file"),
+        _ => io(why),
+    };
+    StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.message))
 }
 
 /// An error of the operating system.
@@ -49,6 +66,14 @@ pub(crate) fn table(error: TableError) -> StoreError {
 pub(crate) fn transaction(error: TransactionError) -> StoreError {
     match error {
         TransactionError::Storage(error) => storage(error),
+        other => unavailable(other),
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
+pub(crate) fn compaction(error: CompactionError) -> StoreError {
+    match error {
+        CompactionError::Storage(error) => storage(error),
         other => unavailable(other),
     }
 }

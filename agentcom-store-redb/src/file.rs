@@ -1,10 +1,11 @@
 //! This file opens the database file: for this process's user alone, and for one opener alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,15 @@ impl Deref for Open {
     }
 }
 
+impl Open {
+    /// Gives back room that is not needed. Only for a file that nobody relies on yet: a crash
+    /// meanwhile costs a walk through it.
+    pub(crate) fn trim(&mut self) -> Result<(), StoreError> {
+        let trimmed = self.0.as_mut().expect("only closing takes it").compact();
+        trimmed.map(drop).map_err(error::compaction)
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         let database = self.0.take();
@@ -51,11 +61,21 @@ impl Drop for Open {
 
 /// Opens the file at `path`, or creates it. May block for [`PATIENCE`].
 pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+    if !fs::exists(path).map_err(|why| error::of(path, &why))? {
+        create(path)?;
+    }
+    open_existing(path, cache_bytes)
+}
+
+/// Opens the file at `path`, which has to be there and not empty. May block for [`PATIENCE`].
+pub(crate) fn open_existing(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let file = open_or_create(path)
-            .map_err(|error| error::unavailable(format_args!("{}: {error}", path.display())))?;
+        let file = open_file(path).map_err(|why| error::of(path, &why))?;
+        let identity = identity(&file.metadata());
         match Builder::new().set_cache_size(cache_bytes).create_file(file) {
+            // The name may stand for another file since, if this one was replaced meanwhile.
+            Ok(_) if identity != self::identity(&fs::metadata(path)) => {}
             Ok(database) => return Ok(database.into()),
             Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < deadline => {
                 thread::sleep(PAUSE);
@@ -66,31 +86,110 @@ pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> 
     }
 }
 
+/// What tells a file from others, whatever it is called.
+fn identity(found: &io::Result<Metadata>) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        found.as_ref().ok().map(|found| (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        // An open file cannot be replaced there.
+        let _ = found;
+        None
+    }
+}
+
+/// Keeps the file at `path` from being opened as long as the returned one is; `None` if there is
+/// none. What is in it does not matter.
+pub(crate) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(error::of(path, &why)),
+        };
+        match file.try_lock() {
+            Ok(()) if identity(&file.metadata()) != identity(&fs::metadata(path)) => {}
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(in_use(path)),
+            Err(TryLockError::Error(why)) => return Err(error::of(path, &why)),
+        }
+    }
+}
+
+/// Opens what is on a disk for tests.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn on(disk: crate::testing::Disk, cache_bytes: usize) -> Result<Open, StoreError> {
+    // As in a file system a fresh database is there whole or not at all.
+    disk.create_whole(|fresh| {
+        Builder::new().create_with_backend(fresh).map(drop).map_err(error::database)
+    })?;
+    let opened = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk);
+    opened.map(Open::from).map_err(error::database)
+}
+
 fn in_use(path: &Path) -> StoreError {
     let message =
         format_args!("{}: the file is in use by another process or store", path.display());
     StoreError::new(StoreErrorKind::Fenced, message)
 }
 
-fn named(path: &Path, error: StoreError) -> StoreError {
+pub(crate) fn named(path: &Path, error: StoreError) -> StoreError {
     StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.message))
 }
 
-fn open_or_create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        opened => return opened,
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    // Of an empty file redb would make a fresh database.
+    if file.metadata()?.len() == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    create_dir(parent)?;
-    owner_only(&mut options);
-    let file = options.create(true).truncate(false).open(path)?;
-    // The name of a new file is as durable as what will be in it only after this.
-    File::open(parent)?.sync_all()?;
     Ok(file)
+}
+
+/// Makes a fresh database at `path`, whole or not at all: a power loss meanwhile would leave a
+/// file that cannot be opened. One that somebody else made meanwhile stays.
+fn create(path: &Path) -> Result<(), StoreError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    make_parent(path)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_file_name(format!(".{name}.{}-{number}.new", std::process::id()));
+    let made = fill(&fresh).and_then(|()| match fs::hard_link(&fresh, path) {
+        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(error::of(path, &why)),
+        Ok(()) | Err(_) => Ok(()),
+    });
+    // The first error counts.
+    let _ = fs::remove_file(&fresh);
+    made?;
+    // The name of a new file is as durable as what will be in it only after this.
+    let parent = parent(path);
+    File::open(parent).and_then(|dir| dir.sync_all()).map_err(|why| error::of(parent, &why))
+}
+
+fn fill(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    owner_only(&mut options);
+    let opened = options.read(true).write(true).create(true).truncate(true).open(path);
+    let file = opened.map_err(|why| error::of(path, &why))?;
+    drop(Builder::new().create_file(file).map_err(|why| named(path, error::database(why)))?);
+    File::open(path).and_then(|file| file.sync_all()).map_err(|why| error::of(path, &why))
+}
+
+/// The directory that a file is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Makes the directory that a file is to be in, for its owner only, if it is missing.
+pub(crate) fn make_parent(path: &Path) -> Result<(), StoreError> {
+    let dir = parent(path);
+    create_dir(dir).map_err(|why| error::of(dir, &why))
 }
 
 fn create_dir(dir: &Path) -> io::Result<()> {

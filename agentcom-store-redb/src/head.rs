@@ -1,13 +1,15 @@
 //! This file holds what a store says about itself, in a row of its own: the number of its last
 //! batch, and what each table has to contain.
 //!
+//! The latest batches, which are stored whole, have a table and a tally of their own.
+//!
 //! A damaged branch of redb's tree can make rows vanish without a trace. The tallies show it: they
 //! count the rows of each table and add up their checksums, whatever the order.
 
 use std::collections::BTreeMap;
 
 /// The format of heads that this release writes. It opens no store with a newer one.
-pub(crate) const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 2;
 
 /// Where the head is kept: before all tables, whose numbers start at 1.
 pub(crate) const PLACE: [u8; 1] = [0];
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(
             sample().1,
             [
-                &[1, 2, 1, 0, 0, 0, 0, 0, 0][..],
+                &[2, 2, 1, 0, 0, 0, 0, 0, 0][..],
                 &[2, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0],
                 &[9, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
             ]
@@ -119,9 +121,9 @@ mod tests {
     #[test]
     fn other_formats_and_cut_off_heads_are_refused() {
         let (_, bytes) = sample();
-        let newer = [&[2], &bytes[1..]].concat();
+        let newer = [&[3], &bytes[1..]].concat();
         let why = Head::read(&newer).unwrap_err();
-        assert_eq!(why, "store format 2 is not 1, the only one known here");
+        assert_eq!(why, "store format 3 is not 2, the only one known here");
         for length in (0..bytes.len()).filter(|length| *length != 9 && *length != 26) {
             assert!(Head::read(&bytes[..length]).is_err(), "{length} bytes");
         }

@@ -18,14 +18,16 @@
 //!
 //! - **One opener.** The file is locked. Whoever else opens it, in this process or another, waits
 //!   half a second for the lock and is then refused as [`StoreErrorKind::Fenced`].
+//! - **Appended.** A commit appends its batch as one record. Some batches later it is written to
+//!   the rows that it names, as part of another commit; until then it lies over them.
 //! - **Durable.** A commit is two syncs. After a crash the file opens at once, without a walk
 //!   through it.
 //! - **Checked.** Each row carries a checksum bound to its place, and each table a tally of its
 //!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
 //!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
 //!   table by [`RedbStore::verify`].
-//! - **Fail-stop.** After a commit that failed, for whatever reason, every call fails until the
-//!   file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
+//! - **Fail-stop.** After a commit that failed, for whatever reason, and after a file that could
+//!   not be read, every call fails until the file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
 //!   that nothing was changed.
 //!
 //! Commits are carried out in the order in which they get hold of the store. Callers that want
@@ -34,14 +36,22 @@
 //! All methods need a tokio runtime, whose threads for blocking work they use.
 
 mod book;
+mod copy;
 mod error;
 mod file;
 mod head;
 mod load;
+mod merge;
 mod namespace;
 mod record;
+pub mod salvage;
+mod tail;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod upkeep;
+mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcom_core::port::store::{
@@ -61,11 +71,18 @@ pub struct Options {
     pub namespace: Namespace,
     /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
     pub cache_bytes: usize,
+    /// How many of the latest batches are kept whole before the oldest of them are written to the
+    /// rows: 64 unless said otherwise. More save writing what comes and goes, fewer save memory.
+    pub tail_batches: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { namespace: Namespace::default(), cache_bytes: 128 * 1024 * 1024 }
+        Self {
+            namespace: Namespace::default(),
+            cache_bytes: 128 * 1024 * 1024,
+            tail_batches: tail::BATCHES,
+        }
     }
 }
 
@@ -103,6 +120,19 @@ impl RedbStore {
         Ok(Self { book: Arc::new(book) })
     }
 
+    /// As [`RedbStore::open_with`], on a disk for tests.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedbStore::open`].
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn on(disk: &testing::Disk, options: Options) -> Result<Self, StoreError> {
+        let disk = disk.clone();
+        let opening = move || Book::on(disk, &options);
+        let book = blocking(StoreErrorKind::Corrupt, opening).await?;
+        Ok(Self { book: Arc::new(book) })
+    }
+
     /// Reads and checks every row of every table, beside other work.
     ///
     /// # Errors
@@ -110,17 +140,53 @@ impl RedbStore {
     /// [`StoreErrorKind::Corrupt`], naming the first row or table that is damaged.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await
+        self.stopping(blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await)
+    }
+
+    /// Copies all that is in the file, as it is at one moment and beside other work, to `target`,
+    /// which must not exist. The copy was closed, opened again and checked when it gets its name.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Corrupt`] if a row is damaged, which is named;
+    /// [`StoreErrorKind::Unavailable`] if `target` exists, there is no room for it, or `stop` was
+    /// asked. Then there is no `target`.
+    pub async fn backup(
+        &self,
+        target: impl Into<PathBuf>,
+        stop: &upkeep::Stop,
+    ) -> Result<upkeep::Told, StoreError> {
+        let (book, target, stop) = (Arc::clone(&self.book), target.into(), stop.clone());
+        blocking(StoreErrorKind::Corrupt, move || {
+            upkeep::must_not_exist(&target)?;
+            file::make_parent(&target)?;
+            let (partial, told) = copy::copy(&*book.database, &target, &stop)?;
+            partial.publish()?;
+            Ok(upkeep::Told { path: target, ..told })
+        })
+        .await
     }
 
     /// How many rows each table has. Waits for a commit that is at work.
     ///
     /// # Errors
     ///
-    /// Only that the runtime is shutting down.
+    /// [`StoreErrorKind::Unavailable`] if the store failed earlier or cannot be read.
     pub async fn rows(&self) -> Result<Vec<(Table, u64)>, StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Unavailable, move || Ok(book.rows(&Table::ALL))).await
+        blocking(StoreErrorKind::Unavailable, move || book.rows(&Table::ALL)).await
+    }
+}
+
+impl RedbStore {
+    /// A disk that cannot be read is not trusted with more. A damaged row is told of by name, and
+    /// others are still read.
+    fn stopping<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| {
+            if error.kind == StoreErrorKind::Unavailable {
+                self.book.fail(error);
+            }
+        })
     }
 }
 
@@ -133,23 +199,23 @@ impl Store for RedbStore {
         while let Some(piece) = pieces.recv().await {
             piece.visit(visit)?;
         }
-        loading.await
+        self.stopping(loading.await)
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
-        let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(&batch)).await;
+        let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(batch)).await;
         outcome.inspect_err(|error| self.book.fail(error))
     }
 
     async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (book, keys) = (Arc::clone(&self.book), keys.to_vec());
-        blocking(StoreErrorKind::Corrupt, move || book.get(&keys)).await
+        self.stopping(blocking(StoreErrorKind::Corrupt, move || book.get(&keys)).await)
     }
 
     async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Corrupt, move || book.history(&range)).await
+        self.stopping(blocking(StoreErrorKind::Corrupt, move || book.history(&range)).await)
     }
 }
 

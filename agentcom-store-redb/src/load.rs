@@ -9,6 +9,8 @@ use tokio::sync::mpsc::Sender;
 use crate::book::{Book, Tree};
 use crate::error;
 use crate::head::{Head, Tally};
+use crate::record::sealed_sum;
+use crate::tail::{self, Left, Tail};
 
 /// How many pieces may wait for the visitor.
 pub(crate) const PIECES_MAX: usize = 4;
@@ -47,15 +49,38 @@ impl Piece {
     }
 }
 
+/// Reads and checks the batches of the tail, and lays them over those in `tail`.
+pub(crate) fn tail(
+    book: &Book,
+    tree: &Tree,
+    head: &Head,
+    mut tail: Tail,
+) -> Result<Tail, StoreError> {
+    let mut found = Tally::default();
+    for row in tree.range::<&[u8]>([tail::TABLE].as_slice()..).map_err(error::storage)? {
+        let (place, record) = row.map_err(error::storage)?;
+        let (seq, record) = (tail::seq_at(place.value())?, record.value());
+        let (batch, sums) = tail::open(book.seal, seq, record)?;
+        found.add(sealed_sum(record).map_err(|damage| error::at(place.value(), damage))?);
+        tail.take_in(batch, record.len(), &sums);
+    }
+    compare("the latest batches", found, head.tally(tail::TABLE))?;
+    if tail.last() == head.seq {
+        return Ok(tail);
+    }
+    let (last, told) = (tail.last(), head.seq);
+    Err(error::corrupt(format_args!("the last batch is {last:?}, the head speaks of {told:?}")))
+}
+
 /// Passes on all rows of the live tables. Returns the number of the last batch. Ends early when
 /// nobody listens any more.
 pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, StoreError> {
-    let Some(tree) = book.tree()? else { return Ok(None) };
+    let Some((tree, tail)) = book.snapshot(Tail::clone)? else { return Ok(None) };
     let head = book.read_head(&tree)?;
     for table in Table::LIVE {
         let mut piece = Piece::new(table);
         let mut listening = true;
-        walk(book, &tree, &head, table, |key, value| {
+        overlaid(book, &tree, &head, &tail, table, |key, value| {
             piece.push(key, value);
             if piece.bytes.len() >= PIECE_BYTES {
                 let full = core::mem::replace(&mut piece, Piece::new(table));
@@ -67,13 +92,15 @@ pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, S
             break;
         }
     }
-    Ok(head.seq)
+    Ok(tail.last())
 }
 
-/// Reads and checks every row of every table, in both ways of finding it.
+/// Reads and checks every row of every table, in both ways of finding it, and every batch of the
+/// tail.
 pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
-    let Some(tree) = book.tree()? else { return Ok(()) };
+    let Some((tree, ())) = book.snapshot(|_| ())? else { return Ok(()) };
     let head = book.read_head(&tree)?;
+    tail(book, &tree, &head, Tail::new(0))?;
     for table in Table::ALL {
         let mut place = Vec::new();
         walk(book, &tree, &head, table, |key, _| {
@@ -88,6 +115,42 @@ pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
         })?;
     }
     Ok(())
+}
+
+/// As [`walk`], with the batches of the tail laid over the rows.
+fn overlaid(
+    book: &Book,
+    tree: &Tree,
+    head: &Head,
+    tail: &Tail,
+    table: Table,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut words = tail.of_table(table).peekable();
+    let mut listening = true;
+    walk(book, tree, head, table, |key, value| {
+        while let Some((before, left)) = words.next_if(|(word, _)| *word < key) {
+            listening = listening && say(before, left, &mut each)?;
+        }
+        listening = listening
+            && match words.next_if(|(word, _)| *word == key) {
+                Some((_, left)) => say(key, left, &mut each)?,
+                None => each(key, value)?,
+            };
+        Ok(listening)
+    })?;
+    for (behind, left) in words {
+        listening = listening && say(behind, left, &mut each)?;
+    }
+    Ok(())
+}
+
+fn say(
+    key: &[u8],
+    left: &Left,
+    each: &mut impl FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
+) -> Result<bool, StoreError> {
+    left.value.as_ref().map_or(Ok(true), |sealed| each(key, &sealed.value))
 }
 
 /// Shows all rows of a table to `each`, until it returns `false`. Fails if a row is damaged, or if
@@ -113,12 +176,15 @@ fn walk(
             return Ok(());
         }
     }
-    let told = head.tally(table as u8);
+    compare(&format!("table {table}"), found, head.tally(table as u8))
+}
+
+fn compare(what: &str, found: Tally, told: Tally) -> Result<(), StoreError> {
     if found == told {
         return Ok(());
     }
     Err(error::corrupt(format_args!(
-        "table {table}: {} rows are there, {} were written, and they are not the same",
+        "{what}: {} rows are there, {} were written, and they are not the same",
         found.rows, told.rows
     )))
 }

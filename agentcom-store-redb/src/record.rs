@@ -19,9 +19,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// The format of records that this release writes. It reads this one and none that is newer.
 pub(crate) const FORMAT: u8 = 1;
 
-/// How many bytes a record adds to its value.
-pub(crate) const OVERHEAD: usize = 9;
-
 /// Seals and opens the records of one namespace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seal {
@@ -63,21 +60,31 @@ impl Seal {
         Self { namespace: xxh3_64(namespace.as_bytes()) }
     }
 
+    /// How many bytes a record adds to its value.
+    pub(crate) const OVERHEAD: usize = 9;
+
+    /// How long the record of `value` is.
+    pub(crate) const fn record_len(value: &[u8]) -> usize {
+        Self::OVERHEAD + value.len()
+    }
+
     /// Writes the record of `value` over `record`. Returns its checksum.
     pub(crate) fn seal(self, place: &[u8], value: &[u8], record: &mut Vec<u8>) -> u64 {
-        let sum = self.sum(place, value);
         record.clear();
-        record.reserve(OVERHEAD + value.len());
-        record.push(FORMAT);
-        record.extend_from_slice(&sum.to_le_bytes());
-        record.extend_from_slice(value);
+        self.append(place, value, record)
+    }
+
+    /// Writes the record of `value` behind `bytes`. Returns its checksum.
+    pub(crate) fn append(self, place: &[u8], value: &[u8], bytes: &mut Vec<u8>) -> u64 {
+        let sum = self.sum(place, value);
+        write_record(sum, value, bytes);
         sum
     }
 
     /// The value of a record that was found at `place`.
     pub(crate) fn open<'a>(self, place: &[u8], record: &'a [u8]) -> Result<Opened<'a>, Damage> {
         let sum = sealed_sum(record)?;
-        let value = &record[OVERHEAD..];
+        let value = &record[Self::OVERHEAD..];
         match record[0] {
             FORMAT if self.sum(place, value) == sum => Ok(Opened { sum, value }),
             0..=FORMAT => Err(Damage::Sum),
@@ -90,9 +97,17 @@ impl Seal {
     }
 }
 
+/// Writes the record of `value`, whose checksum is known, behind `bytes`.
+pub(crate) fn write_record(sum: u64, value: &[u8], bytes: &mut Vec<u8>) {
+    bytes.reserve(Seal::record_len(value));
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes.extend_from_slice(value);
+}
+
 /// The checksum that a record carries, whether or not it is right.
 pub(crate) fn sealed_sum(record: &[u8]) -> Result<u64, Damage> {
-    let sum = record.get(1..OVERHEAD).ok_or(Damage::Short)?;
+    let sum = record.get(1..Seal::OVERHEAD).ok_or(Damage::Short)?;
     sum.try_into().map(u64::from_le_bytes).map_err(|_| Damage::Short)
 }
 
@@ -110,7 +125,7 @@ mod tests {
     fn a_record_opens_where_it_was_sealed() {
         for value in [&b""[..], b"v", &[7; 10_000]] {
             let record = sealed(b"k", value);
-            assert_eq!(record.len(), OVERHEAD + value.len());
+            assert_eq!(record.len(), Seal::record_len(value));
             assert_eq!(Seal::new("main").open(b"k", &record).map(|o| o.value), Ok(value));
         }
     }

@@ -147,11 +147,24 @@ async fn what_cannot_be_opened_says_why() {
 #[tokio::test]
 async fn a_store_counts_its_rows() {
     let dir = TempDir::new().unwrap();
-    let options = Options { namespace: Namespace::new("small").unwrap(), cache_bytes: 1 << 20 };
+    let namespace = Namespace::new("small").unwrap();
+    let options = Options { namespace, cache_bytes: 1 << 20, ..Options::default() };
     let store = RedbStore::open_with(dir.path().join("store.redb"), options).await.unwrap();
     store.commit(put(1, "one")).await.unwrap();
     store.commit(put(2, "the same")).await.unwrap();
     let rows = store.rows().await.unwrap();
     assert_eq!(rows.iter().map(|(_, rows)| rows).sum::<u64>(), 1);
     assert!(rows.contains(&(Table::Spec, 1)));
+}
+
+#[tokio::test]
+async fn a_fresh_file_gets_its_name_whole_and_an_empty_one_is_not_taken_for_it() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("store.redb");
+    drop(open(&path, "main").await);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    fs::write(&path, "").unwrap();
+    let error = RedbStore::open(&path, "main").await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Corrupt);
+    assert!(error.message.ends_with("the file is empty"), "{error}");
 }

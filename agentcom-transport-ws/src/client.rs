@@ -5,10 +5,11 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use agentcom_core::port::transport::{CloseReason, Connection, Transport, TransportError};
+use agentcom_core::time::Span;
 use agentcom_core::wire::{Dialect, PROTOCOL};
 use async_trait::async_trait;
-use axum::http::Uri;
-use axum::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::header::{HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::{StatusCode, Uri};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -153,13 +154,30 @@ impl Transport for WsClient {
         };
         let socket = match connected {
             Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => return Err(TransportError::Unreachable(explain(&error))),
+            Ok(Err(error)) => return Err(failed(&error)),
             Err(_) => return Err(TransportError::Unreachable(String::from("it took too long"))),
         };
         let (queues, connection) = Queues::open(&self.limits, self.dialect, self.uri.to_string());
         self.tasks.spawn(link::run(socket, queues, self.stop.clone(), CloseReason::Normal));
         Ok(connection)
     }
+}
+
+/// What a failed handshake means: a hub that says when to come again is there, and full.
+fn failed(error: &Error) -> TransportError {
+    match retry_after(error) {
+        Some(retry_after) => TransportError::Full { retry_after },
+        None => TransportError::Unreachable(explain(error)),
+    }
+}
+
+/// The seconds in the `Retry-After` of a refusal; dates are not understood.
+fn retry_after(error: &Error) -> Option<Span> {
+    let Error::Http(response) = error else { return None };
+    let status = response.status();
+    let full = status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS;
+    let value = response.headers().get(RETRY_AFTER).filter(|_| full)?;
+    value.to_str().ok()?.trim().parse().ok().map(Span::from_secs)
 }
 
 /// Says for the operator what went wrong.

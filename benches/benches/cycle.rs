@@ -6,30 +6,15 @@
 //! are durable; on redb a commit is two syncs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agentcom_benches::arguments::Arguments;
-use agentcom_benches::hub::{self, Running};
+use agentcom_benches::cycle::{self, Agents, Load};
+use agentcom_benches::hub::Kept;
 use agentcom_benches::report::{Runs, round, say};
-use agentcom_benches::work::Work;
-use agentcom_benches::{Outcome, disk, fleet, machine};
-use agentcom_core::config::HubConfig;
-use agentcom_core::driver::local::local;
-use agentcom_core::driver::queue::Capacity;
-use tokio::task::JoinSet;
+use agentcom_benches::{Outcome, disk, machine};
 
 const SUBMITTERS: usize = 64;
-
-/// Who does the work.
-#[derive(Clone, Copy, Debug)]
-enum Agents {
-    /// Minimal ones that speak in frames.
-    Frames,
-    /// Real sidecars, with journals in memory.
-    Sidecars,
-}
 
 /// A fleet, its slots, and whether the store is a file.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +24,16 @@ struct Setting {
     slots: u32,
     on_disk: bool,
 }
+
+const SETTINGS: [Setting; 7] = [
+    Setting { agents: Agents::Frames, count: 16, slots: 8, on_disk: false },
+    Setting { agents: Agents::Frames, count: 16, slots: 8, on_disk: true },
+    Setting { agents: Agents::Frames, count: 1_000, slots: 1, on_disk: true },
+    Setting { agents: Agents::Sidecars, count: 16, slots: 8, on_disk: false },
+    Setting { agents: Agents::Sidecars, count: 16, slots: 8, on_disk: true },
+    Setting { agents: Agents::App, count: 1, slots: 128, on_disk: false },
+    Setting { agents: Agents::App, count: 1, slots: 128, on_disk: true },
+];
 
 fn main() -> Outcome<()> {
     let arguments = Arguments::read()?;
@@ -53,14 +48,7 @@ fn main() -> Outcome<()> {
     }
     say(&format!("the disk: {} fdatasync/s", syncs.spread()));
     let only = arguments.number("only", usize::MAX)?;
-    let settings = [
-        Setting { agents: Agents::Frames, count: 16, slots: 8, on_disk: false },
-        Setting { agents: Agents::Frames, count: 16, slots: 8, on_disk: true },
-        Setting { agents: Agents::Frames, count: 1_000, slots: 1, on_disk: true },
-        Setting { agents: Agents::Sidecars, count: 16, slots: 8, on_disk: false },
-        Setting { agents: Agents::Sidecars, count: 16, slots: 8, on_disk: true },
-    ];
-    for (number, setting) in settings.into_iter().enumerate() {
+    for (number, setting) in SETTINGS.into_iter().enumerate() {
         if only == usize::MAX || only == number {
             report(&runtime, setting, tasks, runs, &parent)?;
         }
@@ -75,16 +63,19 @@ fn report(
     runs: usize,
     parent: &Path,
 ) -> Outcome<()> {
+    let Setting { agents, count, slots, on_disk } = setting;
+    let load = Load { agents, count, slots, submitters: SUBMITTERS, tasks };
     let mut figures: [Runs; 3] = Default::default();
     for _ in 0..runs {
         let dir = tempfile::tempdir_in(parent)?;
-        let (took, commits, busy) = runtime.block_on(measure(dir.path(), setting, tasks))?;
-        let seconds = took.as_secs_f64();
-        let all = [tasks as f64 / seconds, commits as f64 / seconds, busy.as_secs_f64() / seconds];
+        let kept = if on_disk { Kept::Redb(dir.path()) } else { Kept::Memory };
+        let took = runtime.block_on(cycle::run(kept, load))?;
+        let seconds = took.time.as_secs_f64();
+        let commits = took.commits as f64 / seconds;
+        let all = [tasks as f64 / seconds, commits, took.busy.as_secs_f64() / seconds];
         figures.iter_mut().zip(all).for_each(|(runs, figure)| runs.add(figure));
     }
     let [rate, commits, busy] = &figures;
-    let Setting { agents, count, slots, on_disk } = setting;
     let store = if on_disk { "redb" } else { "memory" };
     say(&format!(
         "{count} {agents:?} of {slots} slots, {store}: {} tasks/s, {} commits/s, {} % of the time in commits",
@@ -92,68 +83,5 @@ fn report(
         commits.spread(),
         round(100.0 * busy.median()),
     ));
-    Ok(())
-}
-
-async fn measure(dir: &Path, setting: Setting, tasks: usize) -> Outcome<(Duration, u64, Duration)> {
-    let (listener, connector) = local(Capacity::default());
-    let config = HubConfig::default();
-    let dir = setting.on_disk.then_some(dir);
-    let hub = Running::start(dir, config, vec![Arc::new(listener)]).await?;
-    let done = Arc::new(AtomicUsize::new(0));
-    let mut agents: JoinSet<Outcome<()>> = JoinSet::new();
-    for number in 0..setting.count {
-        let name = format!("agent-{number}");
-        hub::register(&hub.handle, &name).await?;
-        let (connector, done) = (connector.clone(), done.clone());
-        match setting.agents {
-            Agents::Frames => drop(agents.spawn(fleet::work(connector, name, setting.slots, done))),
-            Agents::Sidecars => {
-                let sidecar = fleet::sidecar(connector, &name, setting.slots, done)?;
-                agents.spawn(async move { Ok(sidecar.run().await.map(drop)?) });
-            }
-        }
-    }
-    while hub.handle.agents().await?.iter().filter(|agent| agent.profile.is_some()).count()
-        < setting.count
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let (began, commits, busy) = (Instant::now(), hub.commits.count(), hub.commits.under_way());
-    submit_all(&hub, tasks).await?;
-    // What counts is when the hub has confirmed the last result.
-    while hub.handle.view(|state| state.task_count()).await? > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let took = began.elapsed();
-    let (commits, busy) = (hub.commits.count() - commits, hub.commits.under_way() - busy);
-    let done = done.load(Ordering::Relaxed);
-    if done > tasks {
-        return Err(format!("{done} tasks were done, not {tasks}").into());
-    }
-    agents.abort_all();
-    hub.stop().await?;
-    Ok((took, commits, busy))
-}
-
-async fn submit_all(hub: &Running, tasks: usize) -> Outcome<()> {
-    let work = Arc::new(Work::new(0)?);
-    let number = Arc::new(AtomicUsize::new(0));
-    let mut submitting: JoinSet<Outcome<()>> = JoinSet::new();
-    for _ in 0..SUBMITTERS {
-        let (handle, work, number) = (hub.handle.clone(), work.clone(), number.clone());
-        submitting.spawn(async move {
-            loop {
-                let next = number.fetch_add(1, Ordering::Relaxed);
-                if next >= tasks {
-                    return Ok(());
-                }
-                hub::submit(&handle, work.draft(next)?).await?;
-            }
-        });
-    }
-    while let Some(submitted) = submitting.join_next().await {
-        submitted??;
-    }
     Ok(())
 }

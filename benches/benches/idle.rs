@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcom_benches::arguments::Arguments;
-use agentcom_benches::hub::{self, Running};
+use agentcom_benches::hub::{self, Kept, Running};
 use agentcom_benches::report::{Runs, say};
 use agentcom_benches::{Outcome, fleet, machine};
 use agentcom_core::config::HubConfig;
@@ -73,7 +73,7 @@ async fn serve(agents: usize) -> Outcome<()> {
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, service).await });
     let config = HubConfig { silent_after: Span::from_secs(60), ..HubConfig::default() };
-    let hub = Running::start(Some(dir.path()), config, vec![Arc::new(transport)]).await?;
+    let hub = Running::start(Kept::Redb(dir.path()), config, vec![Arc::new(transport)]).await?;
 
     register(&hub, 0, WARM).await?;
     let _warm = connect(&hub, &url, 0, WARM).await?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agentcom_benches::arguments::Arguments;
-use agentcom_benches::hub::{self, GENESIS, Running};
+use agentcom_benches::hub::{self, GENESIS, Kept, Running};
 use agentcom_benches::report::{Runs, say};
 use agentcom_benches::work::Work;
 use agentcom_benches::{Outcome, machine};
@@ -129,7 +129,7 @@ impl Drop for Part {
 
 async fn fill(dir: &Path, tasks: usize) -> Outcome<()> {
     let work = Work::new(CLASSES)?;
-    let hub = Running::start(Some(dir), HubConfig::default(), Vec::new()).await?;
+    let hub = Running::start(Kept::Redb(dir), HubConfig::default(), Vec::new()).await?;
     let began = Instant::now();
     let mut number = 0;
     let mut said = false;

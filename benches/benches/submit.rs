@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use agentcom_benches::arguments::Arguments;
-use agentcom_benches::hub::{self, Running};
+use agentcom_benches::hub::{self, Kept, Running};
 use agentcom_benches::report::{Runs, say};
 use agentcom_benches::work::Work;
 use agentcom_benches::{Outcome, disk, machine};
@@ -54,7 +54,7 @@ fn main() -> Outcome<()> {
 
 /// How many tasks were taken in, in how many commits.
 async fn measure(dir: &Path, callers: usize, batch: usize, during: Duration) -> Outcome<[f64; 2]> {
-    let hub = Running::start(Some(dir), HubConfig::default(), Vec::new()).await?;
+    let hub = Running::start(Kept::Redb(dir), HubConfig::default(), Vec::new()).await?;
     let work = Arc::new(Work::new(100)?);
     let number = Arc::new(AtomicUsize::new(0));
     let before = hub.commits.count();

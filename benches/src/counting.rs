@@ -30,21 +30,21 @@ impl Commits {
 
 /// A store that counts its commits.
 #[derive(Debug)]
-pub struct Counting<S> {
-    store: S,
+pub struct Counting {
+    store: Box<dyn Store>,
     commits: Commits,
 }
 
-impl<S> Counting<S> {
+impl Counting {
     /// Counts the commits of `store`.
-    pub fn new(store: S) -> (Self, Commits) {
+    pub fn new(store: Box<dyn Store>) -> (Self, Commits) {
         let commits = Commits::default();
         (Self { store, commits: commits.clone() }, commits)
     }
 }
 
 #[async_trait]
-impl<S: Store> Store for Counting<S> {
+impl Store for Counting {
     async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
         self.store.load(visit).await
     }

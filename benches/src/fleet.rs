@@ -15,7 +15,7 @@ use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
 use agentcom_core::port::transport::{Connection, Transport};
 use agentcom_core::testing::memory::MemoryDisk;
 use agentcom_core::wire::{
-    self, Accepted, Assignment, Complete, Held, Identify, Ping, ToAgent, ToHub,
+    self, Accepted, Assignment, Complete, Frame, Held, Identify, Ping, ToAgent, ToHub,
 };
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
@@ -95,8 +95,8 @@ pub async fn work(
     let mut connection = join(&transport, &name, slots).await?;
     let mut beat = Instant::now() + HEARTBEAT;
     loop {
-        let frame = tokio::select! {
-            frame = connection.incoming.recv() => frame,
+        let frames = tokio::select! {
+            frames = connection.incoming.recv_some() => frames,
             () = sleep_until(beat) => {
                 beat += HEARTBEAT;
                 // It holds nothing between two frames.
@@ -104,19 +104,28 @@ pub async fn work(
                 continue;
             }
         };
-        let Some(frame) = frame else { return Ok(()) };
-        let said = wire::read_to_agent(&frame)?;
-        if let ToAgent::TaskAssign(assignment) = said {
-            let held = assignment.held();
-            connection.outgoing.send(wire::write(&accepted(held)))?;
-            connection.outgoing.send(wire::write(&completed(held)?))?;
-        } else if let ToAgent::TaskAck(ack) = said {
-            let is_over = ack.status == wire::Acked::Complete;
-            done.fetch_add(usize::from(is_over), Ordering::Relaxed);
-        } else if let ToAgent::Error(error) = said {
-            return Err(format!("the hub objects: {error:?}").into());
+        if frames.is_empty() {
+            return Ok(());
+        }
+        for said in frames {
+            answer(&connection, said, &done)?;
         }
     }
+}
+
+fn answer(connection: &Connection, said: Frame, done: &AtomicUsize) -> Outcome<()> {
+    let said = said.into_to_agent()?;
+    if let ToAgent::TaskAssign(assignment) = said {
+        let held = assignment.held();
+        connection.outgoing.pass(accepted(held).into())?;
+        connection.outgoing.pass(completed(held)?.into())?;
+    } else if let ToAgent::TaskAck(ack) = said {
+        let is_over = ack.status == wire::Acked::Complete;
+        done.fetch_add(usize::from(is_over), Ordering::Relaxed);
+    } else if let ToAgent::Error(error) = said {
+        return Err(format!("the hub objects: {error:?}").into());
+    }
+    Ok(())
 }
 
 /// An executor that has nothing to do.

@@ -20,11 +20,39 @@ use agentcom_store_redb::RedbStore;
 use tokio::task::JoinSet;
 
 use crate::Outcome;
+use crate::append::AppendOnly;
 use crate::counting::{Commits, Counting};
 
 /// The data set of all benches.
 pub const GENESIS: Genesis =
     Genesis { incarnation: Incarnation(7), seed: 42, admin: TokenHash([1; 32]) };
+
+/// Where a hub keeps what it knows.
+#[derive(Clone, Copy, Debug)]
+pub enum Kept<'a> {
+    /// In memory.
+    Memory,
+    /// In a file that is only appended to, in this directory.
+    Append(&'a Path),
+    /// In the file `hub.redb` in this directory.
+    Redb(&'a Path),
+}
+
+impl Kept<'_> {
+    /// The store, and what it is asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn open(self) -> Outcome<(Counting, Commits)> {
+        let store: Box<dyn Store> = match self {
+            Self::Memory => Box::new(MemoryDisk::new().open()),
+            Self::Append(dir) => Box::new(AppendOnly::create(&dir.join("hub.log"))?),
+            Self::Redb(dir) => Box::new(RedbStore::open(dir.join("hub.redb"), "main").await?),
+        };
+        Ok(Counting::new(store))
+    }
+}
 
 /// A hub that runs until it is dropped.
 #[derive(Debug)]
@@ -37,28 +65,19 @@ pub struct Running {
 }
 
 impl Running {
-    /// A hub over the file `hub.redb` in `dir`, or in memory.
+    /// A fresh hub.
     ///
     /// # Errors
     ///
     /// Those of the store.
     pub async fn start(
-        dir: Option<&Path>,
+        kept: Kept<'_>,
         config: HubConfig,
         transports: Vec<Arc<dyn Transport>>,
     ) -> Outcome<Self> {
-        let (store, commits): (Arc<dyn Store>, Commits) = match dir {
-            Some(dir) => {
-                let (store, commits) =
-                    Counting::new(RedbStore::open(dir.join("hub.redb"), "main").await?);
-                (Arc::new(store), commits)
-            }
-            None => {
-                let (store, commits) = Counting::new(MemoryDisk::new().open());
-                (Arc::new(store), commits)
-            }
-        };
-        let mut builder = HubBuilder::new(store, Arc::new(SystemClock::new())).config(config);
+        let (store, commits) = kept.open().await?;
+        let mut builder =
+            HubBuilder::new(Arc::new(store), Arc::new(SystemClock::new())).config(config);
         for transport in transports {
             builder = builder.transport(transport);
         }

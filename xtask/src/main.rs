@@ -2,7 +2,10 @@
 //!
 //! It needs nothing but cargo and the standard library, so that it builds in a moment.
 
+mod fuzz;
+mod mutants;
 mod proof;
+mod reliability;
 mod run;
 mod verify;
 
@@ -15,10 +18,15 @@ const USAGE: &str = "\
 cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has to hold; reads only
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
+cargo xtask reliability [PROOF]...                    run all proofs in full, or these, and write
+                                                      docs/reliability.{json,md}
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
-                                                      (step, submit, cycle, memory, idle)
+                                                      (step, schedule, guard, submit, cycle, memory, idle)
 cargo xtask peers [ARGS]...                           us and other queues side by side; builds them,
-                                                      starts their servers, takes hours";
+                                                      starts their servers, takes hours
+cargo xtask fuzz [--seconds N] [--figures FILE] [TARGET]
+                                                      fuzz one target or all; needs nightly
+cargo xtask mutants [--figures FILE] [-- ARGS]        change the core, see whether a test notices";
 
 fn main() -> ExitCode {
     let mut args = env::args().skip(1);
@@ -33,8 +41,11 @@ fn main() -> ExitCode {
         }
         "bench" => bench(rest),
         "peers" => peers(rest),
+        "reliability" => reliability::reliability(&rest),
+        "fuzz" => fuzz::fuzz(rest),
+        "mutants" => mutants::mutants(rest),
         other => match proof::find(other) {
-            Some(proof) => proof.run(rest),
+            Some(proof) => proof.run(rest).map(drop),
             None => Err(unknown(other)),
         },
     };

@@ -92,6 +92,16 @@ impl Failure {
         Self { text: text.into(), code: 64 }
     }
 
+    /// It was called well, and found something or could not do its work.
+    pub(crate) fn found(text: &str) -> Self {
+        Self { text: text.into(), code: 1 }
+    }
+
+    /// It could not do what it is for.
+    pub(crate) fn other(text: &str) -> Self {
+        Self { text: text.into(), code: 1 }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }

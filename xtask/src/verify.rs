@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::proof::{PROOFS, Proof};
 use crate::run::{Failure, Step, cargo, say, succeeds};
 
 /// The target without an operating system that proves the core needs none.
@@ -12,18 +13,26 @@ const BARE_METAL: &str = "thumbv7em-none-eabihf";
 /// Set to `1` to let `deny` build its tool from source, which takes many minutes.
 const INSTALL_DENY: &str = "AGENTCOM_INSTALL_DENY";
 
-/// Runs a check; `None` if it was skipped.
-type Check = fn() -> Result<Option<Duration>, Failure>;
+/// Something to run; `None` if it was skipped.
+enum Check {
+    Own(fn() -> Result<Option<Duration>, Failure>),
+    /// The slice of a proof.
+    Slice(&'static Proof),
+}
 
-/// The checks in order, the quickest to fail first.
-const CHECKS: [(&str, Check); 6] = [
-    ("fmt", fmt),
-    ("clippy", clippy),
-    ("tests", tests),
-    ("bare-metal", bare_metal),
-    ("doc", doc),
-    ("deny", deny),
-];
+/// The checks in order, the quickest to fail first; slices of the proofs come last.
+fn checks() -> Vec<(&'static str, Check)> {
+    let mut checks = vec![
+        ("fmt", Check::Own(fmt)),
+        ("clippy", Check::Own(clippy)),
+        ("tests", Check::Own(tests)),
+        ("bare-metal", Check::Own(bare_metal)),
+        ("doc", Check::Own(doc)),
+        ("deny", Check::Own(deny)),
+    ];
+    checks.extend(PROOFS.iter().map(|proof| (proof.command, Check::Slice(proof))));
+    checks
+}
 
 /// Runs the checks that `args` leave, and stops at the first that fails.
 pub(crate) fn verify(args: &[String]) -> Result<(), Failure> {
@@ -33,7 +42,11 @@ pub(crate) fn verify(args: &[String]) -> Result<(), Failure> {
     }
     let mut report = String::from("\nverified:");
     for (name, check) in selected(args)? {
-        let line = match check()? {
+        let took = match check {
+            Check::Own(check) => check()?,
+            Check::Slice(proof) => proof.run_slice().transpose()?,
+        };
+        let line = match took {
             Some(took) => format!("\n  {name:<10} {:>7.1} s", took.as_secs_f64()),
             None => format!("\n  {name:<10} skipped"),
         };
@@ -54,18 +67,18 @@ fn selected(args: &[String]) -> Result<Vec<(&'static str, Check)>, Failure> {
             _ => return Err(Failure::usage(&format!("`verify` has no option `{flag}`"))),
         };
         let name = rest.next().map_or("", String::as_str);
-        if !CHECKS.iter().any(|(known, _)| *known == name) {
+        if !checks().iter().any(|(known, _)| *known == name) {
             let known = names();
             return Err(Failure::usage(&format!("`{flag}` needs the name of a step: {known}")));
         }
         list.push(name);
     }
     let chosen = |name: &str| (only.is_empty() || only.contains(&name)) && !skipped.contains(&name);
-    Ok(CHECKS.into_iter().filter(|(name, _)| chosen(name)).collect())
+    Ok(checks().into_iter().filter(|(name, _)| chosen(name)).collect())
 }
 
 fn names() -> String {
-    CHECKS.map(|(name, _)| name).join(" ")
+    checks().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
 }
 
 fn fmt() -> Result<Option<Duration>, Failure> {

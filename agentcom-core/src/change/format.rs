@@ -17,11 +17,22 @@ pub const FORMAT: u8 = 1;
 /// Never for the rows of this crate: their keys are text and their payloads valid JSON.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
+    // Most rows fit, so that they are written without being moved.
+    let mut bytes = Vec::with_capacity(512);
     bytes.push(FORMAT);
-    let json = serde_json::to_vec(value).expect("rows serialise");
-    bytes.extend_from_slice(&json);
+    write_json(value, &mut bytes);
     bytes
+}
+
+/// Writes in place, which `serde_json` offers only where there is a standard library.
+#[cfg(feature = "std")]
+fn write_json<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+    value.serialize(&mut serde_json::Serializer::new(bytes)).expect("rows serialise");
+}
+
+#[cfg(not(feature = "std"))]
+fn write_json<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
+    bytes.extend(serde_json::to_vec(value).expect("rows serialise"));
 }
 
 /// The value in the bytes of a row.

@@ -10,18 +10,20 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 
 use super::feed::{self, Follow, Listener};
+use super::lag::Meter;
 use super::{CallError, Feed, read, token};
 use crate::command::{Command, Reply};
 use crate::hub::Hub;
 use crate::hub::schedule::{why, why_ended};
 use crate::id::TaskId;
 use crate::name::Principal;
+use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError};
 use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
-use crate::time::Span;
-use crate::view::{AgentView, Event, Stats, TaskPage, TaskQuery, Why};
+use crate::time::{Mono, Span};
+use crate::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery, Why};
 
 /// The reply to a call, or why there is none.
 pub(super) type Answer = Result<Reply, CallError>;
@@ -67,18 +69,20 @@ const BUSY_WAIT: Span = Span(100);
 /// may still be done.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    sender: mpsc::UnboundedSender<Message>,
+    sender: mpsc::UnboundedSender<(Mono, Message)>,
     waiting: Arc<AtomicUsize>,
+    meter: Arc<Meter>,
     store: Arc<dyn Store>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Handle {
-    pub(super) fn new(store: Arc<dyn Store>) -> (Self, Inbox) {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> (Self, Inbox) {
         let (sender, receiver) = mpsc::unbounded();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let inbox = Inbox { receiver, waiting: waiting.clone() };
-        (Self { sender, waiting, store, stopped: Arc::default() }, inbox)
+        let meter = Arc::new(Meter::new(clock));
+        let inbox = Inbox { receiver, waiting: waiting.clone(), meter: meter.clone() };
+        (Self { sender, waiting, meter, store, stopped: Arc::default() }, inbox)
     }
 
     /// Asks the hub to do something, and waits until that is durable.
@@ -208,7 +212,14 @@ impl Handle {
     ///
     /// If the hub is busy or has stopped.
     pub async fn stats(&self) -> Result<Stats, CallError> {
-        self.view(read::stats).await
+        let stats = self.view(read::stats).await?;
+        Ok(Stats { lag: self.lag(), ..stats })
+    }
+
+    /// How late the hub is. It is not asked, so a hub that hangs has no say in it.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        self.meter.read()
     }
 
     /// Events after a sequence number, oldest first, at most `limit` (1 to 1,000).
@@ -260,7 +271,7 @@ impl Handle {
         self.stopped.store(true, Ordering::Release);
         self.waiting.fetch_add(1, Ordering::AcqRel);
         // A hub that is gone has stopped already. This message may exceed the bound by one.
-        let _ = self.sender.unbounded_send(Message::Stop);
+        let _ = self.sender.unbounded_send((self.meter.now(), Message::Stop));
     }
 
     /// Why a reader got no answer: the hub is gone, or a panic undid what the answer was about.
@@ -276,14 +287,15 @@ impl Handle {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(CallError::Busy { retry_after: BUSY_WAIT });
         }
-        self.sender.unbounded_send(message).map_err(|_| CallError::Stopped)
+        self.sender.unbounded_send((self.meter.now(), message)).map_err(|_| CallError::Stopped)
     }
 }
 
 /// Where the loop finds what handles ask of it.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    receiver: mpsc::UnboundedReceiver<Message>,
+    receiver: mpsc::UnboundedReceiver<(Mono, Message)>,
+    pub(super) meter: Arc<Meter>,
     /// How many messages wait: the channel itself would let each handle exceed a bound by one.
     waiting: Arc<AtomicUsize>,
 }
@@ -291,11 +303,10 @@ pub(super) struct Inbox {
 impl Inbox {
     /// The next message, or `None` when all handles are gone. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Message> {
-        let message = self.receiver.next().await;
-        if message.is_some() {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-        }
-        message
+        let (sent_at, message) = self.receiver.next().await?;
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.meter.note(sent_at);
+        Some(message)
     }
 }
 

@@ -5,12 +5,14 @@
 //! on in the meantime.
 //!
 //! **Invariant:** nothing leaves the hub before the commit that covers it was confirmed: no reply,
-//! no frame, no answer to a reader, no item of the feed.
+//! no frame, no answer to a reader, no item of the feed. A hub that was taken over lets no agent in,
+//! answers no command, and ends soon after an agent speaks to it.
 
 mod facts;
 mod group;
 mod links;
 mod load;
+mod owned;
 mod panics;
 mod run;
 mod trim;
@@ -34,6 +36,7 @@ use crate::id::{CallId, TaskId};
 use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError};
 use crate::port::transport::Transport;
+use crate::time::Mono;
 use group::Group;
 use links::Links;
 use panics::Panics;
@@ -71,6 +74,8 @@ pub struct HubDriver {
     /// Whether the last look at what is over did not see all of it.
     trimming: bool,
     panics: Panics,
+    /// When the store last showed that it is this hub's.
+    owned_at: Mono,
     stopping: bool,
 }
 
@@ -111,7 +116,8 @@ impl HubBuilder {
     pub async fn open(self, genesis: Genesis) -> Result<(Handle, HubDriver), StoreError> {
         let Self { store, clock, transports, config, policy } = self;
         let hub = load::open(&*store, &*clock, config, policy, &genesis).await?;
-        let (handle, inbox) = Handle::new(store.clone());
+        let owned_at = clock.now().mono;
+        let (handle, inbox) = Handle::new(store.clone(), clock.clone());
         let driver = HubDriver {
             hub,
             store,
@@ -128,10 +134,27 @@ impl HubBuilder {
             commits: 0,
             trimming: false,
             panics: Panics::default(),
+            owned_at,
             stopping: false,
         };
         Ok((handle, driver))
     }
+}
+
+/// Begins another life of the data in `store`, which was restored from a backup and is not in use:
+/// it gets another incarnation; tasks that were under way are given back, their attempt unspent;
+/// and no lease, task, question or event gets a number that was given out after the backup.
+///
+/// # Errors
+///
+/// What the store says; a row that cannot be read is named. If there is no data set,
+/// [`Corrupt`](crate::port::store::StoreErrorKind::Corrupt).
+pub async fn renew(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    incarnation: crate::id::Incarnation,
+) -> Result<(), StoreError> {
+    load::renew(store, clock, incarnation).await
 }
 
 impl Genesis {
@@ -141,8 +164,19 @@ impl Genesis {
     ///
     /// If the operating system gives no random numbers.
     pub fn random(admin: crate::agent::TokenHash) -> Result<Self, getrandom::Error> {
-        let incarnation = crate::id::Incarnation(getrandom::u64()?);
+        let incarnation = crate::id::Incarnation::random()?;
         Ok(Self { incarnation, seed: getrandom::u64()?, admin })
+    }
+}
+
+impl crate::id::Incarnation {
+    /// One that no data set has had, as far as chance can tell.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        Ok(Self(getrandom::u64()?))
     }
 }
 

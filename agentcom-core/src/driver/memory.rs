@@ -27,6 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::guard::{Guard, Guards};
 use crate::port::store::{
     Batch, Range, Row, RowKey, Store, StoreError, StoreErrorKind, Table, Visit,
 };
@@ -57,6 +58,7 @@ struct Content {
     tables: BTreeMap<Table, Rows>,
     /// How often the disk was opened; only the last opener may use it.
     openings: u64,
+    guards: Guards,
 }
 
 impl MemoryDisk {
@@ -64,6 +66,13 @@ impl MemoryDisk {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As it is, under these guards.
+    #[must_use]
+    pub fn guarded_by(self, guards: Guards) -> Self {
+        self.content().guards = guards;
+        self
     }
 
     /// Opens the disk and fences every store that was opened on it before: their calls fail with
@@ -130,7 +139,7 @@ pub struct MemoryStore {
 impl MemoryStore {
     fn content(&self) -> Result<MutexGuard<'_, Content>, StoreError> {
         let content = self.disk.content();
-        if content.openings == self.opening {
+        if content.openings == self.opening || !content.guards.on(Guard::OneWriter) {
             Ok(content)
         } else {
             Err(StoreError::new(StoreErrorKind::Fenced, "the disk was opened by another store"))
@@ -156,7 +165,8 @@ impl Store for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         debug_assert!(is_within_bounds(&batch), "batch {} breaks the bounds", batch.seq);
         let mut content = self.content()?;
-        if content.seq.is_some_and(|last| batch.seq <= last) {
+        let behind = content.seq.is_some_and(|last| batch.seq <= last);
+        if behind && content.guards.on(Guard::BatchOrder) {
             let message = format_args!("batch {} is not after the last one", batch.seq);
             return Err(StoreError::new(StoreErrorKind::Fenced, message));
         }

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::port::transport::{CloseReason, Incoming, Outgoing, SendError};
+use crate::wire::Frame;
 
 /// How much a [`FrameQueue`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +23,10 @@ pub struct Capacity {
 }
 
 impl Default for Capacity {
-    /// 256 frames and 1 MiB.
+    /// 1,024 frames, since a sidecar that connects again has some to say about each of its slots at
+    /// once, and 1 MiB.
     fn default() -> Self {
-        Self { frames: 256, bytes: 1 << 20 }
+        Self { frames: 1_024, bytes: 1 << 20 }
     }
 }
 
@@ -40,7 +42,7 @@ pub struct FrameQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    frames: VecDeque<String>,
+    frames: VecDeque<Frame>,
     bytes: usize,
     ended: bool,
     reason: Option<CloseReason>,
@@ -50,6 +52,9 @@ struct State {
 
 /// Room that an emptied queue keeps, so that a quiet connection does not allocate for each frame.
 const KEPT_FRAMES: usize = 4;
+
+/// The most frames that are taken at once.
+const TAKEN_MAX: usize = 64;
 
 impl FrameQueue {
     /// An empty queue.
@@ -64,14 +69,24 @@ impl FrameQueue {
     ///
     /// [`SendError::Full`] if it does not fit, [`SendError::Closed`] after the end.
     pub fn push(&self, frame: String) -> Result<(), SendError> {
+        self.pass(Frame::Text(frame))
+    }
+
+    /// Appends a frame that need not be text; it counts as many bytes as [`Frame::weight`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`FrameQueue::push`].
+    pub fn pass(&self, frame: Frame) -> Result<(), SendError> {
+        let weight = frame.weight();
         let mut state = self.state();
         if state.ended {
             return Err(SendError::Closed);
         }
-        if !self.fits(&state, frame.len()) {
+        if !self.fits(&state, weight) {
             return Err(SendError::Full);
         }
-        state.bytes += frame.len();
+        state.bytes += weight;
         state.frames.push_back(frame);
         let waker = state.popper.take();
         drop(state);
@@ -101,7 +116,7 @@ impl FrameQueue {
         self.end(None);
     }
 
-    /// The next frame, or `None` when the queue has ended and is empty.
+    /// The next frame as text, or `None` when the queue has ended and is empty.
     pub fn poll_pop(&self, cx: &Context<'_>) -> Poll<Option<String>> {
         let mut state = self.state();
         let Some(frame) = state.frames.pop_front() else {
@@ -111,14 +126,31 @@ impl FrameQueue {
             state.popper = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        state.bytes -= frame.len();
+        state.bytes -= frame.weight();
         if state.frames.is_empty() && state.frames.capacity() > KEPT_FRAMES {
             state.frames.shrink_to(KEPT_FRAMES);
         }
         let waker = state.pusher.take();
         drop(state);
         wake(waker);
-        Poll::Ready(Some(frame))
+        Poll::Ready(Some(frame.into_text()))
+    }
+
+    /// The next frames, at most a few dozen, or none when the queue has ended and is empty.
+    pub fn poll_pop_some(&self, cx: &Context<'_>) -> Poll<VecDeque<Frame>> {
+        let mut state = self.state();
+        if state.frames.is_empty() && !state.ended {
+            state.popper = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let taken = state.frames.len().min(TAKEN_MAX);
+        let behind = state.frames.split_off(taken);
+        let frames = core::mem::replace(&mut state.frames, behind);
+        state.bytes -= frames.iter().map(Frame::weight).sum::<usize>();
+        let waker = state.pusher.take();
+        drop(state);
+        wake(waker);
+        Poll::Ready(frames)
     }
 
     /// Waits until a frame of `len` bytes fits; `false` if the queue has ended.
@@ -188,6 +220,10 @@ impl Outgoing for Sending {
         self.to.push(frame)
     }
 
+    fn pass(&self, frame: Frame) -> Result<(), SendError> {
+        self.to.pass(frame)
+    }
+
     fn close(&self, reason: CloseReason) {
         self.to.end(Some(reason));
         self.from.end(None);
@@ -212,6 +248,10 @@ impl Incoming for Receiving {
     async fn recv(&mut self) -> Option<String> {
         poll_fn(|cx| self.from.poll_pop(cx)).await
     }
+
+    async fn recv_some(&mut self) -> VecDeque<Frame> {
+        poll_fn(|cx| self.from.poll_pop_some(cx)).await
+    }
 }
 
 impl Drop for Receiving {
@@ -224,6 +264,7 @@ impl Drop for Receiving {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Ping, ToHub};
     use alloc::string::ToString;
 
     fn pop(queue: &FrameQueue) -> Poll<Option<String>> {
@@ -279,5 +320,36 @@ mod tests {
         assert_eq!(fits(&queue, 10), Poll::Pending);
         queue.end(None);
         assert_eq!(fits(&queue, 1), Poll::Ready(false));
+    }
+
+    #[test]
+    fn frames_that_are_no_text_are_taken_as_they_are_or_as_text() {
+        let queue = FrameQueue::new(Capacity::default());
+        let ping = || Frame::from(ToHub::Ping(Ping::default()));
+        for _ in 0..2 {
+            assert_eq!(queue.pass(ping()), Ok(()));
+        }
+        assert_eq!(pop(&queue), Poll::Ready(Some(r#"{"type":"ping"}"#.to_string())));
+        let taken = queue.poll_pop_some(&Context::from_waker(Waker::noop()));
+        assert_eq!(taken, Poll::Ready(VecDeque::from([ping()])));
+        assert_eq!(queue.state().bytes, 0);
+    }
+
+    #[test]
+    fn frames_that_are_there_together_are_taken_together_up_to_a_bound() {
+        let queue = FrameQueue::new(Capacity::default());
+        let some = || queue.poll_pop_some(&Context::from_waker(Waker::noop()));
+        let counts = || some().map(|taken| taken.len());
+        assert_eq!(counts(), Poll::Pending);
+        (0..=TAKEN_MAX).for_each(|_| assert_eq!(queue.push("a".to_string()), Ok(())));
+        queue.end(None);
+        assert_eq!([counts(), counts(), counts()], [TAKEN_MAX, 1, 0].map(Poll::Ready));
+    }
+
+    #[test]
+    fn a_frame_that_is_no_text_counts_its_payload() {
+        let queue = small();
+        let status = Frame::from(ToHub::Ping(Ping::default()));
+        assert_eq!(queue.pass(status), Err(SendError::Full));
     }
 }

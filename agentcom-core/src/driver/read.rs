@@ -13,7 +13,7 @@ use crate::name::Principal;
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
 use crate::state::{State, ended_row, index_prefix, task_key};
 use crate::task::Task;
-use crate::view::{AgentView, Event, Stats, TaskPage, TaskQuery};
+use crate::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery};
 use crate::wire::Held;
 
 /// How many rows one page looks at, so that a filter that fits little does not read for ever.
@@ -264,6 +264,8 @@ pub(super) fn stats(state: &State) -> Stats {
         agents: agents.to_vec(),
         questions: state.questions().len() as u64,
         paused: state.settings().paused.iter().cloned().collect(),
+        quiet_for: state.quiet_for(),
+        lag: Lag::default(),
     }
 }
 

@@ -195,11 +195,12 @@ impl Running {
     async fn decide(&mut self) -> (Option<Batch>, Vec<Effect>) {
         let mut joined = Joined::default();
         let mut input = self.next().await;
-        for _ in 0..STEPS_MAX {
+        for steps in 1.. {
             let step = self.sidecar.step(self.clock.now(), input);
             let turns = step.effects.iter().any(changes_connection);
             joined.add(step);
-            if turns {
+            // Nothing is taken that is not stepped with: it would be lost.
+            if turns || steps == STEPS_MAX {
                 break;
             }
             match self.next().now_or_never() {
@@ -255,7 +256,7 @@ impl Running {
     fn perform(&mut self, effect: Effect) -> Option<Exit> {
         match effect {
             Effect::Connect => self.link.open(),
-            Effect::Send(frame) => match self.link.send(&frame) {
+            Effect::Send(frame) => match self.link.send(frame) {
                 Ok(()) | Err(NotSent::Dropped) => {}
                 Err(NotSent::Broken) => self.inputs.push_back(Input::Disconnected),
             },

@@ -2,6 +2,7 @@
 
 use super::tx::Tx;
 use crate::change::Change;
+use crate::guard::Guard;
 use crate::id::TaskId;
 use crate::task::{AfterDependency, Death, Delay, TaskEvent, TaskState};
 
@@ -25,7 +26,10 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 
 fn dependency_ended(tx: &mut Tx<'_>, id: TaskId, over: TaskId, completed: bool) {
     let Some(task) = tx.state.task(id) else { return };
-    let event = if completed || task.spec.after_dependency == AfterDependency::Continue {
+    let goes_on = completed
+        || task.spec.after_dependency == AfterDependency::Continue
+        || !tx.on(Guard::DependencyDeath);
+    let event = if goes_on {
         let run_after = task.spec.times.as_ref().and_then(|times| times.run_after);
         let then = match run_after.filter(|at| *at > tx.now().wall) {
             Some(at) => TaskState::Delayed(Delay::Until(at)),

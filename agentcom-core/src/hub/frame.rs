@@ -12,12 +12,12 @@ use super::Effect;
 use super::tx::Tx;
 use crate::agent::TokenHash;
 use crate::command::{Facts, Needs};
+use crate::guard::Guard;
 use crate::id::{Lease, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::port::transport::CloseReason;
 use crate::state::Pulse;
 use crate::state::{Session, State};
-use crate::time::Mono;
 use crate::wire::{BadFrame, Dialect, ErrorFrame, PeerAgent, ToAgent, ToHub};
 
 /// What `frame` has to know of what is not in memory: the task that it speaks of, if it ended.
@@ -106,7 +106,8 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
         ToHub::StateReport(frame) => plain::report(tx, from, &frame),
         ToHub::WakeResult(frame) => plain::wake_result(tx, from, &frame),
         ToHub::AgentRestarting { .. } | ToHub::AgentDraining {} => {
-            tx.session(from.session, |session| session.drains = true);
+            let drains = tx.on(Guard::Leaving);
+            tx.session(from.session, |session| session.drains = drains);
         }
         ToHub::Status { status } => {
             let status = status.chars().take(256).collect::<alloc::string::String>().into();
@@ -137,21 +138,17 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
 
 /// Any frame of a connection is a sign of life.
 fn seen(tx: &mut Tx<'_>, from: &From) {
-    let silent_at = silent_at(tx, from.dialect);
+    let silent_at = tx.silent_at(from.dialect);
     let seen = tx.now().mono;
+    let session = tx.state.session(from.session);
+    if session.is_some_and(|session| session.was_seen(seen, silent_at)) {
+        return;
+    }
     tx.session(from.session, |session| {
         session.seen = seen;
         session.silent = false;
         session.silent_at = Some(silent_at);
     });
-}
-
-fn silent_at(tx: &Tx<'_>, dialect: Dialect) -> Mono {
-    tx.now().mono
-        + match dialect {
-            Dialect::V1 => tx.config.silent_after,
-            Dialect::Plain => tx.config.plain_silent_after,
-        }
 }
 
 /// Says what is wrong with a frame; too many such frames end the connection.
@@ -174,7 +171,9 @@ fn violation(tx: &mut Tx<'_>, id: SessionId, bad: &BadFrame) {
     let error =
         ErrorFrame { error: error.into(), message_type, errors, hint, ..ErrorFrame::default() };
     tx.send(id, ToAgent::Error(error));
-    if tx.state.session(id).is_some_and(|session| session.violations >= max) {
+    if tx.state.session(id).is_some_and(|session| session.violations >= max)
+        && tx.on(Guard::Violations)
+    {
         tx.effect(Effect::Close(id, CloseReason::Violation));
         tx.feel(Pulse::SessionGone(id));
     }
@@ -210,5 +209,8 @@ fn peers(tx: &Tx<'_>) -> Vec<PeerAgent> {
 /// Whether an agent holds a task under a lease.
 fn holds(tx: &Tx<'_>, agent: &AgentId, id: TaskId, lease: Lease) -> bool {
     let hold = tx.state.task(id).and_then(|task| task.life.state.hold());
-    hold.is_some_and(|hold| hold.agent == *agent && hold.lease == lease)
+    hold.is_some_and(|hold| {
+        (hold.agent == *agent || !tx.on(Guard::Owner))
+            && (hold.lease == lease || !tx.on(Guard::Lease))
+    })
 }

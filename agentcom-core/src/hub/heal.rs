@@ -4,10 +4,11 @@
 
 use alloc::vec::Vec;
 
-use super::Effect;
 use super::tx::Tx;
+use super::{Effect, assignment};
 use crate::agent::TrustEvent;
 use crate::change::Change;
+use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::Key;
 use crate::port::transport::CloseReason;
@@ -32,12 +33,7 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 
 /// Grants every lease anew, in full: nobody could renew while the hub was down.
 pub(super) fn resume(tx: &mut Tx<'_>) {
-    let held: Vec<TaskId> = tx
-        .state
-        .tasks()
-        .filter(|task| task.life.state.hold().is_some())
-        .map(|task| task.id)
-        .collect();
+    let held: Vec<TaskId> = tx.state.held().collect();
     let (ttl_min, stuck) = (tx.config.plain_lease_min, tx.config.stuck_after);
     for id in held {
         tx.grant(id);
@@ -48,6 +44,40 @@ pub(super) fn resume(tx: &mut Tx<'_>) {
     }
 }
 
+/// Puts off what counts the silence of others, for a hub that was stopped heard nobody: what they
+/// said meanwhile waits in their connections.
+pub(super) fn give_grace(tx: &mut Tx<'_>) {
+    let now = tx.now().mono;
+    let held: Vec<TaskId> = tx.state.held().collect();
+    let accept_by = now + tx.config.accept_within;
+    // A result in time may wait as well; a heartbeat is enough to read it.
+    let (timeout_at, stuck_at) = (now + tx.config.heartbeat, now + tx.config.stuck_after);
+    for id in held {
+        let Some(task) = tx.state.task(id) else { continue };
+        let plain = tx.state.clocks(id).is_some_and(|clocks| clocks.stuck.is_some());
+        let dialect = if plain { Dialect::Plain } else { Dialect::V1 };
+        let lease = now + assignment::lease_ttl(tx.config, &task.spec, dialect);
+        tx.clocks(id, |clocks| {
+            clocks.lease = clocks.lease.max(lease);
+            clocks.accept = clocks.accept.map(|at| at.max(accept_by));
+            clocks.timeout = clocks.timeout.map(|at| at.max(timeout_at));
+            clocks.stuck = clocks.stuck.map(|at| at.max(stuck_at));
+        });
+    }
+    let identify_by = now + tx.config.identify_within;
+    let report_by = now + tx.config.report_within;
+    let sessions: Vec<_> =
+        tx.state.sessions().map(|session| (session.id, session.dialect)).collect();
+    for (id, dialect) in sessions {
+        let silent_at = tx.silent_at(dialect);
+        tx.session(id, |session| {
+            session.identify_by = session.identify_by.map(|at| at.max(identify_by));
+            session.silent_at = session.silent_at.map(|at| at.max(silent_at));
+            session.report_by = session.report_by.map(|at| at.max(report_by));
+        });
+    }
+}
+
 fn still_due(tx: &Tx<'_>, when: crate::state::When) -> bool {
     match when {
         crate::state::When::Mono(at) => at <= tx.now().mono,
@@ -55,7 +85,11 @@ fn still_due(tx: &Tx<'_>, when: crate::state::When) -> bool {
     }
 }
 
+/// A deadline whose guard was taken away passes without a trace.
 fn pass(tx: &mut Tx<'_>, due: &Due) {
+    if guard_of(due).is_some_and(|guard| !tx.on(guard)) {
+        return;
+    }
     match due {
         Due::Identify(session) => close(tx, *session, CloseReason::Unauthorised),
         Due::Close(session) => close(tx, *session, CloseReason::Unauthorised),
@@ -75,6 +109,30 @@ fn pass(tx: &mut Tx<'_>, due: &Due) {
         Due::Quarantine(agent) => tx.trust(agent, TrustEvent::Served),
         Due::Rate(key) => rate_opens(tx, key),
         Due::Affinity(_) => {}
+    }
+}
+
+/// The guard that a deadline is, where it is one and not merely the end of a wait.
+const fn guard_of(due: &Due) -> Option<Guard> {
+    match due {
+        Due::Identify(_) => Some(Guard::IdentifyDeadline),
+        Due::Silence(_) => Some(Guard::Silence),
+        Due::Report(_) => Some(Guard::ReportDeadline),
+        Due::Lease(_) => Some(Guard::LeaseExpiry),
+        Due::Accept(_) => Some(Guard::AcceptDeadline),
+        Due::Timeout(_) => Some(Guard::Timeout),
+        Due::Stuck(_) => Some(Guard::Stuck),
+        Due::Deadline(_) => Some(Guard::Deadline),
+        Due::Expiry(_) => Some(Guard::Expiry),
+        Due::Wait(_) | Due::Question(_) => Some(Guard::WaitDeadline),
+        Due::Close(_)
+        | Due::Unbar(_)
+        | Due::Room(_)
+        | Due::Backoff(_)
+        | Due::RunAfter(_)
+        | Due::Quarantine(_)
+        | Due::Rate(_)
+        | Due::Affinity(_) => None,
     }
 }
 
@@ -162,10 +220,11 @@ fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
 /// Lets what waits for a rate try again; a bucket that is full again is forgotten.
 fn rate_opens(tx: &mut Tx<'_>, key: &Key) {
     tx.state.wake(&Gate::Rate(key.clone()));
-    let Some(row) = tx.state.bucket(key).cloned() else { return };
-    if row.bucket.is_full(&row.rate, tx.now().wall) {
+    let Some((rate, bucket)) = tx.state.level(key) else { return };
+    if bucket.is_full(rate, tx.now().wall) {
         tx.record_as("rate.idle", Change::BucketFull(key.clone()));
     } else {
-        tx.feel(Pulse::RateOpens(key.clone(), row.bucket.full_at(&row.rate)));
+        let full = bucket.full_at(rate);
+        tx.feel(Pulse::RateOpens(key.clone(), full));
     }
 }

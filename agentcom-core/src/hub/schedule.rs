@@ -4,6 +4,8 @@
 //! Before a step nothing that could run waits for an agent that could run it, so nothing else can
 //! have become possible.
 
+#[cfg(feature = "testing")]
+pub mod alone;
 mod choose;
 mod gate;
 mod policy;
@@ -12,12 +14,11 @@ mod why;
 pub use policy::{AgentFacts, FairPolicy, Policy, TaskFacts};
 pub use why::{why, why_ended};
 
+use choose::Choice;
+
 use super::assignment;
 use super::tx::Tx;
-use crate::id::TaskId;
-use crate::name::AgentId;
-use crate::state::Pulse;
-use crate::state::{Gate, Pending};
+use crate::state::{AgentNo, Gate, Pending, Pulse, Queued};
 use crate::task::{Hold, TaskEvent};
 use crate::wire::ToAgent;
 
@@ -25,6 +26,16 @@ use crate::wire::ToAgent;
 const ASSIGNED_MAX: usize = 1_024;
 /// The most tasks that one step finds nobody for: each may have been offered to many agents.
 const UNFIT_MAX: usize = 64;
+
+/// What becomes of the tasks that come first.
+enum Decision {
+    /// The first is given to an agent.
+    Given(Choice, AgentNo),
+    /// Limits hold some of them back. Others may come first, if those stood in front of them.
+    Limited,
+    /// Nobody with room suits the first.
+    Unfit(Queued),
+}
 
 /// Hands out what can be handed out.
 pub(super) fn run(tx: &mut Tx<'_>) {
@@ -34,35 +45,58 @@ pub(super) fn run(tx: &mut Tx<'_>) {
         if unfit == UNFIT_MAX {
             break;
         }
-        let Some(choice) = choose::next(tx.state, &mut pending) else { return };
-        if let Some(gate) = gate::closed(tx, choice.task) {
-            tx.state.park(choice.task, gate);
-        } else if let Some(agent) = choose::agent(tx, &choice) {
-            assign(tx, choice.task, &agent);
-        } else {
-            unfit += 1;
-            hold_back(tx, choice.task);
+        let Some(decision) = decide(tx, &mut pending) else { return };
+        match decision {
+            Decision::Given(choice, agent) => assign(tx, &choice, agent),
+            Decision::Limited => {}
+            Decision::Unfit(queued) => {
+                unfit += 1;
+                hold_back(tx, queued);
+            }
         }
-        merge(&mut pending, tx.state.take_pending());
+        pending.merge(tx.state.take_pending());
     }
     tx.state.put_back(pending);
 }
 
-fn merge(pending: &mut Pending, more: Pending) {
-    pending.classes.extend(more.classes);
-    pending.agents.extend(more.agents);
+/// Picks the task that comes first among what changed, and whom it is for.
+fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
+    let choices = choose::next(tx, pending);
+    let first = choices[0]?;
+    if park_closed(tx, &choices) {
+        return Some(Decision::Limited);
+    }
+    let agent = choose::agent(tx, &first.queued);
+    Some(agent.map_or(Decision::Unfit(first.queued), |agent| Decision::Given(first, agent)))
 }
 
-fn assign(tx: &mut Tx<'_>, id: TaskId, agent: &AgentId) {
-    let Some(task) = tx.state.task(id) else { return };
-    let lease = task.life.lease.next();
-    let hold = Hold { agent: agent.clone(), lease, since: tx.now().wall };
-    gate::draw(tx, id);
+/// Takes the tasks out of the way that a limit keeps from starting; whether there were any. One
+/// that is not the first may hide an older one of its lane, which is.
+fn park_closed(tx: &mut Tx<'_>, choices: &[Option<Choice>]) -> bool {
+    let mut parked = false;
+    for choice in choices.iter().flatten() {
+        if let Some(gate) = gate::closed(tx, choice.limits) {
+            tx.state.park(choice.queued, gate);
+            parked = true;
+        }
+    }
+    parked
+}
+
+fn assign(tx: &mut Tx<'_>, choice: &Choice, agent: AgentNo) {
+    let id = tx.state.id_of(choice.queued.spot.number);
+    let (Some(task), Some(member)) = (tx.state.task(id), tx.state.fleet().member(agent)) else {
+        return;
+    };
+    let floor = tx.state.head().map(|head| head.lease_floor).unwrap_or_default();
+    let (agent, lease) = (member.id.clone(), task.life.lease.max(floor).next());
+    let hold = Hold { agent, lease, since: tx.now().wall };
+    gate::draw(tx, choice.limits);
     if tx.transition(id, TaskEvent::Assign(hold.clone())).is_err() {
         return;
     }
     tx.grant(id);
-    let session = tx.state.session_of(agent).map(|session| (session.id, session.dialect));
+    let session = tx.state.session_of(&hold.agent).map(|session| (session.id, session.dialect));
     if let (Some((session, dialect)), Some(task)) = (session, tx.state.task(id)) {
         let frame = assignment::of(tx.state, tx.config, task, &hold, dialect);
         tx.send(session, ToAgent::TaskAssign(frame.into()));
@@ -71,9 +105,10 @@ fn assign(tx: &mut Tx<'_>, id: TaskId, agent: &AgentId) {
 
 /// Nobody with room suits the task by the policy; it tries again when somebody else has room, or
 /// when it need no longer wait for the agent that has its repository at hand.
-fn hold_back(tx: &mut Tx<'_>, id: TaskId) {
+fn hold_back(tx: &mut Tx<'_>, queued: Queued) {
+    let id = tx.state.id_of(queued.spot.number);
     if let Some(until) = choose::affinity_ends(tx, id) {
         tx.feel(Pulse::AffinityEnds(id, until));
     }
-    tx.state.park(id, Gate::Fit);
+    tx.state.park(queued, Gate::Fit);
 }

@@ -6,6 +6,7 @@ mod limits;
 mod openings;
 mod ownership;
 mod resubmission;
+mod stalls;
 mod submission;
 
 use super::*;

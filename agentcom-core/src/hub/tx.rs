@@ -3,7 +3,6 @@
 mod event;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use self::event::{SubmittedDetail, describe};
@@ -12,6 +11,7 @@ use super::{Effect, Step, assignment};
 use crate::agent::{LastOutcome, TrustEvent};
 use crate::change::Change;
 use crate::config::HubConfig;
+use crate::guard::Guard;
 use crate::id::{Lease, QuestionId, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
@@ -36,8 +36,6 @@ pub(super) struct Tx<'a> {
     cause: Option<Box<str>>,
     /// Tasks that ended in this step and may have others waiting for them.
     pub(super) over: Vec<TaskId>,
-    /// Agents that lost a lease in this step.
-    lost: BTreeSet<AgentId>,
     step: Step,
 }
 
@@ -56,20 +54,16 @@ impl<'a> Tx<'a> {
         by: Principal,
         cause: Option<Box<str>>,
     ) -> Self {
-        Self {
-            state,
-            config,
-            policy,
-            by,
-            cause,
-            over: Vec::new(),
-            lost: BTreeSet::new(),
-            step: Step::default(),
-        }
+        Self { state, config, policy, by, cause, over: Vec::new(), step: Step::default() }
     }
 
     pub(super) fn finish(self) -> Step {
         self.step
+    }
+
+    /// Whether a guard stands.
+    pub(super) const fn on(&self, guard: Guard) -> bool {
+        self.config.guards.on(guard)
     }
 
     pub(super) fn now(&self) -> Now {
@@ -218,7 +212,8 @@ impl<'a> Tx<'a> {
     /// Brings an ended task back.
     pub(super) fn revive(&mut self, old: &Task) -> Result<(), Refused> {
         let place = self.place(&old.spec, old.id, 0);
-        let life = old.life.on(self.now().wall, TaskEvent::Revive(place))?;
+        let life =
+            old.life.on_under(self.config.guards, self.now().wall, TaskEvent::Revive(place))?;
         let keys = index_keys(old, self.state.number(old.id), old.life.updated_at);
         self.dirty(Dirty::Revived(old.id, keys));
         let task = Task { id: old.id, spec: old.spec.clone(), life };
@@ -229,17 +224,16 @@ impl<'a> Tx<'a> {
     /// Lets `event` happen to a task.
     pub(super) fn transition(&mut self, id: TaskId, event: TaskEvent) -> Result<(), Refused> {
         let task = self.state.task(id).ok_or(Refused::Over)?;
-        let life = Box::new(task.life.on(self.now().wall, event)?);
+        let life = Box::new(task.life.on_under(self.config.guards, self.now().wall, event)?);
         let held = task.life.state.hold().cloned();
-        let word = life.state.as_str();
         let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
-        let kind = alloc::format!("task.{word}");
+        let kind = event::word(&life.state);
         let stays = life.state.hold().is_some();
         if life.state.is_over() {
-            self.record_as(&kind, Change::TaskEnded { id, life });
+            self.record_as(kind, Change::TaskEnded { id, life });
             self.over.push(id);
         } else {
-            self.record_as(&kind, Change::TaskMoved { id, life });
+            self.record_as(kind, Change::TaskMoved { id, life });
         }
         if let (Some(hold), Some(ended), false) = (held, ended, stays) {
             self.attempt_ended(id, &hold, &ended);
@@ -255,7 +249,8 @@ impl<'a> Tx<'a> {
         reason: &str,
     ) -> Result<(), Refused> {
         let hold = self.state.task(id).and_then(|task| task.life.state.hold().cloned());
-        let timeout = self.state.clocks(id).and_then(|clocks| clocks.timeout);
+        let told = self.state.task(id).is_some_and(|task| task.spec.times().timeout.is_some());
+        let timeout = self.state.clocks(id).filter(|_| told).and_then(|clocks| clocks.timeout);
         self.transition(id, event)?;
         if let Some(hold) = hold {
             self.tell_lost(id, &hold, timeout, reason);
@@ -267,7 +262,7 @@ impl<'a> Tx<'a> {
         let now = self.now();
         let Some(session) = self.state.session_of(&hold.agent) else { return };
         let (session, dialect) = (session.id, session.dialect);
-        if dialect == Dialect::Plain {
+        if dialect == Dialect::Plain && self.on(Guard::Barred) {
             // A plain client does not stop what it runs: it is left alone until that must be over.
             let until = timeout.unwrap_or(now.mono + BARRED_WITHOUT_TIMEOUT);
             self.session(session, |session| {
@@ -288,11 +283,15 @@ impl<'a> Tx<'a> {
         let (agent, outcome) = (hold.agent.clone(), ended.outcome);
         let last = LastOutcome { task: id, outcome, at: ended.at };
         self.feel(Pulse::LastOutcome(agent.clone(), last));
-        // An agent that goes down loses all its leases at once, and has crashed once.
-        if outcome == Outcome::LeaseLost && !self.lost.insert(agent.clone()) {
-            return;
-        }
         let since = self.now().wall;
+        if matches!(outcome, Outcome::LeaseLost | Outcome::Failed(Category::Crash)) {
+            // An agent that goes down has crashed once, however many leases it loses and whenever
+            // that is known of each.
+            if self.state.crashed_at(&agent).is_some_and(|crashed| hold.since < crashed) {
+                return;
+            }
+            self.feel(Pulse::Crashed(agent.clone(), since));
+        }
         let until = since + self.config.quarantine;
         let limit = self.config.agent_crashes_max;
         self.trust(
@@ -335,11 +334,20 @@ impl<'a> Tx<'a> {
         let clocks = Clocks {
             lease: now + assignment::lease_ttl(self.config, &task.spec, dialect),
             accept: assigned.then(|| now + self.config.accept_within),
-            timeout: times.timeout.map(|timeout| now + timeout),
+            timeout: Some(now + times.timeout.unwrap_or(self.config.timeout)),
             stuck: (dialect == Dialect::Plain).then(|| now + self.config.stuck_after),
             missing: 0,
         };
         self.feel(Pulse::Clocks(id, clocks));
+    }
+
+    /// When a connection that is heard at this moment counts as silent.
+    pub(super) fn silent_at(&self, dialect: Dialect) -> Mono {
+        let after = match dialect {
+            Dialect::V1 => self.config.silent_after,
+            Dialect::Plain => self.config.plain_silent_after,
+        };
+        self.now().mono + after
     }
 
     /// Changes the deadlines of a held task.
@@ -391,7 +399,7 @@ impl<'a> Tx<'a> {
             }
             Outcome::Failed(Category::Crash) | Outcome::LeaseLost => {
                 let crashes = task.life.crashes + 1;
-                if crashes >= self.config.crashes_max {
+                if crashes >= self.config.crashes_max && self.on(Guard::CrashLimit) {
                     TaskState::Dead(crate::task::Death::Crashed)
                 } else {
                     self.later(task, crashes, at_least)
@@ -405,7 +413,8 @@ impl<'a> Tx<'a> {
             | Outcome::Partial => {
                 let failures = task.life.failures + 1;
                 let retry = task.spec.retry.as_deref().cloned().unwrap_or_default();
-                if failures >= retry.attempts_max.unwrap_or(self.config.attempts_max) {
+                let max = retry.attempts_max.unwrap_or(self.config.attempts_max);
+                if failures >= max && self.on(Guard::AttemptLimit) {
                     TaskState::Dead(crate::task::Death::Exhausted)
                 } else {
                     self.later(task, failures, at_least)
@@ -465,7 +474,7 @@ impl<'a> Tx<'a> {
             Some(lease) => lease,
             None => {
                 let hold = self.state.task(id)?.life.state.hold()?;
-                (hold.agent == *agent).then_some(hold.lease)?
+                (hold.agent == *agent || !self.on(Guard::Owner)).then_some(hold.lease)?
             }
         };
         Some(Fence { agent: agent.clone(), lease })

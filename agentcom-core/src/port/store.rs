@@ -235,7 +235,7 @@ pub type Visit<'a> = dyn FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError> + 
 /// - **Ordered.** A batch is there only if all earlier ones are; one whose `seq` is not larger
 ///   than the last is refused as [`StoreErrorKind::Fenced`].
 /// - **Exclusive.** Never are two writers alive: a second opener of the same data is refused with
-///   [`StoreErrorKind::Fenced`], or fences the first, whose `commit` then fails with it.
+///   [`StoreErrorKind::Fenced`], or fences the first, whose `commit` and `get` then fail with it.
 /// - **Exact.** Rows read are the rows last written, byte for byte, or the read fails with
 ///   [`StoreErrorKind::Corrupt`], naming the row.
 /// - **Sorted.** `history` reads rows in the order of their keys, byte by byte.

@@ -1,12 +1,14 @@
 //! This file is the port to the network: connections that carry text frames.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::fmt;
 
 use async_trait::async_trait;
 
-use crate::wire::Dialect;
+use crate::time::Span;
+use crate::wire::{Dialect, Frame};
 
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum TransportError {
     /// Not now.
     #[error("cannot connect: {0}")]
     Unreachable(String),
+    /// Not before a while: the other side is there, and has no room.
+    #[error("the hub has no room; it says to try again in {retry_after}")]
+    Full {
+        /// How long it asks to be left alone.
+        retry_after: Span,
+    },
     /// Never again: the transport was shut down.
     #[error("the transport was shut down")]
     Stopped,
@@ -84,6 +92,16 @@ pub trait Outgoing: fmt::Debug + Send + Sync {
     /// [`SendError::Full`] if the other side does not keep up, [`SendError::Closed`] if it is gone.
     fn send(&self, frame: String) -> Result<(), SendError>;
 
+    /// As [`Outgoing::send`], for a frame that need not be written as text if the other end is in
+    /// this process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outgoing::send`].
+    fn pass(&self, frame: Frame) -> Result<(), SendError> {
+        self.send(frame.into_text())
+    }
+
     /// Says why, after what is queued, and ends the connection; returns at once.
     fn close(&self, reason: CloseReason);
 }
@@ -95,6 +113,14 @@ pub trait Incoming: fmt::Debug + Send {
     ///
     /// Cancel safe: a dropped call loses no frame.
     async fn recv(&mut self) -> Option<String>;
+
+    /// The next frames that are there together: at least one, unless the connection has ended,
+    /// and about as many as may be taken in at once.
+    ///
+    /// Cancel safe, as [`Incoming::recv`].
+    async fn recv_some(&mut self) -> VecDeque<Frame> {
+        self.recv().await.map(Frame::Text).into_iter().collect()
+    }
 }
 
 /// A connection to one client, or to the hub.
@@ -132,7 +158,7 @@ pub struct Connection {
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
     /// Waits for the next connection: for a hub the next client's, for a sidecar the next attempt
-    /// to reach its hub. An attempt that fails returns [`TransportError::Unreachable`]; the caller
-    /// decides when to try again.
+    /// to reach its hub. An attempt that fails returns [`TransportError::Unreachable`] or
+    /// [`TransportError::Full`]; the caller decides when to try again.
     async fn open(&self) -> Result<Connection, TransportError>;
 }

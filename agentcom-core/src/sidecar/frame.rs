@@ -8,6 +8,7 @@ use super::job::{Job, Phase, Why};
 use super::record::Entry;
 use super::session::{Sent, Session, SessionEvent};
 use super::{Claim, Effect, Exit, Level, Sidecar};
+use crate::guard::Guard;
 use crate::id::{Lease, TaskId};
 use crate::port::executor::News;
 use crate::time::Span;
@@ -128,7 +129,8 @@ impl Sidecar {
             None,
             alloc::format!("connected to the hub as {}", identified.agent_id),
         );
-        if self.incarnation.replace(incarnation) != Some(incarnation) {
+        let other = self.incarnation.replace(incarnation) != Some(incarnation);
+        if other && self.on(Guard::OtherLife) {
             self.forget_other_lives();
         }
         if self.leaving.is_some() {
@@ -206,16 +208,16 @@ impl Sidecar {
             self.jobs.iter().filter(|(other, job)| job.phase.is_live() && other.task != claim.task);
         if self.leaving.is_some() {
             Some("draining".into())
-        } else if Some(claim.incarnation) != self.incarnation {
+        } else if Some(claim.incarnation) != self.incarnation && self.on(Guard::OtherLife) {
             Some("wrong_incarnation".into())
         } else if !self.kinds.contains(assignment.kind()) {
             Some(alloc::format!("unknown_kind {}", assignment.kind()))
         } else if assignment.lease_ttl_ms < LEASE_MIN {
             Some("lease_too_short".into())
-        } else if live.count() >= self.slots()
+        } else if live.count() >= self.slots() && self.on(Guard::JobSlots)
             || self.jobs.len() >= 2 * self.slots()
             || self.jobs.contains_key(&claim)
-            || self.outbox.len() >= self.config.outbox_max
+            || self.outbox.len() >= self.config.outbox_max && self.on(Guard::OutboxMax)
         {
             Some("busy".into())
         } else {
@@ -227,7 +229,10 @@ impl Sidecar {
         let now = self.floor.mono;
         let bucket = self.bucket();
         let Some(online) = self.session.online_mut() else { return };
-        self.out.put(claim, &Entry::Taken { kind: assignment.kind().clone(), at: self.floor.wall });
+        if self.config.guards.on(Guard::WriteBeforeAccept) {
+            let kind = assignment.kind().clone();
+            self.out.put(claim, &Entry::Taken { kind, at: self.floor.wall });
+        }
         self.out.effect(Effect::Send(accepted(claim)));
         self.out.log(Level::Info, claim, alloc::format!("{} is taken on", assignment.kind()));
         let job = Job::new(assignment, online.heard_at, now, bucket);
@@ -250,6 +255,9 @@ impl Sidecar {
         let about = |claim: &Claim| is_about(*claim, ack.task_id, ack.generation);
         let heard: Vec<Claim> = self.outbox.claims().filter(about).collect();
         for claim in heard.into_iter().filter(|_| ack.status != Acked::Accepted) {
+            if ack.status == Acked::Superseded {
+                self.out.log(Level::Warn, claim, "its report came too late and counts no more");
+            }
             self.outbox.forget(claim);
             self.out.delete(claim);
         }
@@ -264,11 +272,12 @@ impl Sidecar {
     fn pong(&mut self, nonce: Option<u64>, lost: &[Held]) {
         let answered = self.session.online_mut().and_then(|online| online.answered(nonce));
         let Some(Sent { at, listed, .. }) = answered else { return };
+        let from = if self.on(Guard::RenewFromSent) { at } else { self.floor.mono };
         for claim in listed {
             if lost.contains(&claim.held()) {
                 self.lose(claim);
             } else if let Some(job) = self.jobs.get_mut(&claim) {
-                job.renew(at);
+                job.renew(from);
             }
         }
     }
@@ -349,6 +358,10 @@ impl Sidecar {
     pub(super) fn send_due_reports(&mut self) {
         for (claim, report) in self.outbox.take_due(self.floor.mono, self.config.resend_every) {
             self.out.effect(Effect::Send(report.frame(claim)));
+            if !self.on(Guard::OutboxAck) {
+                self.outbox.forget(claim);
+                self.out.delete(claim);
+            }
         }
     }
 

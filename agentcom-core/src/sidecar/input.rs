@@ -58,6 +58,11 @@ pub enum Input {
     Connected,
     /// The attempt to connect failed, and how.
     Unreachable(String),
+    /// The attempt to connect failed since the hub has no room.
+    Full {
+        /// How long it asks to be left alone.
+        retry_after: Span,
+    },
     /// The hub says something.
     Frame(ToAgent),
     /// The hub says something that cannot be read.

@@ -44,8 +44,6 @@ pub(super) enum Verdict {
     Release,
     /// It took longer than it may.
     TimedOut,
-    /// Its lease ran out.
-    LeaseOut,
 }
 
 /// Where a job stands.
@@ -148,15 +146,15 @@ impl Why {
     const fn when_fallen(self) -> Verdict {
         match self {
             Self::Cancelled | Self::Lost => Verdict::Forget,
-            Self::LeaseOut => Verdict::LeaseOut,
             Self::TimedOut => Verdict::TimedOut,
-            Self::Drained => Verdict::Release,
+            // Neither the task nor who runs it is to blame for a hub that is out of reach.
+            Self::LeaseOut | Self::Drained => Verdict::Release,
         }
     }
 }
 
 /// An assignment that was taken on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Job {
     /// Where it stands.
     pub(super) phase: Phase,

@@ -9,7 +9,7 @@ use crate::sidecar::Claim;
 use crate::time::{Mono, Span};
 
 /// A report that the hub has not acknowledged.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     report: Report,
     /// When it goes out next.
@@ -17,7 +17,7 @@ struct Waiting {
 }
 
 /// Reports that the hub has not acknowledged, by what they are about.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outbox {
     waiting: BTreeMap<Claim, Waiting>,
 }

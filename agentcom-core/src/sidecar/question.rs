@@ -15,7 +15,7 @@ use crate::time::{Mono, Span};
 use crate::wire::{Answered, Asked, ToHub};
 
 /// A question without an answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Open {
     /// Whose it is.
     ask: AskId,

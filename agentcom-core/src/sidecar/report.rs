@@ -53,10 +53,6 @@ impl Report {
                 let error = alloc::format!("timed out after {timeout}");
                 Some(Self::failed(Category::Retryable, error))
             }
-            Verdict::LeaseOut => Some(Self::failed(
-                Category::Crash,
-                "the hub was out of reach until the lease ran out".into(),
-            )),
         }
     }
 

@@ -6,6 +6,7 @@ use super::Sidecar;
 use super::job::{Job, Phase, Why};
 use super::session::{Session, SessionEvent};
 use super::{Claim, Effect, Level};
+use crate::guard::Guard;
 use crate::time::Mono;
 
 /// Why a sidecar wants to be woken.
@@ -81,7 +82,9 @@ impl Sidecar {
             Session::Greeting { until, .. } if *until <= now => {
                 self.hang_up("the hub does not answer")
             }
-            Session::Online(_) if self.pong_due().is_some_and(|at| at <= now) => {
+            Session::Online(_)
+                if self.pong_due().is_some_and(|at| at <= now) && self.on(Guard::PongDeadline) =>
+            {
                 self.hang_up("the hub has stopped answering");
             }
             Session::Waiting { .. }
@@ -97,7 +100,7 @@ impl Sidecar {
         let due = |at: Option<Mono>| at.is_some_and(|at| at <= now);
         let late = |(&claim, job): (&Claim, &Job)| {
             let timed_out = job.phase == Phase::Running && due(job.timeout_at);
-            match (timed_out, due(job.stop_at())) {
+            match (timed_out, due(job.stop_at()) && self.on(Guard::StopInTime)) {
                 (true, _) => Some((claim, Why::TimedOut)),
                 (false, true) => Some((claim, Why::LeaseOut)),
                 (false, false) => None,

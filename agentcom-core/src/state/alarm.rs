@@ -110,6 +110,11 @@ impl Alarms {
         [mono, wall].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
+    /// What becomes due.
+    pub fn dues(&self) -> impl Iterator<Item = &Due> {
+        self.at.keys()
+    }
+
     /// How many deadlines there are.
     #[must_use]
     pub fn len(&self) -> usize {

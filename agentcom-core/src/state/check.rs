@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::index::{bytes_of, live_slot};
-use super::{Due, Gate, State};
+use super::{Due, Gate, LimitsNo, Queued, Requirements, State};
 use crate::id::TaskId;
 use crate::name::{AgentId, Key};
 use crate::task::{Delay, TaskState};
@@ -21,6 +21,7 @@ impl State {
         let mut bytes = 0;
         let mut held: BTreeMap<AgentId, BTreeSet<TaskId>> = BTreeMap::new();
         let mut running: BTreeMap<Key, BTreeSet<TaskId>> = BTreeMap::new();
+        let mut limits: BTreeMap<LimitsNo, usize> = BTreeMap::new();
         let mut dependents: BTreeMap<TaskId, BTreeSet<TaskId>> = BTreeMap::new();
         for task in self.tasks() {
             let slot = live_slot(&task.life.state)
@@ -40,16 +41,46 @@ impl State {
             }
             self.check_task(task)?;
         }
+        for live in self.tasks.values().filter(|live| live.limits != LimitsNo::NONE) {
+            *limits.entry(live.limits).or_default() += 1;
+        }
         same("tasks by state", &by_state, &self.by_state)?;
         same("bytes", &bytes, &self.bytes)?;
-        same("held tasks", &held, &self.held)?;
-        same("running tasks", &running, &self.running)?;
+        let kept = self.fleet.members().filter(|member| !member.held().is_empty());
+        let kept = kept.map(|member| (member.id.clone(), member.held().iter().copied().collect()));
+        same("held tasks", &held, &kept.collect())?;
+        let kept = self.limits.running().map(|(key, tasks)| (key.clone(), tasks.clone()));
+        same("running tasks", &running, &kept.collect())?;
         same("dependents", &dependents, &self.dependents)?;
         same("ready tasks", &by_state[2], &self.ready.by_lane().iter().sum())?;
         let in_classes: usize = self.ready.classes().map(|(_, class)| class.len()).sum();
         same("tasks in classes", &(by_state[2] as usize), &in_classes)?;
-        if !self.alarms.agree() {
-            return Err("the lists of alarms do not agree".into());
+        same("queued tasks of all flows", &in_classes, &self.fair.len())?;
+        if let Some((key, _)) = self
+            .limits
+            .buckets()
+            .find(|(key, _)| self.alarms.when(&Due::Rate((*key).clone())).is_none())
+        {
+            return Err(format!("the bucket of {key} is in use and nothing will forget it"));
+        }
+        let agreements = [
+            ("alarms", self.alarms.agree()),
+            ("limits", self.limits.agree(&limits)),
+            ("ready tasks", self.ready.agree()),
+            ("agents", self.fleet.agree()),
+            ("first classes", self.firsts.agree(&self.fleet, &self.ready)),
+        ];
+        for (what, agree) in agreements {
+            if !agree {
+                return Err(format!("the lists of {what} do not agree"));
+            }
+        }
+        if let Some(due) = self.alarms.dues().find(|due| !self.awaits(due)) {
+            return Err(format!("{due:?} has an alarm and nothing waits for it"));
+        }
+        let stray = self.questions.values().find(|question| self.task(question.task).is_none());
+        if let Some(stray) = stray {
+            return Err(format!("{:?} is open about a task that does not live", stray.id));
         }
         self.check_sessions()
     }
@@ -67,7 +98,9 @@ impl State {
             TaskState::Assigned(hold) => {
                 hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Accept(id))
             }
-            TaskState::Working(hold) => hold.lease == task.life.lease && armed(Due::Lease(id)),
+            TaskState::Working(hold) => {
+                hold.lease == task.life.lease && armed(Due::Lease(id)) && armed(Due::Timeout(id))
+            }
             TaskState::Waiting { .. } => armed(Due::Wait(id)),
             TaskState::Completed
             | TaskState::Partial
@@ -84,10 +117,44 @@ impl State {
         Ok(())
     }
 
+    /// Whether something waits for what becomes due.
+    fn awaits(&self, due: &Due) -> bool {
+        let state = |id: &TaskId| self.task(*id).map(|task| &task.life.state);
+        match due {
+            Due::Identify(id)
+            | Due::Close(id)
+            | Due::Silence(id)
+            | Due::Report(id)
+            | Due::Unbar(id)
+            | Due::Room(id) => self.sessions.contains_key(id),
+            Due::Lease(id) | Due::Accept(id) | Due::Timeout(id) | Due::Stuck(id) => {
+                state(id).is_some_and(|state| state.hold().is_some())
+            }
+            Due::Backoff(id) => matches!(state(id), Some(TaskState::Delayed(Delay::Backoff(_)))),
+            Due::RunAfter(id) => matches!(state(id), Some(TaskState::Delayed(Delay::Until(_)))),
+            Due::Affinity(id) | Due::Expiry(id) => {
+                matches!(state(id), Some(TaskState::Ready { .. }))
+            }
+            Due::Deadline(id) => state(id).is_some(),
+            Due::Wait(id) => matches!(state(id), Some(TaskState::Waiting { .. })),
+            Due::Question(id) => self.questions.contains_key(id),
+            Due::Quarantine(id) => self.agents.contains_key(id),
+            Due::Rate(key) => self.bucket(key).is_some(),
+        }
+    }
+
     /// A ready task is in its class, and what holds it back will let it go.
     fn check_ready(&self, id: TaskId) -> bool {
-        let Some((class, _, _)) = self.ready_entry(id) else { return false };
-        let Some(gate) = self.ready.gate_of(id) else { return true };
+        let Some(queued) = self.queued(id) else { return false };
+        let Queued { class, spot, .. } = queued;
+        let Some(found) = self.ready.class(class) else { return false };
+        let required = self.task(id).map(|task| Requirements::of(&task.spec));
+        if required.as_ref() != Some(&found.requirements) {
+            return false;
+        }
+        let Some(gate) = self.ready.gate_of(spot.number) else {
+            return self.ready.entry(&queued).is_some();
+        };
         let closed = match gate {
             Gate::Fit => true,
             Gate::Concurrency(key, max) => self.running(key).len() >= *max as usize,
@@ -102,12 +169,13 @@ impl State {
             if of != Some(agent) {
                 return Err(format!("{agent} is online in a session that is not its own"));
             }
-            if self.fleet.member(agent).is_none() {
+            let terms = self.fleet.named(agent).filter(|member| member.group.is_some());
+            let Some(terms) = terms.map(|member| member.terms) else {
                 return Err(format!("{agent} is online but not in the fleet"));
-            }
+            };
+            same("terms of an agent", &self.terms(agent).unwrap_or_default(), &terms)?;
         }
-        let members = self.fleet.members().count();
-        same("members of the fleet", &self.online.len(), &members)
+        same("connected agents", &self.online.len(), &self.fleet.connected())
     }
 }
 

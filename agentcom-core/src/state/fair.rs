@@ -6,17 +6,29 @@
 //! tasks of one fair key in one lane.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::name::Key;
 
 /// One portion of the fleet: tasks of one fair key in one lane.
 pub type Flow = (usize, Option<Key>);
 
+/// The number of a flow while one of its tasks is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlowNo(u32);
+
+impl FlowNo {
+    /// The smallest number.
+    pub const FIRST: Self = Self(0);
+}
+
 /// Start tags and virtual time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fair {
     virtual_time: [u64; 4],
-    flows: BTreeMap<Flow, Last>,
+    numbers: BTreeMap<Flow, FlowNo>,
+    flows: Vec<Last>,
+    vacant: Vec<FlowNo>,
     /// How many flows there may be before idle ones are forgotten.
     forget_at: usize,
 }
@@ -41,26 +53,41 @@ impl Fair {
     /// The start tag that the next task of `flow` gets.
     #[must_use]
     pub fn start_tag(&self, flow: &Flow) -> u64 {
-        let finish = self.flows.get(flow).map_or(0, |flow| flow.finish);
+        let known = self.numbers.get(flow).and_then(|number| self.flows.get(number.0 as usize));
+        let finish = known.map_or(0, |flow| flow.finish);
         finish.max(self.virtual_time[flow.0])
     }
 
-    /// A task with start tag `tag` queues up in `flow`.
-    pub fn queued(&mut self, flow: Flow, tag: u64, cost: u32, weight: u32) {
+    /// A task with start tag `tag` queues up in `flow`. Returns the flow's number.
+    pub fn queued(&mut self, flow: Flow, tag: u64, cost: u32, weight: u32) -> FlowNo {
         let finish = tag.saturating_add(u64::from(cost) * UNIT / u64::from(weight.max(1)));
-        let known = self.flows.entry(flow).or_default();
+        let number = self.number_of(flow);
+        let known = &mut self.flows[number.0 as usize];
         known.finish = finish.max(known.finish);
         known.queued += 1;
-        if self.flows.len() > self.forget_at.max(SPARE_MAX) {
+        if self.numbers.len() > self.forget_at.max(SPARE_MAX) {
             self.forget_idle();
         }
+        number
     }
 
     /// A task leaves the queue of `flow`, for an agent or for good.
-    pub fn left(&mut self, flow: &Flow) {
-        if let Some(flow) = self.flows.get_mut(flow) {
+    pub fn left(&mut self, flow: FlowNo) {
+        if let Some(flow) = self.flows.get_mut(flow.0 as usize) {
             flow.queued = flow.queued.saturating_sub(1);
         }
+    }
+
+    /// How many tasks are queued in all flows together.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flows.iter().map(|flow| flow.queued).sum()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// A task with start tag `tag` leaves the queue of `lane` for an agent.
@@ -77,15 +104,35 @@ impl Fair {
     /// Forgets flows with nothing queued. What each gains by that is less than it has had, and so
     /// bounded; the next look is put off until there are twice as many, so that looks are rare.
     fn forget_idle(&mut self) {
-        self.flows.retain(|_, flow| flow.queued > 0);
-        self.forget_at = self.flows.len().saturating_mul(2);
+        let (flows, vacant) = (&mut self.flows, &mut self.vacant);
+        self.numbers.retain(|_, number| {
+            let flow = &mut flows[number.0 as usize];
+            let kept = flow.queued > 0;
+            if !kept {
+                *flow = Last::default();
+                vacant.push(*number);
+            }
+            kept
+        });
+        self.forget_at = self.numbers.len().saturating_mul(2);
+    }
+
+    fn number_of(&mut self, flow: Flow) -> FlowNo {
+        if let Some(&known) = self.numbers.get(&flow) {
+            return known;
+        }
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.flows.push(Last::default());
+            FlowNo((self.flows.len() - 1) as u32)
+        });
+        self.numbers.insert(flow, number);
+        number
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     fn flow(name: &str) -> Flow {
         (2, Key::new(name).ok())
@@ -125,11 +172,13 @@ mod tests {
         let busy = queue(&mut fair, "busy", 10, 100);
         for n in 0..100_000 {
             let name = alloc::format!("once{n}");
-            let tag = queue(&mut fair, &name, 1, 100)[0];
+            let tag = fair.start_tag(&flow(&name));
+            let number = fair.queued(flow(&name), tag, 1, 100);
             fair.served(2, tag);
-            fair.left(&flow(&name));
+            fair.left(number);
         }
-        assert!(fair.flows.len() <= SPARE_MAX + 1, "{}", fair.flows.len());
+        assert!(fair.numbers.len() <= SPARE_MAX + 1, "{}", fair.numbers.len());
+        assert!(fair.flows.len() <= SPARE_MAX + 1, "numbers are used again");
         let next = queue(&mut fair, "busy", 1, 100)[0];
         assert!(next > busy[9], "a flow with a queue stays behind its own tasks");
     }

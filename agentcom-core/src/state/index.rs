@@ -2,14 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 
-use super::{
-    Abilities, Claimant, ClassId, Clocks, Due, Entry, Gate, Refusals, Requirements, Session,
-    Standing, State, When,
-};
-use crate::agent::{Agent, Profile};
-use crate::change::Settings;
+use super::{Claimant, ClassId, Clocks, Due, Gate, LimitsNo, Live, Refusals, Session, State, When};
+use crate::agent::Agent;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::AgentId;
 use crate::question::Question;
@@ -24,63 +19,97 @@ impl State {
         }
         self.bytes += bytes_of(&task.spec);
         self.just_ended.remove(&id);
-        self.index_task(&task);
-        self.tasks.insert(number, task);
+        let limits = self.limits.take_on(&task.spec);
+        let class = self.index_task(&task, limits);
+        self.tasks.insert(number, Live { task: Some(task), class, limits });
+        self.note_work(false);
     }
 
     pub(super) fn move_task(&mut self, id: TaskId, life: Life) {
         let number = self.number(id);
-        let Some(mut task) = self.tasks.remove(&number) else { return };
+        let Some(live) = self.tasks.get_mut(&number) else { return };
+        let (class, limits) = (live.class, live.limits);
+        let Some(mut task) = live.task.take() else { return };
         let kept = matches!((task.life.state.hold(), life.state.hold()), (Some(a), Some(b)) if a.lease == b.lease);
         let clocks = self.clocks.get(&id).copied().filter(|_| kept);
-        let left = task.life.state.hold().map(|hold| hold.agent.clone());
-        self.unindex_task(&task);
-        if let (TaskState::Ready { place, .. }, TaskState::Assigned(hold)) =
-            (&task.life.state, &life.state)
-        {
-            self.note_assignment(&task, place.tag, hold);
-        }
-        task.life = life;
-        self.index_task(&task);
-        self.set_clocks(id, clocks);
-        let joined = task.life.state.hold().map(|hold| hold.agent.clone());
-        self.tasks.insert(number, task);
-        // Who holds it still has as much room as before.
-        if left != joined {
-            for agent in left.iter().chain(joined.iter()) {
-                self.refresh_agent(agent);
+        if kept {
+            // Who holds it still has as much room as before.
+            self.count_state(&task.life.state, &life.state);
+            task.life = life;
+        } else {
+            self.unindex_task(&task, class, limits);
+            if let (TaskState::Ready { place, .. }, Some(hold)) =
+                (&task.life.state, life.state.hold())
+            {
+                self.note_start(&task, place.tag, hold);
+            }
+            let left = core::mem::replace(&mut task.life, life);
+            let class = self.index_task(&task, limits);
+            if let Some(live) = self.tasks.get_mut(&number) {
+                live.class = class;
+            }
+            for hold in left.state.hold().into_iter().chain(task.life.state.hold()) {
+                self.refresh_holder(hold);
             }
         }
+        self.set_clocks(id, clocks);
+        if let Some(live) = self.tasks.get_mut(&number) {
+            live.task = Some(task);
+        }
+        self.note_work(false);
     }
 
     pub(super) fn end_task(&mut self, id: TaskId, life: Life) {
-        let Some(mut task) = self.tasks.remove(&self.number(id)) else { return };
-        let left = task.life.state.hold().map(|hold| hold.agent.clone());
-        self.unindex_task(&task);
+        let Some(live) = self.tasks.remove(&self.number(id)) else { return };
+        let Live { task: Some(mut task), class, limits } = live else { return };
+        self.unindex_task(&task, class, limits);
+        self.limits.let_go(limits, &task.spec);
         self.alarms.set(Due::Deadline(id), None);
         self.set_clocks(id, None);
         self.bytes -= bytes_of(&task.spec);
-        task.life = life;
+        let left = core::mem::replace(&mut task.life, life);
+        self.note_work(matches!(task.life.state, TaskState::Completed | TaskState::Partial));
         let seq = self.seq();
         if let Some(head) = &mut self.head {
             head.ended[ended_slot(&task.life.state)] += 1;
         }
         self.just_ended.insert(id, (seq, task));
-        if let Some(agent) = left {
-            self.refresh_agent(&agent);
+        if let Some(hold) = left.state.hold() {
+            self.refresh_holder(hold);
         }
     }
 
-    fn note_assignment(&mut self, task: &Task, tag: u64, hold: &Hold) {
-        self.fair.served(task.spec.priority.lane(), tag);
-        self.assignments += 1;
-        self.last_assigned.insert(hold.agent.clone(), self.assignments);
+    /// Keeps since when work is under way without a task being completed.
+    fn note_work(&mut self, completed: bool) {
+        let [.., assigned, working, _] = self.by_state;
+        let since = self.quiet_since.filter(|_| !completed).unwrap_or(self.now.mono);
+        self.quiet_since = (assigned + working > 0).then_some(since);
+    }
+
+    fn note_start(&mut self, task: &Task, tag: u64, hold: &Hold) {
+        let agent = self.fleet.enrol(&hold.agent);
+        self.note_assignment(task.spec.priority.lane(), tag, agent);
         if let Some(repo) = &task.spec.repo {
             self.warm.insert(repo.clone(), hold.agent.clone());
         }
     }
 
-    fn index_task(&mut self, task: &Task) {
+    fn refresh_holder(&mut self, hold: &Hold) {
+        if let Some(agent) = self.fleet.number(&hold.agent) {
+            self.refresh_room(agent);
+        }
+    }
+
+    fn count_state(&mut self, before: &TaskState, after: &TaskState) {
+        for (slot, counted) in [(live_slot(before), u64::MAX), (live_slot(after), 1)] {
+            if let Some(slot) = slot {
+                self.by_state[slot] = self.by_state[slot].wrapping_add(counted);
+            }
+        }
+    }
+
+    /// Returns the class of a ready task.
+    fn index_task(&mut self, task: &Task, limits: LimitsNo) -> ClassId {
         let id = task.id;
         if let Some(slot) = live_slot(&task.life.state) {
             self.by_state[slot] += 1;
@@ -97,12 +126,12 @@ impl State {
             TaskState::Delayed(Delay::Backoff(wait)) => {
                 self.alarms.set(Due::Backoff(id), Some(When::Mono(self.now.mono + *wait)));
             }
-            TaskState::Ready { .. } => self.index_ready(task),
+            TaskState::Ready { .. } => {
+                return self.enqueue(task, limits).unwrap_or(ClassId::NONE);
+            }
             TaskState::Assigned(hold) | TaskState::Working(hold) => {
-                self.held.entry(hold.agent.clone()).or_default().insert(id);
-                if let Some(limit) = task.spec.concurrency() {
-                    self.running.entry(limit.key.clone()).or_default().insert(id);
-                }
+                let agent = self.fleet.enrol(&hold.agent);
+                self.hold(id, limits, agent);
             }
             TaskState::Waiting { until, .. } => {
                 let at = self.after_span(task.life.updated_at, *until);
@@ -113,9 +142,10 @@ impl State {
             | TaskState::Dead(_)
             | TaskState::Cancelled => {}
         }
+        ClassId::NONE
     }
 
-    fn unindex_task(&mut self, task: &Task) {
+    fn unindex_task(&mut self, task: &Task, class: ClassId, limits: LimitsNo) {
         let id = task.id;
         if let Some(slot) = live_slot(&task.life.state) {
             self.by_state[slot] -= 1;
@@ -128,13 +158,12 @@ impl State {
             }
             TaskState::Delayed(Delay::Until(_)) => self.alarms.set(Due::RunAfter(id), None),
             TaskState::Delayed(Delay::Backoff(_)) => self.alarms.set(Due::Backoff(id), None),
-            TaskState::Ready { .. } => self.unindex_ready(task),
+            TaskState::Ready { .. } => {
+                self.dequeue(task, class);
+            }
             TaskState::Assigned(hold) | TaskState::Working(hold) => {
-                remove_from(&mut self.held, &hold.agent, &id);
-                if let Some(limit) = task.spec.concurrency() {
-                    remove_from(&mut self.running, &limit.key, &id);
-                    let beside = self.running(&limit.key).len() as u32;
-                    self.wake(&Gate::Concurrency(limit.key.clone(), beside.saturating_add(1)));
+                if let Some(agent) = self.fleet.number(&hold.agent) {
+                    self.let_off(id, limits, agent);
                 }
             }
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
@@ -151,85 +180,6 @@ impl State {
         When::Mono(self.now.mono + (until - self.now.wall).min(until - since))
     }
 
-    fn index_ready(&mut self, task: &Task) {
-        let TaskState::Ready { place, .. } = task.life.state else { return };
-        let Some((lane, entry)) = self.entry_of(task) else { return };
-        let spec = &task.spec;
-        let weight = self.weight(spec.fair_key());
-        self.fair.queued((lane, spec.fair_key().cloned()), place.tag, spec.cost(), weight);
-        let requirements = Requirements::of(spec);
-        let paused = self.pause_on(&requirements).is_some();
-        let (class, made) = self.ready.class_for(requirements, paused);
-        if made {
-            self.link_class(class);
-        }
-        self.ready.insert(class, lane, entry);
-        self.pending.classes.insert(class);
-        if let Some(span) = spec.times.as_ref().and_then(|times| times.expires_after) {
-            self.alarms.set(Due::Expiry(task.id), Some(When::Wall(entry.since + span)));
-        }
-    }
-
-    fn unindex_ready(&mut self, task: &Task) {
-        let Some((lane, entry)) = self.entry_of(task) else { return };
-        let Some(class) = self.ready.find(&Requirements::of(&task.spec)) else { return };
-        self.fair.left(&(lane, task.spec.fair_key().cloned()));
-        let let_on_by = self.ready.let_on_by(task.id).cloned();
-        if let Some(gone) = self.ready.remove(class, lane, &entry) {
-            self.fleet.unlink(gone);
-            self.pending.classes.remove(&gone);
-        } else if let_on_by.is_some_and(|gate| self.ready.wake_first(&gate, class)) {
-            self.pending.classes.insert(class);
-        }
-        self.alarms.set(Due::Expiry(task.id), None);
-        self.alarms.set(Due::Affinity(task.id), None);
-    }
-
-    /// Where a ready task stands in the index.
-    pub(super) fn ready_entry(&self, id: TaskId) -> Option<(ClassId, usize, Entry)> {
-        let task = self.task(id)?;
-        let (lane, entry) = self.entry_of(task)?;
-        Some((self.ready.find(&Requirements::of(&task.spec))?, lane, entry))
-    }
-
-    fn entry_of(&self, task: &Task) -> Option<(usize, Entry)> {
-        let TaskState::Ready { since, place } = task.life.state else { return None };
-        let number = self.number(task.id);
-        Some((
-            task.spec.priority.lane(),
-            Entry { order: place.order, since, number, task: task.id },
-        ))
-    }
-
-    fn link_class(&mut self, class: ClassId) {
-        let Some(found) = self.ready.class(class) else { return };
-        if let Some(agent) = found.requirements.pin.clone() {
-            self.fleet.pin(agent, class);
-            return;
-        }
-        let able = |group: &super::Group| group.abilities.meet(&found.requirements);
-        let groups: Vec<_> =
-            self.fleet.groups().filter(|(_, group)| able(group)).map(|(id, _)| id).collect();
-        for group in groups {
-            self.fleet.link(group, class);
-        }
-    }
-
-    pub(super) fn set_settings(&mut self, settings: Settings) {
-        self.settings = settings;
-        let verdicts: Vec<(ClassId, bool, bool)> = self
-            .ready
-            .classes()
-            .map(|(id, class)| (id, class.paused, self.pause_on(&class.requirements).is_some()))
-            .collect();
-        for (id, before, paused) in verdicts {
-            self.ready.set_paused(id, paused);
-            if before && !paused {
-                self.pending.classes.insert(id);
-            }
-        }
-    }
-
     pub(super) fn set_agent(&mut self, agent: Agent) {
         let id = agent.id.clone();
         let quarantine = match agent.trust {
@@ -243,6 +193,8 @@ impl State {
         };
         self.alarms.set(Due::Quarantine(id.clone()), quarantine);
         self.agents.insert(id.clone(), agent);
+        let number = self.fleet.enrol(&id);
+        self.fleet.set_registered(number, true);
         self.refresh_agent(&id);
     }
 
@@ -250,9 +202,12 @@ impl State {
         self.alarms.set(Due::Quarantine(id.clone()), None);
         self.agents.remove(id);
         self.last_outcomes.remove(id);
-        self.last_assigned.remove(id);
+        self.crashed_at.remove(id);
         self.warm.retain(|_, agent| agent != id);
         self.refresh_agent(id);
+        if let Some(number) = self.fleet.number(id) {
+            self.fleet.set_registered(number, false);
+        }
     }
 
     pub(super) fn ask(&mut self, question: Question) {
@@ -274,37 +229,17 @@ impl State {
         let before = deadlines_of_session(id, self.sessions.get(&id));
         self.move_alarms(&before, deadlines_of_session(id, Some(&session)));
         let agent = session.agent.clone();
-        let took_work = self.sessions.get(&id).map(Session::takes_work);
-        let takes_work = session.takes_work();
+        let terms = |session: &Session| (session.takes_work(), session.shunned.is_empty());
+        let (before, after) = (self.sessions.get(&id).map(terms), terms(&session));
         self.sessions.insert(id, session);
         if let Some(agent) = agent {
             self.online.insert(agent.clone(), id);
-            if took_work != Some(takes_work) {
+            if before.map(|(takes_work, _)| takes_work) != Some(after.0) {
                 self.refresh_agent(&agent);
+            } else if before != Some(after) {
+                self.refresh_terms(&agent);
             }
         }
-    }
-
-    pub(super) fn set_profile(&mut self, session: SessionId, profile: Profile) {
-        let Some(agent) = self.sessions.get(&session).and_then(|session| session.agent.clone())
-        else {
-            return;
-        };
-        let abilities =
-            Abilities { kinds: profile.kinds.clone(), capabilities: profile.capabilities.clone() };
-        let (group, made) = self.fleet.join(agent.clone(), abilities.clone());
-        if made {
-            let able = |class: &super::Class| {
-                class.requirements.pin.is_none() && abilities.meet(&class.requirements)
-            };
-            let classes: Vec<ClassId> =
-                self.ready.classes().filter(|(_, class)| able(class)).map(|(id, _)| id).collect();
-            for class in classes {
-                self.fleet.link(group, class);
-            }
-        }
-        self.profiles.insert(agent.clone(), profile);
-        self.refresh_agent(&agent);
     }
 
     pub(super) fn end_session(&mut self, id: SessionId) {
@@ -314,7 +249,7 @@ impl State {
         if self.online.get(&agent) == Some(&id) {
             self.online.remove(&agent);
             self.profiles.remove(&agent);
-            self.fleet.leave(&agent);
+            self.part_with(&agent);
         }
     }
 
@@ -358,39 +293,10 @@ impl State {
         if let Due::Rate(key) = &due {
             self.wake(&Gate::Rate(key.clone()));
         }
-        if let Due::Affinity(id) = &due
-            && let Some((_, lane, entry)) = self.ready_entry(*id)
-        {
-            self.pending.classes.extend(self.ready.wake_one(lane, entry));
+        if let Due::Affinity(id) = &due {
+            self.wake_one(*id);
         }
         self.alarms.set(due, None);
-    }
-
-    /// Says anew whether an agent has room.
-    pub(super) fn refresh_agent(&mut self, id: &AgentId) {
-        if self.fleet.member(id).is_none() {
-            return;
-        }
-        let standing = self.standing(id);
-        self.fleet.set_free(id, standing);
-        if standing.is_some() {
-            self.pending.agents.insert(id.clone());
-            self.wake(&Gate::Fit);
-        } else {
-            self.pending.agents.remove(id);
-        }
-    }
-
-    fn standing(&self, id: &AgentId) -> Option<Standing> {
-        let agent =
-            self.agents.get(id).filter(|agent| !agent.draining && !agent.trust.is_quarantined())?;
-        self.session_of(id).filter(|session| session.takes_work())?;
-        let probation = agent.trust.is_on_probation();
-        let slots = if probation { 1 } else { self.profiles.get(id)?.slots };
-        let held = self.held.get(id).map_or(0, |tasks| tasks.len()) as u32;
-        let load = held.saturating_mul(1000) / slots.max(1);
-        let last_assigned = self.last_assigned.get(id).copied().unwrap_or(0);
-        (held < slots).then_some(Standing { probation, load, last_assigned })
     }
 }
 

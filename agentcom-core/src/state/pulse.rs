@@ -26,6 +26,8 @@ pub enum Pulse {
     Backoff(TaskId, Mono),
     /// An agent's attempt ended.
     LastOutcome(AgentId, LastOutcome),
+    /// An agent crashed at this time, with all that it held.
+    Crashed(AgentId, Wall),
     /// A rate has room again at this time.
     RateOpens(Key, Wall),
     /// A task waits for the agent that has its repository at hand, until this time.

@@ -4,17 +4,19 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
-    Alarms, BucketRow, Claimant, Clocks, Durable, Fair, Fleet, Refusals, Requirements, Session,
-    State, WEIGHT_USUAL,
+    Abilities, Alarms, BucketRow, Claimant, Clocks, Counter, Durable, Fair, Fleet, Limits, Member,
+    Refusals, Requirements, Session, State, WEIGHT_USUAL,
 };
 use crate::agent::{Agent, LastOutcome, Phase, Profile};
 use crate::change::{Head, Settings};
 use crate::command::{KeyUse, Scope};
+use crate::guard::Guard;
 use crate::id::{QuestionId, SessionId, TaskId};
+use crate::limit::Bucket;
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
-use crate::task::{Life, Task, TaskState};
-use crate::time::Now;
+use crate::task::{Life, Rate, Task, TaskState};
+use crate::time::{Now, Span, Wall};
 
 impl State {
     /// The time of the step.
@@ -47,20 +49,27 @@ impl State {
         self.head.as_ref().map_or(id.0, |head| head.ids.reveal(id.0))
     }
 
+    /// The name behind a task's number.
+    #[must_use]
+    pub fn id_of(&self, number: u64) -> TaskId {
+        TaskId(self.head.as_ref().map_or(number, |head| head.ids.hide(number)))
+    }
+
     /// A living task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&self.number(id)).map(|task| &**task)
+        self.tasks.get(&self.number(id))?.task.as_deref()
     }
 
     /// Living tasks, in the order of submission.
     pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> {
-        self.tasks.values().map(|task| &**task)
+        self.tasks.values().filter_map(|live| live.task.as_deref())
     }
 
     /// Living tasks behind the one with a number, in the order of submission.
     pub fn tasks_after(&self, number: u64) -> impl Iterator<Item = (u64, &Task)> {
-        self.tasks.range(number.saturating_add(1)..).map(|(number, task)| (*number, &**task))
+        let after = self.tasks.range(number.saturating_add(1)..);
+        after.filter_map(|(number, live)| Some((*number, live.task.as_deref()?)))
     }
 
     /// How many tasks live.
@@ -100,19 +109,37 @@ impl State {
 
     /// Tasks that an agent holds.
     pub fn held_by(&self, agent: &AgentId) -> impl Iterator<Item = TaskId> {
-        self.held.get(agent).into_iter().flatten().copied()
+        self.fleet.named(agent).into_iter().flat_map(Member::held).copied()
+    }
+
+    /// When an agent crashed last since the hub started.
+    #[must_use]
+    pub fn crashed_at(&self, id: &AgentId) -> Option<Wall> {
+        self.crashed_at.get(id).copied()
+    }
+
+    /// All tasks that agents hold.
+    pub fn held(&self) -> impl Iterator<Item = TaskId> {
+        self.fleet.members().flat_map(Member::held).copied()
     }
 
     /// Held tasks that count against a concurrency key.
     pub fn running(&self, key: &Key) -> impl ExactSizeIterator<Item = TaskId> {
         let none: &BTreeSet<TaskId> = const { &BTreeSet::new() };
-        self.running.get(key).unwrap_or(none).iter().copied()
+        self.limits.counter(key).map_or(none, Counter::running).iter().copied()
     }
 
-    /// The bucket of a rate, if it was drawn on.
+    /// The figures of the bucket of a rate and what is in it, if it was drawn on. What is stored
+    /// may be of a time that is yet to come, since the clock was set back while the hub was down.
+    #[must_use]
+    pub fn level(&self, key: &Key) -> Option<(&Rate, Bucket)> {
+        self.limits.counter(key)?.level()
+    }
+
+    /// The bucket of a rate as it is stored, if it was drawn on.
     #[must_use]
     pub fn bucket(&self, key: &Key) -> Option<&BucketRow> {
-        self.buckets.get(key)
+        self.limits.counter(key)?.bucket()
     }
 
     /// A registered agent.
@@ -161,6 +188,12 @@ impl State {
         self.refusals.get(claimant)
     }
 
+    /// How long work has been under way without a task being completed; 0 when nothing is.
+    #[must_use]
+    pub fn quiet_for(&self) -> Span {
+        self.quiet_since.map_or(Span(0), |since| self.now.mono - since)
+    }
+
     /// The deadlines of a held task.
     #[must_use]
     pub fn clocks(&self, task: TaskId) -> Option<&Clocks> {
@@ -201,6 +234,12 @@ impl State {
         &self.fleet
     }
 
+    /// What limits are measured against.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The tags of fair queueing.
     #[must_use]
     pub const fn fair(&self) -> &Fair {
@@ -218,12 +257,22 @@ impl State {
     #[must_use]
     pub fn pause_on(&self, requirements: &Requirements) -> Option<Scope> {
         let paused = &self.settings.paused;
-        if paused.is_empty() {
+        if paused.is_empty() || !self.guards.on(Guard::Pause) {
             return None;
         }
         let repo = requirements.repo.clone().map(Scope::Repo);
         let needs = requirements.needs.iter().cloned().map(Scope::Capability);
         core::iter::once(Scope::All).chain(repo).chain(needs).find(|scope| paused.contains(scope))
+    }
+
+    /// Whether whoever has these abilities may be given tasks with these requirements.
+    pub(crate) fn meets(&self, abilities: &Abilities, requirements: &Requirements) -> bool {
+        abilities.meet(requirements) || !self.guards.on(Guard::Capabilities)
+    }
+
+    /// The one agent that tasks with these requirements are meant for, if there is one.
+    pub(crate) fn pin<'a>(&self, requirements: &'a Requirements) -> Option<&'a AgentId> {
+        requirements.pin.as_ref().filter(|_| self.guards.on(Guard::Pin))
     }
 
     /// What an agent is about.
@@ -257,7 +306,7 @@ impl State {
             tasks: &self.tasks,
             agents: &self.agents,
             questions: &self.questions,
-            buckets: &self.buckets,
+            buckets: self.limits.buckets().collect(),
         }
     }
 

@@ -3,57 +3,18 @@
 //! A decision looks at the heads of classes only. Tasks that cannot run for a reason of their own
 //! are parked under what will wake them, and never scanned past.
 
+mod class;
+
+pub use class::{Class, ClassId, Entry, Requirements, Spot};
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use crate::id::TaskId;
-use crate::name::{AgentId, Capability, Key, Kind, Repo};
-use crate::task::Spec;
+use super::firsts::Moves;
+use super::{Abilities, LimitsNo, Queued};
+use crate::name::{Capability, Key};
 use crate::time::Wall;
-
-/// What a class of tasks requires.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Requirements {
-    /// The kind of operation.
-    pub kind: Kind,
-    /// The capabilities.
-    pub needs: alloc::boxed::Box<[Capability]>,
-    /// The repository, which can be paused.
-    pub repo: Option<Repo>,
-    /// The one agent that may run them.
-    pub pin: Option<AgentId>,
-}
-
-impl Requirements {
-    /// What a task requires.
-    #[must_use]
-    pub fn of(spec: &Spec) -> Self {
-        Self {
-            kind: spec.op.kind.clone(),
-            needs: spec.needs.clone(),
-            repo: spec.repo.clone(),
-            pin: spec.assign_to.clone(),
-        }
-    }
-}
-
-/// The number of a class while it exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClassId(pub u32);
-
-/// A task in its lane: what the policy says, then since when it is ready, then its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
-    /// What the policy says; smaller is earlier.
-    pub order: u64,
-    /// Since when it is ready.
-    pub since: Wall,
-    /// Its number, which follows the order of submission.
-    pub number: u64,
-    /// Its name.
-    pub task: TaskId,
-}
 
 /// What holds a ready task back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,33 +27,29 @@ pub enum Gate {
     Fit,
 }
 
-/// Tasks that require the same.
-#[derive(Clone, Debug)]
-pub struct Class {
-    /// What they require.
-    pub requirements: Requirements,
-    /// Whether a pause keeps them from starting.
-    pub paused: bool,
-    lanes: [BTreeSet<Entry>; 4],
-    oldest: BTreeSet<(Wall, u64, usize, TaskId)>,
-    parked: usize,
-}
-
 /// Ready tasks, by class.
 #[derive(Clone, Debug, Default)]
 pub struct Ready {
     numbers: BTreeMap<Requirements, ClassId>,
     classes: Vec<Option<Class>>,
-    /// The first order of each lane of each class, for scans over many classes.
-    heads: Vec<[u64; 4]>,
+    /// The places of the first task of each lane of each class, for scans over many classes: what
+    /// the policy says, and apart from it what counts among equals.
+    orders: Vec<[u64; 4]>,
+    ages: Vec<[(Wall, u64); 4]>,
+    /// The limits that those tasks count against.
+    limits: Vec<[LimitsNo; 4]>,
     vacant: Vec<ClassId>,
+    /// Unpinned classes, each by the rarest of the capabilities that it needs, if it needs any.
+    by_need: BTreeMap<Option<Capability>, BTreeSet<ClassId>>,
     parked: BTreeMap<(Gate, ClassId), BTreeSet<(usize, Entry)>>,
-    gate_of: BTreeMap<TaskId, (Gate, ClassId)>,
+    gate_of: BTreeMap<u64, (Gate, ClassId)>,
     /// Tasks that may try again, and what had held them back: whoever is behind one is let on when
     /// it leaves, so that no opening is lost on a task that could not use it.
-    let_on: BTreeMap<TaskId, (Gate, ClassId)>,
+    let_on: BTreeMap<u64, (Gate, ClassId)>,
     tours: BTreeMap<ClassId, Tour>,
     by_lane: [u64; 4],
+    by_age: bool,
+    moves: Moves,
 }
 
 /// A round over the tasks of a class that suited nobody: each tries once.
@@ -115,25 +72,17 @@ impl Ready {
         if let Some(&id) = self.numbers.get(&requirements) {
             return (id, false);
         }
-        let class = Class {
-            requirements: requirements.clone(),
-            paused,
-            lanes: Default::default(),
-            oldest: BTreeSet::new(),
-            parked: 0,
-        };
-        let id = match self.vacant.pop() {
-            Some(id) => {
-                self.classes[id.0 as usize] = Some(class);
-                self.heads[id.0 as usize] = [EMPTY; 4];
-                id
-            }
-            None => {
-                self.classes.push(Some(class));
-                self.heads.push([EMPTY; 4]);
-                ClassId((self.classes.len() - 1) as u32)
-            }
-        };
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.classes.push(None);
+            self.orders.push([EMPTY; 4]);
+            self.ages.push([(Wall(0), 0); 4]);
+            self.limits.push([LimitsNo::NONE; 4]);
+            ClassId((self.classes.len() - 1) as u32)
+        });
+        if requirements.pin.is_none() {
+            self.by_need.entry(self.rarest(&requirements)).or_default().insert(id);
+        }
+        self.classes[id.0 as usize] = Some(Class::new(requirements.clone(), paused, self.by_age));
         self.numbers.insert(requirements, id);
         (id, true)
     }
@@ -155,6 +104,16 @@ impl Ready {
         self.numbers.values().filter_map(|&id| Some((id, self.class(id)?)))
     }
 
+    /// The unpinned classes for which some abilities are enough.
+    #[must_use]
+    pub fn runnable_by(&self, abilities: &Abilities) -> Vec<ClassId> {
+        let needs = abilities.capabilities.iter().cloned().map(Some).chain([None]);
+        let classes = needs.filter_map(|need| self.by_need.get(&need)).flatten().copied();
+        let meets =
+            |id: &ClassId| self.class(*id).is_some_and(|class| abilities.meet(&class.requirements));
+        classes.filter(meets).collect()
+    }
+
     /// Pauses a class or lets it go on.
     pub fn set_paused(&mut self, id: ClassId, paused: bool) {
         if let Some(class) = self.class_mut(id) {
@@ -163,47 +122,73 @@ impl Ready {
         }
     }
 
+    /// Sorts tasks by age as well, so that the oldest is known, or stops to: it costs as much again.
+    pub fn sort_by_age(&mut self, by_age: bool) {
+        if self.by_age != by_age {
+            self.by_age = by_age;
+            self.classes.iter_mut().flatten().for_each(|class| class.sort_by_age(by_age));
+        }
+    }
+
     /// A task becomes ready.
     pub fn insert(&mut self, id: ClassId, lane: usize, entry: Entry) {
         if let Some(class) = self.class_mut(id) {
-            class.lanes[lane].insert(entry);
-            class.oldest.insert((entry.since, entry.number, lane, entry.task));
+            class.insert(lane, entry);
             self.by_lane[lane] += 1;
-            self.refresh_heads(id);
+            self.refresh_head(id, lane);
         }
     }
 
-    /// A task is no longer ready. Returns the class if it is empty and was given up.
-    pub fn remove(&mut self, id: ClassId, lane: usize, entry: &Entry) -> Option<ClassId> {
-        self.by_lane[lane] -= 1;
-        self.let_on.remove(&entry.task);
-        if let Some((gate, class)) = self.gate_of.remove(&entry.task) {
-            self.unpark_entry(&gate, class, lane, entry);
-        } else if let Some(class) = self.class_mut(id) {
-            class.lanes[lane].remove(entry);
-            class.oldest.remove(&(entry.since, entry.number, lane, entry.task));
-            self.refresh_heads(id);
-        }
+    /// A task is no longer ready. Returns what was known of it.
+    pub fn remove(&mut self, id: ClassId, lane: usize, spot: &Spot) -> Option<Entry> {
+        self.let_on.remove(&spot.number);
+        let entry = match self.gate_of.remove(&spot.number) {
+            Some((gate, class)) => self.unpark_entry(&gate, class, lane, spot),
+            None => self.class_mut(id).and_then(|class| class.take(lane, spot)),
+        };
+        self.by_lane[lane] -= u64::from(entry.is_some());
+        self.refresh_head(id, lane);
+        entry
+    }
+
+    /// Gives a class up that no task is in, unless it is kept to spare. Returns what it required.
+    pub fn give_up(&mut self, id: ClassId) -> Option<Requirements> {
         let idle = self.class(id).is_some_and(Class::is_empty);
-        (idle && self.numbers.len() > SPARE_MAX).then(|| self.give_up(id))
+        if !idle || self.numbers.len() <= SPARE_MAX {
+            return None;
+        }
+        let class = self.classes[id.0 as usize].take()?;
+        self.numbers.remove(&class.requirements);
+        self.tours.remove(&id);
+        for need in class.requirements.needs.iter().cloned().map(Some).chain([None]) {
+            if let Some(classes) = self.by_need.get_mut(&need) {
+                classes.remove(&id);
+                if classes.is_empty() {
+                    self.by_need.remove(&need);
+                }
+            }
+        }
+        self.vacant.push(id);
+        Some(class.requirements)
     }
 
     /// A ready task is held back by `gate`.
-    pub fn park(&mut self, id: ClassId, lane: usize, entry: Entry, gate: Gate) {
-        if let Some(class) = self.class_mut(id) {
-            class.lanes[lane].remove(&entry);
-            class.oldest.remove(&(entry.since, entry.number, lane, entry.task));
-            class.parked += 1;
-            self.let_on.remove(&entry.task);
-            self.gate_of.insert(entry.task, (gate.clone(), id));
-            self.parked.entry((gate, id)).or_default().insert((lane, entry));
-            self.refresh_heads(id);
-        }
+    pub fn park(&mut self, id: ClassId, lane: usize, spot: &Spot, gate: Gate) {
+        let Some(class) = self.class_mut(id) else { return };
+        let Some(entry) = class.take(lane, spot) else { return };
+        class.parked += 1;
+        self.let_on.remove(&spot.number);
+        self.gate_of.insert(spot.number, (gate.clone(), id));
+        self.parked.entry((gate, id)).or_default().insert((lane, entry));
+        self.refresh_head(id, lane);
     }
 
-    /// Lets the first task of each class that is held back by `gate` try again, and returns those
+    /// Lets the first tasks of each class that are held back by `gate` try again, and returns those
     /// classes. A concurrency gate stands for those of its key with the same or a larger maximum.
     pub fn wake(&mut self, gate: &Gate) -> Vec<ClassId> {
+        if self.parked.is_empty() {
+            return Vec::new();
+        }
         let last = match gate {
             Gate::Concurrency(key, _) => Gate::Concurrency(key.clone(), u32::MAX),
             Gate::Rate(_) | Gate::Fit => gate.clone(),
@@ -223,10 +208,17 @@ impl Ready {
         found.into_iter().map(|(_, id, _)| id).collect()
     }
 
-    /// Lets the first task of one class that is held back by `gate` try again.
+    /// Lets the first task of each lane of one class that is held back by `gate` try again: age
+    /// decides between them.
     pub fn wake_first(&mut self, gate: &Gate, id: ClassId) -> bool {
-        let first = self.parked.get(&(gate.clone(), id)).and_then(|set| set.first().copied());
-        first.inspect(|(lane, entry)| self.unpark(gate, id, *lane, *entry)).is_some()
+        let Some(set) = self.parked.get(&(gate.clone(), id)) else { return false };
+        let (mut firsts, mut lane) = (Vec::new(), 0);
+        while let Some((next, entry)) = set.range((lane, Entry::FIRST)..).next() {
+            firsts.push((*next, entry.spot));
+            lane = next + 1;
+        }
+        firsts.iter().for_each(|(lane, spot)| self.unpark(gate, id, *lane, spot));
+        !firsts.is_empty()
     }
 
     /// Lets the next task of a class try that suited nobody, until each had its turn.
@@ -236,20 +228,20 @@ impl Ready {
         let behind = |at| set.range((Bound::Excluded(at), Bound::Unbounded)).next();
         let next = tour.at.and_then(behind).or_else(|| set.first()).copied();
         (tour.at, tour.left) = (next, tour.left - 1);
-        next.inspect(|(lane, entry)| self.unpark(&Gate::Fit, id, *lane, *entry)).is_some()
+        next.inspect(|(lane, entry)| self.unpark(&Gate::Fit, id, *lane, &entry.spot)).is_some()
     }
 
     /// Lets one task try again that is held back, and returns its class.
-    pub fn wake_one(&mut self, lane: usize, entry: Entry) -> Option<ClassId> {
-        let (gate, id) = self.gate_of.get(&entry.task).cloned()?;
-        self.unpark(&gate, id, lane, entry);
+    pub fn wake_one(&mut self, lane: usize, spot: &Spot) -> Option<ClassId> {
+        let (gate, id) = self.gate_of.get(&spot.number).cloned()?;
+        self.unpark(&gate, id, lane, spot);
         Some(id)
     }
 
-    /// The gate that lately let a task on.
+    /// The gate that lately let the task with a number on.
     #[must_use]
-    pub fn let_on_by(&self, task: TaskId) -> Option<&Gate> {
-        self.let_on.get(&task).map(|(gate, _)| gate)
+    pub fn let_on_by(&self, number: u64) -> Option<&Gate> {
+        self.let_on.get(&number).map(|(gate, _)| gate)
     }
 
     /// Whether a gate let a task of a class on that has yet to make use of it.
@@ -258,16 +250,52 @@ impl Ready {
         self.let_on.values().any(|(open, class)| open == gate && *class == id)
     }
 
-    /// What holds a ready task back.
+    /// What holds the ready task with a number back.
     #[must_use]
-    pub fn gate_of(&self, task: TaskId) -> Option<&Gate> {
-        self.gate_of.get(&task).map(|(gate, _)| gate)
+    pub fn gate_of(&self, number: u64) -> Option<&Gate> {
+        self.gate_of.get(&number).map(|(gate, _)| gate)
     }
 
-    /// The first order of each lane of a class; [`u64::MAX`] where nothing can start.
+    /// What is known of a task that waits and is not held back.
     #[must_use]
-    pub fn heads(&self, id: ClassId) -> [u64; 4] {
-        self.heads[id.0 as usize]
+    pub fn entry(&self, queued: &Queued) -> Option<&Entry> {
+        self.class(queued.class)?.lanes[queued.lane].get(&queued.spot)
+    }
+
+    /// What the policy said of the first task of each lane of a class; [`u64::MAX`] where nothing
+    /// can start.
+    #[must_use]
+    pub fn orders(&self, id: ClassId) -> &[u64; 4] {
+        &self.orders[id.0 as usize]
+    }
+
+    /// Of the first task of each lane of a class, what the policy said, and what counts among equals.
+    pub(super) fn heads(&self, id: ClassId) -> (&[u64; 4], &[(Wall, u64); 4]) {
+        (&self.orders[id.0 as usize], &self.ages[id.0 as usize])
+    }
+
+    /// The place of the first task of a lane of a class in which one can start.
+    #[must_use]
+    pub fn spot(&self, id: ClassId, lane: usize) -> Spot {
+        let (since, number) = self.ages[id.0 as usize][lane];
+        Spot { order: self.orders[id.0 as usize][lane], since, number }
+    }
+
+    /// The limits that this task counts against.
+    #[must_use]
+    pub fn limits(&self, id: ClassId, lane: usize) -> LimitsNo {
+        self.limits[id.0 as usize][lane]
+    }
+
+    /// Whether a task of a class may start, as far as the class is concerned.
+    #[must_use]
+    pub fn has_head(&self, id: ClassId) -> bool {
+        self.orders.get(id.0 as usize).is_some_and(|orders| *orders != [EMPTY; 4])
+    }
+
+    /// Which heads moved lately.
+    pub(super) const fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     /// Ready tasks by lane, those held back included.
@@ -288,74 +316,81 @@ impl Ready {
         self.numbers.is_empty()
     }
 
+    /// Whether the indexes follow from the classes.
+    #[must_use]
+    pub fn agree(&self) -> bool {
+        let unpinned = self.classes().filter(|(_, class)| class.requirements.pin.is_none()).count();
+        let parked: usize = self.parked.values().map(BTreeSet::len).sum();
+        unpinned == self.by_need.values().map(BTreeSet::len).sum::<usize>()
+            && parked == self.gate_of.len()
+            && parked == self.classes().map(|(_, class)| class.parked).sum::<usize>()
+            && self.classes().all(|(id, class)| {
+                class.is_by_age(self.by_age)
+                    && (0..4).all(|lane| match class.head(lane) {
+                        Some(head) => {
+                            head.spot == self.spot(id, lane) && head.limits == self.limits(id, lane)
+                        }
+                        None => self.orders(id)[lane] == EMPTY,
+                    })
+            })
+    }
+
     fn class_mut(&mut self, id: ClassId) -> Option<&mut Class> {
         self.classes.get_mut(id.0 as usize)?.as_mut()
     }
 
-    fn unpark(&mut self, gate: &Gate, id: ClassId, lane: usize, entry: Entry) {
-        self.gate_of.remove(&entry.task);
-        self.unpark_entry(gate, id, lane, &entry);
-        self.let_on.insert(entry.task, (gate.clone(), id));
+    fn rarest(&self, requirements: &Requirements) -> Option<Capability> {
+        let classes =
+            |need: &&Capability| self.by_need.get(&Some((*need).clone())).map_or(0, BTreeSet::len);
+        requirements.needs.iter().min_by_key(classes).cloned()
+    }
+
+    fn unpark(&mut self, gate: &Gate, id: ClassId, lane: usize, spot: &Spot) {
+        self.gate_of.remove(&spot.number);
+        let Some(entry) = self.unpark_entry(gate, id, lane, spot) else { return };
+        self.let_on.insert(spot.number, (gate.clone(), id));
         if let Some(class) = self.class_mut(id) {
-            class.lanes[lane].insert(entry);
-            class.oldest.insert((entry.since, entry.number, lane, entry.task));
-            self.refresh_heads(id);
+            class.insert(lane, entry);
+            self.refresh_head(id, lane);
         }
     }
 
-    fn unpark_entry(&mut self, gate: &Gate, id: ClassId, lane: usize, entry: &Entry) {
+    fn unpark_entry(
+        &mut self,
+        gate: &Gate,
+        id: ClassId,
+        lane: usize,
+        spot: &Spot,
+    ) -> Option<Entry> {
         let key = (gate.clone(), id);
-        if let Some(set) = self.parked.get_mut(&key) {
-            set.remove(&(lane, *entry));
-            if set.is_empty() {
-                self.parked.remove(&key);
-            }
+        let set = self.parked.get_mut(&key)?;
+        // Only the place of an entry is compared.
+        let probe = Entry::at(*spot);
+        let (_, entry) = set.take(&(lane, probe))?;
+        if set.is_empty() {
+            self.parked.remove(&key);
         }
         if let Some(class) = self.class_mut(id) {
             class.parked -= 1;
         }
+        Some(entry)
     }
 
     fn refresh_heads(&mut self, id: ClassId) {
-        let heads = self.class(id).map_or([EMPTY; 4], |class| {
-            core::array::from_fn(|lane| class.head(lane).map_or(EMPTY, |entry| entry.order))
-        });
-        self.heads[id.0 as usize] = heads;
+        (0..4).for_each(|lane| self.refresh_head(id, lane));
     }
 
-    fn give_up(&mut self, id: ClassId) -> ClassId {
-        if let Some(class) = self.classes[id.0 as usize].take() {
-            self.numbers.remove(&class.requirements);
-            self.heads[id.0 as usize] = [EMPTY; 4];
-            self.tours.remove(&id);
-            self.vacant.push(id);
+    fn refresh_head(&mut self, id: ClassId, lane: usize) {
+        let Some(Some(class)) = self.classes.get(id.0 as usize) else { return };
+        let (mut order, mut age) = (EMPTY, (Wall(0), 0));
+        if let Some(Entry { spot, limits, .. }) = class.head(lane) {
+            (order, age) = (spot.order, (spot.since, spot.number));
+            self.limits[id.0 as usize][lane] = *limits;
         }
-        id
-    }
-}
-
-impl Class {
-    /// The task of a lane that starts next, unless the class is paused.
-    #[must_use]
-    pub fn head(&self, lane: usize) -> Option<&Entry> {
-        if self.paused { None } else { self.lanes[lane].first() }
-    }
-
-    /// The task that has been ready for longest, and its lane, unless the class is paused.
-    #[must_use]
-    pub fn oldest(&self) -> Option<(Wall, u64, usize, TaskId)> {
-        if self.paused { None } else { self.oldest.first().copied() }
-    }
-
-    /// Whether no task is in it, waiting or held back.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.oldest.is_empty() && self.parked == 0
-    }
-
-    /// How many tasks are in it, waiting and held back.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.oldest.len() + self.parked
+        let (orders, ages) = (&mut self.orders[id.0 as usize], &mut self.ages[id.0 as usize]);
+        if (order, age) != (orders[lane], ages[lane]) {
+            (orders[lane], ages[lane]) = (order, age);
+            self.moves.add(id);
+        }
     }
 }

@@ -65,8 +65,16 @@ impl From<EndedRow> for Task {
     }
 }
 
-const HEAD: &[u8] = b"head";
+pub(super) const HEAD: &[u8] = b"head";
 const SETTINGS: &[u8] = b"settings";
+
+/// [`EndedRow`] as it is written, without a copy of the task.
+#[derive(Serialize)]
+struct EndedRef<'a> {
+    id: TaskId,
+    spec: &'a Spec,
+    life: &'a Life,
+}
 
 /// The key of a task in tables that are sorted by number.
 #[must_use]
@@ -155,7 +163,7 @@ fn write_ended(state: &State, id: TaskId, batch: &mut Batch) {
     let number = state.number(id);
     batch.deletes.push(RowKey::new(Table::Spec, task_key(number)));
     batch.deletes.push(RowKey::new(Table::Life, task_key(number)));
-    let row = EndedRow { id, spec: (*task.spec).clone(), life: task.life.clone() };
+    let row = EndedRef { id, spec: &task.spec, life: &task.life };
     put(batch, Table::Ended, task_key(number), &row);
     for key in index_keys(task, number, task.life.updated_at) {
         batch.puts.push((RowKey::new(Table::EndedIndex, key), Vec::new()));

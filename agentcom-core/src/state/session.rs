@@ -91,6 +91,12 @@ impl Session {
         }
     }
 
+    /// Whether this very sign of life was taken in already, as it is if frames come in a burst.
+    #[must_use]
+    pub(crate) fn was_seen(&self, at: Mono, silent_at: Mono) -> bool {
+        !self.silent && self.seen == at && self.silent_at == Some(silent_at)
+    }
+
     /// Whether its agent may be given work, as far as the connection is concerned.
     #[must_use]
     pub const fn takes_work(&self) -> bool {

@@ -24,6 +24,7 @@ pub use state::{
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::guard::{Guard, Guards};
 use crate::id::{Lease, TaskId};
 use crate::time::Wall;
 
@@ -111,6 +112,16 @@ impl Life {
     ///
     /// Why the event cannot happen; the life is as it was.
     pub fn on(&self, at: Wall, event: TaskEvent) -> Result<Self, Refused> {
+        self.on_under(Guards::all(), at, event)
+    }
+
+    /// As [`Life::on`], with these guards.
+    pub(crate) fn on_under(
+        &self,
+        guards: Guards,
+        at: Wall,
+        event: TaskEvent,
+    ) -> Result<Self, Refused> {
         use TaskEvent as E;
         use TaskState as S;
         let mut next = self.clone();
@@ -130,30 +141,30 @@ impl Life {
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::FinishLate(fence, outcome, finish) => {
-                    next.finish_late(&fence, outcome, finish)?
+                    next.finish_late(guards, &fence, outcome, finish)?
                 }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
                 E::Unblock(..) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Ready { .. } => match event {
-                E::Assign(hold) => next.assign(hold)?,
+                E::Assign(hold) => next.assign(guards, hold)?,
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::FinishLate(fence, outcome, finish) => {
-                    next.finish_late(&fence, outcome, finish)?
+                    next.finish_late(guards, &fence, outcome, finish)?
                 }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
                 E::Unblock(..) | E::Due(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Assigned(hold) | S::Working(hold) => match event {
-                E::Accept(fence) => next.accept(hold, &fence)?,
+                E::Accept(fence) => next.accept(guards, hold, &fence)?,
                 E::Finish(fence, outcome, finish) => {
-                    hold.admits(&fence)?;
+                    hold.admits(guards, &fence)?;
                     next.finish(outcome, finish);
                 }
                 E::End(fence, ended, then) => {
-                    hold.admits(&fence)?;
-                    next.end(ended, then);
+                    hold.admits(guards, &fence)?;
+                    next.end(guards, ended, then);
                 }
                 E::Kill(death) => next.call_off(S::Dead(death)),
                 E::Cancel => next.call_off(S::Cancelled),
@@ -175,6 +186,7 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
+                E::Revive(place) if !guards.on(Guard::Final) => next.revive(place),
                 E::Unblock(..) | E::Due(..) | E::Assign(_) => return Err(Refused::Over),
                 E::Kill(_) | E::Cancel | E::Revive(_) => return Err(Refused::Over),
             },
@@ -199,8 +211,8 @@ impl Life {
         self.state = TaskState::Ready { since: self.updated_at, place };
     }
 
-    fn assign(&mut self, hold: Hold) -> Result<(), Refused> {
-        if hold.lease <= self.lease {
+    fn assign(&mut self, guards: Guards, hold: Hold) -> Result<(), Refused> {
+        if hold.lease <= self.lease && guards.on(Guard::LeaseGrows) {
             return Err(Refused::Stale);
         }
         if self.attempts.len() == Self::ATTEMPTS_KEPT {
@@ -218,8 +230,8 @@ impl Life {
         Ok(())
     }
 
-    fn accept(&mut self, hold: &Hold, fence: &Fence) -> Result<(), Refused> {
-        hold.admits(fence)?;
+    fn accept(&mut self, guards: Guards, hold: &Hold, fence: &Fence) -> Result<(), Refused> {
+        hold.admits(guards, fence)?;
         let at = self.updated_at;
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.accepted_at.get_or_insert(at);
@@ -246,6 +258,7 @@ impl Life {
 
     fn finish_late(
         &mut self,
+        guards: Guards,
         fence: &Fence,
         outcome: Outcome,
         finish: Box<Finish>,
@@ -255,19 +268,19 @@ impl Life {
         };
         let last = self.attempts.last().filter(|attempt| lost(attempt)).ok_or(Refused::Stale)?;
         let hold = Hold { agent: last.agent.clone(), lease: last.lease, since: last.assigned_at };
-        hold.admits(fence)?;
+        hold.admits(guards, fence)?;
         self.finish(outcome, finish);
         Ok(())
     }
 
-    fn end(&mut self, ended: Ended, then: TaskState) {
+    fn end(&mut self, guards: Guards, ended: Ended, then: TaskState) {
         match ended.outcome {
             Outcome::Failed(Category::Retryable | Category::Permanent)
             | Outcome::TimedOut
             | Outcome::NotAccepted => self.failures += 1,
             Outcome::Failed(Category::Crash) | Outcome::LeaseLost => self.crashes += 1,
+            Outcome::Released => self.failures += u32::from(!guards.on(Guard::Unspent)),
             Outcome::Failed(Category::Quota)
-            | Outcome::Released
             | Outcome::CalledOff
             | Outcome::Completed
             | Outcome::Partial => {}

@@ -111,7 +111,7 @@ pub enum LeaseLoss {
 }
 
 /// At most `max` tasks with this key run at once, as far as this task is concerned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Concurrency {
     /// Tasks with equal keys count together.
     pub key: Key,
@@ -120,7 +120,7 @@ pub struct Concurrency {
 }
 
 /// A token bucket: `limit` starts per `per`, of which `burst` may come at once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rate {
     /// Tasks with equal keys draw from one bucket.
     pub key: Key,
@@ -161,7 +161,7 @@ pub struct Times {
     /// It dies with reason `expired` if it stays ready this long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
-    /// How long one attempt may take.
+    /// How long one attempt may take; the hub's configuration says so for tasks that do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// How long an agent keeps the task without renewing.

@@ -60,6 +60,11 @@ use crate::wire::{
 /// The kinds of work that agents on a bench do.
 pub const KINDS: [&str; 2] = ["shell", "wake"];
 
+/// The seed of the data set on a bench.
+pub const SEED: u64 = 42;
+/// When a bench starts.
+pub const START: Now = Now { mono: Mono(1_000), wall: Wall(1_700_000_000_000) };
+
 /// With at most so many tasks the state is checked after every step, ..
 const CHECKED_ALWAYS: usize = 64;
 /// .. and with more of them after every so many steps.
@@ -131,9 +136,9 @@ impl Bench {
     /// A hub with these figures and a policy of your own.
     #[must_use]
     pub fn over(config: HubConfig, policy: impl Policy + 'static) -> Self {
-        let now = Now { mono: Mono(1_000), wall: Wall(1_700_000_000_000) };
+        let now = START;
         let mut hub = Hub::new(State::default(), config, Box::new(policy));
-        let genesis = Genesis { incarnation: Incarnation(7), seed: 42, admin: token("admin") };
+        let genesis = Genesis { incarnation: Incarnation(7), seed: SEED, admin: token("admin") };
         let _ = hub.found(now, &genesis);
         Self {
             hub,
@@ -157,6 +162,13 @@ impl Bench {
     ///
     /// If the state contradicts itself afterwards.
     pub fn step(&mut self, input: Input) {
+        if self.hub.stalled_for(self.now.mono).is_some() {
+            self.step_once(Input::Stalled);
+        }
+        self.step_once(input);
+    }
+
+    fn step_once(&mut self, input: Input) {
         let step = self.hub.step(self.now, input);
         for fact in &step.dirty {
             self.remember(fact);
@@ -382,6 +394,11 @@ impl Bench {
         while self.pass_to_wake(end) {}
     }
 
+    /// Lets time pass while the hub is stopped, and hears nobody; the next step is its first.
+    pub fn stall(&mut self, span: Span) {
+        self.now = Now { mono: self.now.mono + span, wall: self.now.wall + span };
+    }
+
     /// Lets time pass until the hub has been woken once, or until `end`; whether it was the former.
     pub fn pass_to_wake(&mut self, end: Mono) -> bool {
         let next = self.hub.next_wake().map(|(at, _)| at).filter(|at| *at <= end);
@@ -436,6 +453,19 @@ impl Bench {
         self.accept(session, held);
         self.complete(session, held);
         Some(held.task_id)
+    }
+
+    /// How many of `tasks`, which came in this order, were started before one that came earlier:
+    /// the largest number for any of them, whether it was started since or not. With a policy that
+    /// starves tasks it grows with the load.
+    #[must_use]
+    pub fn overtaken(&self, tasks: &[TaskId]) -> usize {
+        let starts: Vec<TaskId> = self.starts.iter().map(|start| start.held.task_id).collect();
+        let before = |n: usize| {
+            let earlier = starts.iter().take_while(|id| **id != tasks[n]);
+            earlier.filter(|id| tasks[n + 1..].contains(id)).count()
+        };
+        (0..tasks.len()).map(before).max().unwrap_or(0)
     }
 
     /// What an agent holds, the longest held first.

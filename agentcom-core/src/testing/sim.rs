@@ -1,9 +1,12 @@
-//! This file simulates a fleet from one seed: the real drivers of hub and sidecars, clients of the
-//! original, submitters that resend, and a world of links, clocks and stores that fail.
+//! This file introduces the simulated fleet: real hubs, sidecars and links under a clock of our own.
 //!
-//! Trouble comes first, then peace. During trouble nothing bad may happen; in peace the good thing
-//! has to: everything that was acknowledged ends. An oracle judges that saw only the wire, the
-//! replies and the starts of work.
+//! Each seed first draws *which* faults exist in its world and then how frequent they are
+//! ([`Fault`]). A fleet lives in *trouble* first and in *peace* afterwards, in which a random part
+//! stays broken. What happened is judged by what could be seen from outside: the frames, the
+//! replies, the starts of work and what lies on the disk; and everything has to end.
+//!
+//! The hubs and sidecars are the real drivers, over a store and a clock that misbehave on request.
+//! One seed gives one trace, in any process.
 //!
 //! ```
 //! use agentcom_core::testing::sim::{Options, run};
@@ -11,15 +14,33 @@
 //! let report = run(7, &Options::default());
 //! assert_eq!(report.verdict, Ok(()), "{}", report.story());
 //! ```
+//!
+//! Hubs with a policy of your own are put to the same trials by [`run_with`].
 
+mod agents;
 mod clients;
 mod fleet;
+mod hubs;
+mod judge;
+mod ledger;
+mod limits;
+mod marks;
 mod net;
+mod operator;
 mod oracle;
+mod peace;
 mod plain;
+mod replay;
+mod rogue;
+mod shrink;
 mod store;
+mod swarm;
+mod trouble;
 mod work;
 mod world;
 
-pub use fleet::{Options, Report, run};
-pub use world::{SimClock, World};
+pub use fleet::{Build, Report, run, run_with};
+pub use marks::Mark;
+pub use shrink::{Found, shrink};
+pub use swarm::{BadFault, Fault, Options};
+pub use world::{Process, SimClock, Sleep, World};

@@ -38,10 +38,13 @@
 //! ```
 
 mod judge;
+mod life;
 mod play;
 
 pub use judge::Judge;
-pub use play::Play;
+pub(in crate::testing) use life::life;
+pub use life::{lives, submissions};
+pub use play::{BEAT, Play};
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -58,10 +61,11 @@ use proptest::{prop_oneof, sample};
 
 use super::bench::KINDS;
 use crate::command::Scope;
+use crate::id::TaskId;
 use crate::json::Json;
 use crate::name::{AgentId, Capability, Key, Kind, Repo};
-use crate::task::{Category, Concurrency, Draft, Priority, Rate, Share};
-use crate::time::Span;
+use crate::task::{Category, Concurrency, Dependency, Draft, Priority, Rate, Retry, Share, Times};
+use crate::time::{Span, Wall};
 
 /// The capabilities that drafts need and agents have.
 pub const CAPABILITIES: [&str; 3] = ["gpu", "ssd", "net"];
@@ -109,18 +113,80 @@ pub enum Happening {
     Drain(usize),
     /// An agent gets work again.
     Resume(usize),
+    /// A dead task gets another life.
+    Revive(usize),
+    /// A tenant's portion changes.
+    Weigh(Key, u32),
+    /// One in so many assignments goes to the oldest task; with 0 none does.
+    OldestFirst(u32),
 }
 
-/// A draft whose `Debug` says in one line what scheduling depends on, so that scripts can be read.
+/// A task that is to be submitted, with what only the moment of its submission can fill in.
+///
+/// Its `Debug` says in one line what scheduling depends on, so that scripts can be read.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Submission(pub Box<Draft>);
+pub struct Submission {
+    /// What is asked for, but for the fields below.
+    pub draft: Box<Draft>,
+    /// The tasks that it depends on, each a number that is taken modulo the number of tasks.
+    pub after: Vec<usize>,
+    /// How long after its submission it may start.
+    pub delay: Option<Span>,
+    /// How long after its submission it dies.
+    pub lifetime: Option<Span>,
+}
+
+impl From<Draft> for Submission {
+    fn from(draft: Draft) -> Self {
+        Self { draft: draft.into(), after: Vec::new(), delay: None, lifetime: None }
+    }
+}
+
+impl Submission {
+    /// What is submitted at `now`, when there are `tasks` already.
+    #[must_use]
+    pub fn draft(&self, now: Wall, tasks: &[TaskId]) -> Box<Draft> {
+        let mut draft = self.draft.clone();
+        let after = self.after.iter().filter_map(|at| pick(tasks, *at)).map(Dependency::Known);
+        draft.depends_on.extend(after);
+        draft.times.run_after = self.delay.map(|delay| now + delay);
+        draft.times.complete_by = self.lifetime.map(|lifetime| now + lifetime);
+        draft
+    }
+}
 
 impl fmt::Debug for Submission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Draft { op, priority, needs, repo, assign_to, share, .. } = &*self.0;
-        let (kind, lane) = (&op.kind, priority.as_str());
-        write!(f, "{kind} {lane} {needs:?} {repo:?} {assign_to:?} {share:?}")
+        let Draft { op, priority, needs, repo, assign_to, share, times, retry, .. } = &*self.draft;
+        write!(f, "{} {}", op.kind, priority.as_str())?;
+        needs.iter().try_for_each(|need| write!(f, " +{need}"))?;
+        repo.iter().try_for_each(|repo| write!(f, " in {repo}"))?;
+        assign_to.iter().try_for_each(|agent| write!(f, " for {agent}"))?;
+        let Share { concurrency, rates, fair_key, cost } = share;
+        fair_key.iter().try_for_each(|key| write!(f, " by {key}"))?;
+        concurrency.iter().try_for_each(|cap| write!(f, " {}<{}", cap.key, cap.max))?;
+        rates.iter().try_for_each(|Rate { key, limit, per, burst }| {
+            write!(f, " {key}:{limit}/{per} ({burst})")
+        })?;
+        write!(f, " costs {cost}")?;
+        if !self.after.is_empty() {
+            write!(f, " after {:?} or {:?}", self.after, self.draft.after_dependency)?;
+        }
+        self.delay.iter().try_for_each(|delay| write!(f, " in {delay}"))?;
+        self.lifetime.iter().try_for_each(|span| write!(f, " within {span}"))?;
+        if *times != Times::default() {
+            write!(f, " {times:?}")?;
+        }
+        if *retry != Retry::default() {
+            write!(f, " {retry:?}")?;
+        }
+        Ok(())
     }
+}
+
+/// The item that a number stands for.
+pub(super) fn pick<T: Copy>(items: &[T], at: usize) -> Option<T> {
+    items.get(at.checked_rem(items.len())?).copied()
 }
 
 /// The name of an agent of a fleet, by its number.
@@ -213,7 +279,7 @@ pub fn scopes() -> impl Strategy<Value = Scope> {
 pub fn scripts(happenings: Range<usize>) -> impl Strategy<Value = Vec<Happening>> {
     let category = sample::select(&[Category::Retryable, Category::Permanent, Category::Crash]);
     let happening = prop_oneof![
-        8 => drafts().prop_map(|draft| Happening::Submit(Submission(draft.into()))),
+        8 => drafts().prop_map(|draft| Happening::Submit(draft.into())),
         1 => any::<usize>().prop_map(Happening::Cancel),
         3 => any::<usize>().prop_map(Happening::Join),
         1 => any::<usize>().prop_map(Happening::Leave),

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_replaced_once_and_others_stay() {
+    fn a39_names_are_replaced_once_and_others_stay() {
         for (element, expected) in [
             ("", ""),
             ("plain", "plain"),

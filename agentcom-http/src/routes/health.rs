@@ -35,12 +35,21 @@ async fn ready(pulse: Pulse, (): ()) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "status": "ok" })))
 }
 
-/// The original's form.
+/// The original's form, and how backups went.
 async fn health(pulse: Pulse, (): ()) -> Result<Json<Value>, Problem> {
     let stats = stats(&pulse).await?;
     let connected = stats.agents.iter().filter(|(phase, _)| *phase != Phase::Offline.as_str());
     let connected: u64 = connected.map(|(_, count)| count).sum();
-    Ok(Json(json!({ "status": "ok", "service": "agentcom", "agents_connected": connected })))
+    let mut health = json!({
+        "status": "ok",
+        "service": "agentcom",
+        "agents_connected": connected,
+        "lag": stats.lag,
+    });
+    if let Some(backups) = pulse.backups() {
+        health["backups"] = backups;
+    }
+    Ok(Json(health))
 }
 
 async fn stats(pulse: &Pulse) -> Result<Stats, Problem> {

@@ -28,6 +28,8 @@ async fn stats(permit: Permit<ReadTasks>, (): ()) -> Result<Json<Value>, Problem
         "tasks": tasks(&stats),
         "agents": counts(&stats.agents),
         "questions": stats.questions,
+        "quiet_for_ms": stats.quiet_for.as_millis(),
+        "lag": stats.lag,
         "paused": stats.paused.iter().map(ScopeBody::from).collect::<Vec<_>>(),
     })))
 }

@@ -280,11 +280,14 @@ async fn open_questions_are_listed() {
 }
 
 #[tokio::test]
-async fn health_says_how_many_agents_are_connected() {
+async fn health_says_how_many_agents_are_connected_and_how_late_the_hub_is() {
     let answer = ask(&Hub::default(), "GET", "/health", "").await;
+    let lag = serde_json::json!({"samples": 9, "p50_ms": 1, "p99_ms": 20, "max_ms": 33});
     assert_eq!(
         answer.json(),
-        serde_json::json!({"status": "ok", "service": "agentcom", "agents_connected": 4})
+        serde_json::json!({
+            "status": "ok", "service": "agentcom", "agents_connected": 4, "lag": lag
+        })
     );
 }
 

@@ -99,6 +99,7 @@ async fn each_route_answers_each_kind_of_caller_as_the_table_says() {
         401  401 403   200   SteerQueue: DELETE /api/admin/pauses
         401  401 403   200   SteerQueue: PUT /api/admin/weights/{key}
         401  401 403   200   SteerQueue: PUT /api/admin/oldest-first
+        401  401 403   404   ManageBackups: POST /api/admin/backup
         401  401 403   200   AnswerQuestions: GET /api/questions
         401  401 403   200   AnswerQuestions: POST /api/questions/{id}/answer
         401  401 200   200   ReadEvents: GET /api/events

@@ -397,12 +397,19 @@ async fn figures_are_told_in_both_vocabularies() {
             "working": 3
           },
           "incarnation": "inc-0000000000000007",
+          "lag": {
+            "max_ms": 33,
+            "p50_ms": 1,
+            "p99_ms": 20,
+            "samples": 9
+          },
           "paused": [
             {
               "scope": "all"
             }
           ],
           "questions": 1,
+          "quiet_for_ms": 30000,
           "seq": 42,
           "tasks": {
             "by_state": {

@@ -1,20 +1,22 @@
 //! This file tests the rows on a disk that fills up, loses its power, or was written by others.
 
-mod disk;
-
 use agentcom_core::port::store::{Batch, RowKey, StoreErrorKind, Table};
 use redb::ReadableDatabase as _;
 
-use self::disk::Disk;
 use super::*;
 use crate::load;
+use crate::testing::{Disk, chance};
 
 /// Every batch writes the same rows, so that half a batch shows.
 const TABLES: [Table; 3] = [Table::Meta, Table::Spec, Table::Event];
 
 fn book(disk: &Disk) -> Result<Book, StoreError> {
-    Book::new(disk.database().into(), &Namespace::default())
+    let options = Options { tail_batches: TAIL, cache_bytes: 1 << 20, ..Options::default() };
+    Book::on(disk.clone(), &options)
 }
+
+/// So few batches in the tail that each commit from the fifth on folds one.
+const TAIL: usize = 4;
 
 /// A batch that overwrites some rows, adds some and removes some, in several pages.
 fn batch(seq: u64) -> Batch {
@@ -36,13 +38,13 @@ fn batch(seq: u64) -> Batch {
 /// The number of the last batch, after a check that all of it is there and nothing else.
 fn whole(book: &Book) -> u64 {
     load::verify(book).unwrap();
-    let Some(tree) = book.tree().unwrap() else { return 0 };
-    let seq = book.read_head(&tree).unwrap().seq.unwrap();
+    let Some((_, seq)) = book.snapshot(Tail::last).unwrap() else { return 0 };
+    let seq = seq.unwrap();
     for table in TABLES {
         let at = book.get(&[RowKey::new(table, "at")]).unwrap();
         assert_eq!(at, [Some(seq.to_be_bytes().to_vec())], "table {table}");
         let kept = 8 * seq.min(3) + 1;
-        assert!(book.rows(&[table]) == [(table, kept)], "table {table} keeps {kept} rows");
+        assert!(book.rows(&[table]).unwrap() == [(table, kept)], "table {table} keeps {kept} rows");
     }
     seq
 }
@@ -53,12 +55,12 @@ fn a_disk_that_fills_up_leaves_the_batch_out_or_its_outcome_open() {
     for calls in 0.. {
         let disk = Disk::new();
         let written = book(&disk).unwrap();
-        (1..=5).for_each(|seq| written.commit(&batch(seq)).unwrap());
+        (1..=5).for_each(|seq| written.commit(batch(seq)).unwrap());
         disk.fill_up_after(calls);
-        let outcome = written.commit(&batch(6));
-        disk.make_room();
+        let outcome = written.commit(batch(6));
+        disk.heal();
         let Err(error) = outcome else { break };
-        assert!(written.get(&[]).is_err() && written.commit(&batch(7)).is_err(), "latched");
+        assert!(written.get(&[]).is_err() && written.commit(batch(7)).is_err(), "latched");
         drop(written);
 
         let seq = whole(&book(&disk).unwrap());
@@ -85,12 +87,12 @@ fn a_power_loss_at_any_moment_loses_no_confirmed_batch_and_leaves_no_half_one() 
             let found = whole(&written);
             assert!(found == confirmed || found == confirmed + 1, "seed {seed}, crash {crash}");
             confirmed = found;
-            disk.fill_up_after(disk::chance(seed, crash) % 150);
-            while written.commit(&batch(confirmed + 1)).is_ok() {
+            disk.fill_up_after(chance(seed, crash) % 150);
+            while written.commit(batch(confirmed + 1)).is_ok() {
                 confirmed += 1;
                 assert!(confirmed < found + 150, "each batch changes the disk");
             }
-            disk = disk.power_loss(disk::chance(seed, 1_000 + crash));
+            disk = disk.power_loss(chance(seed, 1_000 + crash));
         }
     }
 }
@@ -99,7 +101,7 @@ fn a_power_loss_at_any_moment_loses_no_confirmed_batch_and_leaves_no_half_one() 
 fn a_store_of_a_newer_release_is_refused_by_name() {
     let disk = Disk::new();
     let written = book(&disk).unwrap();
-    written.commit(&batch(1)).unwrap();
+    written.commit(batch(1)).unwrap();
     let mut record = Vec::new();
     written.seal.seal(&head::PLACE, &[head::FORMAT + 1, 9, 9], &mut record);
     overwrite(&written, &head::PLACE, &record);
@@ -107,15 +109,14 @@ fn a_store_of_a_newer_release_is_refused_by_name() {
 
     let error = book(&disk).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Corrupt);
-    let expected = "head of agentcom/main: store format 2 is not 1, the only one known here";
+    let expected = "head of agentcom/main: store format 3 is not 2, the only one known here";
     assert_eq!(error.message, expected);
 }
 
 #[test]
 fn a_row_of_a_newer_release_is_refused_by_name() {
     let disk = Disk::new();
-    let written = book(&disk).unwrap();
-    written.commit(&batch(1)).unwrap();
+    let written = folded(&disk);
     overwrite(&written, &[&[Table::Spec as u8][..], b"at"].concat(), &[2; 30]);
     let error = written.get(&[RowKey::new(Table::Spec, "at")]).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Corrupt);
@@ -127,7 +128,7 @@ fn a_row_of_a_newer_release_is_refused_by_name() {
 fn rows_without_a_head_are_refused() {
     let disk = Disk::new();
     let written = book(&disk).unwrap();
-    written.commit(&batch(1)).unwrap();
+    written.commit(batch(1)).unwrap();
     let writing = written.database.begin_write().unwrap();
     writing.open_table(written.definition()).unwrap().remove(&head::PLACE[..]).unwrap();
     writing.commit().unwrap();
@@ -139,8 +140,7 @@ fn rows_without_a_head_are_refused() {
 fn rows_that_vanish_are_missed() {
     for table in TABLES {
         let disk = Disk::new();
-        let written = book(&disk).unwrap();
-        written.commit(&batch(1)).unwrap();
+        let written = folded(&disk);
         let writing = written.database.begin_write().unwrap();
         let place = [&[table as u8][..], b"at"].concat();
         writing.open_table(written.definition()).unwrap().remove(&place[..]).unwrap();
@@ -150,6 +150,66 @@ fn rows_that_vanish_are_missed() {
         let start = format!("table {table}: 8 rows are there, 9 were written");
         assert!(error.message.starts_with(&start), "{error}");
     }
+}
+
+/// A book with one batch, which is in the rows.
+fn folded(disk: &Disk) -> Book {
+    let written = book(disk).unwrap();
+    written.commit(batch(1)).unwrap();
+    (2..=5).for_each(|seq| written.commit(Batch { seq, ..Batch::default() }).unwrap());
+    written
+}
+
+#[test]
+fn what_comes_and_goes_in_the_tail_never_becomes_a_row() {
+    let disk = Disk::new();
+    let written = book(&disk).unwrap();
+    let row = RowKey::new(Table::Life, "a");
+    let puts = vec![(row.clone(), b"1".to_vec())];
+    written.commit(Batch { seq: 1, puts, deletes: vec![] }).unwrap();
+    written.commit(Batch { seq: 2, puts: vec![], deletes: vec![row.clone()] }).unwrap();
+    for seq in 3..=9 {
+        written.commit(Batch { seq, ..Batch::default() }).unwrap();
+        assert_eq!(written.get(core::slice::from_ref(&row)).unwrap(), [None]);
+        assert_eq!(written.rows(&[Table::Life]).unwrap(), [(Table::Life, 0)]);
+        let (tree, ()) = written.snapshot(|_| ()).unwrap().unwrap();
+        assert!(tree.get(&[&[Table::Life as u8][..], b"a"].concat()[..]).unwrap().is_none());
+    }
+}
+
+#[test]
+fn rows_are_read_as_last_written_wherever_their_last_word_is() {
+    let disk = Disk::new();
+    let mut written = book(&disk).unwrap();
+    for seq in 1..=12 {
+        written.commit(batch(seq)).unwrap();
+        assert_eq!(whole(&written), seq);
+        for backwards in [false, true] {
+            check_history(&written, backwards);
+        }
+        if seq % 5 == 0 {
+            drop(written);
+            written = book(&disk).unwrap();
+        }
+    }
+}
+
+/// Reads a table in pages of three, and compares that with the whole.
+fn check_history(book: &Book, backwards: bool) {
+    let range =
+        |after, limit| Range { table: Table::Spec, prefix: vec![], after, backwards, limit };
+    let all = book.history(&range(None, usize::MAX)).unwrap();
+    assert!(all.is_sorted_by(|(a, _), (b, _)| if backwards { a > b } else { a < b }));
+    let mut pages: Vec<Row> = Vec::new();
+    loop {
+        let after = pages.last().map(|(key, _)| key.clone());
+        let page = book.history(&range(after, 3)).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert!(pages == all);
 }
 
 fn overwrite(book: &Book, place: &[u8], record: &[u8]) {

@@ -32,6 +32,7 @@ async fn failure(address: SocketAddr) -> String {
     let client = WsClient::new(&format!("ws://{address}/ws"), options).unwrap();
     match client.open().await {
         Err(TransportError::Unreachable(why)) => why,
+        Err(TransportError::Full { retry_after }) => format!("full for {retry_after}"),
         Err(TransportError::Stopped) | Ok(_) => panic!("there is no hub"),
     }
 }
@@ -44,6 +45,8 @@ async fn servers_that_are_no_hub_are_told_apart() {
             "HTTP/1.1 301 Moved Permanently\r\nLocation: ws://localhost/ws\r\n\r\n",
             "the hub answered 301 Moved Permanently; redirects are not followed",
         ),
+        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n\r\n", "full for 7 s"),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "the hub answered 503 Service Unavailable"),
         ("", "it took too long"),
         (
             "HTTP/1.1 101 Switching Protocols\r\n\r\n",

@@ -92,6 +92,8 @@ enum Command {
     Stats,
     /// Show what a sidecar's journal holds
     Journal(command::journal::Args),
+    /// Check, back up, restore, save or compact the hub's data
+    Db(command::db::Args),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -145,6 +147,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
         Command::Watch(args) => asking(command::watch::run(&args, ctx)),
+        Command::Db(args) => heeding(command::db::run(args, ctx)),
         Command::Stats => asking(command::stats::run(ctx)),
     }
 }
@@ -152,6 +155,11 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
 /// Runs a command that heeds signals itself.
 fn working(work: impl Future<Output = Outcome>) -> Outcome {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// As [`working`], for a command that does not need more than one thread.
+fn heeding(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// Runs a command that asks a hub, until it is done or interrupted.

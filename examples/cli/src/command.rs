@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod batch;
 pub(crate) mod cancel;
+pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod journal;
 pub(crate) mod pause;

@@ -32,7 +32,7 @@ pub(crate) async fn task_id(client: &Client, given: &str) -> Result<String, Fail
             _ => break,
         }
     }
-    chosen(given, &found)
+    chosen(given, &found, cursor.map(|_| seen))
 }
 
 /// The id of a task in an answer.
@@ -51,12 +51,18 @@ fn suffix(given: &str) -> Result<String, Failure> {
     Ok(digits)
 }
 
-fn chosen(given: &str, found: &[Value]) -> Result<String, Failure> {
-    match found {
-        [] => Err(Failure::new(Exit::NotFound, format_args!("there is no task {given}"))
+/// The one task that was found; `looked_at` is how many were looked through if there are more.
+fn chosen(given: &str, found: &[Value], looked_at: Option<usize>) -> Result<String, Failure> {
+    match (found, looked_at) {
+        ([], Some(seen)) => Err(Failure::new(
+            Exit::NotFound,
+            format_args!("none of the first {seen} tasks ends with {given}, and there are more"),
+        )
+        .hint("give the whole id")),
+        ([], None) => Err(Failure::new(Exit::NotFound, format_args!("there is no task {given}"))
             .hint("`agentcom tasks` lists the tasks")),
-        [task] => Ok(id_of(task).to_owned()),
-        several => {
+        ([task], _) => Ok(id_of(task).to_owned()),
+        (several, _) => {
             let mut failure =
                 Failure::new(Exit::Usage, format_args!("{} tasks end with {given}", several.len()));
             let line =
@@ -87,8 +93,13 @@ mod tests {
             json!({"id": "task-0000000000001234", "description": "one"}),
             json!({"id": "task-0000000000011234", "description": "two"}),
         ];
-        assert_eq!(chosen("1234", &tasks[..1]), Ok("task-0000000000001234".into()));
-        assert_eq!(chosen("1234", &[]).unwrap_err().exit, Exit::NotFound);
+        assert_eq!(chosen("1234", &tasks[..1], None), Ok("task-0000000000001234".into()));
+        assert_eq!(chosen("1234", &[], None).unwrap_err().exit, Exit::NotFound);
+        let bounded = chosen("1234", &[], Some(10_000)).unwrap_err();
+        assert_eq!(
+            bounded.message,
+            "none of the first 10000 tasks ends with 1234, and there are more"
+        );
         expect![[r#"
             Failure {
                 exit: Usage,
@@ -102,6 +113,6 @@ mod tests {
                 ),
             }
         "#]]
-        .assert_debug_eq(&chosen("1234", &tasks).unwrap_err());
+        .assert_debug_eq(&chosen("1234", &tasks, None).unwrap_err());
     }
 }

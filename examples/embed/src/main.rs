@@ -4,6 +4,8 @@
 //! go first, and of two free cooks asks the one with fewer skills to spare.
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
+mod quickest;
+
 use std::sync::Arc;
 
 use agentcom_core::config::{Secret, SidecarConfig};
@@ -12,24 +14,10 @@ use agentcom_core::driver::local::{LocalConnector, local};
 use agentcom_core::driver::memory::MemoryDisk;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver as Cook};
 use agentcom_core::driver::{clock::SystemClock, queue::Capacity};
-use agentcom_core::hub::schedule::{AgentFacts, Policy, TaskFacts};
 use agentcom_core::name::{AgentId, Capability, Kind};
 use anyhow::Result;
 use futures_util::future::try_join;
-
-#[derive(Debug)]
-struct QuickestFirst;
-
-impl Policy for QuickestFirst {
-    fn key(&self, task: &TaskFacts<'_>) -> u64 {
-        task.spec.op.input.read::<(&str, u64)>().map_or(u64::MAX, |(_, minutes)| minutes)
-    }
-
-    fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32> {
-        let unused = agent.profile.capabilities.len().checked_sub(task.spec.needs.len())?;
-        Some(100 - u32::try_from(unused).ok()?.min(100))
-    }
-}
+use quickest::QuickestFirst;
 
 /// A cook is an agent: a sidecar whose executor is a function.
 async fn cook(name: &str, can: &[&str], door: &LocalConnector, app: &App) -> Result<Cook> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agentcom_core::config::HubConfig;
 use agentcom_core::time::Span;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub trusted_network: bool,
     /// Host names under which clients reach it, beside its addresses.
     pub public_hosts: Vec<String>,
+    /// When it makes backups.
+    pub backup: BackupPlan,
     /// What it logs.
     pub log: Log,
     /// What it bounds.
@@ -35,9 +38,42 @@ impl Default for Settings {
             data_dir: PathBuf::from(DATA_DIR),
             trusted_network: false,
             public_hosts: Vec::new(),
+            backup: BackupPlan::default(),
             log: Log::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+/// When a hub makes backups of its data, and how many it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupPlan {
+    /// How long from one to the next, in minutes; 0 is never.
+    pub every_minutes: u32,
+    /// Where they are: from the data directory on, unless it begins with a slash.
+    pub dir: PathBuf,
+    /// How many are kept; at least 1.
+    pub keep: usize,
+}
+
+impl Default for BackupPlan {
+    fn default() -> Self {
+        Self { every_minutes: 24 * 60, dir: "backups".into(), keep: 3 }
+    }
+}
+
+impl BackupPlan {
+    /// How long from one to the next, if any are made by themselves.
+    #[must_use]
+    pub fn every(&self) -> Option<Duration> {
+        (self.every_minutes > 0).then(|| Duration::from_secs(60 * u64::from(self.every_minutes)))
+    }
+
+    /// Where they are for data in `data_dir`.
+    #[must_use]
+    pub fn dir_in(&self, data_dir: &Path) -> PathBuf {
+        data_dir.join(&self.dir)
     }
 }
 
@@ -86,6 +122,8 @@ pub struct Limits {
     pub lease_ttl_ms: Option<u64>,
     /// How long a plain client may hold a task without a word about it, in milliseconds.
     pub stuck_after_ms: Option<u64>,
+    /// How long one attempt may take, unless the task says otherwise.
+    pub timeout_ms: Option<u64>,
     /// How long a task waits for the busy agent that has its repository at hand, in milliseconds.
     pub affinity_wait_ms: Option<u64>,
 }
@@ -150,6 +188,7 @@ impl Settings {
             crashes_max: limits.crashes_max.unwrap_or(usual.crashes_max),
             lease_ttl: limits.lease_ttl_ms.map_or(usual.lease_ttl, Span),
             stuck_after: limits.stuck_after_ms.map_or(usual.stuck_after, Span),
+            timeout: limits.timeout_ms.map_or(usual.timeout, Span),
             affinity_wait: limits.affinity_wait_ms.map_or(usual.affinity_wait, Span),
             ..usual
         }
@@ -180,6 +219,21 @@ impl Settings {
         if let Some(value) = var("AGENTCOM_PUBLIC_HOSTS") {
             let hosts = value.split(',').map(str::trim).filter(|host| !host.is_empty());
             self.public_hosts = hosts.map(String::from).collect();
+        }
+        if let Some(value) = var("AGENTCOM_BACKUP_EVERY_MINUTES") {
+            let rule = "it must be a number of minutes, or 0 for never";
+            self.backup.every_minutes = parsed("AGENTCOM_BACKUP_EVERY_MINUTES", &value, rule)?;
+        }
+        if let Some(value) = var("AGENTCOM_BACKUP_DIR") {
+            self.backup.dir = value.into();
+        }
+        if let Some(value) = var("AGENTCOM_BACKUP_KEEP") {
+            self.backup.keep =
+                parsed("AGENTCOM_BACKUP_KEEP", &value, "it must be a number from 1")?;
+        }
+        if self.backup.keep == 0 {
+            let (name, rule) = ("AGENTCOM_BACKUP_KEEP", "at least 1 backup is kept");
+            return Err(bad_var(name, "0", rule));
         }
         if let Some(value) = var("AGENTCOM_LOG") {
             self.log.filter = value;
@@ -226,7 +280,7 @@ mod tests {
               |
             4 | task_max = 3
               | ^^^^^^^^
-            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `affinity_wait_ms`
+            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `timeout_ms`, `affinity_wait_ms`
         "#]],
         );
     }

@@ -48,6 +48,14 @@ pub enum HubError {
         /// The hub that announces itself there.
         hub: Option<LocalHub>,
     },
+    /// The data is gone, and there are backups of it.
+    #[error("there is no {}, but there is a backup of it: {}", file.display(), newest.display())]
+    DataGone {
+        /// Where it was.
+        file: PathBuf,
+        /// The newest backup.
+        newest: PathBuf,
+    },
     /// The store does not do what it should.
     #[error("{0}")]
     Store(StoreError),
@@ -74,9 +82,11 @@ impl HubError {
         match self {
             Self::Settings(_) | Self::Exposed(_) | Self::BadHost(_) => 64,
             Self::PortInUse(_) | Self::Listen { .. } => 69,
-            Self::DataDir { .. } | Self::DataInUse { .. } | Self::Store(_) | Self::Token { .. } => {
-                74
-            }
+            Self::DataDir { .. }
+            | Self::DataInUse { .. }
+            | Self::DataGone { .. }
+            | Self::Store(_)
+            | Self::Token { .. } => 74,
             Self::Serve(_) | Self::Stopped(_) => 75,
         }
     }
@@ -101,6 +111,11 @@ impl HubError {
             Self::DataInUse { .. } => {
                 Some("one hub at a time can use a data directory; stop it or choose another".into())
             }
+            Self::DataGone { .. } => Some(
+                "restore it with `agentcom db restore --latest`, or start with --restore-latest; \
+                 to start with nothing, move the backups away"
+                    .into(),
+            ),
             Self::Store(error) => store_hint(error.kind),
             Self::Token { .. } => Some(
                 "put the file back as the first start made it, for its owner only (0600)".into(),
@@ -113,9 +128,13 @@ impl HubError {
 fn store_hint(kind: StoreErrorKind) -> Option<String> {
     match kind {
         StoreErrorKind::Fenced => Some("one hub at a time can use a data directory".into()),
-        StoreErrorKind::Corrupt => {
-            Some("restore the data from a backup; nothing was changed".into())
-        }
+        StoreErrorKind::Corrupt => Some(
+            "nothing was changed, and the hub does not start on damaged data; with the hub \
+                 stopped, `agentcom db verify` says what is damaged, `agentcom db restore \
+                 --latest` or starting with --restore-latest goes back to the newest good backup, \
+                 and `agentcom db salvage` saves what is not damaged"
+                .into(),
+        ),
         StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
             Some("look at the disk (space, permissions), then start again".into())
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use agentcom_core::driver::token::{BadToken, Token};
 use agentcom_core::origin::AllowList;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::config::Settings;
@@ -26,6 +27,16 @@ pub fn check_exposure(settings: &Settings) -> Result<(), HubError> {
         return Ok(());
     }
     Err(HubError::Exposed(settings.bind))
+}
+
+/// Lets the hub have as many sockets as the system lets it: the usual limit is far below what one
+/// process may raise it to, and each agent takes one.
+pub fn allow_sockets() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The hosts that the hub answers to: this machine, the address it listens on, and those of the

@@ -9,6 +9,7 @@ use agentcom_hub::error::HubError;
 use agentcom_hub::local::{self, Announcement, LocalHub};
 use agentcom_hub::serve::Hub;
 use agentcom_hub::signals::Signals;
+use agentcom_hub::upkeep;
 use clap::Parser;
 
 /// Serves an AgentCom hub until it is asked to leave by Ctrl-C or SIGTERM.
@@ -21,6 +22,9 @@ struct Line {
     /// Read the settings, say what is wrong with them, and do nothing else
     #[arg(long)]
     check: bool,
+    /// Before starting, go back to the newest good backup; what came after it is lost
+    #[arg(long, conflicts_with = "check")]
+    restore_latest: bool,
 }
 
 const HELP: &str = "\
@@ -29,14 +33,19 @@ The file, with its defaults; unknown keys are refused:
   data_dir = \"agentcom-data\"
   trusted_network = false      # listen beyond this machine without TLS (WireGuard, Tailscale)
   public_hosts = []            # names under which clients reach the hub
+  [backup]
+  every_minutes = 1440         # 0 is never
+  dir = \"backups\"                  # from the data directory on
+  keep = 3
   [log]
   filter = \"info\"
   format = \"text\"              # or \"json\"
   [limits]                     # tasks_max, bytes_max, agents_max, attempts_max, crashes_max,
-                               # lease_ttl_ms, stuck_after_ms, affinity_wait_ms
+                               # lease_ttl_ms, stuck_after_ms, timeout_ms, affinity_wait_ms
 
 The environment goes over the file: AGENTCOM_BIND, AGENTCOM_DATA_DIR, AGENTCOM_TRUSTED_NETWORK,
-AGENTCOM_PUBLIC_HOSTS (with commas), AGENTCOM_LOG, AGENTCOM_LOG_FORMAT.
+AGENTCOM_PUBLIC_HOSTS (with commas), AGENTCOM_BACKUP_EVERY_MINUTES, AGENTCOM_BACKUP_DIR,
+AGENTCOM_BACKUP_KEEP, AGENTCOM_LOG, AGENTCOM_LOG_FORMAT.
 
 Exit codes: 0 left as asked, 64 settings, 69 cannot listen, 74 data, 75 start me again.";
 
@@ -64,6 +73,9 @@ fn run(line: &Line) -> Result<(), HubError> {
     agentcom_hub::logs::start(&settings.log)?;
     if line.check {
         return Ok(());
+    }
+    if line.restore_latest {
+        upkeep::restore_loudly(&settings)?;
     }
     let runtime = tokio::runtime::Runtime::new().map_err(HubError::Serve)?;
     runtime.block_on(serve(&settings))

@@ -12,6 +12,7 @@ use agentcom_transport_ws::{ServerLimits, WsTransport};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::backups::Backups;
 use crate::config::Settings;
 use crate::error::HubError;
 use crate::ground::{self, AdminToken};
@@ -26,6 +27,9 @@ pub struct Hub {
     handle: Handle,
     sockets: Arc<WsTransport>,
     stop_http: Option<oneshot::Sender<()>>,
+    backups: Arc<Backups>,
+    /// The loop that makes them, which never ends by itself.
+    made: JoinSet<()>,
     parts: JoinSet<Result<(), HubError>>,
 }
 
@@ -37,18 +41,22 @@ impl Hub {
     /// Why the hub cannot start; nothing of it goes on then.
     pub async fn start(settings: &Settings) -> Result<Self, HubError> {
         ground::check_exposure(settings)?;
+        ground::allow_sockets();
         let allowed = ground::allowed_hosts(settings)?;
         let data_dir = ground::data_dir(&settings.data_dir)?;
         let admin = ground::admin_token(&data_dir)?;
         let (sockets_router, sockets) =
             agentcom_transport_ws::listen(ServerLimits::default(), allowed.clone());
         let sockets = Arc::new(sockets);
-        let (handle, driver) = crate::driver::open(settings, &data_dir, &admin, sockets.clone())
-            .await
-            .map_err(|error| in_use(error, &data_dir))?;
+        let (handle, driver, store) =
+            crate::driver::open(settings, &data_dir, &admin, sockets.clone())
+                .await
+                .map_err(|error| in_use(error, &data_dir))?;
         let listener = ground::listen(settings.bind).await?;
         let address = listener.local_addr().map_err(HubError::Serve)?;
-        let api = agentcom_http::router(handle.clone(), Options { allowed, ..Options::default() });
+        let backups = Arc::new(Backups::new(store, &data_dir, &settings.backup));
+        let options = Options { allowed, backups: Some(backups.clone()), ..Options::default() };
+        let api = agentcom_http::router(handle.clone(), options);
         let (stop_http, stopped) = oneshot::channel();
         let mut parts = JoinSet::new();
         parts.spawn(async move { driver.run().await.map_err(HubError::Store) });
@@ -61,8 +69,12 @@ impl Hub {
                 .await;
             Ok(())
         });
+        let mut made = JoinSet::new();
+        let making = Arc::clone(&backups);
+        made.spawn(async move { making.run().await });
+        let stop_http = Some(stop_http);
         let hub =
-            Self { address, data_dir, admin, handle, sockets, stop_http: Some(stop_http), parts };
+            Self { address, data_dir, admin, handle, sockets, stop_http, backups, made, parts };
         hub.check_admin().await?;
         Ok(hub)
     }
@@ -125,6 +137,8 @@ impl Hub {
             // A server that is gone need not be stopped.
             let _ = stop.send(());
         }
+        self.backups.stop();
+        self.made.shutdown().await;
         self.sockets.shutdown().await;
         self.handle.stop();
         while let Some(ended) = self.parts.join_next().await {

@@ -8,7 +8,7 @@ use agentcom_core::wire::{Identify, ToAgent, ToHub, read_to_agent, write};
 use agentcom_transport_ws::{ClientOptions, WsClient};
 use anyhow::Context as _;
 
-use crate::settings::Settings;
+use agentcom_sidecar::settings::Settings;
 
 const UNAVAILABLE: u8 = 69;
 const REFUSED: u8 = 77;

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
 use crate::rotate::Rotating;
-use crate::settings::{Format, Log};
+use agentcom_sidecar::settings::{Format, Log};
 
 /// Starts logging as `log` says.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {

@@ -5,15 +5,13 @@ mod journal;
 mod logs;
 mod rotate;
 mod run;
-mod settings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentcom_exec::guard;
+use agentcom_sidecar::settings::Settings;
 use clap::{Parser, Subcommand};
-
-use settings::Settings;
 
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 64;

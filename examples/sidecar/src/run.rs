@@ -13,7 +13,7 @@ use agentcom_transport_ws::{ClientOptions, WsClient};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::STORE;
-use crate::settings::Settings;
+use agentcom_sidecar::settings::Settings;
 
 /// A second signal cut the drain short.
 const CUT_SHORT: u8 = 1;

@@ -12,9 +12,9 @@ use serde::{Deserialize, Deserializer};
 /// Everything that can be configured.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// The hub: `ws://HOST:PORT/ws`, or its HTTP address.
-    pub(crate) url: String,
+    pub url: String,
     /// The name that the hub knows this agent by.
     agent_id: Option<String>,
     /// What proves that name. A file is safer.
@@ -33,55 +33,55 @@ pub(crate) struct Settings {
     /// How many seconds running work may go on after a signal.
     drain_secs: u64,
     /// Where the journal is.
-    pub(crate) state_dir: PathBuf,
+    pub state_dir: PathBuf,
     /// Shell work.
-    pub(crate) shell: Shell,
+    pub shell: Shell,
     /// Wake work.
-    pub(crate) wake: Wake,
+    pub wake: Wake,
     /// Logs.
-    pub(crate) log: Log,
+    pub log: Log,
 }
 
 /// Shell work.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Shell {
+pub struct Shell {
     /// Whether to do it.
-    pub(crate) enabled: bool,
+    pub enabled: bool,
     /// The directory in which commands run.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
 }
 
 /// Wake work.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Wake {
+pub struct Wake {
     /// The program and its arguments; without it there is no wake work.
-    pub(crate) command: Vec<String>,
+    pub command: Vec<String>,
     /// Where the program writes its results: `results` in the state directory unless said.
-    pub(crate) results_dir: Option<PathBuf>,
+    pub results_dir: Option<PathBuf>,
 }
 
 /// Logs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Log {
+pub struct Log {
     /// What is logged, such as `info` or `agentcom_core=debug`.
-    pub(crate) filter: String,
+    pub filter: String,
     /// As what.
-    pub(crate) format: Format,
+    pub format: Format,
     /// Also into this file, which is rotated.
-    pub(crate) file: Option<PathBuf>,
+    pub file: Option<PathBuf>,
     /// Its length at which it is rotated.
-    pub(crate) file_bytes_max: u64,
+    pub file_bytes_max: u64,
     /// How many older ones are kept.
-    pub(crate) files_kept: usize,
+    pub files_kept: usize,
 }
 
 /// As what logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
+pub enum Format {
     /// For people.
     Text,
     /// For programs: an object a line.
@@ -127,24 +127,31 @@ impl Default for Log {
 }
 
 /// Looks a variable of the environment up.
-pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
     /// Reads `file`, if there is one, and what `env` says above it.
-    pub(crate) fn load(file: Option<&Path>, env: Env<'_>) -> anyhow::Result<Self> {
-        let mut settings = match file {
-            Some(path) => Self::read(path)?,
-            None => Self::default(),
-        };
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken, and where.
+    pub fn load(file: Option<&Path>, env: Env<'_>) -> anyhow::Result<Self> {
+        let Some(path) = file else { return Self::parse("", env) };
+        let place = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(place)?;
+        Self::parse(&text, env).with_context(place)
+    }
+
+    /// Reads the `text` of a file, and what `env` says above it.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn parse(text: &str, env: Env<'_>) -> anyhow::Result<Self> {
+        let mut settings: Self = toml::from_str(text)?;
         settings.overlay(env)?;
         settings.url = websocket(&settings.url);
         Ok(settings)
-    }
-
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let place = || path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(place)?;
-        toml::from_str(&text).with_context(place)
     }
 
     fn overlay(&mut self, env: Env<'_>) -> anyhow::Result<()> {
@@ -177,12 +184,17 @@ impl Settings {
     }
 
     /// Where the journal is.
-    pub(crate) fn journal(&self) -> PathBuf {
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
         self.state_dir.join("journal")
     }
 
     /// What the core needs to know.
-    pub(crate) fn sidecar(&self) -> anyhow::Result<SidecarConfig> {
+    ///
+    /// # Errors
+    ///
+    /// What is missing or breaks a rule.
+    pub fn sidecar(&self) -> anyhow::Result<SidecarConfig> {
         let agent = self.agent_id.as_deref();
         let agent = agent.context("no agent id: set agent_id or AGENTCOM_AGENT_ID")?;
         let mut config = SidecarConfig::new(AgentId::new(agent)?, self.secret()?);

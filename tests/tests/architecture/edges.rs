@@ -29,14 +29,15 @@ const MAY_KNOW: &[(&str, &[&[&str]])] = &[
     ("agentcom-store-redb", &[&["agentcom-core"]]),
     ("agentcom-transport-ws", &[&["agentcom-core"]]),
     // only examples choose
-    ("agentcom", &[LIBRARIES, PROGRAMS]),
+    // .. and the command line is killed, frozen and filled up by the proof
+    ("agentcom", &[LIBRARIES, PROGRAMS, &["agentcom-tests"]]),
     ("agentcom-custom-store", &[&["agentcom-core"]]),
     ("agentcom-embed", &[LIBRARIES]),
     ("agentcom-hub", &[LIBRARIES]),
     ("agentcom-sidecar", &[LIBRARIES]),
-    // proof may look at everything but the programs, which it runs
+    // proof may look at everything; of programs it reads the configuration only
     ("agentcom-benches", &[LIBRARIES]),
-    ("agentcom-tests", &[LIBRARIES]),
+    ("agentcom-tests", &[LIBRARIES, PROGRAMS, &["agentcom-custom-store"]]),
     // needs nothing
     ("xtask", &[]),
 ];

@@ -5,7 +5,7 @@ use crate::source::{Source, sources, words};
 
 /// The layers, lowest first, with their modules.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("words", &["id", "name", "time", "rng", "json", "config", "origin"]),
+    ("words", &["id", "name", "time", "rng", "json", "config", "origin", "guard"]),
     ("things", &["task", "agent", "limit", "question"]),
     ("together", &["command", "change", "state", "view", "wire"]),
     ("deciding", &["hub", "sidecar"]),

@@ -10,6 +10,7 @@ mod edges;
 mod front_doors;
 mod habits;
 mod layers;
+mod named;
 mod purity;
 mod sizes;
 mod sole_doers;

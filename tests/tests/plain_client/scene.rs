@@ -112,12 +112,26 @@ impl Scene {
 
     /// Asks the API as the operator.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        self.ask_as(&self.admin, method, path, body).await
+    }
+
+    /// Asks the API with a token, or with none if it is empty.
+    pub(crate) async fn ask_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "localhost")
-            .header("authorization", format!("Bearer {}", self.admin))
             .header("content-type", "application/json");
+        let request = match token {
+            "" => request,
+            token => request.header("authorization", format!("Bearer {token}")),
+        };
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let response = self.hub.router.clone().oneshot(request.body(body).unwrap());
         let response = tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap();

@@ -34,6 +34,8 @@ async fn pings_keep_what_a_client_holds_and_without_them_it_is_lost() {
         client.ping().await;
     }
     drop(client);
+    // Until the hub has noticed, it would also wait for the silence of the client.
+    while scene.agent("a-1").await["connected"] == true {}
     scene.pass_ms(74_999).await;
     assert_eq!(scene.state(id(&work)).await, "working");
     scene.pass_ms(1).await;

@@ -152,7 +152,7 @@ impl AppBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let admin = self.admin.map_or_else(|| Token::generate().map(|token| token.hash()), Ok);
         let genesis = Genesis::random(admin?).map_err(|_| NoEntropy)?;
-        let (listener, connector) = local(Capacity::default());
+        let (listener, connector) = local(capacity(self.agent.slots));
         let mut hub = HubBuilder::new(self.store, Arc::clone(&clock)).config(self.config);
         hub = self.transports.into_iter().fold(hub, HubBuilder::transport);
         hub = hub.transport(Arc::new(listener)).policy(self.policy);
@@ -176,6 +176,15 @@ impl AppBuilder {
     }
 }
 
+/// Room for all that hub and agent can have to say to each other at once, as when the agent
+/// connects again with all slots taken: some frames for each slot, one of them with the input of
+/// a task.
+fn capacity(slots: u32) -> Capacity {
+    let Capacity { frames, bytes } = Capacity::default();
+    let slots = slots as usize;
+    Capacity { frames: frames.max(8 * slots), bytes: bytes.max(slots.saturating_mul(256 * 1024)) }
+}
+
 /// What the agent of an app is started from, and started from again when the hub asks for it.
 struct Start {
     config: SidecarConfig,
@@ -194,6 +203,8 @@ impl Agent {
         let token = app.register(app.id.clone()).await?;
         let mut config = SidecarConfig::new(app.id.clone(), Secret::new(token.reveal()));
         config.slots = self.slots;
+        // Each slot may have a report that the hub has yet to acknowledge, and the next task.
+        config.outbox_max = config.outbox_max.max(2 * self.slots as usize);
         config.capabilities = self.capabilities;
         let clock = Arc::clone(&app.clock);
         let start = Start {

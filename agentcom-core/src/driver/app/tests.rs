@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::future::{Future, pending};
 use core::pin::pin;
@@ -61,6 +62,27 @@ fn a_function_with_a_typed_argument_is_a_job() {
         let app = app().handler("add", add).open().await?;
         let id = app.submit("add", &Sum { left: 2, right: 3 }).await?;
         assert_eq!(app.result::<u64>(id).await?, 5);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_app_keeps_its_agent_however_many_slots_it_has() {
+    check(async {
+        let app = app().slots(800).handler("add", add).open().await?;
+        let sum = Json::of(&Sum { left: 2, right: 3 }).unwrap();
+        let batch = Command::SubmitBatch(vec![Draft::new(Kind::new("add")?, sum); 800]);
+        let reply = app.driven(app.handle().call(Principal::Admin, batch)).await?;
+        assert!(matches!(reply, Reply::SubmittedBatch(_)), "{reply:?}");
+        // The agent is given all of them at once, and answers all of them at once.
+        let last_events = async {
+            app.idle().await?;
+            let seq = app.handle().view(|state| state.seq()).await?;
+            app.handle().events(seq - 1_000, 1_000).await
+        };
+        let events = app.run_until(last_events).await??;
+        let again = events.iter().find(|event| event.generation > Some(Lease(1)));
+        assert_eq!(again, None, "each task is done at the first attempt");
         Ok(())
     });
 }

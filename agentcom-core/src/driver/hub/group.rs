@@ -44,6 +44,11 @@ impl Group {
             && self.releases.is_empty()
     }
 
+    /// Whether it answers somebody who asked for something.
+    pub(super) fn answers(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Reply(..)))
+    }
+
     /// The batch to be stored, if there is anything durable in the group.
     pub(super) fn batch(&mut self, state: &State) -> Option<Batch> {
         self.seq = state.seq();

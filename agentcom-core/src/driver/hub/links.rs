@@ -1,20 +1,26 @@
 //! This file holds the connections of a hub.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::id::SessionId;
 use crate::port::transport::{CloseReason, Connection, Incoming, Outgoing, SendError, Transport};
-use crate::wire::{self, ToAgent};
+use crate::wire::{Frame, ToAgent};
 
-/// A frame that came in, or the end of its connection; with the half that reads on.
-pub(super) type Arrival = (SessionId, Option<String>, Box<dyn Incoming>);
+/// Frames that came in together; none at the end of the connection.
+#[derive(Debug)]
+struct Arrival {
+    session: SessionId,
+    frames: VecDeque<Frame>,
+    /// The half that reads on.
+    incoming: Box<dyn Incoming>,
+}
 
 /// The connections of a hub.
 #[derive(Debug, Default)]
@@ -22,7 +28,9 @@ pub(super) struct Links {
     pub(super) transports: Vec<Arc<dyn Transport>>,
     next_session: u64,
     pub(super) outgoing: BTreeMap<SessionId, Box<dyn Outgoing>>,
-    pub(super) incoming: FuturesUnordered<BoxFuture<'static, Arrival>>,
+    incoming: FuturesUnordered<BoxFuture<'static, Arrival>>,
+    /// What is left of the frames that came in last.
+    arrived: Option<Arrival>,
 }
 
 impl Links {
@@ -39,18 +47,37 @@ impl Links {
         id
     }
 
-    /// Waits for the next frame of a connection.
-    pub(super) fn read_on(&mut self, id: SessionId, mut incoming: Box<dyn Incoming>) {
+    /// Waits for the next frames of a connection.
+    fn read_on(&mut self, session: SessionId, mut incoming: Box<dyn Incoming>) {
         self.incoming.push(Box::pin(async move {
-            let frame = incoming.recv().await;
-            (id, frame, incoming)
+            let frames = incoming.recv_some().await;
+            Arrival { session, frames, incoming }
         }));
     }
 
+    /// The next frame of any connection, or the end of one.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(SessionId, Option<Frame>)> {
+        let mut arrival = match self.arrived.take() {
+            Some(arrival) => arrival,
+            None => match ready!(self.incoming.poll_next_unpin(cx)) {
+                Some(arrival) => arrival,
+                // Nobody is connected; whoever connects wakes the loop.
+                None => return Poll::Pending,
+            },
+        };
+        let (session, frame) = (arrival.session, arrival.frames.pop_front());
+        if !arrival.frames.is_empty() {
+            self.arrived = Some(arrival);
+        } else if frame.is_some() {
+            self.read_on(session, arrival.incoming);
+        }
+        Poll::Ready((session, frame))
+    }
+
     /// Queues a frame; a connection that does not keep up is closed.
-    pub(super) fn send(&mut self, id: SessionId, frame: &ToAgent) {
+    pub(super) fn send(&mut self, id: SessionId, frame: ToAgent) {
         let Some(outgoing) = self.outgoing.get(&id) else { return };
-        match outgoing.send(wire::write(frame)) {
+        match outgoing.pass(frame.into()) {
             Ok(()) => {}
             Err(SendError::Full) => self.close(id, CloseReason::TooSlow),
             Err(SendError::Closed) => {
@@ -72,5 +99,6 @@ impl Links {
             outgoing.close(reason);
         }
         self.incoming = FuturesUnordered::new();
+        self.arrived = None;
     }
 }

@@ -5,7 +5,8 @@ use alloc::boxed::Box;
 use crate::change::Genesis;
 use crate::config::HubConfig;
 use crate::hub::Hub;
-use crate::hub::schedule::Policy;
+use crate::hub::schedule::{FairPolicy, Policy};
+use crate::id::Incarnation;
 use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError, StoreErrorKind};
 use crate::state::{Loader, State, rows_of};
@@ -28,6 +29,23 @@ pub(super) async fn open(
     let step = hub.resume(clock.now());
     debug_assert!(step.dirty.is_empty(), "nobody is connected, so nothing can move");
     Ok(hub)
+}
+
+/// Begins another life of what `store` holds.
+pub(super) async fn renew(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    incarnation: Incarnation,
+) -> Result<(), StoreError> {
+    let state = read(store, clock).await?;
+    if state.head().is_none() {
+        return Err(StoreError::new(StoreErrorKind::Corrupt, "there is no data set"));
+    }
+    let mut hub = Hub::new(state, HubConfig::default(), Box::new(FairPolicy));
+    let resumed = hub.resume(clock.now());
+    debug_assert!(resumed.dirty.is_empty(), "nobody is connected, so nothing can move");
+    let step = hub.renew(clock.now(), incarnation);
+    store.commit(rows_of(hub.state(), &step.dirty, &step.events)).await
 }
 
 /// The state that the rows of `store` add up to.

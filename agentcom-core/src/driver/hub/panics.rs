@@ -6,8 +6,10 @@ use alloc::format;
 use crate::command::Command;
 use crate::rng::scramble;
 use crate::time::{Mono, Span};
+use crate::wire::Frame;
 
-/// How often an input may bring the hub down before it is not tried again.
+/// How often an input may bring the hub down, apart from the first panic of all, before it is not
+/// tried again.
 const TRIES: u32 = 2;
 /// How many inputs are remembered.
 const SUSPECTS_MAX: usize = 64;
@@ -16,46 +18,51 @@ const PANICS_MAX: usize = 5;
 const WINDOW: Span = Span::from_secs(60);
 
 /// An input that somebody outside is to blame for.
-#[derive(Clone, Copy)]
-pub(super) enum Suspect<'a> {
-    Command(&'a Command),
-    Frame(&'a str),
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Suspect(u64);
 
-impl Suspect<'_> {
-    fn digest(self) -> u64 {
-        let sum = |text: &str| {
-            text.bytes().fold(text.len() as u64, |sum, byte| scramble(sum ^ u64::from(byte)))
-        };
-        match self {
-            Self::Command(command) => sum(&format!("{command:?}")),
-            Self::Frame(text) => sum(text),
-        }
+impl Suspect {
+    pub(super) fn command(command: &Command) -> Self {
+        Self::of(&format!("{command:?}"))
+    }
+
+    pub(super) fn frame(frame: &Frame) -> Self {
+        Self::of(&frame.clone().into_text())
+    }
+
+    fn of(text: &str) -> Self {
+        let mixed = |sum, byte| scramble(sum ^ u64::from(byte));
+        Self(text.bytes().fold(text.len() as u64, mixed))
     }
 }
 
 /// What brought the hub down, and when.
 #[derive(Debug, Default)]
 pub(super) struct Panics {
-    suspects: BTreeMap<u64, u32>,
+    suspects: BTreeMap<Suspect, u32>,
     lately: VecDeque<Mono>,
 }
 
 impl Panics {
+    /// What an input is remembered by. As long as nothing panicked nobody is suspected, and no
+    /// input is looked at: the first panic may have been anything's fault.
+    pub(super) fn suspect(&self, input: impl FnOnce() -> Suspect) -> Option<Suspect> {
+        (!self.lately.is_empty()).then(input)
+    }
+
     /// Whether an input brought the hub down too often to be tried again.
-    pub(super) fn bar(&self, suspect: Suspect<'_>) -> bool {
-        // As long as nothing panicked, nothing is looked at.
-        !self.suspects.is_empty()
-            && self.suspects.get(&suspect.digest()).is_some_and(|count| *count >= TRIES)
+    pub(super) fn bar(&self, suspect: Option<Suspect>) -> bool {
+        let count = suspect.and_then(|suspect| self.suspects.get(&suspect));
+        count.is_some_and(|count| *count >= TRIES)
     }
 
     /// Remembers a panic, and says whether the hub may go on.
-    pub(super) fn note(&mut self, suspect: Option<Suspect<'_>>, now: Mono) -> bool {
+    pub(super) fn note(&mut self, suspect: Option<Suspect>, now: Mono) -> bool {
         if let Some(suspect) = suspect {
             if self.suspects.len() == SUSPECTS_MAX {
                 self.suspects.pop_first();
             }
-            *self.suspects.entry(suspect.digest()).or_default() += 1;
+            *self.suspects.entry(suspect).or_default() += 1;
         }
         self.lately.push_back(now);
         while self.lately.front().is_some_and(|at| now - *at > WINDOW) {

@@ -1,9 +1,8 @@
 //! This file is the loop itself.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
-use core::future::{Future, pending};
+use core::future::{Future, pending, poll_fn};
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 
@@ -12,17 +11,18 @@ use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::group::Group;
-use super::links::Arrival;
 use super::panics::Suspect;
 use super::{GROUP_MAX, HubDriver, facts, load, trim};
 use crate::command::Facts;
 use crate::driver::handle::Message;
 use crate::driver::{CallError, FeedItem, token};
+use crate::guard::Guard;
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
 use crate::port::store::{StoreError, StoreErrorKind};
-use crate::port::transport::{CloseReason, Connection, Incoming, Transport, TransportError};
-use crate::wire::{self, ToHub};
+use crate::port::transport::{CloseReason, Connection, Transport, TransportError};
+use crate::time::Mono;
+use crate::wire::{Frame, ToHub};
 
 /// What can wake the loop. A closed list, so that everything that can happen is named here.
 enum Wakeup {
@@ -33,7 +33,7 @@ enum Wakeup {
     /// All handles are gone.
     Abandoned,
     /// A connection brought a frame, or ended.
-    Arrived(Arrival),
+    Arrived(SessionId, Option<Frame>),
     /// A transport gave a connection, or failed to.
     Connected(Arc<dyn Transport>, Result<Connection, TransportError>),
     /// Something is due.
@@ -68,16 +68,30 @@ impl HubDriver {
             if self.stopping && self.committing.is_none() && self.open.is_empty() {
                 return Ok(());
             }
+            let waiting = self.waits_since();
             let wakeup = self.next(&mut accepting).await;
+            let woke = self.inbox.meter.now();
+            let began = waiting.map_or(woke, |since| since.min(woke));
             self.take(wakeup, &mut accepting).await?;
             self.take_waiting(&mut accepting).await?;
             if self.is_late() {
                 self.step(Input::Wake, None).await?;
             }
             if self.committing.is_none() {
-                self.close_group();
+                self.close_group().await?;
             }
+            self.inbox.meter.note(began);
         }
+    }
+
+    /// From when on the loop keeps others waiting: at once if there is no room to take anything in,
+    /// and otherwise when something is due.
+    fn waits_since(&self) -> Option<Mono> {
+        if self.open.inputs >= GROUP_MAX {
+            return Some(self.inbox.meter.now());
+        }
+        let stepped = self.hub.state().now().mono;
+        self.hub.next_wake().map(|(at, _)| at.max(stepped))
     }
 
     /// Waits for whatever happens first. Only the branch that is returned has taken anything.
@@ -96,9 +110,10 @@ impl HubDriver {
         let mut commit: OptionFuture<_> = self.committing.as_mut().into();
         let mut inbox: OptionFuture<_> =
             (room && !self.stopping).then(|| Box::pin(self.inbox.next()).fuse()).into();
-        let incoming = &mut self.links.incoming;
-        let reads = room && !self.stopping && !incoming.is_empty();
-        let mut arrival: OptionFuture<_> = reads.then(|| incoming.select_next_some()).into();
+        let links = &mut self.links;
+        let reads = room && !self.stopping;
+        let mut arrival: OptionFuture<_> =
+            reads.then(|| poll_fn(|cx| links.poll_next(cx)).fuse()).into();
         let accepts = room && !self.stopping && !accepting.is_empty();
         let mut opening: OptionFuture<_> = accepts.then(|| accepting.select_next_some()).into();
         loop {
@@ -109,8 +124,8 @@ impl HubDriver {
                 message = inbox => if let Some(message) = message {
                     return message.map_or(Wakeup::Abandoned, Wakeup::Message);
                 },
-                arrived = arrival => if let Some(arrived) = arrived {
-                    return Wakeup::Arrived(arrived);
+                arrived = arrival => if let Some((session, frame)) = arrived {
+                    return Wakeup::Arrived(session, frame);
                 },
                 opened = opening => if let Some((transport, connected)) = opened {
                     return Wakeup::Connected(transport, connected);
@@ -147,7 +162,8 @@ impl HubDriver {
     }
 
     fn frame_waiting(&mut self, _: &mut Accepting) -> Option<Wakeup> {
-        self.links.incoming.next().now_or_never().flatten().map(Wakeup::Arrived)
+        let arrived = poll_fn(|cx| self.links.poll_next(cx)).now_or_never();
+        arrived.map(|(session, frame)| Wakeup::Arrived(session, frame))
     }
 
     fn connection_waiting(&mut self, accepting: &mut Accepting) -> Option<Wakeup> {
@@ -166,6 +182,7 @@ impl HubDriver {
             Wakeup::Committed(result) => {
                 self.committing = None;
                 result?;
+                self.owned_at = self.clock.now().mono;
                 self.committed().await
             }
             Wakeup::Message(message) => self.message(message).await,
@@ -173,9 +190,7 @@ impl HubDriver {
                 self.stopping = true;
                 Ok(())
             }
-            Wakeup::Arrived((session, frame, incoming)) => {
-                self.arrived(session, frame, incoming).await
-            }
+            Wakeup::Arrived(session, frame) => self.arrived(session, frame).await,
             Wakeup::Connected(transport, connected) => {
                 if connected.as_ref().err() != Some(&TransportError::Stopped) {
                     accepting.push(accept(transport));
@@ -194,7 +209,8 @@ impl HubDriver {
             Message::Call { by, cause, command, reply } => {
                 self.next_call += 1;
                 let call = CallId(self.next_call);
-                if self.panics.bar(Suspect::Command(&command)) {
+                let suspect = self.panics.suspect(|| Suspect::command(&command));
+                if self.is_barred(suspect) {
                     // Whoever asked may be gone.
                     let _ = reply.send(Err(CallError::Internal));
                     return Ok(());
@@ -209,9 +225,8 @@ impl HubDriver {
                     facts => facts?,
                 };
                 self.calls.insert(call, reply);
-                let copy = command.clone();
                 let input = Input::Call { call, by, cause, command, facts };
-                return self.step(input, Some(Suspect::Command(&copy))).await;
+                return self.step(input, suspect).await;
             }
             Message::View(view) => {
                 // A reader that panics is told by the loss of its answer.
@@ -225,6 +240,10 @@ impl HubDriver {
         Ok(())
     }
 
+    fn is_barred(&self, suspect: Option<Suspect>) -> bool {
+        self.panics.bar(suspect) && self.hub.config().guards.on(Guard::PanicBar)
+    }
+
     async fn connected(&mut self, connection: Connection) -> Result<(), StoreError> {
         let dialect = connection.dialect;
         tracing::debug!(peer = %connection.peer, ?dialect, "connection opened");
@@ -236,23 +255,23 @@ impl HubDriver {
     async fn arrived(
         &mut self,
         session: SessionId,
-        frame: Option<String>,
-        incoming: Box<dyn Incoming>,
+        frame: Option<Frame>,
     ) -> Result<(), StoreError> {
-        let Some(text) = frame else {
+        let Some(frame) = frame else {
             self.links.outgoing.remove(&session);
             return self.step(Input::Closed(session), None).await;
         };
-        self.links.read_on(session, incoming);
-        if self.panics.bar(Suspect::Frame(&text)) {
+        let suspect = self.panics.suspect(|| Suspect::frame(&frame));
+        if self.is_barred(suspect) {
             tracing::warn!(?session, "a frame that brought the hub down is not taken in again");
             return Ok(());
         }
-        let frame = wire::read_to_hub(&text);
+        let frame = frame.into_to_hub();
         let token = match &frame {
             Ok(ToHub::Identify(identify)) => Some(token::hash_of(&identify.token)),
             _ => None,
         };
+        self.prove_owned(token.is_some()).await?;
         let needs = frame.as_ref().map(|frame| frame_needs(self.hub.state(), frame));
         let needs = needs.unwrap_or_default();
         let facts = match facts::fetch(&*self.store, self.hub.state(), &needs).await {
@@ -263,11 +282,24 @@ impl HubDriver {
             }
             facts => facts?,
         };
-        self.step(Input::Frame { session, frame, token, facts }, Some(Suspect::Frame(&text))).await
+        self.step(Input::Frame { session, frame, token, facts }, suspect).await
     }
 
-    /// One step. A panic drops the hub: what was not committed is undone, whoever asked is told.
-    async fn step(&mut self, input: Input, suspect: Option<Suspect<'_>>) -> Result<(), StoreError> {
+    /// One step; before it, another that gives grace if the hub was stopped for a while.
+    async fn step(&mut self, input: Input, suspect: Option<Suspect>) -> Result<(), StoreError> {
+        if let Some(late) = self.hub.stalled_for(self.clock.now().mono) {
+            tracing::warn!(%late, "the hub was stopped for a while; its agents get time to be heard");
+            self.step_once(Input::Stalled, None).await?;
+        }
+        self.step_once(input, suspect).await
+    }
+
+    /// A panic drops the hub: what was not committed is undone, whoever asked is told.
+    async fn step_once(
+        &mut self,
+        input: Input,
+        suspect: Option<Suspect>,
+    ) -> Result<(), StoreError> {
         let call = if let Input::Call { call, .. } = &input { Some(*call) } else { None };
         let now = self.clock.now();
         let hub = &mut self.hub;
@@ -316,18 +348,29 @@ impl HubDriver {
     }
 
     /// Begins the commit of what was decided, or says it at once if there is nothing to store.
-    fn close_group(&mut self) {
+    async fn close_group(&mut self) -> Result<(), StoreError> {
         let mut group = core::mem::take(&mut self.open);
         match group.batch(self.hub.state()) {
             Some(batch) => {
                 let store = self.store.clone();
                 let commit: BoxFuture<'static, _> =
                     Box::pin(async move { store.commit(batch).await });
+                if !self.hub.config().guards.on(Guard::CommitFirst) {
+                    let seq = group.seq;
+                    self.say(core::mem::take(&mut group));
+                    group.seq = seq;
+                }
                 self.under_way = Some(group);
                 self.committing = Some(commit.fuse());
             }
-            None => self.say(group),
+            None => {
+                if group.answers() {
+                    self.prove_owned(true).await?;
+                }
+                self.say(group);
+            }
         }
+        Ok(())
     }
 
     /// The commit under way is durable: now, and only now, is it spoken of.
@@ -339,15 +382,9 @@ impl HubDriver {
         }
         self.commits += 1;
         if self.trimming || self.commits.is_multiple_of(trim::EVERY) {
-            let (now, seq) = (self.clock.now().wall, self.hub.state().seq());
-            let looked = trim::look(&*self.store, self.hub.config(), now, seq).await;
-            let over = match looked {
-                Err(error) if error.kind == StoreErrorKind::Corrupt => {
-                    tracing::error!(%error, "what is over cannot be let go");
-                    None
-                }
-                over => over?,
-            };
+            let Some(head) = self.hub.state().head() else { return Ok(()) };
+            let now = self.clock.now().wall;
+            let over = trim::look(&*self.store, self.hub.config(), now, head).await?;
             self.trimming = over.as_ref().is_some_and(trim::is_full);
             if let Some(input) = over {
                 self.step(input, None).await?;
@@ -366,7 +403,7 @@ impl HubDriver {
                         let _ = sender.send(Ok(reply));
                     }
                 }
-                Effect::Send(session, frame) => self.links.send(session, &frame),
+                Effect::Send(session, frame) => self.links.send(session, frame),
                 Effect::Close(session, reason) => self.links.close(session, reason),
             }
         }

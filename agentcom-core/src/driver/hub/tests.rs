@@ -4,6 +4,8 @@ mod damage;
 mod keys;
 mod panics;
 mod restart;
+mod restored;
+mod takeover;
 mod turns;
 
 use alloc::boxed::Box;

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::change::decode;
+use crate::change::{Head, decode};
 use crate::config::HubConfig;
 use crate::hub::Input;
 use crate::name::Key;
-use crate::port::store::{Range, Store, StoreError, Table};
+use crate::port::store::{Range, Store, StoreError, StoreErrorKind, Table};
 use crate::time::Wall;
 use crate::view::Event;
 
@@ -15,17 +15,27 @@ pub(super) const EVERY: u64 = 256;
 /// How many rows one look takes in of each kind.
 const ROWS: usize = 1_024;
 
-/// What is over, as an input, if anything is.
+/// What is over, as an input, if anything is. Damaged rows do not keep the others.
 pub(super) async fn look(
     store: &dyn Store,
     config: &HubConfig,
     now: Wall,
-    seq: u64,
+    head: &Head,
 ) -> Result<Option<Input>, StoreError> {
-    let keys = keys_over(store, now).await?;
-    let (events, oldest) = events_over(store, config, now, seq).await?;
+    let keys = unless_damaged(keys_over(store, now).await)?;
+    let (events, oldest) = unless_damaged(events_over(store, config, now, head).await)?;
     let over = !keys.is_empty() || !events.is_empty();
     Ok(over.then_some(Input::Trim { keys, events, oldest }))
+}
+
+fn unless_damaged<T: Default>(read: Result<T, StoreError>) -> Result<T, StoreError> {
+    match read {
+        Err(error) if error.kind == StoreErrorKind::Corrupt => {
+            tracing::error!(%error, "what is over cannot be let go");
+            Ok(T::default())
+        }
+        read => read,
+    }
 }
 
 /// Whether there may be more than one look has seen.
@@ -48,26 +58,52 @@ async fn events_over(
     store: &dyn Store,
     config: &HubConfig,
     now: Wall,
-    seq: u64,
+    head: &Head,
 ) -> Result<(Vec<u64>, u64), StoreError> {
-    let (mut over, mut oldest) = (Vec::new(), 0);
-    let is_over = |last: &Event| {
-        last.seq.saturating_add(config.events_max) <= seq || last.at + config.events_kept <= now
+    let is_over = |row: &Vec<Event>| {
+        row.last().is_some_and(|last| {
+            let too_many = last.seq.saturating_add(config.events_max) <= head.seq;
+            too_many || last.at + config.events_kept <= now
+        })
     };
     // Most looks find nothing, so the first row is read alone.
-    for limit in [1, ROWS] {
-        (over, oldest) = (Vec::new(), 0);
-        for (key, row) in store.history(first_rows(Table::Event, limit)).await? {
-            let events: Vec<Event> = decode(Table::Event, &key, &row)?;
-            let Some((first, last)) = events.first().zip(events.last()) else { continue };
-            if !is_over(last) {
-                return Ok((over, oldest));
+    let (mut damaged, mut rows) = first_events(store, head.oldest_event, 1).await?;
+    if damaged.is_none() && rows.first().is_some_and(is_over) {
+        (damaged, rows) = first_events(store, head.oldest_event, ROWS).await?;
+    }
+    rows.truncate(rows.iter().take_while(|row| is_over(row)).count());
+    let Some(last) = rows.last().and_then(|row| row.last()) else { return Ok((Vec::new(), 0)) };
+    let firsts = rows.iter().filter_map(|row| row.first()).map(|event| event.seq);
+    Ok((damaged.into_iter().chain(firsts).collect(), last.seq + 1))
+}
+
+/// The first rows of events, up to the first that is damaged. If that is the very first, whose key
+/// is the number of the oldest event: the key, and the row behind it, which is younger.
+async fn first_events(
+    store: &dyn Store,
+    oldest: u64,
+    mut limit: usize,
+) -> Result<(Option<u64>, Vec<Vec<Event>>), StoreError> {
+    loop {
+        match events(store, None, limit).await {
+            Err(error) if error.kind == StoreErrorKind::Corrupt && limit > 1 => limit /= 2,
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                let behind = events(store, Some(oldest), 1).await?;
+                return Ok((Some(oldest), behind));
             }
-            over.push(first.seq);
-            oldest = last.seq + 1;
+            rows => return Ok((None, rows?)),
         }
     }
-    Ok((over, oldest))
+}
+
+async fn events(
+    store: &dyn Store,
+    after: Option<u64>,
+    limit: usize,
+) -> Result<Vec<Vec<Event>>, StoreError> {
+    let after = after.map(|seq| seq.to_be_bytes().to_vec());
+    let rows = store.history(Range { after, ..first_rows(Table::Event, limit) }).await?;
+    rows.iter().map(|(key, row)| decode(Table::Event, key, row)).collect()
 }
 
 const fn first_rows(table: Table, limit: usize) -> Range {

@@ -1,7 +1,8 @@
 //! This file is the connection to the hub as the loop sees it: down, being made, up, or ending.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::collections::VecDeque;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::task::{Context, Poll};
 
@@ -12,10 +13,10 @@ use crate::port::transport::{
     CloseReason, Connection, Incoming, Outgoing, SendError, Transport, TransportError,
 };
 use crate::sidecar::Input;
-use crate::wire::{self, ToHub};
+use crate::wire::{Frame, ToHub};
 
 type Opening = BoxFuture<'static, Result<Connection, TransportError>>;
-type Receiving = BoxFuture<'static, (Box<dyn Incoming>, Option<String>)>;
+type Receiving = BoxFuture<'static, (Box<dyn Incoming>, VecDeque<Frame>)>;
 
 enum State {
     Down,
@@ -28,6 +29,8 @@ enum State {
 /// The connection to the hub.
 pub(super) struct Link {
     transport: Arc<dyn Transport>,
+    /// Frames of the connection that came in together and were not looked at yet.
+    arrived: VecDeque<Frame>,
     state: State,
 }
 
@@ -41,7 +44,7 @@ pub(super) enum NotSent {
 
 impl Link {
     pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, state: State::Down }
+        Self { transport, arrived: VecDeque::new(), state: State::Down }
     }
 
     /// Tries to connect once.
@@ -52,20 +55,27 @@ impl Link {
 
     /// Queues a frame. Where the queue is full, telemetry is dropped and control frames end the
     /// connection: they are sent again on the next.
-    pub(super) fn send(&mut self, frame: &ToHub) -> Result<(), NotSent> {
+    pub(super) fn send(&mut self, frame: ToHub) -> Result<(), NotSent> {
         let State::Up(outgoing, _) = &self.state else { return Err(NotSent::Dropped) };
-        match (outgoing.send(wire::write(frame)), frame) {
-            (Ok(()), _) => Ok(()),
-            (Err(SendError::Full), ToHub::TaskProgress(_)) => Err(NotSent::Dropped),
-            (Err(SendError::Full | SendError::Closed), _) => {
-                self.state = State::Down;
+        let is_telemetry = matches!(frame, ToHub::TaskProgress(_));
+        match outgoing.pass(frame.into()) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full) if is_telemetry => Err(NotSent::Dropped),
+            Err(SendError::Full | SendError::Closed) => {
+                self.down();
                 Err(NotSent::Broken)
             }
         }
     }
 
+    fn down(&mut self) {
+        self.arrived.clear();
+        self.state = State::Down;
+    }
+
     /// Ends the connection, or the attempt to make one.
     pub(super) fn close(&mut self) {
+        self.arrived.clear();
         self.state = match core::mem::replace(&mut self.state, State::Down) {
             State::Up(outgoing, receiving) => {
                 outgoing.close(CloseReason::Normal);
@@ -78,6 +88,9 @@ impl Link {
 
     /// What the connection has to say.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        if let Some(frame) = self.arrived.pop_front() {
+            return Poll::Ready(read(frame));
+        }
         match &mut self.state {
             State::Down => Poll::Pending,
             State::Opening(opening) => match opening.poll_unpin(cx) {
@@ -88,29 +101,33 @@ impl Link {
                 }
                 Poll::Ready(Err(error)) => {
                     self.state = State::Down;
-                    Poll::Ready(Input::Unreachable(error.to_string()))
+                    Poll::Ready(match error {
+                        TransportError::Full { retry_after } => Input::Full { retry_after },
+                        TransportError::Unreachable(_) | TransportError::Stopped => {
+                            Input::Unreachable(error.to_string())
+                        }
+                    })
                 }
             },
             State::Up(_, receiving) => match receiving.poll_unpin(cx) {
                 Poll::Pending => Poll::Pending,
-                Poll::Ready((incoming, Some(text))) => {
+                Poll::Ready((incoming, mut frames)) => {
+                    let Some(first) = frames.pop_front() else {
+                        self.state = State::Down;
+                        return Poll::Ready(Input::Disconnected);
+                    };
                     *receiving = receive(incoming);
-                    Poll::Ready(
-                        wire::read_to_agent(&text).map_or_else(Input::BadFrame, Input::Frame),
-                    )
-                }
-                Poll::Ready((_, None)) => {
-                    self.state = State::Down;
-                    Poll::Ready(Input::Disconnected)
+                    self.arrived = frames;
+                    Poll::Ready(read(first))
                 }
             },
             State::Ending(_, receiving) => {
                 match receiving.poll_unpin(cx) {
-                    Poll::Ready((incoming, Some(_))) => {
+                    Poll::Ready((_, frames)) if frames.is_empty() => self.state = State::Down,
+                    Poll::Ready((incoming, _)) => {
                         *receiving = receive(incoming);
                         cx.waker().wake_by_ref();
                     }
-                    Poll::Ready((_, None)) => self.state = State::Down,
                     Poll::Pending => {}
                 }
                 Poll::Pending
@@ -122,8 +139,8 @@ impl Link {
     pub(super) async fn ended(&mut self) {
         while let State::Ending(_, receiving) = &mut self.state {
             match (&mut *receiving).await {
-                (incoming, Some(_)) => *receiving = receive(incoming),
-                (_, None) => self.state = State::Down,
+                (_, frames) if frames.is_empty() => self.state = State::Down,
+                (incoming, _) => *receiving = receive(incoming),
             }
         }
     }
@@ -131,8 +148,12 @@ impl Link {
 
 fn receive(mut incoming: Box<dyn Incoming>) -> Receiving {
     async move {
-        let frame = incoming.recv().await;
-        (incoming, frame)
+        let frames = incoming.recv_some().await;
+        (incoming, frames)
     }
     .boxed()
+}
+
+fn read(frame: Frame) -> Input {
+    frame.into_to_agent().map_or_else(Input::BadFrame, Input::Frame)
 }

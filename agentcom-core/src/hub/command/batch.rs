@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::super::tx::Tx;
 use crate::change::Change;
 use crate::command::{Facts, KeyUse, Rejected, Reply, Submitted};
+use crate::guard::Guard;
 use crate::id::TaskId;
 use crate::name::Principal;
 use crate::rng::scramble;
@@ -28,7 +29,7 @@ pub(super) fn submit_batch(
     facts: &Facts,
 ) -> Result<Reply, Rejected> {
     let max = tx.config.batch_max;
-    if drafts.is_empty() || drafts.len() > max {
+    if drafts.is_empty() || drafts.len() > max && tx.on(Guard::BatchMax) {
         return Err(Rejected::BatchSize { found: drafts.len(), max });
     }
     take_all(tx, drafts, facts).map(Reply::SubmittedBatch)
@@ -60,12 +61,13 @@ fn take_all(
     let known: Vec<Option<KeyUse>> =
         drafts.iter().map(|draft| used_key(tx, draft, facts)).collect();
     for (body, used) in bodies.iter().zip(&known) {
-        if let Some(used) = used.as_ref().filter(|used| used.body != *body) {
+        if let Some(used) = used.as_ref().filter(|used| used.body != *body && tx.on(Guard::KeyBody))
+        {
             return Err(Rejected::KeyConflict { id: used.task });
         }
     }
     twins(&drafts)?;
-    check_fresh(tx, &drafts, &known, facts)?;
+    let asked = check_fresh(tx, drafts, &known, facts)?;
     // Ids are given in the order of the batch, so that they sort like it.
     let ids: Vec<TaskId> = known
         .iter()
@@ -75,11 +77,14 @@ fn take_all(
         })
         .collect();
     let mut taken: Vec<Option<Taken>> = Vec::new();
-    for (index, draft) in drafts.into_iter().enumerate() {
-        taken.push(Some(match &known[index] {
-            Some(used) => Taken::Existing(existing(tx, used, facts)),
-            None => Taken::Fresh(fresh(tx, index, draft, &ids, bodies[index], facts)?.into()),
-        }));
+    for (index, asked) in asked.into_iter().enumerate() {
+        taken.push(match (asked, &known[index]) {
+            (Some(asked), _) => {
+                let fresh = fresh(tx, asked, ids[index], &ids, bodies[index], facts);
+                Some(Taken::Fresh(fresh.into()))
+            }
+            (None, used) => used.as_ref().map(|used| Taken::Existing(existing(tx, used, facts))),
+        });
     }
     Ok(add_in_order(tx, order, taken))
 }
@@ -101,31 +106,47 @@ fn add_in_order(
     submitted.into_iter().flatten().collect()
 }
 
-/// Whether what is to be added may be added and fits. What was submitted before is there already,
+/// A valid task whose dependencies have no ids yet.
+struct Asked {
+    spec: Spec,
+    depends_on: Vec<Dependency>,
+    /// When the time of an earlier use of its key was over.
+    key_over: Option<Wall>,
+}
+
+/// What is to be added, if it may be added and fits. What was submitted before is there already,
 /// whatever has become of the queue and of its dependencies since.
 fn check_fresh(
     tx: &Tx<'_>,
-    drafts: &[Draft],
+    drafts: Vec<Draft>,
     known: &[Option<KeyUse>],
     facts: &Facts,
-) -> Result<(), Rejected> {
+) -> Result<Vec<Option<Asked>>, Rejected> {
     let (mut tasks, mut bytes) = (tx.state.task_count(), tx.state.bytes());
-    for (index, draft) in drafts.iter().enumerate() {
+    let mut asked = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.into_iter().enumerate() {
         if known[index].is_some() {
+            asked.push(None);
             continue;
         }
-        check_dependencies(tx, index, draft, known, facts)?;
-        let spec = draft.clone().into_spec(tx.by.clone(), Vec::new());
+        check_dependencies(tx, index, &draft, known, facts)?;
+        let rates = check_rates(tx, &draft);
+        let key_over = last_use(tx, &draft, facts).map(|used| used.until);
+        let depends_on = draft.depends_on.clone();
+        let spec = draft.into_spec(tx.by.clone(), Vec::new());
         let spec = spec.map_err(|bad| Rejected::Draft { index, bad })?;
-        check_rates(tx, draft)?;
+        rates?;
         tasks += 1;
         bytes += bytes_of(&spec);
+        asked.push(Some(Asked { spec, depends_on, key_over }));
     }
     let grows = tasks > tx.state.task_count();
-    if grows && (tasks > tx.config.tasks_max || bytes > tx.config.bytes_max) {
+    let full = tasks > tx.config.tasks_max && tx.on(Guard::TasksMax)
+        || bytes > tx.config.bytes_max && tx.on(Guard::BytesMax);
+    if grows && full {
         return Err(Rejected::QueueFull { retry_after: RETRY_AFTER });
     }
-    Ok(())
+    Ok(asked)
 }
 
 /// The positions of a batch, each after those that it depends on.
@@ -223,14 +244,15 @@ fn check_dependencies(
 fn check_rates(tx: &Tx<'_>, draft: &Draft) -> Result<(), Rejected> {
     let now = tx.now().wall;
     let clash = draft.share.rates.iter().find(|rate| {
-        let row = tx.state.bucket(&rate.key);
-        row.is_some_and(|row| row.rate != **rate && !row.bucket.is_full(&row.rate, now))
+        let level = tx.state.level(&rate.key);
+        level.is_some_and(|(figures, bucket)| figures != *rate && !bucket.is_full(figures, now))
     });
     clash.map_or(Ok(()), |rate| Err(Rejected::RateConflict { key: rate.key.clone() }))
 }
 
 fn used_key(tx: &Tx<'_>, draft: &Draft, facts: &Facts) -> Option<KeyUse> {
-    last_use(tx, draft, facts).filter(|used| used.until > tx.now().wall).cloned()
+    let lasts = |used: &&KeyUse| used.until > tx.now().wall && tx.on(Guard::IdempotencyKey);
+    last_use(tx, draft, facts).filter(lasts).cloned()
 }
 
 /// The latest use of a draft's key, whether its time is over or not.
@@ -266,20 +288,13 @@ fn existing(tx: &Tx<'_>, used: &KeyUse, facts: &Facts) -> Submitted {
     Submitted { id: used.task, created_at, existing: true }
 }
 
-fn fresh(
-    tx: &Tx<'_>,
-    index: usize,
-    draft: Draft,
-    ids: &[TaskId],
-    body: u64,
-    facts: &Facts,
-) -> Result<Fresh, Rejected> {
-    let mut depends_on: Vec<TaskId> = draft
-        .depends_on
-        .iter()
+fn fresh(tx: &Tx<'_>, asked: Asked, id: TaskId, ids: &[TaskId], body: u64, facts: &Facts) -> Fresh {
+    let Asked { mut spec, depends_on, key_over } = asked;
+    let mut depends_on: Vec<TaskId> = depends_on
+        .into_iter()
         .map(|dependency| match dependency {
-            Dependency::Known(id) => *id,
-            Dependency::Sibling(sibling) => ids[*sibling],
+            Dependency::Known(id) => id,
+            Dependency::Sibling(sibling) => ids[sibling],
         })
         .collect();
     depends_on.sort();
@@ -287,18 +302,16 @@ fn fresh(
     // What has ended is known to the store or to this very step; everything else is open.
     let ended = |id: &TaskId| tx.state.just_ended(*id).is_some() || facts.tasks.contains_key(id);
     let open = depends_on.iter().copied().filter(|id| !ended(id)).collect();
-    let key_over = last_use(tx, &draft, facts).map(|used| used.until);
-    let spec = draft.into_spec(tx.by.clone(), depends_on);
-    let spec = spec.map_err(|bad| Rejected::Draft { index, bad })?;
-    Ok(Fresh { id: ids[index], spec, body, open, key_over })
+    spec.depends_on = depends_on.into();
+    Fresh { id, spec, body, open, key_over }
 }
 
 fn add(tx: &mut Tx<'_>, fresh: Fresh) -> Submitted {
     let Fresh { id, spec, body, open, key_over } = fresh;
     let at = tx.now().wall;
-    let run_after =
-        spec.times.as_ref().and_then(|times| times.run_after).filter(|after| *after > at);
-    let state = match (open.is_empty(), run_after) {
+    let run_after = spec.times.as_ref().and_then(|times| times.run_after);
+    let run_after = run_after.filter(|after| *after > at && tx.on(Guard::NotBefore));
+    let state = match (open.is_empty() || !tx.on(Guard::DependencyGate), run_after) {
         (false, _) => TaskState::Blocked { on: open },
         (true, Some(after)) => TaskState::Delayed(Delay::Until(after)),
         (true, None) => TaskState::Ready { since: at, place: tx.place(&spec, id, 0) },

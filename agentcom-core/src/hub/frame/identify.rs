@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use super::super::tx::Tx;
 use super::super::{Effect, assignment};
-use super::{fail, silent_at};
+use super::fail;
 use crate::agent::{Profile, TokenHash};
+use crate::guard::Guard;
 use crate::id::{Boot, SessionId, TaskId};
 use crate::name::{AgentId, Capability, Kind};
 use crate::port::transport::CloseReason;
@@ -52,7 +53,7 @@ pub(super) fn take(
     };
     replace(tx, id, &agent);
     let held: Vec<TaskId> = tx.state.held_by(&agent).collect();
-    let silent_at = silent_at(tx, dialect);
+    let silent_at = tx.silent_at(dialect);
     let report_by = tx.now().mono + tx.config.report_within;
     tx.session(id, |session| {
         session.agent = Some(agent.clone());
@@ -84,7 +85,9 @@ fn claimant(tx: &Tx<'_>, id: SessionId, frame: &Identify) -> Claimant {
 fn shut_out(tx: &Tx<'_>, claimant: &Claimant) -> Option<Span> {
     let refusals = tx.state.refusals(claimant)?;
     let gone = tx.now().mono - refusals.at;
-    let out = refusals.count >= tx.config.refusals_max && gone < tx.config.refused_for;
+    let out = refusals.count >= tx.config.refusals_max
+        && gone < tx.config.refused_for
+        && tx.on(Guard::TokenTries);
     out.then(|| Span(tx.config.refused_for.0 - gone.0))
 }
 
@@ -105,7 +108,7 @@ fn proven(tx: &Tx<'_>, frame: &Identify, token: Option<&TokenHash>) -> Option<Ag
     let token = token?;
     // Every token is compared, so that time tells nothing about which one fits.
     let fits = agent.tokens.iter().fold(false, |fits, known| known.matches(token) | fits);
-    fits.then(|| agent.id.clone())
+    (fits || !tx.on(Guard::Token)).then(|| agent.id.clone())
 }
 
 fn someone(tx: &Tx<'_>, token: Option<&TokenHash>) -> bool {
@@ -134,7 +137,7 @@ fn close_later(tx: &mut Tx<'_>, id: SessionId) {
 /// One agent has one connection: the latest.
 fn replace(tx: &mut Tx<'_>, id: SessionId, agent: &AgentId) {
     let Some(old) = tx.state.session_of(agent).map(|session| session.id) else { return };
-    if old != id {
+    if old != id && tx.on(Guard::Takeover) {
         tx.effect(Effect::Close(old, CloseReason::Replaced));
         tx.feel(Pulse::SessionGone(old));
     }

@@ -11,6 +11,7 @@ use super::super::tx::Tx;
 use super::{From, fail_about, holds};
 use crate::change::Change;
 use crate::command::Facts;
+use crate::guard::Guard;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::question::Question;
@@ -78,7 +79,7 @@ fn missing(tx: &mut Tx<'_>, id: TaskId) {
         return;
     }
     let missing = tx.state.clocks(id).map_or(0, |clocks| clocks.missing) + 1;
-    if missing >= 2 {
+    if missing >= 2 && tx.on(Guard::MissingTwice) {
         tx.lose(id, Outcome::LeaseLost, "missing from two heartbeats");
     } else {
         tx.clocks(id, |clocks| clocks.missing = missing);
@@ -156,7 +157,8 @@ pub(super) fn complete(tx: &mut Tx<'_>, from: &From, frame: Complete, facts: &Fa
     let event = match tx.state.task(id) {
         Some(task)
             if task.life.state.hold().is_none()
-                && task.spec.on_lease_loss == LeaseLoss::Continue =>
+                && (task.spec.on_lease_loss == LeaseLoss::Continue
+                    || !tx.on(Guard::LateResult)) =>
         {
             TaskEvent::FinishLate(fence, outcome, finish)
         }
@@ -224,7 +226,7 @@ fn fail_task(
 /// The agent has no room: the task goes back unspent, and the agent is left alone for a while.
 pub(super) fn rejected(tx: &mut Tx<'_>, from: &From, frame: &Rejection) {
     let Some(fence) = fence(tx, from, frame.task_id, frame.generation) else { return };
-    if !give_back(tx, frame.task_id, fence) {
+    if !give_back(tx, frame.task_id, fence) || !tx.on(Guard::Rest) {
         return;
     }
     let count = tx.state.session(from.session).map_or(0, |session| session.busy_count);
@@ -329,7 +331,7 @@ fn fence(tx: &mut Tx<'_>, from: &From, id: TaskId, lease: Option<Lease>) -> Opti
 /// Whether a result belongs to an older life of the data set.
 fn foreign(tx: &Tx<'_>, incarnation: Option<Incarnation>) -> bool {
     let ours = tx.state.head().map(|head| head.incarnation);
-    incarnation.is_some_and(|theirs| Some(theirs) != ours)
+    incarnation.is_some_and(|theirs| Some(theirs) != ours) && tx.on(Guard::Incarnation)
 }
 
 /// Answers a terminal frame that moved nothing. A result that was taken in before is acknowledged
@@ -343,6 +345,9 @@ fn settled(
     facts: &Facts,
     frame: &str,
 ) {
+    if !tx.on(Guard::Settled) {
+        return;
+    }
     let ended = tx.state.just_ended(id).or_else(|| facts.tasks.get(&id));
     let task = tx.state.task(id).or(ended);
     let attempt = task.and_then(|task| {

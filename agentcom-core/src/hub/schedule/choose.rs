@@ -1,10 +1,17 @@
 //! This file chooses: which of the tasks that may start comes first, and which agent gets it.
 
+use alloc::collections::BTreeSet;
+use core::cmp::Reverse;
+
 use super::policy::{AgentFacts, TaskFacts};
+use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::name::AgentId;
-use crate::state::{Class, ClassId, Pending, Standing, State};
+use crate::state::{
+    AgentNo, Class, ClassId, First, Group, GroupId, LimitsNo, Member, Pending, Queued, Spot,
+    Standing, State, earlier,
+};
 use crate::task::{Task, TaskState};
 use crate::time::{Mono, Span, Wall};
 
@@ -20,92 +27,104 @@ const CANDIDATES_MAX: usize = 16;
 /// A task that may start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
-    pub(super) class: ClassId,
-    pub(super) task: TaskId,
+    pub(super) queued: Queued,
+    pub(super) limits: LimitsNo,
 }
 
-/// The task that starts next among what changed, if any can.
-pub(super) fn next(state: &State, pending: &mut Pending) -> Option<Choice> {
-    pending.classes.retain(|class| has_head(state, *class) && has_room(state, *class));
-    pending
-        .agents
-        .retain(|agent| state.fleet().member(agent).is_some_and(|member| member.free.is_some()));
+/// The tasks that start next among what changed, one of each lane, the first in front; or the
+/// oldest alone, if it is its turn.
+pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> [Option<Choice>; 4] {
+    let state = &*tx.state;
+    pending.classes.retain(|class| state.ready().has_head(*class) && has_room(state, *class));
     let mut heads = Heads::default();
     for class in &pending.classes {
         heads.offer(state, *class);
     }
-    let mut idle: alloc::vec::Vec<AgentId> = alloc::vec::Vec::new();
-    let mut seen: alloc::collections::BTreeSet<_> = alloc::collections::BTreeSet::new();
-    for agent in &pending.agents {
-        let mut found = false;
-        let group = state.fleet().member(agent).map(|member| member.group);
-        if let Some((id, group)) = group.and_then(|id| Some((id, state.fleet().group(id)?))) {
-            // Agents of one group can run the same, so one scan serves all of them.
-            if seen.insert(id) {
-                for class in &group.classes {
-                    found |= heads.offer(state, *class);
-                }
-            } else {
-                found = true;
-            }
-        }
-        for class in state.fleet().pinned_to(agent).filter(|class| has_room(state, *class)) {
-            found |= heads.offer(state, class);
-        }
-        if !found {
-            idle.push(agent.clone());
-        }
-    }
-    // Who found nothing is not looked at again until something changes.
-    idle.iter().for_each(|agent| {
-        pending.agents.remove(agent);
+    let (mut latest, mut seen) = (None, BTreeSet::new());
+    // Who has no room or finds nothing is not looked at again until something changes.
+    pending.agents.retain(|agent| {
+        let Some(member) = tx.state.fleet().member(*agent) else { return false };
+        let (Some(_), Some(group)) = (member.free, member.group) else { return false };
+        // Agents of one group can run the same, so one look serves all of them.
+        let is_seen = latest == Some(group) || seen.contains(&group);
+        seen.extend(latest.replace(group).filter(|before| *before != group));
+        let found = is_seen || heads.offer_all(tx, group);
+        offer_pinned(tx.state, &mut heads, *agent) || found
     });
-    heads.first(state)
+    heads.in_turn(tx.state)
 }
 
-/// The first task of each lane over several classes, by place; and the oldest, if it is its turn.
+fn offer_pinned(state: &State, heads: &mut Heads, agent: AgentNo) -> bool {
+    let pins = state.fleet().member(agent).map_or(&[][..], Member::pins);
+    let mut found = false;
+    for class in pins.iter().filter(|class| has_room(state, **class)) {
+        found |= heads.offer(state, *class);
+    }
+    found
+}
+
+/// The first task of each lane over several classes; and the oldest, if it is its turn.
 #[derive(Default)]
 struct Heads {
-    lanes: [Option<(u64, ClassId)>; 4],
-    oldest: Option<(Wall, u64, ClassId, TaskId)>,
+    lanes: First,
+    oldest: Option<(Spot, ClassId, usize)>,
 }
 
 impl Heads {
-    fn offer(&mut self, state: &State, class: ClassId) -> bool {
-        let mut found = false;
-        for (lane, order) in state.ready().heads(class).into_iter().enumerate() {
-            if order == u64::MAX {
-                continue;
+    /// What the agents of a group can run.
+    fn offer_all(&mut self, tx: &mut Tx<'_>, group: GroupId) -> bool {
+        if is_turn_of_oldest(tx.state) {
+            let mut found = false;
+            for class in tx.state.fleet().group(group).map_or(&[][..], Group::classes) {
+                found |= self.offer(tx.state, *class);
             }
-            found = true;
-            let ahead = match self.lanes[lane] {
-                None => true,
-                Some((best, _)) if order != best => order < best,
-                Some((_, other)) => head(state, class, lane) < head(state, other, lane),
-            };
-            if ahead {
-                self.lanes[lane] = Some((order, class));
-            }
+            return found;
         }
+        let first = tx.state.first_of(group);
+        self.take(tx.state, first)
+    }
+
+    fn offer(&mut self, state: &State, class: ClassId) -> bool {
+        let orders = state.ready().orders(class);
+        let found = self.take(state, orders.map(|order| (order != u64::MAX).then_some(class)));
         if found && is_turn_of_oldest(state) {
             let oldest = state.ready().class(class).and_then(Class::oldest);
-            let oldest = oldest.map(|(since, number, _, task)| (since, number, class, task));
-            self.oldest = self.oldest.into_iter().chain(oldest).min();
+            let oldest = oldest.map(|(spot, lane)| (spot, class, lane));
+            let by_age = |(spot, ..): &(Spot, ClassId, usize)| (spot.since, spot.number);
+            self.oldest = self.oldest.into_iter().chain(oldest).min_by_key(by_age);
         }
         found
     }
 
-    /// Between the lanes age decides; every so often the oldest of all tasks comes first.
-    fn first(&self, state: &State) -> Option<Choice> {
-        if let Some((_, _, class, task)) = self.oldest {
-            return Some(Choice { class, task });
+    fn take(&mut self, state: &State, first: First) -> bool {
+        for (lane, class) in first.into_iter().enumerate() {
+            self.lanes[lane] = earlier(state.ready(), lane, self.lanes[lane], class);
         }
-        let heads = (0..4).filter_map(|lane| {
-            let (_, class) = self.lanes[lane]?;
-            let entry = state.ready().class(class)?.head(lane)?;
-            Some((entry.since + LANE_OFFSETS[lane], lane, class, entry.task))
+        first.iter().any(Option::is_some)
+    }
+
+    /// Between the lanes age decides; every so often the oldest of all tasks comes first.
+    fn in_turn(&self, state: &State) -> [Option<Choice>; 4] {
+        let ready = state.ready();
+        if let Some((spot, class, lane)) = self.oldest {
+            let queued = Queued { class, lane, spot };
+            let oldest = ready.entry(&queued).map(|entry| Choice { queued, limits: entry.limits });
+            return [oldest, None, None, None];
+        }
+        let mut heads: [_; 4] = core::array::from_fn(|lane| {
+            let class = self.lanes[lane]?;
+            let queued = Queued { class, lane, spot: ready.spot(class, lane) };
+            Some(Choice { queued, limits: ready.limits(class, lane) })
         });
-        heads.min().map(|(_, _, class, task)| Choice { class, task })
+        heads.sort_unstable_by_key(|head: &Option<Choice>| {
+            head.map_or(
+                (Wall(u64::MAX), 4),
+                |Choice { queued: Queued { lane, spot, .. }, .. }| {
+                    (spot.since + LANE_OFFSETS[lane], lane)
+                },
+            )
+        });
+        heads
     }
 }
 
@@ -115,84 +134,104 @@ fn is_turn_of_oldest(state: &State) -> bool {
     every > 0 && (state.assignments() + 1).is_multiple_of(every)
 }
 
-fn head(state: &State, class: ClassId, lane: usize) -> Option<(Wall, u64)> {
-    let entry = state.ready().class(class)?.head(lane)?;
-    Some((entry.since, entry.number))
-}
-
-fn has_head(state: &State, class: ClassId) -> bool {
-    state.ready().class(class).is_some()
-        && state.ready().heads(class).iter().any(|order| *order != u64::MAX)
-}
-
 /// Whether any agent that can run the class has room.
 fn has_room(state: &State, class: ClassId) -> bool {
     let Some(found) = state.ready().class(class) else { return false };
-    match &found.requirements.pin {
-        Some(agent) => pinned_room(state, found, agent).is_some(),
-        None => state.fleet().groups_for(class).any(crate::state::Group::has_room),
+    match state.pin(&found.requirements) {
+        Some(agent) => {
+            state.fleet().number(agent).is_some_and(|agent| room_of(state, found, agent).is_some())
+        }
+        None => state.fleet().rooms_for(class).next().is_some(),
     }
 }
 
-fn pinned_room(state: &State, class: &Class, agent: &AgentId) -> Option<Standing> {
+/// The standing of one agent, if it can run a class and has room.
+fn room_of(state: &State, class: &Class, agent: AgentNo) -> Option<Standing> {
     let member = state.fleet().member(agent)?;
-    let able = state.fleet().group(member.group)?.abilities.meet(&class.requirements);
+    let able = state.meets(&state.fleet().group(member.group?)?.abilities, &class.requirements);
     member.free.filter(|_| able)
 }
 
 /// The agent that suits the task best, if any suits it.
-pub(super) fn agent(tx: &Tx<'_>, choice: &Choice) -> Option<AgentId> {
+pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
     let state = &*tx.state;
-    let (task, class) = (state.task(choice.task)?, state.ready().class(choice.class)?);
-    let mut best: Option<(u32, core::cmp::Reverse<Standing>, &AgentId)> = None;
-    let mut suits = |standing: Standing, agent| {
-        let Some(fit) = fit(tx, task, standing, agent) else { return false };
-        let offer = (fit, core::cmp::Reverse(standing), agent);
-        if best.as_ref().is_none_or(|best| (offer.0, &offer.1) > (best.0, &best.1)) {
+    let class = state.ready().class(queued.class)?;
+    if let Some(agent) = sole(tx, queued.class, class) {
+        return Some(agent);
+    }
+    let task = state.task(state.id_of(queued.spot.number))?;
+    let mut best: Option<Offer<'_>> = None;
+    let mut suits = |standing: Standing, agent: AgentNo| {
+        let Some(member) = state.fleet().member(agent) else { return false };
+        let Some(fit) = fit(tx, task, standing, member) else { return false };
+        let offer = Offer { fit, standing: Reverse(standing), name: Reverse(&member.id), agent };
+        if best.as_ref().is_none_or(|best| offer > *best) {
             best = Some(offer);
         }
         true
     };
-    if let Some(agent) = &class.requirements.pin {
-        suits(pinned_room(state, class, agent)?, agent);
+    if let Some(agent) = state.pin(&class.requirements) {
+        let agent = state.fleet().number(agent)?;
+        suits(room_of(state, class, agent)?, agent);
     } else {
-        for group in state.fleet().groups_for(choice.class) {
-            group
-                .free()
-                .filter(|(standing, agent)| suits(**standing, agent))
-                .take(CANDIDATES_MAX)
-                .for_each(drop);
+        for group in state.fleet().rooms_for(queued.class) {
+            let suited = group.free().filter(|(standing, agent)| suits(*standing, *agent));
+            suited.take(CANDIDATES_MAX).for_each(drop);
         }
-        if let Some((agent, standing)) = warm_room(state, task, class) {
+        let warm = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));
+        if let Some(agent) = warm.and_then(|agent| state.fleet().number(agent))
+            && let Some(standing) = room_of(state, class, agent)
+        {
             suits(standing, agent);
         }
     }
-    best.map(|(_, _, agent)| agent.clone())
+    best.map(|best| best.agent)
 }
 
-/// The agent that has the task's repository at hand, if it can run the task and has room.
-fn warm_room<'a>(state: &'a State, task: &Task, class: &Class) -> Option<(&'a AgentId, Standing)> {
-    let agent = state.warm(task.spec.repo.as_ref()?)?;
-    Some((agent, pinned_room(state, class, agent)?))
+/// How well an agent suits; the best is the largest. Among agents that are alike in all that counts
+/// the first by name is taken.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Offer<'a> {
+    fit: u32,
+    standing: Reverse<Standing>,
+    name: Reverse<&'a AgentId>,
+    agent: AgentNo,
 }
 
-fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &AgentId) -> Option<u32> {
+/// The one agent that can run a class and has room, if nothing can speak against it: in a fleet at
+/// work that is nearly always so, and then the task itself need not be looked at.
+fn sole(tx: &Tx<'_>, id: ClassId, class: &Class) -> Option<AgentNo> {
+    if tx.policy.may_refuse()
+        || class.requirements.repo.is_some()
+        || class.requirements.pin.is_some()
+    {
+        return None;
+    }
+    let fleet = tx.state.fleet();
+    let mut agents = fleet.rooms_for(id).flat_map(Group::free).map(|(_, agent)| agent);
+    let first = agents.next()?;
+    let is_sole = agents.next().is_none() && !fleet.member(first)?.terms.shuns;
+    is_sole.then_some(first)
+}
+
+fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &Member) -> Option<u32> {
     let state = &*tx.state;
-    let shunned = state.session_of(agent).is_some_and(|session| session.shunned.contains(&task.id));
-    if shunned {
+    let name = &agent.id;
+    let shuns = |session: &crate::state::Session| session.shunned.contains(&task.id);
+    if agent.terms.shuns && tx.on(Guard::Shunned) && state.session_of(name).is_some_and(shuns) {
         return None;
     }
     let warm_agent = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));
-    let warm = warm_agent == Some(agent);
+    let warm = warm_agent == Some(name);
     if !warm && affinity_ends(tx, task.id).is_some_and(|ends| ends > tx.now().mono) {
         return None;
     }
     let TaskState::Ready { since, place } = task.life.state else { return None };
     let (spec, failures) = (&*task.spec, task.life.failures);
     let facts = TaskFacts { id: task.id, spec, failures, ready_at: since, start_tag: place.tag };
-    let (profile, load) = (state.profile(agent)?, standing.load);
+    let (profile, load) = (state.profile(name)?, standing.load);
     let (probation, last_assigned) = (standing.probation, standing.last_assigned);
-    tx.policy.fit(&facts, &AgentFacts { id: agent, profile, load, probation, last_assigned, warm })
+    tx.policy.fit(&facts, &AgentFacts { id: name, profile, load, probation, last_assigned, warm })
 }
 
 /// Until when a task waits for the busy agent that has its repository at hand.
@@ -203,7 +242,8 @@ pub(super) fn affinity_ends(tx: &Tx<'_>, id: TaskId) -> Option<Mono> {
     }
     let task = state.task(id)?;
     let TaskState::Ready { since, .. } = task.life.state else { return None };
-    let member = state.fleet().member(state.warm(task.spec.repo.as_ref()?)?)?;
+    let member = state.fleet().named(state.warm(task.spec.repo.as_ref()?)?)?;
+    member.group?;
     let waited = tx.now().wall - since;
     let left = Span(tx.config.affinity_wait.0.saturating_sub(waited.0));
     (member.free.is_none() && left > Span(0)).then(|| tx.now().mono + left)

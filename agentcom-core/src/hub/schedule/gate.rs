@@ -6,51 +6,49 @@
 use alloc::vec::Vec;
 
 use crate::change::{BucketRow, Change};
+use crate::guard::Guard;
 use crate::hub::tx::Tx;
-use crate::id::TaskId;
-use crate::limit::Bucket;
-use crate::state::Gate;
-use crate::state::Pulse;
-use crate::task::Rate;
+use crate::state::{Gate, LimitsNo, Pulse};
 
 /// The limit that keeps a ready task from starting, if one does.
-pub(super) fn closed(tx: &mut Tx<'_>, id: TaskId) -> Option<Gate> {
-    let task = tx.state.task(id)?;
-    if let Some(limit) = task.spec.concurrency()
-        && tx.state.running(&limit.key).len() >= limit.max as usize
-    {
-        return Some(Gate::Concurrency(limit.key.clone(), limit.max));
+pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
+    if limits == LimitsNo::NONE {
+        return None;
     }
-    let now = tx.now().wall;
-    let empty = task.spec.rates().iter().find_map(|rate| {
-        let (rate, bucket) = bucket(tx, rate);
-        Some((rate.key.clone(), bucket.draw(&rate, now).err()?))
+    let (counts, now) = (tx.state.limits(), tx.now().wall);
+    if let Some((counter, max)) = counts.concurrency(limits)
+        && counter.running().len() >= max as usize
+        && tx.on(Guard::Concurrency)
+    {
+        return Some(Gate::Concurrency(counter.key().clone(), max));
+    }
+    let empty = counts.rates(limits, now).find_map(|(rate, bucket)| {
+        let wait = bucket.draw(rate, now).err()?;
+        Some((rate.key.clone(), wait))
     });
-    let (key, wait) = empty?;
+    let (key, wait) = empty.filter(|_| tx.on(Guard::Rate))?;
     tx.feel(Pulse::RateOpens(key.clone(), now + wait));
     Some(Gate::Rate(key))
 }
 
 /// Draws on the buckets of a task that starts.
-pub(super) fn draw(tx: &mut Tx<'_>, id: TaskId) {
-    let rates: Vec<Rate> =
-        tx.state.task(id).map(|task| task.spec.rates().to_vec()).unwrap_or_default();
-    let now = tx.now().wall;
-    for rate in rates {
-        let (rate, before) = bucket(tx, &rate);
-        if let Ok(bucket) = before.draw(&rate, now) {
-            let key = rate.key.clone();
-            tx.feel(Pulse::RateOpens(key.clone(), bucket.full_at(&rate)));
-            tx.record_with_next(Change::Drawn(key, BucketRow { rate, bucket }));
+pub(super) fn draw(tx: &mut Tx<'_>, limits: LimitsNo) {
+    for row in drawn(tx, limits) {
+        let key = row.rate.key.clone();
+        // The alarm of a bucket in use is set; if it comes before the bucket is full, then anew.
+        if tx.state.bucket(&key).is_none() {
+            tx.feel(Pulse::RateOpens(key.clone(), row.bucket.full_at(&row.rate)));
         }
+        tx.record_with_next(Change::Drawn(key, row));
     }
 }
 
-/// The bucket of a rate and its figures: a bucket that is in use keeps those it has.
-fn bucket(tx: &Tx<'_>, rate: &Rate) -> (Rate, Bucket) {
+/// The buckets of a task that starts, as they are afterwards.
+fn drawn(tx: &Tx<'_>, limits: LimitsNo) -> Vec<BucketRow> {
     let now = tx.now().wall;
-    match tx.state.bucket(&rate.key) {
-        Some(row) if !row.bucket.is_full(&row.rate, now) => (row.rate.clone(), row.bucket),
-        Some(_) | None => (rate.clone(), Bucket::full(rate, now)),
-    }
+    let rates = tx.state.limits().rates(limits, now);
+    let drawn = rates.filter_map(|(rate, bucket)| {
+        Some(BucketRow { rate: rate.clone(), bucket: bucket.draw(rate, now).ok()? })
+    });
+    drawn.collect()
 }

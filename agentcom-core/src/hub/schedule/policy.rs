@@ -51,8 +51,15 @@ pub trait Policy: fmt::Debug + Send {
     fn key(&self, task: &TaskFacts<'_>) -> u64;
 
     /// How well an agent suits a task: larger is better, `None` is not at all. Among equals the
-    /// agent with the least load is taken, and of those the one that was given a task longest ago.
+    /// agent with the least load is taken, of those the one that was given a task longest ago, and
+    /// of those the first by name.
     fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32>;
+
+    /// Whether [`Policy::fit`] ever answers `None`. If it never does, it is not asked about a task
+    /// for which only one agent has room.
+    fn may_refuse(&self) -> bool {
+        true
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for alloc::boxed::Box<P> {
@@ -62,6 +69,10 @@ impl<P: Policy + ?Sized> Policy for alloc::boxed::Box<P> {
 
     fn fit(&self, task: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32> {
         (**self).fit(task, agent)
+    }
+
+    fn may_refuse(&self) -> bool {
+        (**self).may_refuse()
     }
 }
 
@@ -81,5 +92,9 @@ impl Policy for FairPolicy {
         let warm = if agent.warm { 10_000 } else { 0 };
         let good = if agent.probation { 0 } else { 100_000 };
         Some(good + warm + spare)
+    }
+
+    fn may_refuse(&self) -> bool {
+        false
     }
 }

@@ -78,7 +78,7 @@ fn held_back(state: &State, task: &Task) -> Reason {
     if let Some(scope) = state.pause_on(&requirements) {
         return Reason::Paused { scope };
     }
-    match state.ready().gate_of(task.id) {
+    match state.ready().gate_of(state.number(task.id)) {
         Some(Gate::Concurrency(key, max)) => Reason::Concurrency {
             key: key.clone(),
             max: *max,
@@ -126,8 +126,9 @@ fn able_agents<'a>(
     let fleet = state.fleet();
     let can = |group| fleet.group(group).is_some_and(|group| group.abilities.meet(requirements));
     let meant = |agent: &AgentId| requirements.pin.as_ref().is_none_or(|pin| pin == agent);
-    let able = fleet.members().filter(move |(agent, member)| meant(agent) && can(member.group));
-    able.map(|(agent, _)| agent).take(NEAREST_MAX)
+    let able =
+        move |member: &&crate::state::Member| meant(&member.id) && member.group.is_some_and(can);
+    fleet.members().filter(able).map(|member| &member.id).take(NEAREST_MAX)
 }
 
 /// What keeps an agent from being given work that it can do.
@@ -140,7 +141,7 @@ fn keeps(state: &State, id: &AgentId) -> &'static str {
         (Some((_, true)), _) => "quarantined",
         (_, Some(session)) if session.silent => "silent",
         (_, Some(session)) if !session.takes_work() => "resting",
-        _ if state.fleet().member(id).is_some_and(|member| member.free.is_some()) => "unsuited",
+        _ if state.fleet().named(id).is_some_and(|member| member.free.is_some()) => "unsuited",
         _ => "full",
     }
 }
@@ -159,7 +160,7 @@ fn nearest(state: &State, requirements: &Requirements) -> Option<Nearest> {
 fn lacks(state: &State, id: &AgentId, requirements: &Requirements) -> Vec<String> {
     let mut lacks = Vec::new();
     let Some(agent) = state.agent(id) else { return Vec::from(["registration".to_string()]) };
-    match state.fleet().member(id).and_then(|member| state.fleet().group(member.group)) {
+    match state.fleet().named(id).and_then(|member| state.fleet().group(member.group?)) {
         Some(group) => lacks.extend(group.abilities.lacks(requirements)),
         None => lacks.push("online".to_string()),
     }

@@ -83,12 +83,17 @@ fn messaging_is_declined_without_a_violation() {
     bench.said(agent);
     (0..50).for_each(|_| bench.raw(agent, r#"{"type":"list_channels"}"#));
     assert_eq!(bench.closed, []);
-    assert!(
-        bench
-            .said(agent)
-            .iter()
-            .all(|frame| matches!(frame, ToAgent::Error(e) if e.error == "not_supported"))
-    );
+    let declined = |frame: &ToAgent| {
+        let ToAgent::Error(error) = frame else { return false };
+        let hint = error.hint.as_deref();
+        let named = error.message_type.as_deref() == Some("list_channels");
+        error.error == "not_supported"
+            && hint == Some("this hub does not serve messages and channels")
+            && named
+    };
+    let said = bench.said(agent);
+    assert_eq!(said.len(), 50);
+    assert!(said.iter().all(declined), "{said:?}");
 }
 
 #[test]

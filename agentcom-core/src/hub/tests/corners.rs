@@ -110,6 +110,48 @@ fn an_agent_that_dies_with_many_tasks_has_crashed_once() {
     );
 }
 
+#[test]
+fn an_agent_that_reports_after_a_restart_what_it_lost_has_crashed_once() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 5);
+    let ids: Vec<TaskId> = (0..5).map(|_| bench.submit(draft())).collect();
+    let all: Vec<Held> = ids.into_iter().map(|id| held(&bench, id)).collect();
+    all.iter().for_each(|held| bench.accept(agent, *held));
+    bench.leave(agent);
+    let again = slots(&mut bench, 5);
+    for held in all {
+        bench.pass(Span(1));
+        bench.fail(again, held, Category::Crash);
+    }
+    let trust = |bench: &Bench| bench.hub.state().agent(&agent_id("a")).unwrap().trust;
+    assert_eq!(trust(&bench), Trust::Shaken { crashes: 1 });
+    bench.pass(Span::from_secs(5));
+    let next = *bench.assigned(again).last().unwrap();
+    bench.accept(again, next);
+    bench.fail(again, next, Category::Crash);
+    assert_eq!(trust(&bench), Trust::Shaken { crashes: 2 }, "another one is another one");
+}
+
+#[test]
+fn the_feed_tells_once_how_an_attempt_ended() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 1);
+    let id = bench.submit(draft());
+    let held = held(&bench, id);
+    bench.accept(agent, held);
+    bench.fail(agent, held, Category::Retryable);
+    bench.leave(agent);
+    bench.pass(Span::from_secs(5));
+    let told: Vec<_> = bench
+        .events
+        .iter()
+        .filter(|event| event.task_id == Some(id))
+        .map(|event| (&*event.kind, event.agent_id.is_some(), event.detail.is_some()))
+        .collect();
+    let last = &told[told.len() - 2..];
+    assert_eq!(last, [("task.delayed", true, true), ("task.ready", false, false)]);
+}
+
 fn is_told_to_stop(bench: &mut Bench, session: u64) -> bool {
     bench.said(session).iter().any(|frame| matches!(frame, ToAgent::TaskCancelled { .. }))
 }
@@ -188,4 +230,23 @@ fn an_answer_reaches_whoever_is_given_the_task_next() {
         assert_eq!((&*answer.question, answer.answer.as_str()), ("which?", expected));
         assert_eq!(answer.defaulted, !answered);
     }
+}
+
+#[test]
+fn a_drained_agent_gets_no_room_back_by_what_it_is_not_offered() {
+    let mut bench = Bench::new();
+    let agent = bench.join("p", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    bench.call(Command::Drain(agent_id("p")));
+    bench.call(Command::Cancel(id));
+    // It is left alone for as long as it may run what was taken from it.
+    for _ in 0..70 {
+        bench.pass(Span::from_secs(10));
+        bench.ping(agent, &[]);
+        bench.check();
+    }
+    let waiting = bench.submit(draft());
+    assert_eq!(bench.word(waiting), "ready");
+    bench.call(Command::Resume(agent_id("p")));
+    assert_eq!(bench.word(waiting), "assigned");
 }

@@ -2,7 +2,7 @@
 
 use super::schedule::{AgentFacts, TaskFacts};
 use super::*;
-use crate::task::{Concurrency, Rate};
+use crate::task::{Concurrency, Priority, Rate, Share};
 
 fn capped(max: u32) -> Draft {
     let mut draft = draft();
@@ -55,10 +55,7 @@ fn who_is_let_on_by_one_limit_and_stopped_by_another_lets_the_next_try() {
     bench.submit(rated(&[("slow", 3_600_000)]));
     let running = bench.submit(capped(1));
     let both = bench.submit(Draft {
-        share: crate::task::Share {
-            rates: rated(&[("slow", 3_600_000)]).share.rates,
-            ..capped(1).share
-        },
+        share: Share { rates: rated(&[("slow", 3_600_000)]).share.rates, ..capped(1).share },
         ..draft()
     });
     let behind = bench.submit(capped(1));
@@ -135,4 +132,71 @@ fn the_one_agent_that_suits_is_found_among_many_that_do_not() {
     }
     let id = bench.submit(named("a39"));
     assert_eq!(bench.word(id), "assigned");
+}
+
+fn keep_alive(bench: &mut Bench, agents: &[(u64, &str)], secs: u64) {
+    for _ in 0..secs / 5 {
+        bench.pass(Span::from_secs(5));
+        for (session, name) in agents {
+            let held = bench.holds(&agent_id(name));
+            held.iter().for_each(|held| bench.accept(*session, *held));
+            bench.ping(*session, &held);
+        }
+    }
+}
+
+#[test]
+fn age_decides_between_the_lanes_of_those_that_a_limit_lets_on() {
+    let mut bench = Bench::new();
+    let agent = slots(&mut bench, 10);
+    let running = bench.submit(capped(1));
+    let old = bench.submit(Draft { priority: Priority::Low, ..capped(1) });
+    keep_alive(&mut bench, &[(agent, "a")], 65);
+    let young = bench.submit(Draft { priority: Priority::Urgent, ..capped(1) });
+    finish(&mut bench, agent, running);
+    assert_eq!([bench.word(old), bench.word(young)], ["assigned", "ready"]);
+}
+
+/// The tenants' portions put the capped task in front of the older one.
+#[test]
+fn a_task_that_a_limit_holds_back_does_not_hide_an_older_one_from_another_lane() {
+    let mut bench = Bench::new();
+    let busy = bench.join("busy", Dialect::V1, 1, &[]);
+    bench.submit(capped(1));
+    let agent = slots(&mut bench, 1);
+    let running = bench.submit(draft());
+    let low = |tenant: &str, draft: Draft| {
+        let share = Share { fair_key: Key::new(tenant).ok(), ..draft.share };
+        Draft { priority: Priority::Low, share, ..draft }
+    };
+    let first = bench.submit(low("old", draft()));
+    let second = bench.submit(low("old", draft()));
+    keep_alive(&mut bench, &[(busy, "busy"), (agent, "a")], 30);
+    let held_back = bench.submit(low("young", capped(1)));
+    keep_alive(&mut bench, &[(busy, "busy"), (agent, "a")], 5);
+    let normal = bench.submit(draft());
+    finish(&mut bench, agent, running);
+    finish(&mut bench, agent, first);
+    let words = [second, held_back, normal].map(|id| bench.word(id));
+    assert_eq!(words, ["assigned", "ready", "ready"]);
+}
+
+#[test]
+fn of_equal_agents_the_first_by_name_is_taken_whoever_came_first() {
+    let mut bench = Bench::new();
+    bench.join("b", Dialect::V1, 1, &["gpu"]);
+    bench.join("a", Dialect::V1, 1, &["ssd"]);
+    let id = bench.submit(draft());
+    assert_eq!(bench.state(id).hold().unwrap().agent, agent_id("a"));
+}
+
+#[test]
+fn of_many_equal_agents_the_first_by_name_is_taken_though_not_all_are_compared() {
+    let mut bench = Bench::new();
+    for n in (0..40).rev() {
+        bench.join(&alloc::format!("a{n:02}"), Dialect::V1, 1, &[]);
+    }
+    let ids = [draft(), draft()].map(|draft| bench.submit(draft));
+    let agents = ids.map(|id| bench.state(id).hold().unwrap().agent.clone());
+    assert_eq!(agents, [agent_id("a00"), agent_id("a01")]);
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::EVENT_TEXT_MAX;
 use crate::json::Json;
 use crate::name::Kind;
-use crate::task::{Life, Outcome, Priority, Task};
+use crate::task::{Life, Outcome, Priority, Task, TaskState};
 use crate::view::Event;
 
 /// What an event says of a task that was added.
@@ -35,8 +35,28 @@ struct EndedDetail {
     error: Option<String>,
 }
 
+/// The word for the move of a task to a state.
+pub(super) const fn word(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::Blocked { .. } => "task.blocked",
+        TaskState::Delayed(_) => "task.delayed",
+        TaskState::Ready { .. } => "task.ready",
+        TaskState::Assigned(_) => "task.assigned",
+        TaskState::Working(_) => "task.working",
+        TaskState::Waiting { .. } => "task.waiting",
+        TaskState::Completed => "task.completed",
+        TaskState::Partial => "task.partial",
+        TaskState::Dead(_) => "task.dead_letter",
+        TaskState::Cancelled => "task.cancelled",
+    }
+}
+
+/// Says whose move it was. An attempt that ended earlier is told of once.
 pub(super) fn describe(event: &mut Event, life: &Life) {
     let Some(attempt) = life.attempts.last() else { return };
+    if attempt.ended.as_ref().is_some_and(|ended| ended.at < life.updated_at) {
+        return;
+    }
     event.agent_id = Some(attempt.agent.clone());
     event.generation = Some(attempt.lease);
     event.detail = attempt.ended.as_ref().and_then(|ended| {

@@ -46,7 +46,7 @@ fn a_job_moves_by_this_table() {
         running        | -              | stop Cancelled | stop Lost      | stop LeaseOut  | stop TimedOut  | stop Drained   | ! Outcome      | ! Outcome
         stop Cancelled | -              | stop Cancelled | -              | -              | -              | -              | ! Forget       | ! Forget
         stop Lost      | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! Forget
-        stop LeaseOut  | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! LeaseOut
+        stop LeaseOut  | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! Release
         stop TimedOut  | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! TimedOut
         stop Drained   | -              | stop Cancelled | stop Lost      | -              | -              | -              | ! Outcome      | ! Release
         ! Forget       | -              | -              | -              | -              | -              | -              | -              | -             

@@ -47,6 +47,9 @@ impl Watch {
         let frame = match self.pick(20) {
             0 if self.dialing => return Input::Connected,
             1 if self.connected => return Input::Disconnected,
+            2 if self.dialing && self.ms.is_multiple_of(2) => {
+                return Input::Full { retry_after: Span(700) };
+            }
             2 if self.dialing => return Input::Unreachable("down".into()),
             0..=2 => return Input::Wake,
             3..=5 => return self.job_input(),
@@ -110,7 +113,7 @@ impl Watch {
         let at = Now { mono: Mono(self.ms), wall: Wall(self.ms) };
         match &input {
             Input::Connected => (self.dialing, self.connected) = (false, true),
-            Input::Disconnected | Input::Unreachable(_) => {
+            Input::Disconnected | Input::Unreachable(_) | Input::Full { .. } => {
                 (self.dialing, self.connected) = (false, false);
             }
             Input::Frame(_)

@@ -57,6 +57,20 @@ fn waits_to_connect_are_jittered_below_a_ceiling_that_doubles_to_a_minute() {
 }
 
 #[test]
+fn a_hub_without_room_is_left_alone_as_long_as_it_asks_and_then_not_by_all_at_once() {
+    let asked = Span::from_secs(7);
+    let wait = |seed| {
+        let mut rig = Rig::with(config(1), Journal::default(), seed);
+        rig.wake();
+        rig.step(Input::Full { retry_after: asked });
+        rig.wait_to_dial()
+    };
+    let waits: alloc::collections::BTreeSet<u64> = (0..50).map(wait).collect();
+    assert!(waits.iter().all(|wait| (7_001..=8_000).contains(wait)), "{waits:?}");
+    assert!(waits.len() > 40, "{waits:?}");
+}
+
+#[test]
 fn only_an_identified_session_makes_the_waits_short_again() {
     let mut rig = Rig::new(1);
     rig.wake();

@@ -1,13 +1,15 @@
-//! This file is the network between agents and a hub: links that delay, repeat, lose and part.
+//! This file is the network between agents and hubs: links that delay, repeat, lose and part.
 //!
 //! As the contract of transports says, a frame arrives whole and in order, or it and all after it
-//! are lost with the connection. Frames may arrive twice, which no transport does but agents do.
+//! are lost with the connection. Beyond that contract frames may come twice or in another order:
+//! no transport does so, but agents that break the rules do.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::fmt;
 use core::task::{Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::future::poll_fn;
 
+use super::marks::Mark;
 use super::oracle::Oracle;
+use super::swarm::Weather;
 use super::world::SimClock;
 use crate::port::clock::Clock;
 use crate::port::transport::{
@@ -25,26 +29,30 @@ use crate::rng::Rng;
 use crate::time::{Mono, Span};
 use crate::wire::Dialect;
 
-/// How bad the links are. Chances are out of 10,000 frames.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Weather {
-    pub(super) loss: u64,
-    pub(super) twice: u64,
-    pub(super) delay: Span,
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Towards {
+    Hub,
+    Agent,
 }
-
-/// The most frames on their way in one direction of a connection.
-const UNDER_WAY_MAX: usize = 512;
 
 struct Shared {
     rng: Rng,
     weather: Weather,
-    /// Until when agents are cut off, by name.
-    parted: BTreeMap<String, Mono>,
-    /// Connections that the hub has not taken yet; `None` while there is no hub.
-    waiting: Option<VecDeque<Connection>>,
-    hub: Option<Waker>,
-    oracle: Oracle,
+    /// The most frames on their way in one direction of a connection.
+    queue: usize,
+    /// Until when a direction is cut off, by agent.
+    cut: BTreeMap<(String, Towards), Mono>,
+    /// Hubs that listen, the latest last.
+    hubs: Vec<Door>,
+    links: Vec<Weak<Link>>,
+}
+
+/// Where a hub takes connections.
+struct Door {
+    hub: u64,
+    waiting: VecDeque<Connection>,
+    waker: Option<Waker>,
 }
 
 /// The network.
@@ -52,6 +60,7 @@ struct Shared {
 pub(super) struct Net {
     shared: Arc<Mutex<Shared>>,
     clock: SimClock,
+    oracle: Oracle,
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -59,45 +68,75 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Net {
-    pub(super) fn new(seed: u64, weather: Weather, clock: SimClock, oracle: Oracle) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        weather: Weather,
+        queue: usize,
+        clock: SimClock,
+        oracle: Oracle,
+    ) -> Self {
         let shared = Shared {
             rng: Rng::for_purpose(seed, "net", 0),
             weather,
-            parted: BTreeMap::new(),
-            waiting: None,
-            hub: None,
-            oracle,
+            queue,
+            cut: BTreeMap::new(),
+            hubs: Vec::new(),
+            links: Vec::new(),
         };
-        Self { shared: Arc::new(Mutex::new(shared)), clock }
+        Self { shared: Arc::new(Mutex::new(shared)), clock, oracle }
     }
 
-    /// A hub listens; connections to the one before are not its own.
-    pub(super) fn listen(&self) -> Listener {
-        lock(&self.shared).waiting = Some(VecDeque::new());
-        Listener { net: self.clone() }
+    /// A hub listens; from this moment on agents find it, though some may still reach an older one.
+    pub(super) fn listen(&self, hub: u64) -> Listener {
+        lock(&self.shared).hubs.push(Door { hub, waiting: VecDeque::new(), waker: None });
+        Listener { net: self.clone(), hub }
     }
 
-    /// The hub is down.
-    pub(super) fn down(&self) {
-        lock(&self.shared).waiting = None;
+    /// A hub is gone.
+    pub(super) fn down(&self, hub: u64) {
+        let mut shared = lock(&self.shared);
+        let gone: Vec<Door> = shared.hubs.extract_if(.., |door| door.hub == hub).collect();
+        drop(shared);
+        drop(gone);
     }
 
     pub(super) fn dialer(&self, agent: &str, dialect: Dialect) -> Dialer {
         Dialer { net: self.clone(), agent: agent.into(), dialect }
     }
 
-    pub(super) fn set_weather(&self, weather: Weather) {
-        lock(&self.shared).weather = weather;
+    pub(super) fn set_weather(&self, weather: Weather, queue: usize) {
+        let mut shared = lock(&self.shared);
+        (shared.weather, shared.queue) = (weather, queue);
     }
 
-    /// Cuts an agent off for a while.
-    pub(super) fn part(&self, agent: &str, span: Span) {
+    /// Cuts directions of an agent off for a while; what is sent meanwhile comes afterwards.
+    pub(super) fn cut(&self, agent: &str, directions: &[Towards], span: Span) {
         let until = self.clock.now().mono + span;
-        lock(&self.shared).parted.insert(agent.into(), until);
+        let mut shared = lock(&self.shared);
+        shared.cut.extend(directions.iter().map(|towards| ((agent.into(), *towards), until)));
     }
 
     pub(super) fn heal(&self) {
-        lock(&self.shared).parted.clear();
+        lock(&self.shared).cut.clear();
+    }
+
+    /// Lets connections die without a word.
+    pub(super) fn silence(&self, which: impl Fn(&str, u64) -> bool) -> bool {
+        let links: Vec<_> = lock(&self.shared).links.iter().filter_map(Weak::upgrade).collect();
+        let mut any = false;
+        for link in links.iter().filter(|link| which(&link.agent, link.hub)) {
+            *lock(&link.dead) = true;
+            any = true;
+        }
+        any
+    }
+
+    /// Whether a hub has connections that it could speak on.
+    pub(super) fn reaches(&self, hub: u64) -> bool {
+        let links: Vec<_> = lock(&self.shared).links.iter().filter_map(Weak::upgrade).collect();
+        links
+            .iter()
+            .any(|link| link.hub == hub && !*lock(&link.dead) && !lock(&link.to_agent).ended)
     }
 }
 
@@ -108,6 +147,7 @@ impl fmt::Debug for Net {
 }
 
 /// One direction of a connection.
+#[derive(Default)]
 struct Pipe {
     frames: VecDeque<(Mono, String)>,
     ended: bool,
@@ -115,17 +155,40 @@ struct Pipe {
     last: Mono,
 }
 
+impl Pipe {
+    /// Puts a frame behind all that are due no later.
+    fn put(&mut self, at: Mono, frame: String) {
+        let behind = self.frames.iter().rev().take_while(|(due, _)| *due > at).count();
+        self.frames.insert(self.frames.len() - behind, (at, frame));
+    }
+
+    /// Lets the last frame and the one before it change places.
+    fn overtake(&mut self) {
+        let last = self.frames.len() - 1;
+        let (before, after) = (self.frames[last - 1].0, self.frames[last].0);
+        self.frames.swap(last - 1, last);
+        (self.frames[last - 1].0, self.frames[last].0) = (before, after);
+    }
+}
+
 struct Link {
     to_hub: Mutex<Pipe>,
     to_agent: Mutex<Pipe>,
+    dead: Mutex<bool>,
     agent: String,
+    hub: u64,
     net: Net,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Towards {
-    Hub,
-    Agent,
+/// What becomes of a frame.
+struct Passage {
+    lost: bool,
+    twice: bool,
+    /// How much later it comes again.
+    again: Span,
+    overtakes: bool,
+    at: Mono,
+    room: usize,
 }
 
 impl Link {
@@ -136,10 +199,13 @@ impl Link {
         }
     }
 
-    /// Ends both directions: what is under way still arrives unless it was lost.
-    fn end(&self) {
-        for pipe in [&self.to_hub, &self.to_agent] {
-            let mut pipe = lock(pipe);
+    /// Ends both directions: what is under way still arrives unless it was lost. The other side of
+    /// a dead connection does not hear of it.
+    fn end(&self, reader: Towards) {
+        let both = [Towards::Hub, Towards::Agent];
+        let dead = *lock(&self.dead);
+        for towards in both.into_iter().filter(|towards| !dead || *towards == reader) {
+            let mut pipe = lock(self.pipe(towards));
             pipe.ended = true;
             if let Some(reader) = pipe.reader.take() {
                 reader.wake();
@@ -147,33 +213,66 @@ impl Link {
         }
     }
 
-    fn send(&self, towards: Towards, frame: String) -> Result<(), SendError> {
+    fn passage(&self, towards: Towards) -> Passage {
         let now = self.net.clock.now().mono;
         let mut shared = lock(&self.net.shared);
-        let weather = shared.weather;
-        let lost = shared.rng.below(10_000) < weather.loss;
-        let twice = shared.rng.below(10_000) < weather.twice;
-        let delay = Span(shared.rng.below(weather.delay.0 + 1));
-        let parted = shared.parted.get(&self.agent).copied().unwrap_or_default();
-        shared.oracle.frame(&self.agent, towards == Towards::Hub, &frame);
-        drop(shared);
+        let Weather { loss, twice, reorder, delay } = shared.weather;
+        let mut chance = |rate: u64| rate > 0 && shared.rng.below(10_000) < rate;
+        let (lost, twice, overtakes) = (chance(loss), chance(twice), chance(reorder));
+        let delay = if delay.0 > 0 { Span(shared.rng.below(delay.0 + 1)) } else { delay };
+        let cut = match shared.cut.is_empty() {
+            true => Mono(0),
+            false => shared.cut.get(&(self.agent.clone(), towards)).copied().unwrap_or_default(),
+        };
+        let again = if twice { Span(shared.rng.below(30_000)) } else { Span(0) };
+        Passage { lost, twice, again, overtakes, at: (now + delay).max(cut), room: shared.queue }
+    }
+
+    fn send(&self, towards: Towards, frame: String) -> Result<(), SendError> {
+        let oracle = &self.net.oracle;
+        match towards {
+            Towards::Hub => oracle.to_hub(&self.agent, &frame),
+            Towards::Agent => oracle.to_agent(&self.agent, &frame),
+        }
+        let Passage { lost, twice, again, overtakes, at, room } = self.passage(towards);
         if lost {
-            self.end();
+            oracle.mark(Mark::FrameLost);
+            self.end(Towards::Hub);
+            self.end(Towards::Agent);
             return Ok(());
         }
         let mut pipe = lock(self.pipe(towards));
         if pipe.ended {
             return Err(SendError::Closed);
         }
-        if pipe.frames.len() >= UNDER_WAY_MAX {
+        if pipe.frames.len() >= room {
+            drop(pipe);
+            if towards == Towards::Agent {
+                oracle.mark(Mark::SlowReader);
+            }
             return Err(SendError::Full);
         }
-        let at = (now + delay).max(parted).max(pipe.last);
+        if *lock(&self.dead) {
+            return Ok(());
+        }
+        let at = at.max(pipe.last);
         pipe.last = at;
         if twice {
-            pipe.frames.push_back((at, frame.clone()));
+            oracle.mark(Mark::FrameTwice);
+            // A hub never repeats a frame by itself, but agents may, and much later.
+            let later = if towards == Towards::Hub { again } else { Span(0) };
+            pipe.put(at + later, frame.clone());
         }
-        pipe.frames.push_back((at, frame));
+        pipe.put(at, frame);
+        let count = pipe.frames.len();
+        // A hub speaks in order, and so does the transport.
+        if overtakes && count > 1 && towards == Towards::Hub {
+            oracle.mark(Mark::OutOfOrder);
+            pipe.overtake();
+        }
+        if count == 4 && pipe.frames.iter().all(|(due, _)| *due == at) {
+            oracle.mark(Mark::Burst);
+        }
         if let Some(reader) = pipe.reader.take() {
             reader.wake();
         }
@@ -184,6 +283,16 @@ impl Link {
 struct Half {
     link: Arc<Link>,
     towards: Towards,
+}
+
+impl Half {
+    fn end(&self) {
+        // Whoever sends towards the hub reads what goes towards the agent.
+        self.link.end(match self.towards {
+            Towards::Hub => Towards::Agent,
+            Towards::Agent => Towards::Hub,
+        });
+    }
 }
 
 impl fmt::Debug for Half {
@@ -197,14 +306,21 @@ impl Outgoing for Half {
         self.link.send(self.towards, frame)
     }
 
-    fn close(&self, _reason: CloseReason) {
-        self.link.end();
+    fn close(&self, reason: CloseReason) {
+        let link = &self.link;
+        link.net
+            .oracle
+            .note("close", || format!("{} and hub {}: {reason:?}", link.agent, link.hub));
+        if reason == CloseReason::GoingAway {
+            link.net.oracle.seen().leaving.insert(link.hub);
+        }
+        self.end();
     }
 }
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.link.end();
+        self.end();
     }
 }
 
@@ -221,19 +337,17 @@ impl fmt::Debug for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.link.end();
+        self.link.end(self.towards);
     }
 }
 
 #[async_trait]
 impl Incoming for Reader {
     async fn recv(&mut self) -> Option<String> {
-        let clock = self.link.net.clock.clone();
+        let pipe = self.link.pipe(self.towards);
         loop {
-            let link = self.link.clone();
-            let towards = self.towards;
-            let at = poll_fn(move |cx| {
-                let mut pipe = lock(link.pipe(towards));
+            let at = poll_fn(|cx| {
+                let mut pipe = lock(pipe);
                 match pipe.frames.front() {
                     Some((at, _)) => Poll::Ready(Some(*at)),
                     None if pipe.ended => Poll::Ready(None),
@@ -244,8 +358,10 @@ impl Incoming for Reader {
                 }
             })
             .await?;
-            clock.sleep_until(at).await;
-            let frame = lock(self.link.pipe(self.towards)).frames.pop_front();
+            if at > self.link.net.clock.now().mono {
+                self.link.net.clock.sleep_until(at).await;
+            }
+            let frame = lock(pipe).frames.pop_front();
             if let Some((_, frame)) = frame {
                 return Some(frame);
             }
@@ -253,27 +369,27 @@ impl Incoming for Reader {
     }
 }
 
-/// The hub's side.
+/// A hub's side.
 #[derive(Debug)]
 pub(super) struct Listener {
     net: Net,
+    hub: u64,
 }
 
 #[async_trait]
 impl Transport for Listener {
     async fn open(&self) -> Result<Connection, TransportError> {
-        let shared = self.net.shared.clone();
-        poll_fn(move |cx| {
-            let mut shared = lock(&shared);
-            match shared.waiting.as_mut() {
-                None => Poll::Ready(Err(TransportError::Stopped)),
-                Some(waiting) => match waiting.pop_front() {
-                    Some(connection) => Poll::Ready(Ok(connection)),
-                    None => {
-                        shared.hub = Some(cx.waker().clone());
-                        Poll::Pending
-                    }
-                },
+        poll_fn(|cx| {
+            let mut shared = lock(&self.net.shared);
+            let Some(door) = shared.hubs.iter_mut().find(|door| door.hub == self.hub) else {
+                return Poll::Ready(Err(TransportError::Stopped));
+            };
+            match door.waiting.pop_front() {
+                Some(connection) => Poll::Ready(Ok(connection)),
+                None => {
+                    door.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
             }
         })
         .await
@@ -288,34 +404,53 @@ pub(super) struct Dialer {
     dialect: Dialect,
 }
 
+impl Dialer {
+    fn is_cut(&self, shared: &Shared, now: Mono) -> bool {
+        let until = |towards| shared.cut.get(&(self.agent.clone(), towards)).copied();
+        [Towards::Hub, Towards::Agent].into_iter().filter_map(until).any(|until| until > now)
+    }
+
+    fn connection(&self, link: &Arc<Link>, out: Towards, into: Towards) -> Connection {
+        Connection {
+            dialect: self.dialect,
+            peer: format!("sim:{}", self.agent),
+            outgoing: Box::new(Half { link: link.clone(), towards: out }),
+            incoming: Box::new(Reader { link: link.clone(), towards: into }),
+        }
+    }
+}
+
 #[async_trait]
 impl Transport for Dialer {
     async fn open(&self) -> Result<Connection, TransportError> {
         let clock = self.net.clock.clone();
         clock.sleep(Span(5)).await;
         let mut shared = lock(&self.net.shared);
-        let parted = shared.parted.get(&self.agent).is_some_and(|until| *until > clock.now().mono);
-        let Some(waiting) = shared.waiting.as_mut().filter(|_| !parted) else {
+        let count = shared.hubs.len() as u64;
+        if count == 0 || self.is_cut(&shared, clock.now().mono) {
             return Err(TransportError::Unreachable("the hub is out of reach".into()));
-        };
-        let pipe = || {
-            let (frames, last) = (VecDeque::new(), Mono(0));
-            Mutex::new(Pipe { frames, ended: false, reader: None, last })
-        };
-        let (agent, net) = (self.agent.clone(), self.net.clone());
-        let link = Arc::new(Link { to_hub: pipe(), to_agent: pipe(), agent, net });
-        let (ours, theirs) = [(Towards::Hub, Towards::Agent), (Towards::Agent, Towards::Hub)]
-            .map(|(out, into)| Connection {
-                dialect: self.dialect,
-                peer: format!("sim:{}", self.agent),
-                outgoing: Box::new(Half { link: link.clone(), towards: out }),
-                incoming: Box::new(Reader { link: link.clone(), towards: into }),
-            })
-            .into();
-        waiting.push_back(theirs);
-        if let Some(hub) = shared.hub.take() {
+        }
+        let older = count > 1 && shared.rng.below(6) == 0;
+        let at = if older { shared.rng.below(count - 1) } else { count - 1 } as usize;
+        if older {
+            self.net.oracle.mark(Mark::OldHubReached);
+        }
+        let link = Arc::new(Link {
+            to_hub: Mutex::default(),
+            to_agent: Mutex::default(),
+            dead: Mutex::default(),
+            agent: self.agent.clone(),
+            hub: shared.hubs[at].hub,
+            net: self.net.clone(),
+        });
+        shared.links.retain(|link| link.strong_count() > 0);
+        shared.links.push(Arc::downgrade(&link));
+        let theirs = self.connection(&link, Towards::Agent, Towards::Hub);
+        let door = &mut shared.hubs[at];
+        door.waiting.push_back(theirs);
+        if let Some(hub) = door.waker.take() {
             hub.wake();
         }
-        Ok(ours)
+        Ok(self.connection(&link, Towards::Hub, Towards::Agent))
     }
 }

@@ -1,39 +1,63 @@
-//! This file judges a fleet by what could be seen from outside: frames, replies, starts of work.
+//! This file sees what can be seen from outside: the wire, the replies, the starts of work, the disk.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::ledger::{Claim, Ledger, Stand};
+use super::marks::Mark;
 use super::world::SimClock;
 use crate::id::{Lease, TaskId};
+use crate::name::AgentId;
 use crate::port::clock::Clock;
+use crate::port::store::Batch;
 use crate::rng::scramble;
-use crate::wire::{Acked, ToAgent, ToHub, read_to_agent, read_to_hub};
 
-/// How many lines of the trace are kept for a failing seed.
-const TRACE_KEPT: usize = 400;
+/// How many lines of the trace are kept.
+const TRACE_KEPT: usize = 2_000;
 
+/// What has been seen.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// Tasks that a submitter was told of.
     acknowledged: BTreeSet<TaskId>,
-    /// Who was assigned a task, by the number of the assignment.
-    assigned: BTreeMap<TaskId, BTreeMap<Lease, String>>,
-    /// Whose result counts.
-    completed: BTreeMap<TaskId, (Lease, String)>,
-    started: BTreeMap<(TaskId, Lease), u32>,
-    wrongs: Vec<String>,
+    /// Results that agents sent, and tasks that they called off.
+    pub(super) claims: BTreeSet<Claim>,
+    pub(super) withdrawn: BTreeSet<Claim>,
+    /// What was assigned on the wire.
+    pub(super) told: BTreeSet<Claim>,
+    /// Which run of its agent started a piece of work.
+    pub(super) started: BTreeMap<(TaskId, Lease), (String, u64)>,
+    /// Results that were acknowledged.
+    pub(super) acked: BTreeSet<(TaskId, Lease)>,
+    /// The latest run of each sidecar.
+    pub(super) boots: BTreeMap<String, u64>,
+    pub(super) ledger: Ledger,
+    /// Hubs that closed their connections as one does that ends.
+    pub(super) leaving: BTreeSet<u64>,
+    /// Submitters who have not ended.
+    pub(super) submitters: usize,
+    pub(super) wrongs: Vec<String>,
+    traced: bool,
     trace: Vec<String>,
     digest: u64,
-    frames: u64,
-    marks: BTreeMap<&'static str, u64>,
+    pub(super) frames: u64,
+    commits: u64,
+    faults: u64,
+    marks: BTreeMap<Mark, u64>,
 }
 
-/// Sees the wire, and nothing of the inside.
+impl Seen {
+    pub(super) fn mark(&mut self, mark: Mark) {
+        *self.marks.entry(mark).or_default() += 1;
+    }
+}
+
+/// Sees, and judges.
 #[derive(Clone)]
 pub(super) struct Oracle {
     seen: Arc<Mutex<Seen>>,
@@ -47,131 +71,127 @@ impl fmt::Debug for Oracle {
 }
 
 impl Oracle {
-    pub(super) fn new(clock: SimClock) -> Self {
-        Self { seen: Arc::default(), clock }
+    pub(super) fn new(clock: SimClock, traced: bool) -> Self {
+        let seen = Seen { traced, ..Seen::default() };
+        Self { seen: Arc::new(Mutex::new(seen)), clock }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a line into the trace.
-    pub(super) fn note(&self, line: &str) {
+    /// Takes a line into the trace; its words are written only where somebody will read them.
+    pub(super) fn note(&self, what: &'static str, words: impl FnOnce() -> String) {
         let at = self.clock.now().mono.0;
         let mut seen = self.seen();
-        seen.digest = line
-            .bytes()
-            .fold(scramble(seen.digest ^ at), |sum, byte| scramble(sum ^ u64::from(byte)));
-        if seen.trace.len() >= 2 * TRACE_KEPT {
-            seen.trace.drain(..TRACE_KEPT);
+        seen.digest = mixed(scramble(seen.digest ^ at), what.as_bytes());
+        if seen.traced {
+            if seen.trace.len() >= 2 * TRACE_KEPT {
+                seen.trace.drain(..TRACE_KEPT);
+            }
+            seen.trace.push(format!("{at:>10} {what} {}", words()));
         }
-        seen.trace.push(format!("{:>9} {line}", at));
+    }
+
+    /// Mixes something into the digest of the trace.
+    pub(super) fn mix(&self, text: &str) {
+        let mut seen = self.seen();
+        seen.digest = mixed(seen.digest, text.as_bytes());
+    }
+
+    /// A fault was made.
+    pub(super) fn fault(&self, what: &'static str, words: impl FnOnce() -> String) {
+        self.note(what, words);
+        self.seen().faults += 1;
     }
 
     /// Something that should happen in some seeds did.
-    pub(super) fn mark(&self, mark: &'static str) {
-        *self.seen().marks.entry(mark).or_default() += 1;
+    pub(super) fn mark(&self, mark: Mark) {
+        self.seen().mark(mark);
     }
 
-    /// A frame was sent, to the hub or to an agent.
-    pub(super) fn frame(&self, agent: &str, to_hub: bool, text: &str) {
-        let arrow = if to_hub { "->" } else { "<-" };
-        self.note(&format!("{agent} {arrow} {}", &text[..text.len().min(160)]));
-        self.seen().frames += 1;
-        match to_hub {
-            true => self.to_hub(agent, text),
-            false => self.to_agent(agent, text),
-        }
-    }
-
-    fn to_hub(&self, agent: &str, text: &str) {
-        let frame = read_to_hub(text);
-        if let Ok(ToHub::TaskComplete(frame)) = frame {
-            let seen = self.seen();
-            let leases = seen.assigned.get(&frame.task_id);
-            let stale = leases
-                .and_then(|l| l.last_key_value())
-                .is_some_and(|(last, _)| *last > frame.generation);
-            drop(seen);
-            if stale {
-                self.mark("stale result after re-dispatch");
+    /// A batch of a hub became durable.
+    pub(super) fn committed(&self, batch: &Batch, hub: u64) {
+        self.note("commit", || format!("by hub {hub} up to {}", batch.seq));
+        let mut seen = self.seen();
+        let seen = &mut *seen;
+        seen.commits += 1;
+        let claims = |claim: &Claim| seen.claims.contains(claim);
+        match seen.ledger.committed(batch, hub, &claims) {
+            Ok(findings) => {
+                findings.marks.into_iter().for_each(|mark| seen.mark(mark));
+                seen.wrongs.extend(findings.wrongs);
             }
-            let _ = agent;
-        }
-    }
-
-    fn to_agent(&self, agent: &str, text: &str) {
-        match read_to_agent(text) {
-            Ok(ToAgent::TaskAssign(assignment)) => {
-                let (task, lease) = (assignment.task_id, assignment.generation);
-                let mut seen = self.seen();
-                let leases = seen.assigned.entry(task).or_default();
-                let last = leases.last_key_value().map(|(lease, to)| (*lease, to.clone()));
-                leases.insert(lease, agent.to_string());
-                if let Some((last, to)) = last {
-                    if lease < last {
-                        seen.wrongs.push(format!("{task} was assigned {lease} after {last}"));
-                    }
-                    if lease == last && to != agent {
-                        seen.wrongs
-                            .push(format!("{task} was assigned {lease} to {to} and to {agent}"));
-                    }
-                }
-                if let Some((done, _)) = seen.completed.get(&task).filter(|(done, _)| *done < lease)
-                {
-                    let wrong =
-                        format!("{task} was assigned {lease} after the result of {done} counted");
-                    seen.wrongs.push(wrong);
-                }
-            }
-            Ok(ToAgent::TaskAck(ack)) if ack.status == Acked::Complete => {
-                let lease = ack.generation.unwrap_or_default();
-                let mut seen = self.seen();
-                let first = seen.completed.get(&ack.task_id).cloned();
-                match first {
-                    Some((other, who)) if other != lease || who != agent => {
-                        let wrong = format!(
-                            "results of {other} by {who} and {lease} by {agent} both count"
-                        );
-                        seen.wrongs.push(format!("{}: {wrong}", ack.task_id));
-                    }
-                    _ => {
-                        seen.completed.insert(ack.task_id, (lease, agent.to_string()));
-                    }
-                }
-            }
-            Ok(ToAgent::TaskAck(ack)) if ack.status == Acked::Superseded => {
-                self.mark("superseded");
-            }
-            Ok(ToAgent::TaskCancelled { .. }) => self.mark("a hold was ended by the hub"),
-            Ok(ToAgent::TaskReassign { .. }) => self.mark("a plain client was told to forget"),
-            Ok(_) => {}
-            Err(bad) => self.wrong(format!("the hub sent what nobody can read: {bad}")),
+            Err(error) => seen.wrongs.push(format!("what was stored cannot be read: {error}")),
         }
     }
 
     /// A submitter was told that its task is queued.
     pub(super) fn acknowledged(&self, id: TaskId) {
-        self.seen().acknowledged.insert(id);
+        self.note("acknowledged", || format!("{id}"));
+        let mut seen = self.seen();
+        seen.acknowledged.insert(id);
+        if !seen.ledger.tasks.contains_key(&id) {
+            seen.wrongs.push(format!("{id} was acknowledged before it was durable"));
+        }
     }
 
-    /// Work began.
-    pub(super) fn started(&self, task: TaskId, lease: Lease, agent: &str) {
-        self.note(&format!("{agent} starts {task} {lease}"));
+    /// Somebody was told that a task was called off.
+    pub(super) fn cancelled(&self, id: TaskId) {
         let mut seen = self.seen();
-        let starts = seen.started.entry((task, lease)).or_default();
-        *starts += 1;
-        if *starts > 1 {
-            let wrong =
-                format!("{task} was started {starts} times under {lease}", starts = *starts);
+        if seen.ledger.tasks.get(&id).is_none_or(|known| known.stand != Stand::Cancelled) {
+            seen.wrongs.push(format!("{id} was said to be cancelled before that was durable"));
+        }
+    }
+
+    /// Somebody was told that a task lives again.
+    pub(super) fn revived(&self, id: TaskId) {
+        let mut seen = self.seen();
+        if seen.ledger.tasks.get(&id).is_none_or(|known| !known.revived) {
+            seen.wrongs.push(format!("{id} was said to be revived before that was durable"));
+        }
+    }
+
+    /// A reader was shown the state up to an event.
+    pub(super) fn read_up_to(&self, seq: u64) {
+        let mut seen = self.seen();
+        if seen.ledger.seq < seq {
+            let durable = seen.ledger.seq;
+            seen.wrongs.push(format!("a reader saw event {seq} when {durable} was durable"));
+        }
+    }
+
+    /// Work began in a run of an agent.
+    pub(super) fn started(&self, task: TaskId, lease: Lease, agent: &str, boot: u64) {
+        self.note("start", || format!("{agent} starts {task} under {lease}"));
+        let mut seen = self.seen();
+        if let Some((who, run)) = seen.started.insert((task, lease), (agent.into(), boot)) {
+            let wrong = format!(
+                "{task} was started twice under {lease}: by {who} in run {run} and by {agent} in run {boot}"
+            );
             seen.wrongs.push(wrong);
         }
+        let told = AgentId::new(agent).is_ok_and(|id| seen.told.contains(&(task, lease, id)));
+        if !told {
+            seen.wrongs.push(format!("{agent} started {task} under {lease} and was never told to"));
+        }
+    }
+
+    /// A sidecar starts anew.
+    pub(super) fn booted(&self, agent: &str, boot: u64) {
+        self.note("boot", || format!("{agent}, run {boot}"));
+        self.seen().boots.insert(agent.into(), boot);
     }
 
     /// Something is wrong.
     pub(super) fn wrong(&self, what: String) {
-        self.note(&format!("WRONG {what}"));
+        self.note("WRONG", || what.clone());
         self.seen().wrongs.push(what);
+    }
+
+    /// Whether anything is wrong so far.
+    pub(super) fn is_well(&self) -> bool {
+        self.seen().wrongs.is_empty()
     }
 
     pub(super) fn wrongs(&self) -> Vec<String> {
@@ -182,8 +202,31 @@ impl Oracle {
         self.seen().acknowledged.iter().copied().collect()
     }
 
-    pub(super) fn completed(&self) -> BTreeMap<TaskId, (Lease, String)> {
-        self.seen().completed.clone()
+    /// The durable task at a position, counted around; `None` if there is no such task.
+    pub(super) fn some_task(&self, draw: u64, which: impl Fn(Stand) -> bool) -> Option<TaskId> {
+        let seen = self.seen();
+        let mut fitting = seen.ledger.tasks.iter().rev().filter(|(_, known)| which(known.stand));
+        let count = fitting.clone().take(64).count() as u64;
+        let position = draw.checked_rem(count)?;
+        fitting.nth(position as usize).map(|(id, _)| *id)
+    }
+
+    /// The current assignment of some held task.
+    pub(super) fn some_hold(&self, draw: u64) -> Option<Claim> {
+        let id = self.some_task(draw, Stand::is_held)?;
+        let seen = self.seen();
+        let (lease, agent) = seen.ledger.tasks.get(&id)?.hold()?;
+        Some((id, lease, agent.clone()))
+    }
+
+    /// How many tasks have not ended, by what is durable.
+    pub(super) fn living(&self) -> usize {
+        self.seen().ledger.living
+    }
+
+    /// The wall clock was set back, or a hub that had held it forward is gone.
+    pub(super) fn clock_set_back(&self) {
+        self.seen().ledger.limits.forget_starts();
     }
 
     pub(super) fn trace(&self) -> Vec<String> {
@@ -194,11 +237,24 @@ impl Oracle {
         self.seen().digest
     }
 
-    pub(super) fn frames(&self) -> u64 {
-        self.seen().frames
+    /// Frames, commits and faults.
+    pub(super) fn counts(&self) -> [u64; 3] {
+        let seen = self.seen();
+        [seen.frames, seen.commits, seen.faults]
     }
 
-    pub(super) fn marks(&self) -> BTreeMap<&'static str, u64> {
+    pub(super) fn marks(&self) -> BTreeMap<Mark, u64> {
         self.seen().marks.clone()
     }
+}
+
+/// A digest of what came before and of these bytes.
+fn mixed(before: u64, bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word));
+    words.fold(before ^ bytes.len() as u64, |sum, word| {
+        (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+    })
 }

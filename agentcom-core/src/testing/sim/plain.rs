@@ -31,6 +31,7 @@ pub(super) struct Plain {
     pub(super) clock: SimClock,
     pub(super) oracle: Oracle,
     pub(super) queue: Queue,
+    pub(super) poison: bool,
 }
 
 /// Work that runs, whether the client still wants it or not.
@@ -41,6 +42,8 @@ struct Work {
 }
 
 const PING_EVERY: Span = Span::from_secs(30);
+/// Longer than a hub waits for a word about a task.
+const STUCK: Span = Span::from_mins(8);
 
 impl Plain {
     /// Runs for ever, as a process of its own.
@@ -164,11 +167,11 @@ impl Plain {
             ));
         }
         self.set(Some((task, job.generation)));
-        if work.is_some() {
-            self.oracle.mark("a plain client runs two things at once");
-        }
-        self.oracle.started(task, job.generation, &self.name);
-        let (span, fate) = fate(self.seed, job);
+        self.oracle
+            .note("start", || format!("{} starts {task} under {}", self.name, job.generation));
+        let (span, fate) = fate(self.seed, job, self.poison);
+        // Now and then it says nothing for so long that it counts as stuck.
+        let span = if job.task_id.0 % 16 == 3 { STUCK } else { span };
         *work = Some(Work { task, fate, done: self.clock.sleep(span).fuse() });
         say(format!(r#"{{"type":"task_accepted","task_id":"{task}"}}"#))
     }
@@ -180,17 +183,26 @@ impl Plain {
             .active()
             .filter(|(active, _)| *active == task)
             .map_or(Lease(0), |(_, lease)| lease);
-        let frame = match work.fate {
-            Fate::Well => format!(
-                r#"{{"type":"task_complete","task_id":"{task}","generation":{lease},"result":{{"status":"success","output":"ok"}},"verification_report":null}}"#
-            ),
-            Fate::Badly | Fate::Quota => format!(
-                r#"{{"type":"task_complete","task_id":"{task}","generation":{lease},"result":{{"status":"failed","error":"exit 1"}}}}"#
-            ),
-            Fate::Hopeless | Fate::Crash => format!(
-                r#"{{"type":"task_failed","task_id":"{task}","generation":{lease},"reason":"no good"}}"#
-            ),
+        let end = match work.fate {
+            Fate::Well | Fate::Asks | Fate::Hangs => {
+                r#""result":{"status":"success","output":"ok"},"verification_report":null"#.into()
+            }
+            Fate::Partly => r#""result":{"status":"partial_pass"}"#.into(),
+            Fate::Huge => format!(r#""result":{{"output":"{}"}}"#, "y".repeat(100_000)),
+            Fate::Badly | Fate::Quota => r#""result":{"status":"failed","error":"exit 1"}"#.into(),
+            Fate::Hopeless | Fate::Crash | Fate::Poison => String::from(r#""reason":"no good""#),
         };
+        let kind = match work.fate {
+            Fate::Hopeless | Fate::Crash | Fate::Poison => "task_failed",
+            Fate::Well
+            | Fate::Asks
+            | Fate::Hangs
+            | Fate::Partly
+            | Fate::Huge
+            | Fate::Badly
+            | Fate::Quota => "task_complete",
+        };
+        let frame = format!(r#"{{"type":"{kind}","task_id":"{task}","generation":{lease},{end}}}"#);
         say(frame);
         if lease != Lease(0) {
             self.set(None);

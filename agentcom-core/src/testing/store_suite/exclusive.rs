@@ -16,6 +16,8 @@ pub async fn two_writers_are_never_alive(fixture: &impl StoreFixture) {
         Ok(second) => {
             let stale = puts(2, [put(Table::Meta, "l", "stale")]);
             refuse(&*first, stale, StoreErrorKind::Fenced).await;
+            let kind = first.get(&[]).await.map_err(|error| error.kind);
+            assert_eq!(kind, Err(StoreErrorKind::Fenced), "a fenced store answers nothing");
             assert_eq!(keys(&*second, Table::Meta).await, [b"k"]);
             commit(&*second, puts(2, [put(Table::Meta, "l", "first")])).await;
         }

@@ -16,16 +16,21 @@ use proptest::{option, prop_oneof, sample};
 use super::StoreFixture;
 use super::sorted::defined;
 use super::words::try_load;
-use crate::port::store::{Batch, Range, Row, RowKey, Store, StoreError, Table};
+use crate::port::store::{Batch, Range, Row, RowKey, Store, StoreError, StoreErrorKind, Table};
 
 /// How many histories are played unless `PROPTEST_CASES` says otherwise.
 const HISTORIES: u32 = 64;
 
+/// What a batch does: rows to write, and with `None` to remove.
+type Rows = BTreeMap<RowKey, Option<Vec<u8>>>;
+
 /// One thing that happens to a store.
 #[derive(Clone, Debug)]
 enum Happening {
-    /// A batch is committed: rows to write, and with `None` to remove.
-    Commit { seq_step: u64, rows: BTreeMap<RowKey, Option<Vec<u8>>> },
+    /// A batch is committed.
+    Commit { seq_step: u64, rows: Rows },
+    /// A batch is committed whose number is no larger than the last one's, and refused.
+    Stale { seq_back: u64, rows: Rows },
     /// Rows are read by range.
     History(Range),
     /// Rows are read by name.
@@ -41,20 +46,41 @@ struct Model {
     rows: BTreeMap<RowKey, Vec<u8>>,
 }
 
-/// Any history of commits, reads and restarts gives the same answers as an ordered map in memory.
-/// A history that does not is shrunk to a smallest one, and printed.
+/// Any history of commits, refused commits, reads and restarts gives the same answers as an ordered
+/// map in memory. A history that does not is shrunk to a smallest one, and printed.
 pub async fn any_history_equals_the_model<F: StoreFixture>(make: impl Fn() -> F) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
-    let config = Config { cases: cases.unwrap_or(HISTORIES), ..Config::default() };
-    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    for _ in 0..runner.config().cases {
+    if let Err(why) = histories_equal_the_model(make, cases.unwrap_or(HISTORIES), 0).await {
+        panic!("{why}");
+    }
+}
+
+/// As [`any_history_equals_the_model`], with so many histories of a seed.
+///
+/// # Errors
+///
+/// The first difference, and a smallest history that leads to it.
+///
+/// # Panics
+///
+/// Never: no strategy of histories refuses to give one.
+pub async fn histories_equal_the_model<F: StoreFixture>(
+    make: impl Fn() -> F,
+    count: u32,
+    seed: u64,
+) -> Result<(), String> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    for _ in 0..count {
         let mut tree = histories().new_tree(&mut runner).expect("nothing is filtered");
         if let Err(why) = play(&make(), &tree.current()).await {
             let (why, smallest) = shrink(&make, &mut tree, why).await;
-            panic!("{why}\nafter the history {smallest:#?}");
+            return Err(format!("{why}\nafter the history {smallest:#?}"));
         }
     }
+    Ok(())
 }
 
 async fn shrink<F: StoreFixture>(
@@ -87,6 +113,12 @@ async fn play(fixture: &impl StoreFixture, history: &[Happening]) -> Result<(), 
         }
         let told = happen(&*store, &mut model, happening).await;
         told.map_err(|why| format!("happening {at}: {why}"))?;
+        // Whoever is refused stops: a store need not go on, and nothing of the batch is there.
+        if matches!(happening, Happening::Stale { .. }) {
+            drop(store);
+            store = fixture.open().await.map_err(failed)?;
+            compare(&*store, &model).await.map_err(|why| format!("happening {at}: {why}"))?;
+        }
     }
     drop(store);
     let store = fixture.open().await.map_err(failed)?;
@@ -99,6 +131,12 @@ async fn happen(store: &dyn Store, model: &mut Model, happening: &Happening) -> 
             let seq = model.seq.map_or(0, |seq| seq + seq_step);
             let batch = model.change(seq, rows);
             store.commit(batch).await.map_err(|error| error.to_string())
+        }
+        Happening::Stale { seq_back, rows } => {
+            let Some(last) = model.seq else { return Ok(()) };
+            let batch = batch(last.saturating_sub(*seq_back), rows);
+            let refused = store.commit(batch).await.map_err(|error| error.kind);
+            equal("a stale commit", refused, Err(StoreErrorKind::Fenced))
         }
         Happening::History(range) => {
             let found = store.history(range.clone()).await.map_err(|error| error.to_string())?;
@@ -137,19 +175,15 @@ fn equal<T: PartialEq + core::fmt::Debug>(what: &str, found: T, expected: T) -> 
 }
 
 impl Model {
-    fn change(&mut self, seq: u64, rows: &BTreeMap<RowKey, Option<Vec<u8>>>) -> Batch {
-        let mut batch = Batch { seq, ..Batch::default() };
+    fn change(&mut self, seq: u64, rows: &Rows) -> Batch {
         for (row, value) in rows {
-            if let Some(value) = value {
-                self.rows.insert(row.clone(), value.clone());
-                batch.puts.push((row.clone(), value.clone()));
-            } else {
-                self.rows.remove(row);
-                batch.deletes.push(row.clone());
-            }
+            match value {
+                Some(value) => self.rows.insert(row.clone(), value.clone()),
+                None => self.rows.remove(row),
+            };
         }
         self.seq = Some(seq);
-        batch
+        batch(seq, rows)
     }
 
     fn table(&self, table: Table) -> Vec<Row> {
@@ -158,11 +192,25 @@ impl Model {
     }
 }
 
+fn batch(seq: u64, rows: &Rows) -> Batch {
+    let mut batch = Batch { seq, ..Batch::default() };
+    for (row, value) in rows {
+        match value {
+            Some(value) => batch.puts.push((row.clone(), value.clone())),
+            None => batch.deletes.push(row.clone()),
+        }
+    }
+    batch
+}
+
 fn histories() -> impl Strategy<Value = Vec<Happening>> {
-    let rows = btree_map(row_keys(), option::weighted(0.7, values()), 0..12);
-    let commit = (1..4_u64, rows).prop_map(|(seq_step, rows)| Happening::Commit { seq_step, rows });
+    let rows = || btree_map(row_keys(), option::weighted(0.7, values()), 0..12);
+    let commit =
+        (1..4_u64, rows()).prop_map(|(seq_step, rows)| Happening::Commit { seq_step, rows });
+    let stale = (0..3_u64, rows()).prop_map(|(seq_back, rows)| Happening::Stale { seq_back, rows });
     let happening = prop_oneof![
         6 => commit,
+        1 => stale,
         3 => ranges().prop_map(Happening::History),
         1 => vec(row_keys(), 0..6).prop_map(Happening::Get),
         1 => Just(Happening::Reopen),

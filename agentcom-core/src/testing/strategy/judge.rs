@@ -19,14 +19,22 @@ use crate::time::Wall;
 /// - It holds no more than it has slots; a drained or quarantined one is given nothing.
 /// - Nothing starts in a scope that is paused.
 /// - No concurrency limit is exceeded by even one, and no rate in any span of time.
-/// - No task waits that nothing holds back while an agent that could run it has room.
+/// - No task waits that nothing holds back while an agent that could run it has room, unless the
+///   policy is one that refuses.
 #[derive(Debug, Default)]
 pub struct Judge {
     seen: usize,
     drawn: BTreeMap<Key, Vec<Wall>>,
+    picky: bool,
 }
 
 impl Judge {
+    /// A judge of a policy that finds no agent good enough for some tasks.
+    #[must_use]
+    pub fn of_a_picky_policy() -> Self {
+        Self { picky: true, ..Self::default() }
+    }
+
     /// Looks at what was given out since the last look: at most one step may lie between two.
     ///
     /// # Errors
@@ -48,7 +56,8 @@ impl Judge {
             }
         }
         within_slots(bench, fleet)?;
-        if bench.hub.state().is_pending() { Ok(()) } else { nothing_idles(bench, fleet) }
+        let excused = self.picky || bench.hub.state().is_pending();
+        if excused { Ok(()) } else { nothing_idles(bench, fleet) }
     }
 }
 

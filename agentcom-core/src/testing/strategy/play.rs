@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::{Broken, Happening, Judge, Member, Submission, agent_name};
+use super::{Broken, Happening, Judge, Member, agent_name, pick};
 use crate::command::{Command, Reply};
 use crate::id::TaskId;
 use crate::name::{AgentId, Principal};
@@ -12,7 +12,7 @@ use crate::time::Span;
 use crate::wire::{Dialect, Held, Released, ToHub};
 
 /// How often agents beat while time passes.
-const BEAT: Span = Span::from_secs(5);
+pub const BEAT: Span = Span::from_secs(5);
 
 /// A fleet on a bench, to which a script happens.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ impl Play {
         play
     }
 
+    /// As [`Play::new`], under a policy that refuses: whether a task waits for a good reason is
+    /// for others to judge, such as a [model](crate::testing::model).
+    #[must_use]
+    pub fn under_a_picky_policy(bench: Bench, fleet: Vec<Member>) -> Self {
+        Self { judge: Judge::of_a_picky_policy(), ..Self::new(bench, fleet) }
+    }
+
     /// Lets `happening` happen, and judges every step.
     ///
     /// # Errors
@@ -47,8 +54,9 @@ impl Play {
     pub fn make(&mut self, happening: Happening) -> Result<(), Broken> {
         match happening {
             Happening::Pass(span) => return self.pass(span),
-            Happening::Submit(Submission(draft)) => {
-                // Limits that do not agree are refused, which is fine.
+            Happening::Submit(submission) => {
+                let draft = submission.draft(self.bench.now.wall, &self.tasks);
+                // What depends on a dead task is refused, and limits that do not agree.
                 if let Reply::Submitted(submitted) = self.bench.call(Command::Submit(draft)) {
                     self.tasks.push(submitted.id);
                 }
@@ -77,6 +85,16 @@ impl Play {
             }
             Happening::Drain(agent) => self.command(agent, Command::Drain),
             Happening::Resume(agent) => self.command(agent, Command::Resume),
+            Happening::Revive(at) => {
+                let ids = pick(&self.tasks, at).into_iter().collect();
+                self.bench.call(Command::Revive(ids));
+            }
+            Happening::Weigh(key, weight) => {
+                self.bench.call(Command::SetWeight { key, weight });
+            }
+            Happening::OldestFirst(every) => {
+                self.bench.call(Command::SetOldestFirst { every });
+            }
         }
         self.judge()
     }
@@ -152,8 +170,4 @@ impl Play {
             say(&mut self.bench, session, held);
         }
     }
-}
-
-fn pick<T: Copy>(items: &[T], at: usize) -> Option<T> {
-    items.get(at.checked_rem(items.len())?).copied()
 }

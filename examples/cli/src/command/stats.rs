@@ -1,5 +1,6 @@
 //! This file shows figures about the hub.
 
+use agentcom_core::time::Span;
 use serde_json::Value;
 
 use crate::args::Context;
@@ -21,16 +22,28 @@ fn render(stats: &Value) -> String {
         ("agents", figures(&stats["agents"])),
         ("open questions", plain(&stats["questions"])),
         ("paused", paused(&stats["paused"])),
+        ("nothing done in", span(&stats["quiet_for_ms"])),
+        ("lag", lag(&stats["lag"])),
         ("latest event", plain(&stats["seq"])),
         ("data set", plain(&stats["incarnation"])),
     ];
     lines.map(|(name, value)| format!("{FAINT}{name:<16}{FAINT:#}{value}\n")).concat()
 }
 
+fn span(ms: &Value) -> String {
+    ms.as_u64().map_or_else(|| plain(ms), |ms| Span(ms).to_string())
+}
+
 fn paused(scopes: &Value) -> String {
     let scopes: Vec<String> =
         scopes.as_array().into_iter().flatten().map(super::why::scope).collect();
     if scopes.is_empty() { "nothing".into() } else { scopes.join("; ") }
+}
+
+/// How late the hub was in the last minutes.
+fn lag(lag: &Value) -> String {
+    let [half, most, all] = ["p50_ms", "p99_ms", "max_ms"].map(|figure| plain(&lag[figure]));
+    format!("at most {half} ms in 50 of 100 cases, {most} ms in 99; longest {all} ms")
 }
 
 /// Figures by name on one line; those that are 0 say nothing.
@@ -54,7 +67,8 @@ mod tests {
         let stats = json!({
             "seq": 7, "incarnation": "inc-1", "questions": 0, "agents": {"idle": 1},
             "tasks": {"by_state": {"ready": 2, "working": 0}, "ended": {"dead_letter": 1}, "ready_by_priority": {"low": 2}},
-            "paused": [{"repo": "r"}],
+            "paused": [{"repo": "r"}], "quiet_for_ms": 90_000,
+            "lag": {"samples": 9, "p50_ms": 1, "p99_ms": 20, "max_ms": 33},
         });
         expect![[r#"
             tasks           2 ready
@@ -63,6 +77,8 @@ mod tests {
             agents          1 idle
             open questions  0
             paused          work on r
+            nothing done in 1 min
+            lag             at most 1 ms in 50 of 100 cases, 20 ms in 99; longest 33 ms
             latest event    7
             data set        inc-1
         "#]]

@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// A name under which clients reach the hub, beside its address (repeatable)
     #[arg(long = "public-host", value_name = "HOST", value_delimiter = ',')]
     public_hosts: Vec<String>,
+    /// Before starting, go back to the newest good backup; what came after it is lost
+    #[arg(long)]
+    restore_latest: bool,
     /// What is logged, such as `info`
     #[arg(
         long,
@@ -64,6 +67,10 @@ Ctrl-C lets running work finish, for at most 30 s; a second Ctrl-C ends everythi
 pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let log = Log { filter: args.log.clone(), ..Log::default() };
     agentcom_hub::logs::start(&log).map_err(|bad| Failure::new(Exit::Usage, bad))?;
+    if args.restore_latest {
+        let restored = agentcom_hub::upkeep::restore_loudly(&args.plan().settings);
+        restored.map_err(crate::fleet::failure)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(args, ctx))
 }

@@ -1,7 +1,9 @@
 //! This file gathers the tests of the real command.
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod abuse;
 mod command_line;
+mod db;
 mod end_to_end;
 mod kill;
 mod smoke;

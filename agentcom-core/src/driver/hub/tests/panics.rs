@@ -33,10 +33,10 @@ fn named(name: &str) -> Draft {
 }
 
 #[test]
-fn a_call_that_panics_is_undone_and_the_third_time_not_tried() {
+fn a_call_that_panics_is_undone_and_the_fourth_time_not_tried() {
     let (mut rig, asked) = fragile();
     let (before, _) = rig.submit(named("good"));
-    for _ in 0..2 {
+    for _ in 0..3 {
         let reply = rig.call(Command::Submit(named("bad key").into()));
         assert_eq!(reply, Err(CallError::Internal));
     }

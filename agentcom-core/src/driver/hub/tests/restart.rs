@@ -60,3 +60,18 @@ fn a_clock_that_was_set_back_between_two_runs_does_not_stop_a_rate() {
         }));
     assert_eq!(held, Ok(true));
 }
+
+#[test]
+fn a_clock_that_was_set_back_between_two_runs_changes_nothing_that_is_durable() {
+    let mut rig = Rig::new();
+    rig.pass(3_600_000);
+    let _agent = rig.join("a");
+    rig.submit(rated());
+    let durable = |rig: &mut Rig| {
+        let handle = rig.handle.clone();
+        rig.ask(handle.view(|state| alloc::format!("{:?}", state.durable())))
+    };
+    let before = durable(&mut rig);
+    let mut rig = again(rig);
+    assert_eq!(durable(&mut rig), before);
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::port::store::{Batch, Range, RowKey, Table, Visit};
+use crate::time::Span;
 
 #[test]
 fn a_flood_of_calls_does_not_keep_frames_waiting() {
@@ -65,6 +66,31 @@ fn there_are_no_events_after_the_last_number_there_is() {
     let mut rig = Rig::new();
     let handle = rig.handle.clone();
     assert_eq!(rig.ask(handle.events(u64::MAX, 10)), Ok(Vec::new()));
+}
+
+#[test]
+fn a_hub_that_was_frozen_hears_its_agents_before_it_takes_their_leases() {
+    let mut rig = Rig::new();
+    let mut agent = rig.join("a");
+    let (id, _) = rig.submit(draft());
+    agent
+        .outgoing
+        .send(alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","generation":1}}"#))
+        .unwrap();
+    rig.turn();
+    rig.clock.0.fetch_add(60_000, Ordering::Relaxed);
+    agent
+        .outgoing
+        .send(alloc::format!(
+            r#"{{"type":"task_complete","task_id":"{id}","generation":1,"result":1}}"#
+        ))
+        .unwrap();
+    rig.turn();
+    rig.turn();
+    let said = heard(&mut agent);
+    assert!(said.iter().any(|frame| frame.contains(r#""status":"complete""#)), "{said:?}");
+    let lag = rig.handle.lag();
+    assert_eq!(lag.max, Span(60_000 - 16_000), "it was late for the silence of its agent");
 }
 
 /// A store in which all that is ended has rotted.

@@ -1,0 +1,154 @@
+//! This file checks what is out there against a hub that was restored from a backup.
+
+use super::*;
+use crate::port::store::{Batch, RowKey, Table};
+use crate::state::mend;
+use crate::task::{Death, Dependency, TaskState};
+
+/// A copy of what is stored, on a disk of its own.
+fn backup(rig: &mut Rig) -> MemoryDisk {
+    let handle = rig.handle.clone();
+    let seq = rig.ask(handle.view(|state| state.seq())).unwrap();
+    let puts = rig.disk.rows().into_iter().collect();
+    let copy = MemoryDisk::new();
+    let committed = copy.open().commit(Batch { seq, puts, deletes: Vec::new() }).now_or_never();
+    committed.unwrap().unwrap();
+    copy
+}
+
+fn restored(disk: MemoryDisk) -> Rig {
+    let clock = ManualClock(AtomicU64::new(2_000_000));
+    let store = disk.open();
+    let renewed = renew(&store, &clock, Incarnation(8)).now_or_never();
+    renewed.unwrap().unwrap();
+    drop(store);
+    Rig::over(Arc::new(disk.open()), disk, Faults::new(), |builder| builder)
+}
+
+fn of(rig: &mut Rig, id: TaskId) -> crate::task::Task {
+    let handle = rig.handle.clone();
+    rig.ask(handle.task(id)).unwrap().unwrap()
+}
+
+#[test]
+fn no_lease_task_or_event_gets_a_number_that_was_given_out_after_the_backup() {
+    let mut rig = Rig::new();
+    let _agent = rig.join("a");
+    let (old, _) = rig.submit(draft());
+    let copy = backup(&mut rig);
+    let (lost, _) = rig.submit(draft());
+    let handle = rig.handle.clone();
+    let seen = rig.ask(handle.stats()).unwrap();
+
+    let mut rig = restored(copy);
+    let stats = rig.handle.clone();
+    let stats = rig.ask(stats.stats()).unwrap();
+    assert_eq!((seen.incarnation, stats.incarnation), (Incarnation(7), Incarnation(8)));
+    assert!(stats.seq > seen.seq + 1_000_000, "{} after {}", stats.seq, seen.seq);
+    let _agent = rig.connect("a");
+    let task = of(&mut rig, old);
+    let hold = task.life.state.hold().expect("it is given out again");
+    assert!(hold.lease.0 > 1 << 32, "lease {}", hold.lease);
+    assert_eq!((task.life.failures, task.life.crashes), (0, 0), "the attempt is not spent");
+    let handle = rig.handle.clone();
+    assert_eq!(rig.ask(handle.task(lost)), Ok(None));
+    assert!((0..10).all(|_| rig.submit(draft()).0 != lost));
+}
+
+#[test]
+fn what_was_under_way_at_the_backup_waits_for_an_agent_after_the_restore() {
+    let mut rig = Rig::new();
+    let _agent = rig.join("a");
+    let (id, _) = rig.submit(draft());
+    assert!(of(&mut rig, id).life.state.hold().is_some());
+    let copy = backup(&mut rig);
+    let mut rig = restored(copy);
+    let task = of(&mut rig, id);
+    assert!(matches!(task.life.state, TaskState::Ready { .. }), "{:?}", task.life.state);
+    let handle = rig.handle.clone();
+    let events = rig.ask(handle.events(0, 100)).unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| &*event.kind).collect();
+    assert_eq!(kinds[kinds.len() - 2..], ["hub.restored", "task.ready"]);
+}
+
+#[test]
+fn an_empty_store_has_no_life_to_renew() {
+    let clock = ManualClock(AtomicU64::new(1));
+    let store = MemoryDisk::new().open();
+    let error = renew(&store, &clock, Incarnation(8)).now_or_never().unwrap().unwrap_err();
+    assert_eq!(error.message, "there is no data set");
+}
+
+#[test]
+fn a_data_set_can_be_restored_again_and_again() {
+    let mut rig = Rig::new();
+    rig.submit(draft());
+    for _ in 0..5 {
+        let copy = backup(&mut rig);
+        rig = restored(copy);
+    }
+    rig.join("a");
+    let meta = rig.disk.rows().keys().filter(|key| key.table == Table::Meta).count();
+    assert_eq!(meta, 1);
+}
+
+#[test]
+fn what_was_saved_from_damage_fits_together_again() {
+    let mut rig = Rig::new();
+    let (lost, _) = rig.submit(draft());
+    let depends_on = Vec::from([Dependency::Known(lost)]);
+    let (waits, _) = rig.submit(Draft { depends_on, ..draft() });
+    let (kept, _) = rig.submit(draft());
+    let mut rows = rig.disk.rows();
+    let life = rows.keys().find(|row| row.table == Table::Life).cloned().unwrap();
+    rows.remove(&life);
+    let agent = RowKey::new(Table::Agent, "a");
+    rows.insert(agent.clone(), b"?".to_vec());
+    let (seq, aside) = mend(&mut rows).unwrap();
+    let why: Vec<_> = aside.iter().map(|error| error.message.as_str()).collect();
+    assert!(why[0].starts_with("table agent, row a: format 63 is newer"), "{why:?}");
+    assert!(why[1].ends_with("its life is lost"), "{why:?}");
+    assert_eq!((why.len(), rows.contains_key(&agent)), (2, false));
+
+    let disk = MemoryDisk::new();
+    let puts = rows.into_iter().collect();
+    let committed = disk.open().commit(Batch { seq, puts, deletes: Vec::new() }).now_or_never();
+    committed.unwrap().unwrap();
+    let mut rig = restored(disk);
+    assert_eq!(of(&mut rig, waits).life.state, TaskState::Dead(Death::Dependency));
+    assert!(matches!(of(&mut rig, kept).life.state, TaskState::Ready { .. }));
+    let handle = rig.handle.clone();
+    assert_eq!(rig.ask(handle.task(lost)), Ok(None));
+}
+
+#[test]
+fn of_a_task_that_lives_and_has_ended_the_end_counts_and_counters_go_past_what_is_there() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.submit(draft());
+    let before = rig.disk.rows();
+    assert!(rig.call(Command::Cancel(id)).is_ok());
+    let (later, _) = rig.submit(draft());
+    let mut rows = rig.disk.rows();
+    // Older rows, the head with them, as damage can bring them back.
+    rows.extend(before);
+    let (seq, aside) = mend(&mut rows).unwrap();
+    assert_eq!(seq, 4, "founded, submitted, cancelled, submitted");
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    assert!(aside.iter().all(|error| error.message.ends_with("the task has ended")));
+    let disk = MemoryDisk::new();
+    let puts = rows.into_iter().collect();
+    let committed = disk.open().commit(Batch { seq, puts, deletes: Vec::new() }).now_or_never();
+    committed.unwrap().unwrap();
+    let mut rig = restored(disk);
+    assert_eq!(of(&mut rig, id).life.state, TaskState::Cancelled);
+    assert!(matches!(of(&mut rig, later).life.state, TaskState::Ready { .. }));
+}
+
+#[test]
+fn without_its_head_there_is_no_data_set() {
+    let rig = Rig::new();
+    let mut rows = rig.disk.rows();
+    rows.remove(&RowKey::new(Table::Meta, "head"));
+    let error = mend(&mut rows).unwrap_err();
+    assert_eq!(error.message, "table meta, row head: without it there is no data set");
+}

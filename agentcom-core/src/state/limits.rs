@@ -1,0 +1,311 @@
+//! This file keeps count of what limits are measured against: held tasks, and levels of buckets.
+//!
+//! Tasks with the same limits share one number, and each key has a counter of its own, so that a
+//! decision compares numbers and not texts.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::{BucketRow, Gate};
+use crate::id::TaskId;
+use crate::limit::Bucket;
+use crate::name::Key;
+use crate::task::{Concurrency, Rate, Spec};
+use crate::time::Wall;
+
+/// The number of the limits that a task counts against, while a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitsNo(u32);
+
+impl LimitsNo {
+    /// That of a task without limits.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+/// What limits are measured against.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    numbers: BTreeMap<(Option<Concurrency>, Box<[Rate]>), LimitsNo>,
+    sets: Vec<Option<Set>>,
+    vacant: Vec<LimitsNo>,
+    keys: BTreeMap<Key, usize>,
+    counters: Vec<Option<Counter>>,
+    vacant_counters: Vec<usize>,
+}
+
+/// Limits that some tasks count against.
+#[derive(Clone, Debug)]
+struct Set {
+    /// The counter of the concurrency key, and how many may be held at most.
+    concurrency: Option<(usize, u32)>,
+    rates: Box<[(usize, Rate)]>,
+    /// How many living tasks have these limits.
+    tasks: usize,
+}
+
+/// What is counted by one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    key: Key,
+    running: BTreeSet<TaskId>,
+    bucket: Option<BucketRow>,
+    /// From when on the bucket fills, if it was drawn on at a time which is yet to come.
+    fills_from: Option<Wall>,
+    /// How many sets of limits name the key.
+    sets: usize,
+}
+
+impl Limits {
+    /// The number of a task's limits, for as long as the task lives.
+    pub fn take_on(&mut self, spec: &Spec) -> LimitsNo {
+        let Some(share) = &spec.share else { return LimitsNo::NONE };
+        if share.concurrency.is_none() && share.rates.is_empty() {
+            return LimitsNo::NONE;
+        }
+        let limits = (share.concurrency.clone(), share.rates.clone().into_boxed_slice());
+        if let Some(&known) = self.numbers.get(&limits) {
+            if let Some(set) = self.set_mut(known) {
+                set.tasks += 1;
+            }
+            return known;
+        }
+        let concurrency = limits.0.as_ref().map(|limit| (self.counted_for(&limit.key), limit.max));
+        let rates = limits.1.iter().map(|rate| (self.counted_for(&rate.key), rate.clone()));
+        let set = Some(Set { concurrency, rates: rates.collect(), tasks: 1 });
+        let number = self.vacant.pop().unwrap_or(LimitsNo(self.sets.len() as u32));
+        match self.sets.get_mut(number.0 as usize) {
+            Some(place) => *place = set,
+            None => self.sets.push(set),
+        }
+        self.numbers.insert(limits, number);
+        number
+    }
+
+    /// A task with these limits ended.
+    pub fn let_go(&mut self, number: LimitsNo, spec: &Spec) {
+        let Some(set) = self.set_mut(number) else { return };
+        set.tasks -= 1;
+        if set.tasks > 0 {
+            return;
+        }
+        let Some(set) = self.sets[number.0 as usize].take() else { return };
+        if let Some(share) = &spec.share {
+            let limits = (share.concurrency.clone(), share.rates.clone().into_boxed_slice());
+            self.numbers.remove(&limits);
+        }
+        self.vacant.push(number);
+        let counters = set.rates.iter().map(|(counter, _)| *counter);
+        for counter in counters.chain(set.concurrency.map(|(counter, _)| counter)) {
+            if let Some(found) = self.counter_mut(counter) {
+                found.sets -= 1;
+            }
+            self.forget_unused(counter);
+        }
+    }
+
+    /// The limit on tasks at once: its counter, and how many may be held at most.
+    #[must_use]
+    pub fn concurrency(&self, number: LimitsNo) -> Option<(&Counter, u32)> {
+        let (counter, max) = self.set(number)?.concurrency?;
+        Some((self.counters.get(counter)?.as_ref()?, max))
+    }
+
+    /// The rates, each with the bucket that a start draws on at `now`, and by which figures: a
+    /// bucket that is in use keeps those it has.
+    pub fn rates(&self, number: LimitsNo, now: Wall) -> impl Iterator<Item = (&Rate, Bucket)> {
+        let rates = self.set(number).map_or(&[][..], |set| &set.rates);
+        rates.iter().map(move |(counter, rate)| {
+            let counter = self.counters.get(*counter).and_then(Option::as_ref);
+            match counter.and_then(Counter::level) {
+                Some((rate, bucket)) if !bucket.is_full(rate, now) => (rate, bucket),
+                Some(_) | None => (rate, Bucket::full(rate, now)),
+            }
+        })
+    }
+
+    /// Draws on the buckets of a task that starts, where they are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn draw(&mut self, number: LimitsNo, now: Wall) {
+        let Some(Some(set)) = self.sets.get(number.0 as usize) else { return };
+        for (counter, rate) in &set.rates {
+            let Some(Some(counter)) = self.counters.get_mut(*counter) else { continue };
+            let fills_from = counter.fills_from.take().unwrap_or(now);
+            match &mut counter.bucket {
+                Some(BucketRow { rate, bucket }) if !bucket.is_full(rate, now) => {
+                    let level = bucket.no_later_than(fills_from);
+                    *bucket = level.draw(rate, now).unwrap_or(level);
+                }
+                bucket => {
+                    let drawn = Bucket::full(rate, now).draw(rate, now).ok();
+                    *bucket = drawn.map(|bucket| BucketRow { rate: rate.clone(), bucket });
+                }
+            }
+        }
+    }
+
+    /// A task with these limits is held.
+    pub fn start(&mut self, number: LimitsNo, task: TaskId) {
+        let limit = self.set(number).and_then(|set| set.concurrency);
+        if let Some(counter) = limit.and_then(|(counter, _)| self.counter_mut(counter)) {
+            counter.running.insert(task);
+        }
+    }
+
+    /// A task with these limits is held no longer. Returns the gate that opens.
+    pub fn stop(&mut self, number: LimitsNo, task: TaskId) -> Option<Gate> {
+        let (counter, _) = self.set(number)?.concurrency?;
+        let counter = self.counter_mut(counter)?;
+        counter.running.remove(&task);
+        let beside = counter.running.len() as u32;
+        Some(Gate::Concurrency(counter.key.clone(), beside.saturating_add(1)))
+    }
+
+    /// What is counted by a key, if anything is.
+    #[must_use]
+    pub fn counter(&self, key: &Key) -> Option<&Counter> {
+        self.counters.get(*self.keys.get(key)?)?.as_ref()
+    }
+
+    /// All keys by which held tasks are counted, and the tasks.
+    pub fn running(&self) -> impl Iterator<Item = (&Key, &BTreeSet<TaskId>)> {
+        let all = self.counters.iter().flatten().filter(|counter| !counter.running.is_empty());
+        all.map(|counter| (&counter.key, &counter.running))
+    }
+
+    /// All buckets in use, by key.
+    pub fn buckets(&self) -> impl Iterator<Item = (&Key, &BucketRow)> {
+        self.keys.iter().filter_map(|(key, counter)| {
+            Some((key, self.counters.get(*counter)?.as_ref()?.bucket.as_ref()?))
+        })
+    }
+
+    /// The bucket of a key is as said; without one it is full.
+    pub fn set_bucket(&mut self, key: &Key, row: Option<BucketRow>) {
+        let counter = self.counter_for(key);
+        if let Some(found) = self.counter_mut(counter) {
+            (found.bucket, found.fills_from) = (row, None);
+        }
+        self.forget_unused(counter);
+    }
+
+    /// Says when each bucket will be full. One that was drawn on at a time which is yet to come
+    /// fills from now on.
+    pub fn resume(&mut self, now: Wall) -> Vec<(Key, Wall)> {
+        let mut full = Vec::new();
+        for counter in self.counters.iter_mut().flatten() {
+            let Some(BucketRow { rate, bucket }) = &counter.bucket else { continue };
+            let fills = bucket.no_later_than(now);
+            if fills != *bucket {
+                counter.fills_from = Some(now);
+            }
+            full.push((counter.key.clone(), fills.full_at(rate)));
+        }
+        full
+    }
+
+    /// Whether every counter is there for something, and every task of a set counts.
+    #[must_use]
+    pub fn agree(&self, tasks: &BTreeMap<LimitsNo, usize>) -> bool {
+        let mut named: Vec<usize> = alloc::vec![0; self.counters.len()];
+        for set in self.sets.iter().flatten() {
+            let counters = set.rates.iter().map(|(counter, _)| *counter);
+            counters
+                .chain(set.concurrency.map(|(counter, _)| counter))
+                .for_each(|counter| named[counter] += 1);
+        }
+        let counts = |(number, count): (&LimitsNo, &usize)| {
+            self.set(*number).is_some_and(|set| set.tasks == *count)
+        };
+        tasks.iter().all(counts)
+            && tasks.len() == self.numbers.len()
+            && self.numbers.len() == self.sets.iter().flatten().count()
+            && self.keys.len() == self.counters.iter().flatten().count()
+            && self.keys.iter().all(|(key, number)| {
+                let counter = self.counters[*number].as_ref();
+                counter.is_some_and(|counter| {
+                    counter.key == *key && counter.sets == named[*number] && !counter.is_unused()
+                })
+            })
+    }
+
+    fn set(&self, number: LimitsNo) -> Option<&Set> {
+        self.sets.get(number.0 as usize)?.as_ref()
+    }
+
+    fn set_mut(&mut self, number: LimitsNo) -> Option<&mut Set> {
+        self.sets.get_mut(number.0 as usize)?.as_mut()
+    }
+
+    fn counter_mut(&mut self, number: usize) -> Option<&mut Counter> {
+        self.counters.get_mut(number)?.as_mut()
+    }
+
+    /// The counter of a key that one more set of limits names.
+    fn counted_for(&mut self, key: &Key) -> usize {
+        let number = self.counter_for(key);
+        if let Some(counter) = self.counter_mut(number) {
+            counter.sets += 1;
+        }
+        number
+    }
+
+    fn counter_for(&mut self, key: &Key) -> usize {
+        if let Some(&known) = self.keys.get(key) {
+            return known;
+        }
+        let counter = Some(Counter::new(key.clone()));
+        let number = self.vacant_counters.pop().unwrap_or(self.counters.len());
+        match self.counters.get_mut(number) {
+            Some(place) => *place = counter,
+            None => self.counters.push(counter),
+        }
+        self.keys.insert(key.clone(), number);
+        number
+    }
+
+    fn forget_unused(&mut self, number: usize) {
+        if self.counters.get(number).and_then(Option::as_ref).is_some_and(Counter::is_unused)
+            && let Some(counter) = self.counters[number].take()
+        {
+            self.keys.remove(&counter.key);
+            self.vacant_counters.push(number);
+        }
+    }
+}
+
+impl Counter {
+    const fn new(key: Key) -> Self {
+        Self { key, running: BTreeSet::new(), bucket: None, fills_from: None, sets: 0 }
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The held tasks that are limited by it.
+    #[must_use]
+    pub const fn running(&self) -> &BTreeSet<TaskId> {
+        &self.running
+    }
+
+    /// What is left of a rate, if it was drawn on.
+    #[must_use]
+    pub const fn bucket(&self) -> Option<&BucketRow> {
+        self.bucket.as_ref()
+    }
+
+    /// The figures of the bucket and what is in it, if it was drawn on.
+    #[must_use]
+    pub fn level(&self) -> Option<(&Rate, Bucket)> {
+        let BucketRow { rate, bucket } = self.bucket.as_ref()?;
+        let level = self.fills_from.map_or(*bucket, |from| bucket.no_later_than(from));
+        Some((rate, level))
+    }
+
+    fn is_unused(&self) -> bool {
+        self.sets == 0 && self.running.is_empty() && self.bucket.is_none()
+    }
+}

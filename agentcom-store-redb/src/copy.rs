@@ -1,0 +1,122 @@
+//! This file copies all that is in a database file to a fresh one, and takes that for good only
+//! after it was closed, opened again and checked.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use agentcom_core::port::store::{StoreError, Table};
+use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as _};
+
+use crate::book::Book;
+use crate::upkeep::{Stop, Told};
+use crate::{Namespace, Options, error, file, load};
+
+/// How much memory the cache of a copy may take, in bytes.
+pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How many rows are copied between two looks at whether to stop.
+const ROWS: usize = 1_024;
+
+/// A file that is being written, under a name that nobody takes for a good one. Dropping it
+/// removes it.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    pub(crate) path: PathBuf,
+    /// Where it is to be.
+    target: PathBuf,
+}
+
+impl Partial {
+    pub(crate) fn beside(target: &Path) -> Result<Self, StoreError> {
+        let name = target.file_name();
+        let name =
+            name.ok_or_else(|| error::unavailable(format_args!("{}: no file", target.display())))?;
+        let name = format!(".{}.{}.partial", name.to_string_lossy(), std::process::id());
+        let path = target.with_file_name(name);
+        // What a process of the same number left behind.
+        match fs::remove_file(&path) {
+            Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(error::of(&path, &why)),
+            Ok(()) | Err(_) => Ok(Self { path, target: target.into() }),
+        }
+    }
+
+    /// Gives it its name, durably. Whatever had that name is replaced.
+    pub(crate) fn publish(self) -> Result<(), StoreError> {
+        let sync = |path: &Path| File::open(path)?.sync_all();
+        sync(&self.path).map_err(|why| error::of(&self.path, &why))?;
+        fs::rename(&self.path, &self.target).map_err(|why| error::of(&self.target, &why))?;
+        let dir = file::parent(&self.target);
+        sync(dir).map_err(|why| error::of(dir, &why))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // There is nothing to remove once it has its name.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Copies all namespaces as they are at one moment, and checks the copy.
+pub(crate) fn copy(
+    from: &impl ReadableDatabase,
+    target: &Path,
+    stop: &Stop,
+) -> Result<(Partial, Told), StoreError> {
+    let partial = Partial::beside(target)?;
+    let mut to = file::open(&partial.path, CACHE_BYTES)?;
+    copy_trees(from, &to, stop)?;
+    to.trim()?;
+    drop(to);
+    let told = check(&partial.path, stop)?;
+    Ok((partial, told))
+}
+
+fn copy_trees(
+    from: &impl ReadableDatabase,
+    to: &file::Open,
+    stop: &Stop,
+) -> Result<(), StoreError> {
+    let reading = from.begin_read().map_err(error::transaction)?;
+    let mut writing = to.begin_write().map_err(error::transaction)?;
+    writing.set_quick_repair(true);
+    for handle in reading.list_tables().map_err(error::storage)? {
+        let tree: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(handle.name());
+        let from = reading.open_table(tree).map_err(error::table)?;
+        let mut to = writing.open_table(tree).map_err(error::table)?;
+        for (at, row) in from.iter().map_err(error::storage)?.enumerate() {
+            if at.is_multiple_of(ROWS) {
+                stop.check()?;
+            }
+            let (place, record) = row.map_err(error::storage)?;
+            to.insert(place.value(), record.value()).map_err(error::storage)?;
+        }
+    }
+    writing.commit().map_err(error::commit)
+}
+
+/// Opens a file and reads and checks every row of every namespace in it.
+pub(crate) fn check(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
+    let named = |error| file::named(path, error);
+    let mut database = file::open_existing(path, CACHE_BYTES)?;
+    let mut told = Told { path: path.into(), ..Told::default() };
+    for namespace in Book::namespaces(&database).map_err(named)? {
+        stop.check()?;
+        let options = Options { namespace, ..Options::default() };
+        let book = Book::new(database, &options).map_err(named)?;
+        load::verify(&book).map_err(named)?;
+        let rows = book.rows(&Table::ALL).map_err(named)?;
+        told.namespaces.push((options.namespace, rows));
+        database = book.close();
+    }
+    drop(database);
+    told.bytes = fs::metadata(path).map_err(|why| error::of(path, &why))?.len();
+    Ok(told)
+}
+
+impl Told {
+    /// The namespaces that were found.
+    pub(crate) fn has(&self, namespace: &Namespace) -> bool {
+        self.namespaces.iter().any(|(found, _)| found == namespace)
+    }
+}

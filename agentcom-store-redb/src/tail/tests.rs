@@ -1,0 +1,123 @@
+//! This file tests how batches are kept whole, and read back.
+
+use super::*;
+
+fn row(key: &str) -> RowKey {
+    RowKey::new(Table::Event, key)
+}
+
+fn batch(seq: u64, puts: &[&str], deletes: &[&str]) -> Batch {
+    let value = |key: &&str| (row(key), format!("{key}{seq}").into_bytes());
+    let puts = puts.iter().map(value).collect();
+    Batch { seq, puts, deletes: deletes.iter().map(|key| row(key)).collect() }
+}
+
+/// A batch as it is stored.
+fn record(batch: &Batch) -> (Vec<u8>, Vec<u64>) {
+    let (mut bytes, mut sums, mut record) = (Vec::new(), Vec::new(), Vec::new());
+    let seal = Seal::new("main");
+    write(seal, batch, &mut bytes, &mut sums);
+    seal.seal(&place(batch.seq), &bytes, &mut record);
+    (record, sums)
+}
+
+fn tail(batches: Vec<Batch>) -> Tail {
+    let mut tail = Tail::new(4);
+    for batch in batches {
+        let sums = vec![0; batch.puts.len()];
+        tail.take_in(batch, 100, &sums);
+    }
+    tail
+}
+
+#[test]
+fn a_batch_opens_to_what_was_written() {
+    let mut written = batch(3, &["a", "bc"], &["d"]);
+    written.puts.push((RowKey::new(Table::Meta, [0xff]), Vec::new()));
+    let (record, sums) = record(&written);
+    assert_eq!(open(Seal::new("main"), 3, &record).unwrap(), (written, sums));
+}
+
+#[test]
+fn the_stored_form_of_a_batch_does_not_change() {
+    let (record, _) = record(&batch(258, &["a"], &["bc"]));
+    let [rest, removed] = [&record[9..], &record[record.len() - 9..]];
+    assert_eq!(rest[..8], [9, 1, 0, 13, 0, 0, 0, b'a']);
+    let mut place = Vec::new();
+    write_place(&row("a"), &mut place);
+    assert_eq!(Seal::new("main").open(&place, &rest[8..21]).unwrap().value, b"a258");
+    assert_eq!(removed, [9, 2, 0, 0xff, 0xff, 0xff, 0xff, b'b', b'c']);
+    assert_eq!(place_and_back(258), 258);
+}
+
+fn place_and_back(seq: u64) -> u64 {
+    assert_eq!(place(seq), [&[255][..], &seq.to_be_bytes()].concat()[..]);
+    seq_at(&place(seq)).unwrap()
+}
+
+#[test]
+fn a_damaged_row_in_a_batch_is_named_and_any_other_damage_names_the_batch() {
+    let (good, _) = record(&batch(3, &["a", "bc"], &["d"]));
+    let seal = Seal::new("main");
+    let mut named = 0;
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            let error = open(seal, 3, &bad).unwrap_err().message;
+            let is_row = error.starts_with("table ");
+            assert!(is_row || error.starts_with("batch 3: "), "bit {bit} of {at}: {error}");
+            named += usize::from(is_row);
+        }
+    }
+    assert!(named >= 8 * (2 + 3), "{named}");
+    assert!(open(seal, 4, &good).is_err(), "in another place");
+    for length in 0..good.len() {
+        assert!(open(seal, 3, &good[..length]).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn a_quarter_is_folded_once_there_are_enough_and_never_the_last() {
+    let seqs = |tail: &Tail| tail.due().map(|kept| kept.seq).collect::<Vec<_>>();
+    let batches = |range: core::ops::RangeInclusive<u64>| range.map(|n| batch(n, &["a"], &[]));
+    assert_eq!(seqs(&tail(batches(1..=3).collect())), [0; 0]);
+    assert_eq!(seqs(&tail(batches(1..=4).collect())), [1]);
+    assert_eq!(seqs(&tail(batches(1..=9).collect())), [1, 2, 3, 4, 5, 6]);
+    let mut large = Tail::new(64);
+    large.take_in(batch(1, &[], &[]), BYTES, &[]);
+    assert_eq!(seqs(&large), [0; 0], "the last stays, however large");
+    large.take_in(batch(2, &[], &[]), 1, &[]);
+    assert_eq!(seqs(&large), [1]);
+}
+
+#[test]
+fn only_the_last_word_on_a_row_is_settled_and_forgotten() {
+    let mut tail = tail(vec![batch(1, &["a", "b"], &[]), batch(2, &["c"], &["b"])]);
+    let settled = |tail: &Tail, seq| -> Vec<String> {
+        let name = |(row, _): (&RowKey, &Left)| String::from_utf8(row.key.clone()).unwrap();
+        tail.settled(seq).map(name).collect()
+    };
+    assert_eq!(settled(&tail, 1), ["a"]);
+    assert_eq!(settled(&tail, 2), ["a", "b", "c"]);
+    tail.forget(1);
+    assert!(tail.get(&row("a")).is_none());
+    assert!(tail.get(&row("b")).unwrap().value.is_none());
+    assert_eq!((tail.last(), tail.bytes), (Some(2), 100));
+}
+
+#[test]
+fn a_range_takes_as_many_words_as_it_needs() {
+    let tail = tail(vec![batch(1, &["a", "b", "d"], &["c", "e"])]);
+    let keys = |backwards, after: Option<&str>, limit| {
+        let after = after.map(|key| key.as_bytes().to_vec());
+        let range = Range { table: Table::Event, prefix: vec![], after, backwards, limit };
+        let words = tail.range(&range).into_iter();
+        words.map(|(key, _)| String::from_utf8(key).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(false, None, 9), ["a", "b", "c", "d", "e"]);
+    assert_eq!(keys(false, None, 2), ["a", "b"]);
+    assert_eq!(keys(true, None, 1), ["e", "d"], "removals do not count");
+    assert_eq!(keys(false, Some("b"), 1), ["c", "d"]);
+    assert_eq!(keys(true, Some("c"), 9), ["b", "a"]);
+}

@@ -1,0 +1,105 @@
+//! This file lists what the proofs have found, and the test that holds each since it was mended.
+
+/// A mistake of ours that a proof brought to light.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// Which proof.
+    pub by: &'static str,
+    /// What was wrong.
+    pub what: &'static str,
+    /// The test that would notice it again.
+    pub test: &'static str,
+}
+
+const fn found(by: &'static str, what: &'static str, test: &'static str) -> Found {
+    Found { by, what, test }
+}
+
+/// Everything that was found so far.
+pub const FOUND: &[Found] = &[
+    found(
+        "simulation",
+        "a hub that was replaced let an agent in and told it that its work was superseded",
+        "a_hub_that_was_taken_over_lets_no_agent_in",
+    ),
+    found(
+        "simulation",
+        "a hub that was replaced and had nothing to store kept its agents",
+        "a_hub_that_was_taken_over_ends_soon_after_a_heartbeat",
+    ),
+    found(
+        "simulation",
+        "a hub that was replaced answered commands that change nothing",
+        "a_hub_that_was_taken_over_does_not_say_that_there_is_nothing_to_do",
+    ),
+    found(
+        "simulation",
+        "a start with the clock set back changed durable buckets without storing them",
+        "a_clock_that_was_set_back_between_two_runs_changes_nothing_that_is_durable",
+    ),
+    found(
+        "simulated disk",
+        "a call that failed while reading did not stop the store",
+        "a_call_that_fails_stops_the_store_and_a_restart_mends_it",
+    ),
+    found(
+        "simulated disk",
+        "a power loss while a file was made left one that could not be opened",
+        "a_fresh_file_gets_its_name_whole_and_an_empty_one_is_not_taken_for_it",
+    ),
+    found(
+        "reference model",
+        "age did not decide between the lanes of tasks behind one limit",
+        "age_decides_between_the_lanes_of_those_that_a_limit_lets_on",
+    ),
+    found(
+        "reference model",
+        "a task behind a limit hid an older one of its lane",
+        "a_task_that_a_limit_holds_back_does_not_hide_an_older_one_from_another_lane",
+    ),
+    found(
+        "reference model",
+        "the order of connecting decided between equal agents",
+        "of_equal_agents_the_first_by_name_is_taken_whoever_came_first",
+    ),
+    found(
+        "real processes",
+        "a hub that was stopped for longer than a lease took every lease when it went on",
+        "a_hub_that_was_stopped_takes_no_lease_from_those_it_did_not_hear",
+    ),
+    found(
+        "real processes",
+        "one restart of an agent counted as one crash for each of its tasks",
+        "an_agent_that_reports_after_a_restart_what_it_lost_has_crashed_once",
+    ),
+    found(
+        "real processes",
+        "sidecars came back earlier than a hub without room had asked them to",
+        "a_hub_without_room_is_left_alone_as_long_as_it_asks_and_then_not_by_all_at_once",
+    ),
+    found(
+        "real processes",
+        "the feed repeated the last error of a task with each later move",
+        "the_feed_tells_once_how_an_attempt_ended",
+    ),
+    found(
+        "benches",
+        "the loop of a sidecar dropped an input after 32 steps in a row",
+        "an_app_keeps_its_agent_however_many_slots_it_has",
+    ),
+    found(
+        "named pitfalls",
+        "an attempt without a timeout kept its slot for ever while its agent beat",
+        "p22_an_attempt_has_an_end_even_if_nobody_gave_it_one",
+    ),
+    found(
+        "named pitfalls",
+        "nothing showed a fleet that is busy and gets nothing done",
+        "p22_a_fleet_that_is_busy_and_gets_nothing_done_shows",
+    ),
+    found(
+        "named pitfalls",
+        "one damaged row of events kept all later ones from being let go",
+        "p08_one_damaged_row_does_not_stop_the_upkeep_of_the_rest",
+    ),
+];

@@ -1,0 +1,231 @@
+//! This file damages files and looks at what a store makes of them.
+
+use std::collections::BTreeMap;
+
+use agentcom_core::port::store::{RowKey, Store as _, StoreError, StoreErrorKind, Table};
+use agentcom_store_redb::RedbStore;
+use agentcom_store_redb::testing::{Disk, chance};
+
+use super::model::{Model, all};
+use super::options;
+
+/// The size of redb's pages.
+const PAGE: usize = 4096;
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+
+/// A good file, and what it holds.
+#[derive(Clone, Debug)]
+pub struct Base {
+    bytes: Vec<u8>,
+    /// The same file some batches earlier: what a torn page shows.
+    earlier: Vec<u8>,
+    model: Model,
+}
+
+/// What damage led to.
+#[derive(Clone, Debug, Default)]
+pub struct Rot {
+    /// How many files were damaged.
+    pub files: u64,
+    /// In how many of them all was as it should be.
+    pub unharmed: u64,
+    /// In how many the damage was reported.
+    pub reported: u64,
+    /// Reports that name a row, a batch or a head.
+    pub named: u64,
+    /// Wrong values, and rows that were missing without a word.
+    pub wrong_values: u64,
+    /// Panics that got out.
+    pub panics: u64,
+    /// What went wrong, with the seed.
+    pub found: Vec<String>,
+}
+
+impl Rot {
+    /// Adds up.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.unharmed += other.unharmed;
+        self.reported += other.reported;
+        self.named += other.named;
+        self.wrong_values += other.wrong_values;
+        self.panics += other.panics;
+        self.found.extend(other.found);
+    }
+}
+
+impl Base {
+    /// A file that was closed, or if `seed` is odd left behind by a killed process.
+    pub async fn new(seed: u64) -> Self {
+        let (disk, mut model) = (Disk::new(), Model::default());
+        let mut earlier = Vec::new();
+        let store = RedbStore::on(&disk, options()).await.expect("an empty disk is opened");
+        for turn in 0..60 {
+            if turn == 55 {
+                earlier = disk.bytes();
+            }
+            let batch = model.batch(chance(seed, turn), 30);
+            store.commit(batch.clone()).await.expect("a good disk takes batches");
+            model.apply(&batch);
+        }
+        if seed.is_multiple_of(2) {
+            drop(store);
+        }
+        Self { bytes: disk.bytes(), earlier, model }
+    }
+
+    /// The file with one flipped bit, a torn page, a zeroed page, or its end cut off.
+    fn damaged(&self, seed: u64) -> (Vec<u8>, String) {
+        let mut bytes = self.bytes.clone();
+        // Half of it where there is something to damage.
+        let pages = bytes.len() / PAGE;
+        let mut page = chance(seed, 1) as usize % pages;
+        if chance(seed, 2).is_multiple_of(2) {
+            let used = |page: &usize| bytes[page * PAGE..][..PAGE].iter().any(|byte| *byte != 0);
+            page = (page..pages).chain(0..page).find(used).unwrap_or(page);
+        }
+        let draw = chance(seed, 3) as usize;
+        let how = match seed % 4 {
+            0 => {
+                let at = page * PAGE + draw % PAGE;
+                bytes[at] ^= 1 << (draw / PAGE % 8);
+                format!("bit {} of byte {at} flipped", draw / PAGE % 8)
+            }
+            1 => {
+                let (start, end) = (page * PAGE, (page + 1) * PAGE);
+                let torn = start + (1 + draw % (PAGE / SECTOR - 1)) * SECTOR;
+                bytes[torn..end].fill(0);
+                if let Some(old) = self.earlier.get(torn..end) {
+                    bytes[torn..end].copy_from_slice(old);
+                }
+                format!("page {page} torn at byte {torn}")
+            }
+            2 => {
+                bytes[page * PAGE..][..PAGE].fill(0);
+                format!("page {page} zeroed")
+            }
+            _ => {
+                bytes.truncate(draw % bytes.len());
+                format!("cut off at {}", bytes.len())
+            }
+        };
+        (bytes, how)
+    }
+}
+
+/// Damages a file as `seed` says, and reads all of it in every way.
+pub async fn rot(base: &Base, seed: u64) -> Rot {
+    let (bytes, how) = base.damaged(seed);
+    let told = Rot { files: 1, ..Rot::default() };
+    let model = base.model.clone();
+    let reading = tokio::spawn(async move { judge(&Disk::holding(bytes), &model).await });
+    match reading.await {
+        Ok(Ok(None)) => Rot { unharmed: 1, ..told },
+        Ok(Ok(Some(error))) => {
+            let named = [", row ", "batch ", "head of ", "table "];
+            let named = u64::from(named.iter().any(|word| error.message.contains(word)));
+            Rot { reported: 1, named, ..told }
+        }
+        Ok(Err(why)) => {
+            Rot { wrong_values: 1, found: vec![format!("seed {seed}, {how}: {why}")], ..told }
+        }
+        Err(panic) => {
+            Rot { panics: 1, found: vec![format!("seed {seed}, {how}: {panic}")], ..told }
+        }
+    }
+}
+
+/// Reads in every way. What is read has to be right; what is missing has to be reported. Returns
+/// the first report.
+async fn judge(disk: &Disk, model: &Model) -> Result<Option<StoreError>, String> {
+    let store = match RedbStore::on(disk, options()).await {
+        Ok(store) => store,
+        Err(error) => return typed(error).map(Some),
+    };
+    let mut seen = Seen { model, first: None, missing: 0 };
+    let verified = store.verify().await;
+    let is_whole = verified.is_ok();
+    seen.take(verified)?;
+    let mut live = BTreeMap::new();
+    let loaded = store
+        .load(&mut |table, key, value| {
+            live.insert(RowKey::new(table, key), value.to_vec());
+            Ok(())
+        })
+        .await;
+    let whole = Table::LIVE.map(Some);
+    if let Some(seq) = seen.take(loaded)? {
+        if seq != model.seq {
+            return Err(format!("the last batch is said to be {seq:?}"));
+        }
+        seen.rows(&live, |table| whole.contains(&Some(table)))?;
+        if seen.missing > 0 {
+            return Err("rows of live tables were missing, and loading said nothing".into());
+        }
+    } else {
+        seen.rows(&live, |_| false)?;
+    }
+    for table in Table::ALL {
+        if let Some(rows) = seen.take(store.history(all(table)).await)? {
+            let rows = rows.into_iter().map(|(key, value)| (RowKey::new(table, key), value));
+            seen.rows(&rows.collect(), |of| of == table)?;
+        }
+    }
+    for (key, expected) in &model.rows {
+        match seen.take(store.get(core::slice::from_ref(key)).await)? {
+            Some(values) if values == [None] => seen.missing += 1,
+            Some(values) if values != [Some(expected.clone())] => {
+                return Err(format!("another value was read for {key:?}"));
+            }
+            Some(_) | None => {}
+        }
+    }
+    if seen.missing > 0 && is_whole {
+        return Err(format!("{} rows were missing, and all was called good", seen.missing));
+    }
+    Ok(seen.first)
+}
+
+struct Seen<'a> {
+    model: &'a Model,
+    first: Option<StoreError>,
+    missing: usize,
+}
+
+impl Seen<'_> {
+    fn take<T>(&mut self, outcome: Result<T, StoreError>) -> Result<Option<T>, String> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                let error = typed(error)?;
+                self.first.get_or_insert(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What was read has to be right; what is not there of the tables that were read whole counts.
+    fn rows(
+        &mut self,
+        found: &BTreeMap<RowKey, Vec<u8>>,
+        whole: impl Fn(Table) -> bool,
+    ) -> Result<(), String> {
+        let wrong = found.iter().find(|(key, value)| self.model.rows.get(key) != Some(value));
+        if let Some((key, _)) = wrong {
+            return Err(format!("another value was read for {key:?}"));
+        }
+        let missing = |key: &&RowKey| whole(key.table) && !found.contains_key(key);
+        self.missing += self.model.rows.keys().filter(missing).count();
+        Ok(())
+    }
+}
+
+fn typed(error: StoreError) -> Result<StoreError, String> {
+    match error.kind {
+        StoreErrorKind::Corrupt | StoreErrorKind::Unavailable => Ok(error),
+        StoreErrorKind::Fenced | StoreErrorKind::Unknown => {
+            Err(format!("damage was reported as {error}"))
+        }
+    }
+}

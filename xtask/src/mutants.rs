@@ -1,0 +1,49 @@
+//! This file changes the core in small ways, one at a time, to see whether a test notices.
+//!
+//! `.cargo/mutants.toml` says what is changed and which tests are asked; `docs/mutants.md` lists the
+//! changes that no test can notice, and why.
+
+use std::fs;
+
+use crate::run::{Failure, Step, cargo, root, say, succeeds};
+
+const MISSING: &str = "this needs cargo-mutants and cargo-nextest:
+
+    cargo install --locked cargo-mutants cargo-nextest";
+
+/// Runs `cargo mutants`, with the arguments behind `--`, such as `--shard 0/24`; fails if a mutant
+/// survived.
+pub(crate) fn mutants(args: Vec<String>) -> Result<(), Failure> {
+    let (ours, theirs) = match args.iter().position(|word| word == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (&args[..], &args[args.len()..]),
+    };
+    let figures = match ours {
+        [] => None,
+        [option, path] if option == "--figures" => Some(path),
+        _ => return Err(Failure::usage("cargo xtask mutants [--figures FILE] [-- ARGS]")),
+    };
+    if !succeeds(cargo(), &["mutants", "--version"]) {
+        return Err(Failure::found(MISSING));
+    }
+    let outcome = Step::cargo("mutants", ["mutants", "--package", "agentcom-core"])
+        .args(theirs.iter().cloned())
+        .run();
+    let count = |name: &str| {
+        let list = fs::read_to_string(root().join("mutants.out").join(name)).unwrap_or_default();
+        list.lines().count()
+    };
+    let [caught, missed, ended, unviable] =
+        ["caught.txt", "missed.txt", "timeout.txt", "unviable.txt"].map(count);
+    say(&format!(
+        "{caught} mutants caught, {ended} never ended, {unviable} did not compile, {missed} survived"
+    ));
+    if let Some(path) = figures {
+        let caught = caught + ended;
+        let text = format!(
+            "{{\"mutants_caught\": {caught}, \"mutants_unviable\": {unviable}, \"mutants_survived\": {missed}}}\n"
+        );
+        fs::write(path, text).map_err(|error| Failure::found(&format!("{path}: {error}")))?;
+    }
+    outcome.map(drop)
+}
