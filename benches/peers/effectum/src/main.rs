@@ -1,7 +1,6 @@
 //! This file is effectum, embedded on SQLite.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use effectum::{Job as Made, JobRunner, Queue, RunningJob, Worker};
 use peers_subject::{Arguments, Job, Mode, Outcome, Payload, Peer, Place, Seen, failed, queue, run};
@@ -56,7 +55,7 @@ impl Peer for Effectum {
     }
 }
 
-async fn started(job: RunningJob, seen: Arc<Seen>) -> Result<(), effectum::Error> {
+async fn started(job: RunningJob, seen: Seen) -> Result<(), effectum::Error> {
     let payload: Payload = job.json_payload()?;
     seen.started(payload.number);
     Ok(())

@@ -35,10 +35,15 @@ pub(crate) fn all() -> Outcome<Built> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let target = here.join("target");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    for manifest in [here.join("Cargo.toml"), here.join("effectum/Cargo.toml")] {
+    // One by one: together, the features that each asks for would be built for all.
+    for (manifest, package) in [
+        ("Cargo.toml", "ours"),
+        ("Cargo.toml", "rust-peers"),
+        ("effectum/Cargo.toml", "effectum-peer"),
+    ] {
         let mut build = Command::new(&cargo);
-        build.args(["build", "--release", "--locked", "--manifest-path"]).arg(manifest);
-        succeed(build.arg("--target-dir").arg(&target))?;
+        build.args(["build", "--release", "--locked", "--package", package, "--manifest-path"]);
+        succeed(build.arg(here.join(manifest)).arg("--target-dir").arg(&target))?;
     }
     let node = target.join("node");
     std::fs::create_dir_all(&node)?;

@@ -12,6 +12,8 @@ use sqlx_eight::PgPool;
 use sqlx_eight::postgres::PgPoolOptions;
 use tokio::sync::Mutex;
 
+use crate::here;
+
 #[derive(Debug, Serialize, Deserialize, JobArgs)]
 struct Nothing {
     number: u64,
@@ -36,7 +38,7 @@ fn opts(class: u32) -> InsertOpts {
 impl Peer for Awa {
     async fn open(place: Place, mode: Mode, _classes: u32) -> Outcome<Self> {
         let pool = PgPoolOptions::new().max_connections(50).connect(&place.url).await?;
-        migrations::run(&pool).await?;
+        here(migrations::run(&pool))?;
         Ok(Self { pool, mode, client: Mutex::default() })
     }
 

@@ -48,7 +48,7 @@ fn raw(job: Job) -> Result<RawJobSpec, serde_json::Error> {
 impl Peer for Graphile {
     async fn open(place: Place, mode: Mode, _classes: u32) -> Outcome<Self> {
         let pool = PgPoolOptions::new().max_connections(50).connect(&place.url).await?;
-        let utils = WorkerUtils::new(pool.clone().into(), SCHEMA);
+        let utils = WorkerUtils::new(pool.clone(), SCHEMA);
         utils.migrate().await?;
         Ok(Self { pool, utils, mode })
     }

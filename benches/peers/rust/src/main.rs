@@ -15,6 +15,11 @@ use peers_subject::{Arguments, failed, run};
 /// How many jobs may run at once, for all.
 const CONCURRENCY: usize = 100;
 
+/// Waits on this thread, for futures that cannot be moved to another.
+fn here<F: Future>(future: F) -> F::Output {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
 fn main() -> ExitCode {
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,

@@ -5,6 +5,8 @@ use sqlx_eight::PgPool;
 use sqlx_eight::postgres::PgPoolOptions;
 use underway::{Job as Steps, To};
 
+use crate::here;
+
 pub(crate) struct Underway {
     pool: PgPool,
     queues: Vec<Steps<Payload, Seen>>,
@@ -14,7 +16,7 @@ pub(crate) struct Underway {
 impl Peer for Underway {
     async fn open(place: Place, _mode: Mode, classes: u32) -> Outcome<Self> {
         let pool = PgPoolOptions::new().max_connections(90).connect(&place.url).await?;
-        underway::run_migrations(&pool).await?;
+        here(underway::run_migrations(&pool))?;
         // Handlers are fixed when a queue is made; what they have seen is handed over later.
         let seen = Seen::new(u64::MAX, 0);
         let mut queues = Vec::new();
