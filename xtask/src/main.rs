@@ -22,6 +22,8 @@ cargo xtask reliability [PROOF]...                    run all proofs in full, or
                                                       docs/reliability.{json,md}
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
                                                       (step, schedule, guard, submit, cycle, memory, idle)
+cargo xtask peers [ARGS]...                           us and other queues side by side; builds them,
+                                                      starts their servers, takes hours
 cargo xtask fuzz [--seconds N] [--figures FILE] [TARGET]
                                                       fuzz one target or all; needs nightly
 cargo xtask mutants [--figures FILE] [-- ARGS]        change the core, see whether a test notices";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "bench" => bench(rest),
+        "peers" => peers(rest),
         "reliability" => reliability::reliability(&rest),
         "fuzz" => fuzz::fuzz(rest),
         "mutants" => mutants::mutants(rest),
@@ -53,6 +56,13 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Runs us and other queues side by side; what they need is built in a workspace of its own.
+fn peers(args: Vec<String>) -> Result<(), Failure> {
+    let run = ["run", "--release", "--locked", "--manifest-path", "benches/peers/Cargo.toml"];
+    let step = Step::cargo("peers", run).arg("--package").arg("harness").arg("--");
+    step.args(args).run().map(drop)
 }
 
 /// What there is, the proofs with it.

@@ -1,5 +1,6 @@
 //! This file submits tasks for handlers: what to run, and what else there is to say about it.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::outcome::span;
@@ -17,6 +18,34 @@ use crate::task::{Dependency, Draft, Priority};
 pub struct NewTask<'a> {
     pub(super) app: &'a App,
     pub(super) draft: Result<Draft, AppError>,
+}
+
+impl App {
+    /// Queues many tasks in one durable step, all of them or none, and returns their names in the
+    /// same order.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the first that is wrong, or why the hub did not take them.
+    pub async fn submit_all<'a>(
+        &self,
+        tasks: impl IntoIterator<Item = NewTask<'a>>,
+    ) -> Result<Vec<TaskId>, AppError> {
+        let drafts: Result<Vec<Draft>, AppError> =
+            tasks.into_iter().map(|task| task.draft).collect();
+        let call = self.handle.call(Principal::Admin, Command::SubmitBatch(drafts?));
+        match self.driven(call).await? {
+            Reply::SubmittedBatch(submitted) => {
+                Ok(submitted.into_iter().map(|submitted| submitted.id).collect())
+            }
+            Reply::Rejected(Rejected::Draft { bad, .. }) => Err(AppError::BadDraft(bad)),
+            Reply::Rejected(rejected) => Err(AppError::Rejected(rejected)),
+            Reply::Done
+            | Reply::Submitted(_)
+            | Reply::Cancelled { .. }
+            | Reply::Revived { .. } => unreachable!("a batch is answered by its tasks"),
+        }
+    }
 }
 
 impl NewTask<'_> {

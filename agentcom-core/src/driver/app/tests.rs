@@ -355,6 +355,21 @@ fn a_task_says_more_than_what_to_run() {
 }
 
 #[test]
+fn many_tasks_are_queued_in_one_go_or_none_of_them() {
+    check(async {
+        let app = app().handler("add", add).open().await?;
+        let sums = [Sum { left: 1, right: 2 }, Sum { left: 3, right: 4 }];
+        let ids = app.submit_all(sums.iter().map(|sum| app.task("add", sum))).await?;
+        assert_eq!(app.result::<u64>(ids[0]).await?, 3);
+        assert_eq!(app.result::<u64>(ids[1]).await?, 7);
+        let half = [app.task("add", &sums[0]), app.task("no kind!", &sums[1])];
+        assert!(matches!(app.submit_all(half).await, Err(AppError::Name(_))));
+        assert_eq!(app.driven(app.handle().view(|state| state.task_count())).await?, 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn mistakes_are_told_before_anything_runs() {
     check(async {
         let two = app().handler("add", add).handler("add", add).open().await;

@@ -1,0 +1,63 @@
+//! This file builds everybody who takes part.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Outcome;
+use crate::subjects::Program;
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(crate) struct Built {
+    release: PathBuf,
+    node: PathBuf,
+}
+
+impl Built {
+    /// The command that plays `peer`.
+    pub(crate) fn command(&self, program: Program, peer: &str) -> Command {
+        let name = match program {
+            Program::Ours => "ours",
+            Program::Rust => "rust-peers",
+            Program::Effectum => "effectum-peer",
+            Program::Node => {
+                let mut command = Command::new("node");
+                command.arg(self.node.join(format!("{peer}.mjs"))).current_dir(&self.node);
+                return command;
+            }
+        };
+        Command::new(self.release.join(name))
+    }
+}
+
+/// Builds all, with optimisations; dependencies of Node come by its package manager.
+pub(crate) fn all() -> Outcome<Built> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let target = here.join("target");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // One by one: together, the features that each asks for would be built for all.
+    for (manifest, package) in [
+        ("Cargo.toml", "ours"),
+        ("Cargo.toml", "rust-peers"),
+        ("effectum/Cargo.toml", "effectum-peer"),
+    ] {
+        let mut build = Command::new(&cargo);
+        build.args(["build", "--release", "--locked", "--package", package, "--manifest-path"]);
+        succeed(build.arg(here.join(manifest)).arg("--target-dir").arg(&target))?;
+    }
+    let node = target.join("node");
+    std::fs::create_dir_all(&node)?;
+    for entry in std::fs::read_dir(here.join("node"))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), node.join(entry.file_name()))?;
+        }
+    }
+    succeed(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&node))?;
+    Ok(Built { release: target.join("release"), node })
+}
+
+fn succeed(command: &mut Command) -> Outcome<()> {
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
+}
