@@ -40,10 +40,9 @@ impl App {
             }
             Reply::Rejected(Rejected::Draft { bad, .. }) => Err(AppError::BadDraft(bad)),
             Reply::Rejected(rejected) => Err(AppError::Rejected(rejected)),
-            Reply::Done
-            | Reply::Submitted(_)
-            | Reply::Cancelled { .. }
-            | Reply::Revived { .. } => unreachable!("a batch is answered by its tasks"),
+            Reply::Done | Reply::Submitted(_) | Reply::Cancelled { .. } | Reply::Revived { .. } => {
+                unreachable!("a batch is answered by its tasks")
+            }
         }
     }
 }
