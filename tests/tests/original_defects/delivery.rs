@@ -11,17 +11,7 @@ use agentcom_core::time::Span;
 use agentcom_core::wire::{Dialect, Held, Progress, Rejection, ToAgent, ToHub};
 
 use super::{agent_id, draft};
-
-/// A hub, and an agent that works on a task.
-fn at_work(draft: Draft) -> (Bench, u64, Held) {
-    let mut bench = Bench::new();
-    let agent = bench.join("a", Dialect::V1, 1, &[]);
-    bench.submit(draft);
-    let held = bench.assigned(agent)[0];
-    bench.accept(agent, held);
-    bench.said(agent);
-    (bench, agent, held)
-}
+use crate::rig::at_work;
 
 #[test]
 fn a01_work_is_pushed_to_who_is_alive_and_to_nobody_else() {

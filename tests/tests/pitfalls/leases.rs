@@ -3,24 +3,13 @@
 use agentcom_core::command::{Command, Reply};
 use agentcom_core::config::HubConfig;
 use agentcom_core::state::Due;
-use agentcom_core::task::{Category, Death, Draft, Outcome, TaskState};
+use agentcom_core::task::{Category, Death, Outcome, TaskState};
 use agentcom_core::testing::bench::Bench;
 use agentcom_core::time::{Mono, Span};
 use agentcom_core::wire::{Acked, Dialect, Held, Released, ToAgent, ToHub};
 
 use super::{agent_id, draft, endings, next_work};
-use crate::rig::{Rig, work};
-
-/// A hub, and an agent that works on a task.
-fn at_work(draft: Draft) -> (Bench, u64, Held) {
-    let mut bench = Bench::new();
-    let agent = bench.join("a", Dialect::V1, 1, &[]);
-    bench.submit(draft);
-    let held = bench.assigned(agent)[0];
-    bench.accept(agent, held);
-    bench.said(agent);
-    (bench, agent, held)
-}
+use crate::rig::{Rig, at_work, work};
 
 /// Whether a session was told that it lost this assignment.
 fn told_lost(bench: &mut Bench, session: u64, held: Held) -> bool {

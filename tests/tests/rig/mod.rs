@@ -23,9 +23,11 @@ use agentcom_core::name::{AgentId, Kind, Principal};
 use agentcom_core::port::store::{Store, StoreError};
 use agentcom_core::port::transport::{Connection, Transport, TransportError};
 use agentcom_core::task::{Draft, Task};
+use agentcom_core::testing::bench::Bench;
 use agentcom_core::testing::faulty::{Faults, FaultyStore};
 use agentcom_core::testing::memory::MemoryDisk;
 use agentcom_core::time::Span;
+use agentcom_core::wire::{Dialect, Held};
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
@@ -221,4 +223,15 @@ fn start(
 /// A task that does as its word says; see [`sidecar::Doer`].
 pub(crate) fn work(word: &str) -> Draft {
     Draft::new(Kind::new("shell").unwrap(), Json::text(word))
+}
+
+/// A hub, and an agent that works on a task.
+pub(crate) fn at_work(draft: Draft) -> (Bench, u64, Held) {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(draft);
+    let held = bench.assigned(agent)[0];
+    bench.accept(agent, held);
+    bench.said(agent);
+    (bench, agent, held)
 }
