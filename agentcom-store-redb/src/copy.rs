@@ -9,10 +9,13 @@ use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as
 
 use crate::book::Book;
 use crate::upkeep::{Stop, Told};
-use crate::{Namespace, Options, error, file, load};
+use crate::{Namespace, Options, error, file, load, recover};
 
 /// How much memory the cache of a copy may take, in bytes.
 pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long the log of a file is, unless an option says otherwise.
+pub(crate) const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many rows are copied between two looks at whether to stop.
 const ROWS: usize = 1_024;
@@ -57,14 +60,20 @@ impl Drop for Partial {
     }
 }
 
-/// Copies all namespaces as they are at one moment, and checks the copy.
+/// Opens a file in order to copy it: all that was confirmed is in its rows.
+pub(crate) fn open(path: &Path) -> Result<file::Open, StoreError> {
+    let open = file::open_existing(path, CACHE_BYTES)?;
+    recover::recovered(open).map_err(|error| file::named(path, error))
+}
+
+/// Copies the rows of all namespaces as they are at one moment, and checks the copy.
 pub(crate) fn copy(
     from: &impl ReadableDatabase,
     target: &Path,
     stop: &Stop,
 ) -> Result<(Partial, Told), StoreError> {
     let partial = Partial::beside(target)?;
-    let mut to = file::open(&partial.path, CACHE_BYTES)?;
+    let mut to = file::open(&partial.path, CACHE_BYTES, LOG_BYTES)?;
     copy_trees(from, &to, stop)?;
     to.trim()?;
     drop(to);

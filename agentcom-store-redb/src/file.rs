@@ -5,14 +5,17 @@ use std::io;
 use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use agentcom_core::port::store::{StoreError, StoreErrorKind};
-use redb::{Builder, Database, DatabaseError};
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use crate::error;
+use crate::layout::{Behind, Layout};
 
 /// How long an opener waits for one before it that is on its way out, such as a store that was
 /// dropped while it read, or a process that was told to stop.
@@ -21,24 +24,22 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often it looks meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// An open database.
+/// An open file: its database, and the disk on which the rest of it is.
 ///
 /// **Invariant:** closing it does not panic, as redb can when what it kept about a damaged file
 /// makes no sense. What was confirmed is on the disk; the next opener meets the damage.
 #[derive(Debug)]
-pub(crate) struct Open(Option<Database>);
-
-impl From<Database> for Open {
-    fn from(database: Database) -> Self {
-        Self(Some(database))
-    }
+pub(crate) struct Open {
+    database: Option<Database>,
+    pub(crate) disk: Arc<dyn StorageBackend>,
+    pub(crate) layout: Layout,
 }
 
 impl Deref for Open {
     type Target = Database;
 
     fn deref(&self) -> &Database {
-        self.0.as_ref().expect("only closing takes it")
+        self.database.as_ref().expect("only closing takes it")
     }
 }
 
@@ -46,23 +47,23 @@ impl Open {
     /// Gives back room that is not needed. Only for a file that nobody relies on yet: a crash
     /// meanwhile costs a walk through it.
     pub(crate) fn trim(&mut self) -> Result<(), StoreError> {
-        let trimmed = self.0.as_mut().expect("only closing takes it").compact();
+        let trimmed = self.database.as_mut().expect("only closing takes it").compact();
         trimmed.map(drop).map_err(error::compaction)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let database = self.0.take();
+        let database = self.database.take();
         // The panic was reported by the hook; nobody else waits for this.
         let _ = panic::catch_unwind(AssertUnwindSafe(move || drop(database)));
     }
 }
 
-/// Opens the file at `path`, or creates it. May block for [`PATIENCE`].
-pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+/// Opens the file at `path`, or creates it with a log of so many bytes. May block for [`PATIENCE`].
+pub(crate) fn open(path: &Path, cache_bytes: usize, log_bytes: u64) -> Result<Open, StoreError> {
     if !fs::exists(path).map_err(|why| error::of(path, &why))? {
-        create(path)?;
+        create(path, log_bytes)?;
     }
     open_existing(path, cache_bytes)
 }
@@ -73,10 +74,13 @@ pub(crate) fn open_existing(path: &Path, cache_bytes: usize) -> Result<Open, Sto
     loop {
         let file = open_file(path).map_err(|why| error::of(path, &why))?;
         let identity = identity(&file.metadata());
-        match Builder::new().set_cache_size(cache_bytes).create_file(file) {
+        let backend = FileBackend::new(file).map_err(|why| named(path, error::database(why)))?;
+        let disk: Arc<dyn StorageBackend> = Arc::new(backend);
+        let layout = Layout::read(&*disk).map_err(|why| named(path, why))?;
+        match open_database(&disk, layout, cache_bytes) {
             // The name may stand for another file since, if this one was replaced meanwhile.
             Ok(_) if identity != self::identity(&fs::metadata(path)) => {}
-            Ok(database) => return Ok(database.into()),
+            Ok(database) => return Ok(Open { database: Some(database), disk, layout }),
             Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < deadline => {
                 thread::sleep(PAUSE);
             }
@@ -84,6 +88,21 @@ pub(crate) fn open_existing(path: &Path, cache_bytes: usize) -> Result<Open, Sto
             Err(other) => return Err(named(path, error::database(other))),
         }
     }
+}
+
+fn open_database(
+    disk: &Arc<dyn StorageBackend>,
+    layout: Layout,
+    cache_bytes: usize,
+) -> Result<Database, DatabaseError> {
+    let behind = Behind { disk: Arc::clone(disk), start: layout.database() };
+    Builder::new().set_cache_size(cache_bytes).create_with_backend(behind)
+}
+
+/// Makes a fresh file on an empty disk.
+fn make(disk: &Arc<dyn StorageBackend>, layout: Layout) -> Result<(), StoreError> {
+    layout.write(&**disk).map_err(|why| error::io(&why))?;
+    open_database(disk, layout, 0).map(drop).map_err(error::database)
 }
 
 /// What tells a file from others, whatever it is called.
@@ -123,13 +142,21 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
 
 /// Opens what is on a disk for tests.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn on(disk: crate::testing::Disk, cache_bytes: usize) -> Result<Open, StoreError> {
-    // As in a file system a fresh database is there whole or not at all.
+pub(crate) fn on(
+    disk: crate::testing::Disk,
+    cache_bytes: usize,
+    log_bytes: u64,
+) -> Result<Open, StoreError> {
+    // As in a file system a fresh file is there whole or not at all. It is the same every time.
+    let layout = Layout { log_bytes, salt: 1 };
     disk.create_whole(|fresh| {
-        Builder::new().create_with_backend(fresh).map(drop).map_err(error::database)
+        let fresh: Arc<dyn StorageBackend> = Arc::new(fresh);
+        make(&fresh, layout)
     })?;
-    let opened = Builder::new().set_cache_size(cache_bytes).create_with_backend(disk);
-    opened.map(Open::from).map_err(error::database)
+    let disk: Arc<dyn StorageBackend> = Arc::new(disk);
+    let layout = Layout::read(&*disk)?;
+    let database = open_database(&disk, layout, cache_bytes).map_err(error::database)?;
+    Ok(Open { database: Some(database), disk, layout })
 }
 
 fn in_use(path: &Path) -> StoreError {
@@ -153,13 +180,13 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 /// Makes a fresh database at `path`, whole or not at all: a power loss meanwhile would leave a
 /// file that cannot be opened. One that somebody else made meanwhile stays.
-fn create(path: &Path) -> Result<(), StoreError> {
+fn create(path: &Path, log_bytes: u64) -> Result<(), StoreError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     make_parent(path)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let fresh = path.with_file_name(format!(".{name}.{}-{number}.new", std::process::id()));
-    let made = fill(&fresh).and_then(|()| match fs::hard_link(&fresh, path) {
+    let made = fill(&fresh, log_bytes).and_then(|()| match fs::hard_link(&fresh, path) {
         Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(error::of(path, &why)),
         Ok(()) | Err(_) => Ok(()),
     });
@@ -171,12 +198,13 @@ fn create(path: &Path) -> Result<(), StoreError> {
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(|why| error::of(parent, &why))
 }
 
-fn fill(path: &Path) -> Result<(), StoreError> {
+fn fill(path: &Path, log_bytes: u64) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     owner_only(&mut options);
     let opened = options.read(true).write(true).create(true).truncate(true).open(path);
     let file = opened.map_err(|why| error::of(path, &why))?;
-    drop(Builder::new().create_file(file).map_err(|why| named(path, error::database(why)))?);
+    let backend = FileBackend::new(file).map_err(|why| named(path, error::database(why)))?;
+    make(&(Arc::new(backend) as _), Layout::fresh(log_bytes)?).map_err(|why| named(path, why))?;
     File::open(path).and_then(|file| file.sync_all()).map_err(|why| error::of(path, &why))
 }
 

@@ -49,14 +49,9 @@ impl Piece {
     }
 }
 
-/// Reads and checks the batches of the tail, and lays them over those in `tail`.
-pub(crate) fn tail(
-    book: &Book,
-    tree: &Tree,
-    head: &Head,
-    mut tail: Tail,
-) -> Result<Tail, StoreError> {
-    let mut found = Tally::default();
+/// Reads and checks the batches that an earlier release kept in the tree.
+pub(crate) fn batches_in(book: &Book, tree: &Tree, head: &Head) -> Result<Tail, StoreError> {
+    let (mut tail, mut found) = (Tail::new(0, None), Tally::default());
     for row in tree.range::<&[u8]>([tail::TABLE].as_slice()..).map_err(error::storage)? {
         let (place, record) = row.map_err(error::storage)?;
         let (seq, record) = (tail::seq_at(place.value())?, record.value());
@@ -65,11 +60,14 @@ pub(crate) fn tail(
         tail.take_in(batch, record.len(), &sums);
     }
     compare("the latest batches", found, head.tally(tail::TABLE))?;
-    if tail.last() == head.seq {
-        return Ok(tail);
+    match tail.unfolded() {
+        Some(last) if Some(last) != head.seq => {
+            let told = head.seq;
+            let message = format_args!("the last batch is {last}, the head speaks of {told:?}");
+            Err(error::corrupt(message))
+        }
+        Some(_) | None => Ok(tail),
     }
-    let (last, told) = (tail.last(), head.seq);
-    Err(error::corrupt(format_args!("the last batch is {last:?}, the head speaks of {told:?}")))
 }
 
 /// Passes on all rows of the live tables. Returns the number of the last batch. Ends early when
@@ -95,12 +93,12 @@ pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, S
     Ok(tail.last())
 }
 
-/// Reads and checks every row of every table, in both ways of finding it, and every batch of the
-/// tail.
+/// Reads and checks every row of every table, in both ways of finding it, and every batch that is not
+/// in the rows yet.
 pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
+    book.verify_log()?;
     let Some((tree, ())) = book.snapshot(|_| ())? else { return Ok(()) };
     let head = book.read_head(&tree)?;
-    tail(book, &tree, &head, Tail::new(0))?;
     for table in Table::ALL {
         let mut place = Vec::new();
         walk(book, &tree, &head, table, |key, _| {

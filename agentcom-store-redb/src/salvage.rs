@@ -10,6 +10,7 @@ mod pages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::ops::Bound;
 use std::path::Path;
 
 use agentcom_core::port::store::{Batch, RowKey, StoreError, Table};
@@ -17,6 +18,8 @@ use agentcom_core::port::store::{Batch, RowKey, StoreError, Table};
 use crate::book::Book;
 use crate::copy::{self, Partial};
 use crate::head::{self, Head};
+use crate::layout::Layout;
+use crate::log::{self, Found};
 use crate::record::Seal;
 use crate::tail;
 use crate::upkeep::{Staged, Stop};
@@ -85,7 +88,12 @@ pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError
 /// As [`salvage`], of the bytes of a file.
 #[must_use]
 pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
-    let (pages, seal) = (Pages::new(bytes), Seal::new(namespace.as_str()));
+    let known = Layout::of(bytes);
+    let layout = known.unwrap_or_else(|| Layout::guessed(bytes));
+    let start = usize::try_from(layout.database()).unwrap_or(usize::MAX).min(bytes.len());
+    let (log, database) = bytes.split_at(start);
+    let (pages, seal) = (Pages::new(database), Seal::new(namespace.as_str()));
+    let log = log::read(log, layout, seal);
     let [latest, before] = pages.roots(Book::tree_name(namespace).as_bytes());
     let follow = |root: Option<(Link, bool)>| root.map_or_else(Walk::lost, |root| pages.walk(root));
     let walk = follow(latest);
@@ -93,13 +101,22 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
     let mut gaps = walk.gaps;
     if !gaps.is_empty() {
         let earlier = follow(before);
-        saved.fill(&Saved::of(&earlier, seal).overlaid(seal), &gaps);
+        let mut then = Saved::of(&earlier, seal);
+        // What was folded since is in the log, unless something else is in its place.
+        if then.add_log(&log, saved.seq()) {
+            saved.fill(&then.overlaid(seal), &gaps);
+        }
         if !earlier.gaps.is_empty() {
             gaps.retain(|gap| !gap.is_leaf);
             let seen = walk.seen.union(&earlier.seen).copied().collect();
             let pairs = pages.scan(&seen, &walk.missed);
             saved.scan(pairs, &gaps, &earlier.gaps, seal);
         }
+    }
+    saved.add_log(&log, log.last());
+    if known.is_none() {
+        // Batches that were in the log only are not told from what somebody submitted.
+        saved.salvage.lost.insert(Lost::Head);
     }
     saved.finish(seal)
 }
@@ -188,7 +205,37 @@ impl<'a> Saved<'a> {
         self
     }
 
-    /// Adds what the commit before had in the gaps. The batch of the latest commit lies over it.
+    /// The number of the last batch in the rows, if that is known.
+    fn seq(&self) -> Option<u64> {
+        self.head.as_ref().and_then(|head| head.seq)
+    }
+
+    /// Adds the batches of the log from the last one in the rows on, up to `last`. Returns whether all
+    /// of them are there.
+    fn add_log(&mut self, log: &Found<'a>, last: Option<u64>) -> bool {
+        let Some(last) = last else { return true };
+        let mut before = self.seq();
+        let mut is_whole = before.is_some();
+        let known = log.known();
+        let first = before.map_or(Bound::Unbounded, Bound::Excluded);
+        for (seq, entry) in
+            known.range((first, Bound::Unbounded)).take_while(|(seq, _)| **seq <= last)
+        {
+            if before.is_some_and(|before| entry.before != before) {
+                self.salvage.lost.insert(Lost::Batch(entry.before));
+                is_whole = false;
+            }
+            self.batches.insert(*seq, entry.batch);
+            before = Some(*seq);
+        }
+        if before.is_none_or(|before| before < last) {
+            self.salvage.lost.insert(Lost::Batch(last));
+            is_whole = false;
+        }
+        is_whole
+    }
+
+    /// Adds what an earlier commit had in the gaps, with the batches over it that were folded since.
     fn fill(&mut self, earlier: &Self, gaps: &[Gap]) {
         let mut place = Vec::new();
         for (row, value) in &earlier.salvage.rows {

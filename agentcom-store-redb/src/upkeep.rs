@@ -100,7 +100,7 @@ pub fn backup(path: &Path, target: &Path, stop: &Stop) -> Result<Told, StoreErro
 
 fn copy_file(path: &Path, target: &Path, stop: &Stop) -> Result<(Partial, Told), StoreError> {
     caught(path, || {
-        let from = file::open_existing(path, copy::CACHE_BYTES)?;
+        let from = copy::open(path)?;
         file::make_parent(target)?;
         copy::copy(&*from, target, stop).map_err(|why| file::named(path, why))
     })
@@ -225,7 +225,7 @@ fn keep(path: &Path) -> Result<PathBuf, StoreError> {
 pub fn compact(path: &Path, stop: &Stop) -> Result<(Told, u64), StoreError> {
     let before = fs::metadata(path).map_err(|why| error::of(path, &why))?.len();
     caught(path, || {
-        let from = file::open_existing(path, copy::CACHE_BYTES)?;
+        let from = copy::open(path)?;
         let copied = copy::copy(&*from, path, stop);
         let (partial, told) = copied.map_err(|why| file::named(path, why))?;
         partial.publish()?;
