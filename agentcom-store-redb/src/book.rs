@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use agentcom_core::port::store::{Batch, Range, Row, RowKey, StoreError, Table};
 use redb::{ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, TableHandle as _};
 
+use crate::files::Files;
 use crate::head::{self, Head};
 use crate::merge::merged;
 use crate::record::Seal;
@@ -38,8 +39,8 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        Self::new(file::open(path, options.cache_bytes)?, options)
+    pub(crate) fn open(files: &Files, path: &Path, options: &Options) -> Result<Self, StoreError> {
+        Self::new(file::open(files, path, options.cache_bytes)?, options)
     }
 
     /// As [`Book::open`], on a disk for tests.
@@ -109,9 +110,12 @@ impl Book {
     }
 
     fn usable(&self) -> Result<(), StoreError> {
-        self.failed.get().map_or(Ok(()), |why| {
+        let closed = |why: &dyn core::fmt::Display| {
             Err(error::unavailable(format_args!("closed by an earlier failure ({why})")))
-        })
+        };
+        self.failed.get().map_or(Ok(()), |why| closed(why))?;
+        // Not every failing call of the file is one that somebody waits for.
+        self.database.check().or_else(|why| closed(&why))
     }
 
     /// The rows at this moment and, of the same moment, what `of_tail` takes from the batches that

@@ -16,6 +16,7 @@ use agentcom_core::port::store::{Batch, RowKey, StoreError, Table};
 
 use crate::book::Book;
 use crate::copy::{self, Partial};
+use crate::files;
 use crate::head::{self, Head};
 use crate::record::Seal;
 use crate::tail;
@@ -77,7 +78,7 @@ impl fmt::Display for Lost {
 ///
 /// `Fenced` if somebody uses the file, `Unavailable` if it is not there or cannot be read at all.
 pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError> {
-    let _locked = file::lock(path)?;
+    let _locked = file::lock(&files::os(), path)?;
     let bytes = fs::read(path).map_err(|why| error::of(path, &why))?;
     Ok(salvage_bytes(&bytes, namespace))
 }
@@ -117,16 +118,18 @@ impl Salvage {
         namespace: &Namespace,
         stop: &Stop,
     ) -> Result<Staged, StoreError> {
-        crate::upkeep::must_not_exist(target)?;
-        file::make_parent(target)?;
-        let partial = Partial::beside(target)?;
+        let files = files::os();
+        crate::upkeep::must_not_exist(&files, target)?;
+        file::make_parent(&files, target)?;
+        let partial = Partial::beside(&files, target)?;
         let options = Options { namespace: namespace.clone(), ..Options::default() };
-        let book = Book::open(&partial.path, &options)?;
+        let fresh = file::fresh(&files, &partial.path, options.cache_bytes)?;
+        let book = Book::new(fresh, &options)?;
         let seq = self.seq.unwrap_or_default();
         let puts = self.rows.into_iter().collect();
         book.commit(Batch { seq, puts, deletes: Vec::new() })?;
         drop(book);
-        let told = copy::check(&partial.path, stop)?;
+        let told = copy::check(&files, &partial.path, stop)?;
         Ok(Staged::new(partial, target, told))
     }
 

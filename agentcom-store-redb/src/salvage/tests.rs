@@ -152,7 +152,7 @@ fn what_was_saved_makes_a_good_file() {
     let staged = saved.stage(&path, &namespace(), &Stop::default()).unwrap();
     assert!(staged.has(&namespace()) && !path.exists());
     staged.publish().unwrap();
-    let book = Book::open(&path, &Options::default()).unwrap();
+    let book = Book::open(&files::os(), &path, &Options::default()).unwrap();
     assert_eq!(
         book.rows(&Table::ALL).unwrap().iter().map(|(_, n)| n).sum::<u64>(),
         rows.len() as u64
