@@ -68,7 +68,7 @@ pub(crate) fn copy(
     let mut to = file::fresh(files, &partial.path, CACHE_BYTES)?;
     copy_trees(from, &to, stop)?;
     to.trim()?;
-    drop(to);
+    to.close();
     let told = check(files, &partial.path, stop)?;
     Ok((partial, told))
 }

@@ -24,8 +24,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// An open database.
 ///
-/// **Invariant:** closing it does not panic, as redb can when what it kept about a damaged file
-/// makes no sense. What was confirmed is on the disk; the next opener meets the damage.
+/// **Invariant:** dropping it writes nothing, as if the process had been killed. What was confirmed
+/// is on the disk, and the next opener finds it as fast. When redb closes a file it writes to it
+/// what it knows about its pages, and if that is damaged can panic twice, which no process survives.
 #[derive(Debug)]
 pub(crate) struct Open {
     database: Option<Database>,
@@ -52,6 +53,11 @@ impl Open {
         self.first_error.check()
     }
 
+    /// Closes a fresh file in good order.
+    pub(crate) fn close(mut self) {
+        drop(self.database.take());
+    }
+
     /// Gives back room that is not needed. Only for a file that nobody relies on yet: a crash
     /// meanwhile costs a walk through it.
     pub(crate) fn trim(&mut self) -> Result<(), StoreError> {
@@ -62,9 +68,14 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let database = self.database.take();
+        let Some(mut database) = self.database.take() else { return };
         // The panic was reported by the hook; nobody else waits for this.
-        let _ = panic::catch_unwind(AssertUnwindSafe(move || drop(database)));
+        let _ = panic::catch_unwind(AssertUnwindSafe(move || {
+            self.first_error.set("the file was closed");
+            // The first call that it makes shows redb that it can write no more.
+            let _ = database.check_integrity();
+            drop(database);
+        }));
     }
 }
 
@@ -125,7 +136,7 @@ pub(crate) fn lock(files: &Files, path: &Path) -> Result<Option<Lock>, StoreErro
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn on(disk: crate::testing::Disk, cache_bytes: usize) -> Result<Open, StoreError> {
     // As `create` sees to in a file system, a fresh database is there whole or not at all.
-    disk.create_whole(|fresh| Open::new(Box::new(fresh), cache_bytes).map(drop))
+    disk.create_whole(|fresh| Open::new(Box::new(fresh), cache_bytes).map(Open::close))
         .and_then(|()| Open::new(Box::new(disk), cache_bytes))
         .map_err(error::database)
 }
@@ -193,7 +204,7 @@ pub(crate) fn fresh(files: &Files, path: &Path, cache_bytes: usize) -> Result<Op
 }
 
 fn fill(files: &Files, path: &Path, cache_bytes: usize) -> Result<(), StoreError> {
-    drop(fresh(files, path, cache_bytes)?);
+    fresh(files, path, cache_bytes)?.close();
     files.sync(path).map_err(|why| error::of(path, &why))
 }
 

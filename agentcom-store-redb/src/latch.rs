@@ -41,6 +41,12 @@ impl FirstError {
         self.0.get().map_or(Ok(()), |told| Err(io::Error::new(told.kind, told.clone())))
     }
 
+    /// Lets every call of the file fail from here on.
+    pub(crate) fn set(&self, why: &str) {
+        let told = || Told { kind: io::ErrorKind::Other, message: why.into() };
+        self.0.get_or_init(told);
+    }
+
     fn take<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
         outcome.inspect_err(|error| {
             let told = || Told { kind: error.kind(), message: error.to_string() };

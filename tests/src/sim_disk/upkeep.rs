@@ -113,7 +113,8 @@ impl Files {
     }
 }
 
-/// Interrupts a work at one call in every `step` of those that it takes, in every way. With `lies`
+/// Interrupts a work at one call in every `step` of those that it takes, in every way, until
+/// something is found. With `lies`
 /// one sync in so many does nothing.
 pub async fn interrupt(
     files: &Files,
@@ -136,7 +137,10 @@ pub async fn interrupt(
                     told.losses += if end == End::PowerLoss { DRAWS } else { 0 };
                 }
                 Ok(false) => break,
-                Err(why) => told.found.push(format!("{work:?}, {end:?}, call {call}: {why}")),
+                Err(why) => {
+                    told.found.push(format!("{work:?}, {end:?}, call {call}: {why}"));
+                    break;
+                }
             }
             call += step;
         }
