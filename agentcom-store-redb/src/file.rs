@@ -148,7 +148,7 @@ fn in_use(path: &Path) -> StoreError {
 }
 
 pub(crate) fn named(path: &Path, error: StoreError) -> StoreError {
-    StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.message))
+    StoreError { message: format!("{}: {}", path.display(), error.message), ..error }
 }
 
 fn open_file(files: &Files, path: &Path) -> io::Result<Opened> {

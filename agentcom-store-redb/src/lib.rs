@@ -46,6 +46,7 @@ mod load;
 mod merge;
 mod namespace;
 mod record;
+mod rows;
 pub mod salvage;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
