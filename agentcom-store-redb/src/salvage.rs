@@ -94,13 +94,14 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
     let mut gaps = walk.gaps;
     if !gaps.is_empty() {
         let earlier = follow(before);
-        saved.fill(&Saved::of(&earlier, seal).overlaid(seal), &gaps);
+        saved.fill(Saved::of(&earlier, seal), &gaps, seal);
+        let seen = walk.seen.union(&earlier.seen).copied().collect();
         if !earlier.gaps.is_empty() {
             gaps.retain(|gap| !gap.is_leaf);
-            let seen = walk.seen.union(&earlier.seen).copied().collect();
             let pairs = pages.scan(&seen, &walk.missed);
             saved.scan(pairs, &gaps, &earlier.gaps, seal);
         }
+        saved.add_last(pages.scan(&seen, &walk.missed), seal);
     }
     saved.finish(seal)
 }
@@ -160,6 +161,8 @@ fn batch_at(place: &[u8]) -> Option<u64> {
 struct Saved<'a> {
     salvage: Salvage,
     head: Option<Head>,
+    /// Whether that is the head of the commit before.
+    head_is_earlier: bool,
     /// The records of the latest batches, whether or not their seals hold.
     batches: BTreeMap<u64, &'a [u8]>,
 }
@@ -191,8 +194,13 @@ impl<'a> Saved<'a> {
         self
     }
 
-    /// Adds what the commit before had in the gaps. The batch of the latest commit lies over it.
-    fn fill(&mut self, earlier: &Self, gaps: &[Gap]) {
+    /// Adds what the commit before had in the gaps, and all its batches: what the latest commit
+    /// folded of them lies in the rows already, and the batch that it added lies over them.
+    fn fill(&mut self, mut earlier: Self, gaps: &[Gap], seal: Seal) {
+        for (seq, record) in &earlier.batches {
+            self.batches.entry(*seq).or_insert(record);
+        }
+        earlier = earlier.overlaid(seal);
         let mut place = Vec::new();
         for (row, value) in &earlier.salvage.rows {
             tail::write_place(row, &mut place);
@@ -203,7 +211,35 @@ impl<'a> Saved<'a> {
             }
         }
         if self.head.is_none() {
-            self.head.clone_from(&earlier.head);
+            self.head = earlier.head;
+            self.head_is_earlier = true;
+        }
+    }
+
+    /// Adds the batch of the latest commit, which is on no page of the commit before, if it is
+    /// missing and there is one that can be it.
+    fn add_last(&mut self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8], bool)>, seal: Seal) {
+        let known = self.batches.keys().next_back().copied();
+        let told = self.head.as_ref().and_then(|head| head.seq).filter(|_| !self.head_is_earlier);
+        if told.is_some() && known >= told {
+            return;
+        }
+        let mut found: BTreeMap<u64, BTreeSet<&[u8]>> = BTreeMap::new();
+        for (place, record, _) in pairs {
+            let seq = batch_at(place).filter(|seq| known.is_none_or(|known| *seq > known));
+            let seq = seq.filter(|seq| told.is_none_or(|told| *seq == told));
+            if let Some(seq) = seq
+                && seal.open(place, record).is_ok()
+            {
+                found.entry(seq).or_default().insert(record);
+            }
+        }
+        match (found.len(), found.pop_last()) {
+            (1, Some((seq, records))) if records.len() == 1 => {
+                self.batches.extend(records.first().map(|record| (seq, *record)));
+            }
+            (_, Some((seq, _))) => drop(self.salvage.lost.insert(Lost::Batch(seq))),
+            (_, None) => {}
         }
     }
 
@@ -302,7 +338,9 @@ impl<'a> Saved<'a> {
         match &self.head {
             Some(head) => {
                 let told = head.tally(tail::TABLE).rows;
+                let is_last_missing = head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
                 let missing = told.saturating_sub(self.batches.len() as u64);
+                let missing = missing.max(u64::from(is_last_missing));
                 self.salvage.lost.extend((missing > 0).then_some(Lost::Batches(missing)));
                 self.salvage.count(head);
             }
