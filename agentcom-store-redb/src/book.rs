@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 use agentcom_core::port::store::{Batch, Range, Row, RowKey, StoreError, StoreErrorKind, Table};
 use redb::{ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, TableHandle as _};
 
+use crate::error::Way;
+use crate::files::Files;
 use crate::head::{self, Head};
 use crate::log::{Entry, Log};
 use crate::merge::merged;
 use crate::record::Seal;
+use crate::rows::Rows;
 use crate::tail::{self, Tail, write_place};
 use crate::{Namespace, Options, error, file, recover, write};
 
@@ -49,8 +52,8 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        let open = file::open(path, options.cache_bytes, options.log_bytes)?;
+    pub(crate) fn open(files: &Files, path: &Path, options: &Options) -> Result<Self, StoreError> {
+        let open = file::open(files, path, options.cache_bytes, options.log_bytes)?;
         let book = Self::new(open, options)?;
         Ok(Self { folds_beside: true, ..book })
     }
@@ -122,9 +125,12 @@ impl Book {
     }
 
     fn usable(&self) -> Result<(), StoreError> {
-        self.failed.get().map_or(Ok(()), |why| {
+        let closed = |why: &dyn core::fmt::Display| {
             Err(error::unavailable(format_args!("closed by an earlier failure ({why})")))
-        })
+        };
+        self.failed.get().map_or(Ok(()), |why| closed(why))?;
+        // Not every failing call of the file is one that somebody waits for.
+        self.database.check().or_else(|why| closed(&why))
     }
 
     /// The rows at this moment and, of the same moment, what `of_tail` takes from the batches that
@@ -170,7 +176,8 @@ impl Book {
             let mut rows = head.tally(table as u8).rows;
             for (key, left) in tail.of_table(table) {
                 write_place(&RowKey::new(table, key), &mut place);
-                let before = tree.get(place.as_slice()).map_err(error::storage)?.is_some();
+                let before = error::reading(Way::To(&place), || tree.get(place.as_slice()))?;
+                let before = before.is_some();
                 rows = rows + u64::from(left.value.is_some()) - u64::from(before);
             }
             Ok((table, rows))
@@ -192,7 +199,7 @@ impl Book {
                 continue;
             }
             write_place(row, &mut place);
-            let record = tree.get(place.as_slice()).map_err(error::storage)?;
+            let record = error::reading(Way::To(&place), || tree.get(place.as_slice()))?;
             let value = record.map(|record| {
                 let opened = self.seal.open(&place, record.value());
                 opened.map(|opened| opened.value.to_vec())
@@ -216,11 +223,12 @@ impl Book {
         };
         let Some((first, last)) = places.bounds() else { return Ok(Vec::new()) };
         let bounds = (first.as_ref().map(Vec::as_slice), last.as_ref().map(Vec::as_slice));
-        let mut cursor = tree.range::<&[u8]>(bounds).map_err(error::storage)?;
+        let mut cursor =
+            Rows::within(&tree, places.after.as_deref().unwrap_or(&[range.table as u8]), bounds)?;
         let rows = core::iter::from_fn(|| {
             let next = if range.backwards { cursor.next_back() } else { cursor.next() };
-            next.map(|row| {
-                let (place, record) = row.map_err(error::storage)?;
+            next.transpose().map(|row| {
+                let (place, record) = row?;
                 let (place, record) = (place.value(), record.value());
                 let key = place.get(1..).unwrap_or_default();
                 let opened = self.seal.open(place, record);
@@ -358,7 +366,7 @@ fn before_the_batch(error: StoreError) -> StoreError {
 
 fn read_head(tree: &Tree, name: &str, seal: Seal) -> Result<Head, StoreError> {
     let damaged = |why: String| error::corrupt(format_args!("head of {name}: {why}"));
-    let record = tree.get(head::PLACE.as_slice()).map_err(error::storage)?;
+    let record = error::reading(Way::To(&head::PLACE), || tree.get(head::PLACE.as_slice()))?;
     let record = record.ok_or_else(|| damaged("the row is missing".into()))?;
     let opened = seal.open(&head::PLACE, record.value());
     let opened = opened.map_err(|damage| damaged(damage.to_string()))?;

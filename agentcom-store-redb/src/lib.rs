@@ -39,7 +39,9 @@ mod book;
 mod copy;
 mod error;
 mod file;
+mod files;
 mod head;
+mod latch;
 mod layout;
 mod load;
 mod log;
@@ -47,6 +49,7 @@ mod merge;
 mod namespace;
 mod record;
 mod recover;
+mod rows;
 pub mod salvage;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
@@ -66,6 +69,7 @@ use tokio::sync::mpsc;
 pub use crate::namespace::Namespace;
 
 use crate::book::Book;
+use crate::files::Files;
 
 /// How a store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +104,8 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct RedbStore {
     book: Arc<Book>,
+    /// Where the file is, and where backups go.
+    files: Files,
 }
 
 impl RedbStore {
@@ -122,10 +128,14 @@ impl RedbStore {
     ///
     /// Those of [`RedbStore::open`].
     pub async fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_path_buf();
-        let opening = move || Book::open(&path, &options);
+        Self::open_in(files::os(), path.as_ref().to_path_buf(), options).await
+    }
+
+    async fn open_in(files: Files, path: PathBuf, options: Options) -> Result<Self, StoreError> {
+        let at = Arc::clone(&files);
+        let opening = move || Book::open(&at, &path, &options);
         let book = blocking(StoreErrorKind::Corrupt, opening).await?;
-        Ok(Self { book: Arc::new(book) })
+        Ok(Self { book: Arc::new(book), files })
     }
 
     /// As [`RedbStore::open_with`], on a disk for tests.
@@ -138,7 +148,7 @@ impl RedbStore {
         let disk = disk.clone();
         let opening = move || Book::on(disk, &options);
         let book = blocking(StoreErrorKind::Corrupt, opening).await?;
-        Ok(Self { book: Arc::new(book) })
+        Ok(Self { book: Arc::new(book), files: files::os() })
     }
 
     /// Reads and checks every row of every table, beside other work.
@@ -164,12 +174,13 @@ impl RedbStore {
         target: impl Into<PathBuf>,
         stop: &upkeep::Stop,
     ) -> Result<upkeep::Told, StoreError> {
-        let (book, target, stop) = (Arc::clone(&self.book), target.into(), stop.clone());
+        let (book, files) = (Arc::clone(&self.book), Arc::clone(&self.files));
+        let (target, stop) = (target.into(), stop.clone());
         blocking(StoreErrorKind::Corrupt, move || {
-            upkeep::must_not_exist(&target)?;
-            file::make_parent(&target)?;
+            upkeep::must_not_exist(&files, &target)?;
+            file::make_parent(&files, &target)?;
             book.fold(true)?;
-            let (partial, told) = copy::copy(&*book.database, &target, &stop)?;
+            let (partial, told) = copy::copy(&files, &*book.database, &target, &stop)?;
             partial.publish()?;
             Ok(upkeep::Told { path: target, ..told })
         })

@@ -17,6 +17,7 @@ use agentcom_core::port::store::{Batch, RowKey, StoreError, Table};
 
 use crate::book::Book;
 use crate::copy::{self, Partial};
+use crate::files;
 use crate::head::{self, Head};
 use crate::layout::Layout;
 use crate::log::{self, Found};
@@ -80,7 +81,7 @@ impl fmt::Display for Lost {
 ///
 /// `Fenced` if somebody uses the file, `Unavailable` if it is not there or cannot be read at all.
 pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError> {
-    let _locked = file::lock(path)?;
+    let _locked = file::lock(&files::os(), path)?;
     let bytes = fs::read(path).map_err(|why| error::of(path, &why))?;
     Ok(salvage_bytes(&bytes, namespace))
 }
@@ -104,14 +105,15 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
         let mut then = Saved::of(&earlier, seal);
         // What was folded since is in the log, unless something else is in its place.
         if then.add_log(&log, saved.seq()) {
-            saved.fill(&then.overlaid(seal), &gaps);
+            saved.fill(then, &gaps, seal);
         }
+        let seen = walk.seen.union(&earlier.seen).copied().collect();
         if !earlier.gaps.is_empty() {
             gaps.retain(|gap| !gap.is_leaf);
-            let seen = walk.seen.union(&earlier.seen).copied().collect();
             let pairs = pages.scan(&seen, &walk.missed);
             saved.scan(pairs, &gaps, &earlier.gaps, seal);
         }
+        saved.add_last(pages.scan(&seen, &walk.missed), seal);
     }
     saved.add_log(&log, log.last());
     if known.is_none() {
@@ -134,16 +136,18 @@ impl Salvage {
         namespace: &Namespace,
         stop: &Stop,
     ) -> Result<Staged, StoreError> {
-        crate::upkeep::must_not_exist(target)?;
-        file::make_parent(target)?;
-        let partial = Partial::beside(target)?;
+        let files = files::os();
+        crate::upkeep::must_not_exist(&files, target)?;
+        file::make_parent(&files, target)?;
+        let partial = Partial::beside(&files, target)?;
         let options = Options { namespace: namespace.clone(), ..Options::default() };
-        let book = Book::open(&partial.path, &options)?;
+        let fresh = file::fresh(&files, &partial.path, options.cache_bytes, options.log_bytes)?;
+        let book = Book::new(fresh, &options)?;
         let seq = self.seq.unwrap_or_default();
         let puts = self.rows.into_iter().collect();
         book.commit(Batch { seq, puts, deletes: Vec::new() })?;
         drop(book);
-        let told = copy::check(&partial.path, stop)?;
+        let told = copy::check(&files, &partial.path, stop)?;
         Ok(Staged::new(partial, target, told))
     }
 
@@ -174,6 +178,8 @@ fn batch_at(place: &[u8]) -> Option<u64> {
 struct Saved<'a> {
     salvage: Salvage,
     head: Option<Head>,
+    /// Whether that is the head of the commit before.
+    head_is_earlier: bool,
     /// The records of the latest batches, whether or not their seals hold.
     batches: BTreeMap<u64, &'a [u8]>,
 }
@@ -218,9 +224,8 @@ impl<'a> Saved<'a> {
         let mut is_whole = before.is_some();
         let known = log.known();
         let first = before.map_or(Bound::Unbounded, Bound::Excluded);
-        for (seq, entry) in
-            known.range((first, Bound::Unbounded)).take_while(|(seq, _)| **seq <= last)
-        {
+        let known = known.range((first, Bound::Unbounded));
+        for (seq, entry) in known.take_while(|(seq, _)| **seq <= last) {
             if before.is_some_and(|before| entry.before != before) {
                 self.salvage.lost.insert(Lost::Batch(entry.before));
                 is_whole = false;
@@ -235,8 +240,13 @@ impl<'a> Saved<'a> {
         is_whole
     }
 
-    /// Adds what an earlier commit had in the gaps, with the batches over it that were folded since.
-    fn fill(&mut self, earlier: &Self, gaps: &[Gap]) {
+    /// Adds what the commit before had in the gaps, and all its batches: what the latest commit
+    /// folded of them lies in the rows already, and what was added since lies over them.
+    fn fill(&mut self, mut earlier: Self, gaps: &[Gap], seal: Seal) {
+        for (seq, record) in &earlier.batches {
+            self.batches.entry(*seq).or_insert(record);
+        }
+        earlier = earlier.overlaid(seal);
         let mut place = Vec::new();
         for (row, value) in &earlier.salvage.rows {
             tail::write_place(row, &mut place);
@@ -247,7 +257,35 @@ impl<'a> Saved<'a> {
             }
         }
         if self.head.is_none() {
-            self.head.clone_from(&earlier.head);
+            self.head = earlier.head;
+            self.head_is_earlier = true;
+        }
+    }
+
+    /// Adds the batch of the latest commit, which is on no page of the commit before, if it is
+    /// missing and there is one that can be it.
+    fn add_last(&mut self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8], bool)>, seal: Seal) {
+        let known = self.batches.keys().next_back().copied();
+        let told = self.head.as_ref().and_then(|head| head.seq).filter(|_| !self.head_is_earlier);
+        if told.is_some() && known >= told {
+            return;
+        }
+        let mut found: BTreeMap<u64, BTreeSet<&[u8]>> = BTreeMap::new();
+        for (place, record, _) in pairs {
+            let seq = batch_at(place).filter(|seq| known.is_none_or(|known| *seq > known));
+            let seq = seq.filter(|seq| told.is_none_or(|told| *seq == told));
+            if let Some(seq) = seq
+                && seal.open(place, record).is_ok()
+            {
+                found.entry(seq).or_default().insert(record);
+            }
+        }
+        match (found.len(), found.pop_last()) {
+            (1, Some((seq, records))) if records.len() == 1 => {
+                self.batches.extend(records.first().map(|record| (seq, *record)));
+            }
+            (_, Some((seq, _))) => drop(self.salvage.lost.insert(Lost::Batch(seq))),
+            (_, None) => {}
         }
     }
 
@@ -346,7 +384,9 @@ impl<'a> Saved<'a> {
         match &self.head {
             Some(head) => {
                 let told = head.tally(tail::TABLE).rows;
+                let is_last_missing = head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
                 let missing = told.saturating_sub(self.batches.len() as u64);
+                let missing = missing.max(u64::from(is_last_missing));
                 self.salvage.lost.extend((missing > 0).then_some(Lost::Batches(missing)));
                 self.salvage.count(head);
             }

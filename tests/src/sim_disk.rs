@@ -7,11 +7,13 @@ mod hub;
 mod losses;
 mod model;
 mod rot;
+mod upkeep;
 
 pub use faults::{Faults, fail_each_call};
 pub use hub::lose_power_under_a_hub;
 pub use losses::{Losses, lose_power};
 pub use rot::{Base, Rot, rot};
+pub use upkeep::{Files, Interrupted, Work, interrupt};
 
 use agentcom_store_redb::Options;
 

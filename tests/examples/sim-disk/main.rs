@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use agentcom_tests::sim_disk::{
-    Base, Losses, Rot, fail_each_call, lose_power, lose_power_under_a_hub, rot,
+    Base, Files, Interrupted, Losses, Rot, Work, fail_each_call, interrupt, lose_power,
+    lose_power_under_a_hub, rot,
 };
 use arguments::Arguments;
 use report::{Report, say};
@@ -51,6 +52,12 @@ fn main() -> ExitCode {
         "{:>7.1} s  failing calls: {}",
         began.elapsed().as_secs_f64(),
         report.faults.failures
+    ));
+    report.interrupted = interrupted(&arguments);
+    say(&format!(
+        "{:>7.1} s  interruptions of upkeep: {}",
+        began.elapsed().as_secs_f64(),
+        report.interrupted.count()
     ));
     report.rot = damaged(&arguments);
     say(&format!("{:>7.1} s  damaged files: {}", began.elapsed().as_secs_f64(), report.rot.files));
@@ -113,6 +120,24 @@ fn canary(seed: u64) -> bool {
         }
     });
     caught.into_inner()
+}
+
+/// Each of the calls that upkeep takes is left to one of so many threads' turns.
+const TURNS: u64 = 16;
+
+fn interrupted(arguments: &Arguments) -> Interrupted {
+    let seed = arguments.seed;
+    let files = shared(1, &|number| Files::new(seed + number));
+    let works = Work::ALL.len() as u64;
+    let step = TURNS * arguments.upkeep;
+    let told = shared(TURNS * works, &|number| {
+        let (work, turn) = (Work::ALL[(number % works) as usize], number / works);
+        interrupt(&files[0], work, step * seed + arguments.upkeep * turn, step, None)
+    });
+    told.into_iter().fold(Interrupted::default(), |mut sum, more| {
+        sum.add(more);
+        sum
+    })
 }
 
 fn damaged(arguments: &Arguments) -> Rot {

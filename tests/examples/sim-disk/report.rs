@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use agentcom_tests::sim_disk::{Faults, Losses, Rot};
+use agentcom_tests::sim_disk::{Faults, Interrupted, Losses, Rot};
 use serde_json::json;
 
 use crate::arguments::Arguments;
@@ -13,6 +13,7 @@ pub(crate) struct Report {
     pub(crate) losses: Losses,
     pub(crate) canary_caught: bool,
     pub(crate) faults: Faults,
+    pub(crate) interrupted: Interrupted,
     pub(crate) rot: Rot,
     pub(crate) caught_panics: u64,
 }
@@ -29,20 +30,24 @@ pub(crate) fn sum(mut sum: Faults, more: Faults) -> Faults {
 impl Report {
     /// Tells people and machines, and says how the process ends.
     pub(crate) fn finish(&self, arguments: &Arguments) -> ExitCode {
-        let Self { losses, faults, rot, .. } = self;
+        let Self { losses, faults, interrupted, rot, .. } = self;
+        let of_calls = faults.found.iter().chain(&interrupted.found);
         let mut found: Vec<&String> =
-            losses.found.iter().chain(&faults.found).chain(&rot.found).collect();
+            losses.found.iter().chain(of_calls).chain(&rot.found).collect();
         let missed =
             "the canary disk, which lies about one sync in five, was not caught".to_owned();
         found.extend((!self.canary_caught).then_some(&missed));
         let by_call: Vec<String> =
             faults.by_call.iter().map(|(call, count)| format!("{call:?} {count}")).collect();
+        let by_work: Vec<String> =
+            interrupted.by_work.iter().map(|(work, count)| format!("{work:?} {count}")).collect();
         say(&format!(
             "\npower losses     {} ({} of them during recovery)\n\
              acknowledged     {}, of which lost: {}\n\
              reopen failures  {}\n\
              canary           {}\n\
              failing calls    {} ({})\n\
+             upkeep           {} interruptions ({}), {} power losses among them
              damaged files    {} ({} unharmed, {} reported, {} of these by the name of a row or table)\n\
              wrong values     {}\n\
              panics           {} ({} of redb caught)\n\
@@ -55,6 +60,9 @@ impl Report {
             if self.canary_caught { "caught" } else { "MISSED" },
             faults.failures,
             by_call.join(", "),
+            interrupted.count(),
+            by_work.join(", "),
+            interrupted.losses,
             rot.files,
             rot.unharmed,
             rot.reported,
@@ -75,7 +83,7 @@ impl Report {
     }
 
     fn figures(&self, failures: usize) -> String {
-        let Self { losses, faults, rot, .. } = self;
+        let Self { losses, faults, interrupted, rot, .. } = self;
         let figures = json!({
             "losses": losses.losses,
             "crashes_in_recovery": losses.in_recovery,
@@ -84,6 +92,8 @@ impl Report {
             "reopen_failures": losses.reopen_failures,
             "canary_caught": self.canary_caught,
             "io_failures": faults.failures,
+            "upkeep_interruptions": interrupted.count(),
+            "upkeep_losses": interrupted.losses,
             "rot_files": rot.files,
             "wrong_values": rot.wrong_values,
             "panics": rot.panics,
