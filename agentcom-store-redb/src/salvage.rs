@@ -384,7 +384,9 @@ impl<'a> Saved<'a> {
         match &self.head {
             Some(head) => {
                 let told = head.tally(tail::TABLE).rows;
-                let is_last_missing = head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
+                // Where batches are kept in the tree, the last one always is.
+                let is_last_missing =
+                    told > 0 && head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
                 let missing = told.saturating_sub(self.batches.len() as u64);
                 let missing = missing.max(u64::from(is_last_missing));
                 self.salvage.lost.extend((missing > 0).then_some(Lost::Batches(missing)));
