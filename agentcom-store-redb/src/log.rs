@@ -205,3 +205,6 @@ fn read_record(bytes: &[u8], layout: Layout, seal: Seal) -> Option<Record<'_>> {
 fn number_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
+
+#[cfg(test)]
+mod tests;
