@@ -1,0 +1,181 @@
+//! This file checks what a single line decides, and nothing around it would notice: who is told
+//! what, what is taken twice, and what is left when somebody goes.
+
+use super::*;
+use crate::command::Rejected;
+use crate::task::{Category, Priority, Rate};
+use crate::time::Mono;
+use crate::wire::{Acked, Asked, ToAgent, WakeResult};
+
+fn asked(held: Held, question: &str) -> ToHub {
+    ToHub::TaskQuestion(Asked {
+        task_id: held.task_id,
+        generation: held.generation,
+        question: question.into(),
+        timeout_ms: Span::from_secs(60),
+        default: None,
+        park: None,
+    })
+}
+
+#[test]
+fn an_agent_that_asks_is_told_who_else_is_there_and_what_they_can_do() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &["gpu"]);
+    let asking = bench.join("b", Dialect::V1, 1, &[]);
+    bench.said(asking);
+    bench.frame(asking, ToHub::ListAgents {});
+    let said = bench.said(asking);
+    let [ToAgent::Agents { agents }] = &said[..] else { panic!("{said:?}") };
+    let told: Vec<(&str, usize)> =
+        agents.iter().map(|peer| (peer.agent_id.as_str(), peer.capabilities.len())).collect();
+    assert_eq!(told, [("a", 1), ("b", 0)]);
+}
+
+#[test]
+fn a_session_does_not_become_another_agent_whatever_token_it_has() {
+    let mut bench = Bench::new();
+    let session = bench.join("a", Dialect::V1, 1, &[]);
+    bench.join("b", Dialect::V1, 1, &[]);
+    bench.said(session);
+    bench.identify(session, "b", "b", 1, &[]);
+    let said = bench.said(session);
+    let [ToAgent::Error(error)] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(error.error, "already_identified");
+    let known = bench.hub.state().session(SessionId(session)).unwrap();
+    assert_eq!(known.agent, Some(agent_id("a")));
+}
+
+#[test]
+fn a_question_that_is_asked_again_is_the_same_and_another_or_one_of_a_later_attempt_is_not() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let id = bench.submit(draft());
+    let first = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, first);
+    let open = |bench: &Bench| bench.hub.state().questions_about(id).count();
+    for (question, count) in [("A?", 1), ("A?", 1), ("B?", 2), ("A?", 2), ("B?", 2)] {
+        bench.frame(agent, asked(first, question));
+        assert_eq!(open(&bench), count, "{question}");
+    }
+    bench.fail(agent, first, Category::Retryable);
+    bench.pass(Span::from_secs(10));
+    bench.ping(agent, &[]);
+    let second = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, second);
+    let before = open(&bench);
+    bench.frame(agent, asked(second, "A?"));
+    assert_eq!(open(&bench), before + 1);
+}
+
+#[test]
+fn nobody_asks_about_the_task_of_another() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &[]);
+    let id = bench.submit(draft());
+    let held = bench.holds(&agent_id("a"))[0];
+    let other = bench.join("b", Dialect::V1, 1, &[]);
+    bench.said(other);
+    bench.frame(other, asked(held, "A?"));
+    let said = bench.said(other);
+    assert!(
+        matches!(&said[..], [ToAgent::TaskAck(ack)] if ack.status == Acked::Superseded),
+        "{said:?}"
+    );
+    assert_eq!(bench.hub.state().questions_about(id).count(), 0);
+}
+
+#[test]
+fn news_about_waking_put_off_when_a_task_counts_as_stuck_if_its_own_agent_brings_them() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    let held = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, held);
+    let other = bench.join("b", Dialect::Plain, 1, &[]);
+    let stuck = |bench: &Bench| -> Option<Mono> { bench.hub.state().clocks(id)?.stuck };
+    let at_first = stuck(&bench);
+    assert!(at_first.is_some());
+    bench.now.mono = bench.now.mono + Span(1_000);
+    let news = ToHub::WakeResult(WakeResult {
+        task_id: id,
+        status: "success".into(),
+        attempt: None,
+        error: None,
+    });
+    bench.frame(other, news.clone());
+    assert_eq!(stuck(&bench), at_first);
+    bench.frame(agent, news);
+    assert_eq!(stuck(&bench), at_first.map(|at| at + Span(1_000)));
+}
+
+fn rated(limit: u32) -> Draft {
+    let mut draft = draft();
+    draft.share.rates =
+        vec![Rate { key: Key::new("r").unwrap(), limit, per: Span::from_secs(10), burst: 1 }];
+    draft
+}
+
+#[test]
+fn a_rate_that_is_in_use_keeps_its_figures_until_it_has_filled_up() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(rated(1));
+    bench.serve(agent);
+    let reply = bench.call(Command::Submit(rated(2).into()));
+    let conflict = Rejected::RateConflict { key: Key::new("r").unwrap() };
+    assert_eq!(reply, Reply::Rejected(conflict));
+    bench.pass(Span::from_secs(10));
+    bench.submit(rated(2));
+}
+
+#[test]
+fn what_one_step_cannot_hand_out_the_next_ones_do() {
+    let mut bench = Bench::new();
+    let ids: Vec<TaskId> = (0..1_100).map(|_| bench.submit(draft())).collect();
+    bench.join("a", Dialect::V1, 10_000, &[]);
+    let given = |bench: &Bench| {
+        ids.iter()
+            .filter(|id| bench.hub.state().task(**id).unwrap().life.state.hold().is_some())
+            .count()
+    };
+    assert_eq!(given(&bench), 1_024);
+    bench.pass(Span(0));
+    assert_eq!(given(&bench), ids.len());
+}
+
+#[test]
+fn an_agent_that_is_removed_leaves_nothing_behind() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let id = bench.submit(draft());
+    let held = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, held);
+    bench.fail(agent, held, Category::Permanent);
+    let state = bench.hub.state();
+    assert_eq!(state.last_outcome(&agent_id("a")).map(|last| last.task), Some(id));
+    let last = bench.task(id).life.last_attempt();
+    assert_eq!(last.map(|attempt| attempt.lease), Some(held.generation));
+    assert_eq!(bench.call(Command::RemoveAgent(agent_id("a"))), Reply::Done);
+    let state = bench.hub.state();
+    assert!(state.agent(&agent_id("a")).is_none() && state.last_outcome(&agent_id("a")).is_none());
+    let later = bench.submit(draft());
+    assert_eq!(bench.word(later), "ready");
+    // Another of the same name is a stranger.
+    let again = bench.join("a", Dialect::V1, 1, &[]);
+    assert!(bench.hub.state().last_outcome(&agent_id("a")).is_none());
+    assert_eq!(bench.serve(again), Some(later));
+}
+
+#[test]
+fn lanes_are_called_by_the_words_that_name_them() {
+    for (word, number, lane) in [
+        ("urgent", "0", Priority::Urgent),
+        ("high", "1", Priority::High),
+        ("normal", "2", Priority::Normal),
+        ("low", "3", Priority::Low),
+    ] {
+        assert_eq!((lane.as_str(), alloc::format!("{lane}").as_str()), (word, word));
+        assert_eq!((word.parse(), number.parse()), (Ok(lane), Ok(lane)));
+    }
+}
