@@ -69,19 +69,20 @@ fn a_question_that_is_asked_again_is_the_same_and_another_or_one_of_a_later_atte
 }
 
 #[test]
-fn nobody_asks_about_the_task_of_another() {
+fn nobody_asks_about_the_task_of_another_or_under_a_lease_that_is_over() {
     let mut bench = Bench::new();
-    bench.join("a", Dialect::V1, 1, &[]);
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
     let id = bench.submit(draft());
     let held = bench.holds(&agent_id("a"))[0];
     let other = bench.join("b", Dialect::V1, 1, &[]);
-    bench.said(other);
-    bench.frame(other, asked(held, "A?"));
-    let said = bench.said(other);
-    assert!(
-        matches!(&said[..], [ToAgent::TaskAck(ack)] if ack.status == Acked::Superseded),
-        "{said:?}"
-    );
+    let stale = Held { generation: lease(held.generation.0 + 1), ..held };
+    for (asking, held) in [(other, held), (agent, stale)] {
+        bench.said(asking);
+        bench.frame(asking, asked(held, "A?"));
+        let said = bench.said(asking);
+        let [ToAgent::TaskAck(ack)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(ack.status, Acked::Superseded);
+    }
     assert_eq!(bench.hub.state().questions_about(id).count(), 0);
 }
 
@@ -178,6 +179,41 @@ fn an_agent_that_is_removed_leaves_nothing_behind() {
     let again = bench.join("a", Dialect::V1, 1, &[]);
     assert!(bench.hub.state().last_outcome(&agent_id("a")).is_none());
     assert_eq!(bench.serve(again), Some(later));
+}
+
+#[test]
+fn mistakes_count_together_for_as_long_as_the_window_and_no_longer() {
+    let window = Span(1_000);
+    let config = HubConfig { violations_max: 2, violation_window: window, ..HubConfig::default() };
+    for (between, closes) in [(window, true), (window + Span(1), false)] {
+        let mut bench = Bench::with(config.clone());
+        let agent = bench.join("a", Dialect::V1, 1, &[]);
+        bench.raw(agent, "x");
+        bench.pass(between);
+        bench.raw(agent, "x");
+        assert_eq!(!bench.closed.is_empty(), closes, "{between}");
+        bench.raw(agent, "x");
+        assert!(!bench.closed.is_empty());
+    }
+}
+
+#[test]
+fn a_report_needs_nothing_from_the_store_unless_its_task_has_been_gone_for_a_while() {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(draft());
+    let held = bench.holds(&agent_id("a"))[0];
+    let report = |held: Held| {
+        ToHub::TaskReleased(crate::wire::Released {
+            task_id: held.task_id,
+            generation: held.generation,
+        })
+    };
+    let needed = |bench: &Bench, held| frame_needs(bench.hub.state(), &report(held)).tasks;
+    assert_eq!(needed(&bench, held), []);
+    let gone = Held { task_id: TaskId(1), ..held };
+    assert_eq!(needed(&bench, gone), [TaskId(1)]);
+    assert_eq!(frame_needs(bench.hub.state(), &ToHub::ListAgents {}).tasks, []);
 }
 
 fn keyed(key: &str) -> Draft {
