@@ -42,6 +42,12 @@ impl Bucket {
         self.refilled(rate, at).level == capacity(rate)
     }
 
+    /// Whether there is enough in it for one start, without what it gains until then.
+    #[must_use]
+    pub const fn has_enough(&self, rate: &Rate) -> bool {
+        self.level >= rate.per.0
+    }
+
     /// When it will be full, if nobody draws on it.
     #[must_use]
     pub fn full_at(self, rate: &Rate) -> Wall {
