@@ -151,17 +151,7 @@ impl Limits {
         let Some(Some(set)) = self.sets.get(number.0 as usize) else { return };
         for (rate, number) in set.rates.iter().zip(&set.rated) {
             let Some(Some(counter)) = self.counters.get_mut(*number) else { continue };
-            let fills_from = counter.fills_from.take().unwrap_or(now);
-            match &mut counter.bucket {
-                Some(BucketRow { rate, bucket }) if !bucket.is_full(rate, now) => {
-                    let level = bucket.no_later_than(fills_from);
-                    *bucket = level.draw(rate, now).unwrap_or(level);
-                }
-                bucket => {
-                    let drawn = Bucket::full(rate, now).draw(rate, now).ok();
-                    *bucket = drawn.map(|bucket| BucketRow { rate: rate.clone(), bucket });
-                }
-            }
+            counter.draw(rate, now);
             self.levels[*number] = counter.shows();
         }
     }
@@ -348,8 +338,21 @@ impl Counter {
         Some((rate, level))
     }
 
+    /// Draws on the bucket for one start. A full one goes by the figures of who draws.
+    #[cfg(feature = "testing")]
+    fn draw(&mut self, rate: &Rate, now: Wall) {
+        let fills_from = self.fills_from.take().unwrap_or(now);
+        let full = || BucketRow { rate: rate.clone(), bucket: Bucket::full(rate, now) };
+        let row = self.bucket.get_or_insert_with(full);
+        row.bucket = row.bucket.no_later_than(fills_from).refilled(&row.rate, now);
+        if row.bucket == Bucket::full(&row.rate, now) && row.rate != *rate {
+            *row = full();
+        }
+        row.bucket = row.bucket.spent(&row.rate).unwrap_or(row.bucket);
+    }
+
     fn shows(&self) -> Level {
-        let enough = self.bucket.as_ref().is_none_or(|row| row.bucket.has_enough(&row.rate));
+        let enough = self.bucket.as_ref().is_none_or(|row| row.bucket.spent(&row.rate).is_some());
         Level { held: self.held() as u32, enough }
     }
 
