@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench submit [--seconds N] [--runs N] [--dir DIR]`
 //!
-//! A caller waits for each reply before it submits again. A commit of redb is two syncs.
+//! A caller waits for each reply before it submits again. A commit is one sync; what is written to the rows beside is not counted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use agentcom_core::config::HubConfig;
 use agentcom_core::driver::Handle;
 use tokio::task::JoinSet;
 
-const SYNCS_PER_COMMIT: f64 = 2.0;
+const SYNCS_PER_COMMIT: f64 = 1.0;
 
 fn main() -> Outcome<()> {
     let arguments = Arguments::read()?;

@@ -194,6 +194,8 @@ impl Running {
     /// Steps with the next input and with what else is there, up to a bound.
     async fn decide(&mut self) -> (Option<Batch>, Vec<Effect>) {
         let mut joined = Joined::default();
+        // Even if there is never a moment without something to do.
+        self.jobs.drop_overdue(self.clock.now().mono);
         let mut input = self.next().await;
         for steps in 1.. {
             let step = self.sidecar.step(self.clock.now(), input);
@@ -216,10 +218,6 @@ impl Running {
         if let Some(input) = self.inputs.pop_front() {
             return input;
         }
-        let now = self.clock.now().mono;
-        let drop_due = self.jobs.drop_overdue(now);
-        let wake = self.sidecar.next_wake().map(|(at, _)| at);
-        self.sleep_until(wake.into_iter().chain(drop_due).min());
         // Jobs come first: the loop must not starve them, and they yield after a bounded number
         // of polls. Time comes last: whatever is due is done in any step.
         poll_fn(|cx| {
@@ -235,10 +233,18 @@ impl Running {
             if let Poll::Ready(input) = self.jobs.poll_mail(cx) {
                 return Poll::Ready(input);
             }
+            self.set_alarm();
             let Some((_, sleep)) = &mut self.sleep else { return Poll::Pending };
             sleep.poll_unpin(cx).map(|()| Input::Wake)
         })
         .await
+    }
+
+    /// Sets the alarm for whatever is due next.
+    fn set_alarm(&mut self) {
+        let drop_due = self.jobs.drop_overdue(self.clock.now().mono);
+        let wake = self.sidecar.next_wake().map(|(at, _)| at);
+        self.sleep_until(wake.into_iter().chain(drop_due).min());
     }
 
     /// Sets the alarm, unless it is set for that time.

@@ -1,6 +1,6 @@
 //! This file keeps reports until the hub has taken them in.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::report::Report;
@@ -17,20 +17,26 @@ struct Waiting {
 }
 
 /// Reports that the hub has not acknowledged, by what they are about.
+///
+/// **Invariant:** `by_due` has exactly the reports of `waiting`, each with its time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outbox {
     waiting: BTreeMap<Claim, Waiting>,
+    by_due: BTreeSet<(Mono, Claim)>,
 }
 
 impl Outbox {
     /// Keeps a report that is due at once.
     pub(super) fn keep(&mut self, claim: Claim, report: Report) {
+        self.forget(claim);
         self.waiting.insert(claim, Waiting { report, due: Mono(0) });
+        self.by_due.insert((Mono(0), claim));
     }
 
     /// Forgets a report; whether it was there.
     pub(super) fn forget(&mut self, claim: Claim) -> bool {
-        self.waiting.remove(&claim).is_some()
+        let forgotten = self.waiting.remove(&claim);
+        forgotten.is_some_and(|waiting| self.by_due.remove(&(waiting.due, claim)))
     }
 
     /// The report about an assignment.
@@ -43,28 +49,37 @@ impl Outbox {
         for waiting in self.waiting.values_mut() {
             waiting.due = Mono(0);
         }
+        self.by_due = self.waiting.keys().map(|claim| (Mono(0), *claim)).collect();
     }
 
     /// Puts off what is said about a task.
     pub(super) fn put_off(&mut self, task: TaskId, until: Mono) {
-        for (_, waiting) in self.waiting.iter_mut().filter(|(claim, _)| claim.task == task) {
+        for (claim, waiting) in self.waiting.iter_mut().filter(|(claim, _)| claim.task == task) {
+            self.by_due.remove(&(waiting.due, *claim));
             waiting.due = waiting.due.max(until);
+            self.by_due.insert((waiting.due, *claim));
         }
     }
 
-    /// What is to go out, each of it due again after `every`.
+    /// What is to go out, by what it is about, each of it due again after `every`.
     pub(super) fn take_due(&mut self, now: Mono, every: Span) -> Vec<(Claim, Report)> {
-        let due = self.waiting.iter_mut().filter(|(_, waiting)| waiting.due <= now);
-        due.map(|(&claim, waiting)| {
+        let due = self.by_due.iter().take_while(|(due, _)| *due <= now);
+        let mut claims: Vec<Claim> = due.map(|(_, claim)| *claim).collect();
+        claims.sort_unstable();
+        let mut taken = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let Some(waiting) = self.waiting.get_mut(&claim) else { continue };
+            self.by_due.remove(&(waiting.due, claim));
             waiting.due = now + every;
-            (claim, waiting.report.clone())
-        })
-        .collect()
+            self.by_due.insert((waiting.due, claim));
+            taken.push((claim, waiting.report.clone()));
+        }
+        taken
     }
 
     /// When the next report goes out.
     pub(super) fn next_due(&self) -> Option<Mono> {
-        self.waiting.values().map(|waiting| waiting.due).min()
+        self.by_due.first().map(|(due, _)| *due)
     }
 
     /// What the reports are about.

@@ -204,10 +204,7 @@ fn a_report_needs_nothing_from_the_store_unless_its_task_has_been_gone_for_a_whi
     bench.submit(draft());
     let held = bench.holds(&agent_id("a"))[0];
     let report = |held: Held| {
-        ToHub::TaskReleased(Released {
-            task_id: held.task_id,
-            generation: held.generation,
-        })
+        ToHub::TaskReleased(Released { task_id: held.task_id, generation: held.generation })
     };
     let needed = |bench: &Bench, held| frame_needs(bench.hub.state(), &report(held)).tasks;
     assert_eq!(needed(&bench, held), []);
