@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::command::Rejected;
-use crate::task::{Category, Concurrency, Priority, Rate};
+use crate::task::{Category, Concurrency, Op, Priority, Rate};
 use crate::time::Mono;
-use crate::wire::{Acked, Asked, ToAgent, WakeResult};
+use crate::wire::{Acked, Asked, Recovering, ToAgent, WakeResult};
 
 fn asked(held: Held, question: &str) -> ToHub {
     ToHub::TaskQuestion(Asked {
@@ -44,6 +44,65 @@ fn a_session_does_not_become_another_agent_whatever_token_it_has() {
     assert_eq!(error.error, "already_identified");
     let known = bench.hub.state().session(SessionId(session)).unwrap();
     assert_eq!(known.agent, Some(agent_id("a")));
+}
+
+#[test]
+fn whoever_guesses_tokens_is_not_heard_for_exactly_as_long_as_that_is_to_last() {
+    let refused_for = Span(1_000);
+    let config = HubConfig { refusals_max: 2, refused_for, ..HubConfig::default() };
+    let mut bench = Bench::with(config);
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.join("b", Dialect::V1, 1, &[]);
+    let mut session = 10;
+    let mut guess = |bench: &mut Bench, after: u64| {
+        bench.now.mono = bench.now.mono + Span(after);
+        session += 1;
+        bench.open(session, Dialect::V1);
+        bench.identify(session, "a", "b", 1, &[]);
+        let said = bench.said(session);
+        let [ToAgent::Error(error)] = &said[..] else { panic!("{said:?}") };
+        (error.error.clone(), error.retry_after_ms)
+    };
+    let wrong = ("token_agent_mismatch".into(), None);
+    let shut_out = |wait| ("too_many_failures".into(), Some(Span(wait)));
+    assert_eq!(guess(&mut bench, 0), wrong);
+    assert_eq!(guess(&mut bench, 0), wrong);
+    assert_eq!(guess(&mut bench, 0), shut_out(1_000));
+    assert_eq!(guess(&mut bench, 999), shut_out(1));
+    // What was guessed before is forgotten with it.
+    assert_eq!(guess(&mut bench, 1), wrong);
+    assert_eq!(guess(&mut bench, 0), wrong);
+    assert_eq!(guess(&mut bench, 0), shut_out(1_000));
+}
+
+#[test]
+fn only_those_who_understand_it_are_told_how_to_beat() {
+    let mut bench = Bench::new();
+    for (name, dialect) in [("a", Dialect::V1), ("b", Dialect::Plain)] {
+        let agent = bench.join(name, dialect, 1, &[]);
+        let said = bench.said(agent);
+        let ToAgent::Identified(identified) = &said[0] else { panic!("{said:?}") };
+        assert_eq!(identified.heartbeat_ms.is_some(), dialect == Dialect::V1);
+    }
+}
+
+#[test]
+fn work_that_goes_on_outside_of_a_client_that_restarted_goes_on_under_its_lease() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::Plain, 1, &[]);
+    let id = bench
+        .submit(Draft { op: Op { kind: Kind::new("wake").unwrap(), ..draft().op }, ..draft() });
+    assert_eq!(bench.word(id), "assigned");
+    bench.said(agent);
+    bench.frame(
+        agent,
+        ToHub::TaskRecovering(Recovering { task_id: id, last_status: Some("working".into()) }),
+    );
+    let said = bench.said(agent);
+    assert!(matches!(said[..], [ToAgent::TaskContinue { .. }]), "{said:?}");
+    assert_eq!(bench.word(id), "working");
+    let clocks = bench.hub.state().clocks(id).unwrap();
+    assert!(clocks.accept.is_none() && clocks.stuck.is_some());
 }
 
 #[test]
@@ -204,10 +263,7 @@ fn a_report_needs_nothing_from_the_store_unless_its_task_has_been_gone_for_a_whi
     bench.submit(draft());
     let held = bench.holds(&agent_id("a"))[0];
     let report = |held: Held| {
-        ToHub::TaskReleased(crate::wire::Released {
-            task_id: held.task_id,
-            generation: held.generation,
-        })
+        ToHub::TaskReleased(wire::Released { task_id: held.task_id, generation: held.generation })
     };
     let needed = |bench: &Bench, held| frame_needs(bench.hub.state(), &report(held)).tasks;
     assert_eq!(needed(&bench, held), []);
