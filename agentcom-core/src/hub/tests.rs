@@ -1,6 +1,7 @@
 //! This file checks what a hub decides, step by step on a bench.
 
 mod agents;
+mod bounds;
 mod corners;
 mod edges;
 mod limits;
