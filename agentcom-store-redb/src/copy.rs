@@ -1,18 +1,21 @@
 //! This file copies all that is in a database file to a fresh one, and takes that for good only
 //! after it was closed, opened again and checked.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use agentcom_core::port::store::{StoreError, Table};
 use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as _};
 
 use crate::book::Book;
+use crate::files::Files;
 use crate::upkeep::{Stop, Told};
-use crate::{Namespace, Options, error, file, load};
+use crate::{Namespace, Options, error, file, load, recover};
 
 /// How much memory the cache of a copy may take, in bytes.
 pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long the log of a file is, unless an option says otherwise.
+pub(crate) const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many rows are copied between two looks at whether to stop.
 const ROWS: usize = 1_024;
@@ -21,54 +24,61 @@ const ROWS: usize = 1_024;
 /// removes it.
 #[derive(Debug)]
 pub(crate) struct Partial {
+    pub(crate) files: Files,
     pub(crate) path: PathBuf,
     /// Where it is to be.
     target: PathBuf,
 }
 
 impl Partial {
-    pub(crate) fn beside(target: &Path) -> Result<Self, StoreError> {
-        let name = target.file_name();
-        let name =
-            name.ok_or_else(|| error::unavailable(format_args!("{}: no file", target.display())))?;
-        let name = format!(".{}.{}.partial", name.to_string_lossy(), std::process::id());
-        let path = target.with_file_name(name);
+    pub(crate) fn beside(files: &Files, target: &Path) -> Result<Self, StoreError> {
+        if target.file_name().is_none() {
+            return Err(error::unavailable(format_args!("{}: no file", target.display())));
+        }
+        let path = file::beside(target, file::UNFINISHED[1]);
         // What a process of the same number left behind.
-        match fs::remove_file(&path) {
+        match files.remove(&path) {
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(error::of(&path, &why)),
-            Ok(()) | Err(_) => Ok(Self { path, target: target.into() }),
+            Ok(()) | Err(_) => Ok(Self { files: files.clone(), path, target: target.into() }),
         }
     }
 
     /// Gives it its name, durably. Whatever had that name is replaced.
     pub(crate) fn publish(self) -> Result<(), StoreError> {
-        let sync = |path: &Path| File::open(path)?.sync_all();
-        sync(&self.path).map_err(|why| error::of(&self.path, &why))?;
-        fs::rename(&self.path, &self.target).map_err(|why| error::of(&self.target, &why))?;
-        let dir = file::parent(&self.target);
-        sync(dir).map_err(|why| error::of(dir, &why))
+        let Self { files, path, target } = &self;
+        files.sync(path).map_err(|why| error::of(path, &why))?;
+        files.rename(path, target).map_err(|why| error::of(target, &why))?;
+        let dir = file::parent(target);
+        files.sync(dir).map_err(|why| error::of(dir, &why))
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
         // There is nothing to remove once it has its name.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.files.remove(&self.path);
     }
 }
 
-/// Copies all namespaces as they are at one moment, and checks the copy.
+/// Opens a file in order to copy it: all that was confirmed is in its rows.
+pub(crate) fn open(files: &Files, path: &Path) -> Result<file::Open, StoreError> {
+    let open = file::open_existing(files, path, CACHE_BYTES)?;
+    recover::recovered(open).map_err(|error| file::named(path, error))
+}
+
+/// Copies the rows of all namespaces as they are at one moment, and checks the copy.
 pub(crate) fn copy(
+    files: &Files,
     from: &impl ReadableDatabase,
     target: &Path,
     stop: &Stop,
 ) -> Result<(Partial, Told), StoreError> {
-    let partial = Partial::beside(target)?;
-    let mut to = file::open(&partial.path, CACHE_BYTES)?;
+    let partial = Partial::beside(files, target)?;
+    let mut to = file::fresh(files, &partial.path, CACHE_BYTES, LOG_BYTES)?;
     copy_trees(from, &to, stop)?;
     to.trim()?;
-    drop(to);
-    let told = check(&partial.path, stop)?;
+    to.close();
+    let told = check(files, &partial.path, stop)?;
     Ok((partial, told))
 }
 
@@ -96,9 +106,9 @@ fn copy_trees(
 }
 
 /// Opens a file and reads and checks every row of every namespace in it.
-pub(crate) fn check(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
+pub(crate) fn check(files: &Files, path: &Path, stop: &Stop) -> Result<Told, StoreError> {
     let named = |error| file::named(path, error);
-    let mut database = file::open_existing(path, CACHE_BYTES)?;
+    let mut database = file::open_existing(files, path, CACHE_BYTES)?;
     let mut told = Told { path: path.into(), ..Told::default() };
     for namespace in Book::namespaces(&database).map_err(named)? {
         stop.check()?;
@@ -110,7 +120,7 @@ pub(crate) fn check(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
         database = book.close();
     }
     drop(database);
-    told.bytes = fs::metadata(path).map_err(|why| error::of(path, &why))?.len();
+    told.bytes = files.find(path).map_err(|why| error::of(path, &why))?.bytes;
     Ok(told)
 }
 

@@ -1,8 +1,10 @@
 //! This file says what redb's errors mean to the caller of a store.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 
-use agentcom_core::port::store::{StoreError, StoreErrorKind};
+use crate::tail;
+use agentcom_core::port::store::{StoreError, StoreErrorKind, Table};
 use redb::{
     CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError,
 };
@@ -14,6 +16,58 @@ pub(crate) fn corrupt(message: impl core::fmt::Display) -> StoreError {
 /// A record that is damaged, at a place of the tree.
 pub(crate) fn at(place: &[u8], why: impl core::fmt::Display) -> StoreError {
     corrupt(format_args!("the record at {}: {why}", place.escape_ascii()))
+}
+
+/// Reads from the tree. Damage that is met, also such of which redb panics, is told with the place
+/// where it was met.
+pub(crate) fn reading<T>(
+    way: Way<'_>,
+    read: impl FnOnce() -> Result<T, StorageError>,
+) -> Result<T, StoreError> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
+    let error = match outcome {
+        Ok(Ok(found)) => return Ok(found),
+        Ok(Err(error)) => storage(error),
+        Err(_) => corrupt("the file is damaged; redb gave up"),
+    };
+    if error.kind != StoreErrorKind::Corrupt {
+        return Err(error);
+    }
+    Err(match way {
+        Way::To([table, key @ ..]) if let Some(table) = table_of(*table) => {
+            StoreError::corrupt(table, key, error.message)
+        }
+        Way::To(place) => corrupt(format_args!("{}: {}", name(place), error.message)),
+        Way::Beside(place) => {
+            corrupt(format_args!("the record next to {}: {}", name(place), error.message))
+        }
+    })
+}
+
+/// Where something is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// The record at this place.
+    To(&'a [u8]),
+    /// The record next to the one at this place, in either direction.
+    Beside(&'a [u8]),
+}
+
+fn table_of(number: u8) -> Option<Table> {
+    Table::ALL.into_iter().find(|table| *table as u8 == number)
+}
+
+/// What is at a place of the tree.
+fn name(place: &[u8]) -> String {
+    match place {
+        [number] if let Some(table) = table_of(*number) => format!("the end of table {table}"),
+        [number, key @ ..] if let Some(table) = table_of(*number) => {
+            format!("table {table}, row {}", key.escape_ascii())
+        }
+        [tail::TABLE, ..] => tail::seq_at(place)
+            .map_or_else(|_| "the latest batches".into(), |seq| format!("batch {seq}")),
+        _ => "the head".into(),
+    }
 }
 
 pub(crate) fn unavailable(message: impl core::fmt::Display) -> StoreError {

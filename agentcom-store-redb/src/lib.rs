@@ -18,10 +18,10 @@
 //!
 //! - **One opener.** The file is locked. Whoever else opens it, in this process or another, waits
 //!   half a second for the lock and is then refused as [`StoreErrorKind::Fenced`].
-//! - **Appended.** A commit appends its batch as one record. Some batches later it is written to
-//!   the rows that it names, as part of another commit; until then it lies over them.
-//! - **Durable.** A commit is two syncs. After a crash the file opens at once, without a walk
-//!   through it.
+//! - **Appended.** A commit appends its batch to a log in the file as one record. Later it is written
+//!   to the rows that it names, beside other commits; until then it lies over them.
+//! - **Durable.** A commit is one sync. After a crash the file opens at once, without a walk
+//!   through it: only the log is read.
 //! - **Checked.** Each row carries a checksum bound to its place, and each table a tally of its
 //!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
 //!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
@@ -39,11 +39,17 @@ mod book;
 mod copy;
 mod error;
 mod file;
+mod files;
 mod head;
+mod latch;
+mod layout;
 mod load;
+mod log;
 mod merge;
 mod namespace;
 mod record;
+mod recover;
+mod rows;
 pub mod salvage;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
@@ -63,6 +69,7 @@ use tokio::sync::mpsc;
 pub use crate::namespace::Namespace;
 
 use crate::book::Book;
+use crate::files::Files;
 
 /// How a store is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +79,12 @@ pub struct Options {
     /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
     pub cache_bytes: usize,
     /// How many of the latest batches are kept whole before the oldest of them are written to the
-    /// rows: 64 unless said otherwise. More save writing what comes and goes, fewer save memory.
+    /// rows: 1,024 unless said otherwise, or 8 MiB. More save writing what comes and goes, fewer save
+    /// memory.
     pub tail_batches: usize,
+    /// How long the log is in a file that is made, in bytes: 16 MiB unless said otherwise. What does
+    /// not fit is written to the rows at once.
+    pub log_bytes: u64,
 }
 
 impl Default for Options {
@@ -82,6 +93,7 @@ impl Default for Options {
             namespace: Namespace::default(),
             cache_bytes: 128 * 1024 * 1024,
             tail_batches: tail::BATCHES,
+            log_bytes: copy::LOG_BYTES,
         }
     }
 }
@@ -92,6 +104,8 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct RedbStore {
     book: Arc<Book>,
+    /// Where the file is, and where backups go.
+    files: Files,
 }
 
 impl RedbStore {
@@ -114,10 +128,14 @@ impl RedbStore {
     ///
     /// Those of [`RedbStore::open`].
     pub async fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_path_buf();
-        let opening = move || Book::open(&path, &options);
+        Self::open_in(files::os(), path.as_ref().to_path_buf(), options).await
+    }
+
+    async fn open_in(files: Files, path: PathBuf, options: Options) -> Result<Self, StoreError> {
+        let at = Arc::clone(&files);
+        let opening = move || Book::open(&at, &path, &options);
         let book = blocking(StoreErrorKind::Corrupt, opening).await?;
-        Ok(Self { book: Arc::new(book) })
+        Ok(Self { book: Arc::new(book), files })
     }
 
     /// As [`RedbStore::open_with`], on a disk for tests.
@@ -130,7 +148,7 @@ impl RedbStore {
         let disk = disk.clone();
         let opening = move || Book::on(disk, &options);
         let book = blocking(StoreErrorKind::Corrupt, opening).await?;
-        Ok(Self { book: Arc::new(book) })
+        Ok(Self { book: Arc::new(book), files: files::os() })
     }
 
     /// Reads and checks every row of every table, beside other work.
@@ -156,11 +174,13 @@ impl RedbStore {
         target: impl Into<PathBuf>,
         stop: &upkeep::Stop,
     ) -> Result<upkeep::Told, StoreError> {
-        let (book, target, stop) = (Arc::clone(&self.book), target.into(), stop.clone());
+        let (book, files) = (Arc::clone(&self.book), Arc::clone(&self.files));
+        let (target, stop) = (target.into(), stop.clone());
         blocking(StoreErrorKind::Corrupt, move || {
-            upkeep::must_not_exist(&target)?;
-            file::make_parent(&target)?;
-            let (partial, told) = copy::copy(&*book.database, &target, &stop)?;
+            upkeep::must_not_exist(&files, &target)?;
+            file::make_parent(&files, &target)?;
+            book.fold(true)?;
+            let (partial, told) = copy::copy(&files, &*book.database, &target, &stop)?;
             partial.publish()?;
             Ok(upkeep::Told { path: target, ..told })
         })
@@ -205,7 +225,13 @@ impl Store for RedbStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
         let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(batch)).await;
-        outcome.inspect_err(|error| self.book.fail(error))
+        outcome.inspect_err(|error| self.book.fail(error))?;
+        if self.book.wants_folding() {
+            let book = Arc::clone(&self.book);
+            // It ends by itself, and tells the book how.
+            drop(tokio::task::spawn_blocking(move || book.fold_due()));
+        }
+        Ok(())
     }
 
     async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {

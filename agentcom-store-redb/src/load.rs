@@ -7,9 +7,10 @@ use agentcom_core::port::store::{StoreError, Table, Visit};
 use tokio::sync::mpsc::Sender;
 
 use crate::book::{Book, Tree};
-use crate::error;
+use crate::error::{self, Way};
 use crate::head::{Head, Tally};
 use crate::record::sealed_sum;
+use crate::rows::Rows;
 use crate::tail::{self, Left, Tail};
 
 /// How many pieces may wait for the visitor.
@@ -49,27 +50,25 @@ impl Piece {
     }
 }
 
-/// Reads and checks the batches of the tail, and lays them over those in `tail`.
-pub(crate) fn tail(
-    book: &Book,
-    tree: &Tree,
-    head: &Head,
-    mut tail: Tail,
-) -> Result<Tail, StoreError> {
-    let mut found = Tally::default();
-    for row in tree.range::<&[u8]>([tail::TABLE].as_slice()..).map_err(error::storage)? {
-        let (place, record) = row.map_err(error::storage)?;
+/// Reads and checks the batches that an earlier release kept in the tree.
+pub(crate) fn batches_in(book: &Book, tree: &Tree, head: &Head) -> Result<Tail, StoreError> {
+    let (mut tail, mut found) = (Tail::new(0, None), Tally::default());
+    let mut rows = Rows::within(tree, &[tail::TABLE], [tail::TABLE].as_slice()..)?;
+    while let Some((place, record)) = rows.next()? {
         let (seq, record) = (tail::seq_at(place.value())?, record.value());
         let (batch, sums) = tail::open(book.seal, seq, record)?;
         found.add(sealed_sum(record).map_err(|damage| error::at(place.value(), damage))?);
         tail.take_in(batch, record.len(), &sums);
     }
     compare("the latest batches", found, head.tally(tail::TABLE))?;
-    if tail.last() == head.seq {
-        return Ok(tail);
+    match tail.unfolded() {
+        Some(last) if Some(last) != head.seq => {
+            let told = head.seq;
+            let message = format_args!("the last batch is {last}, the head speaks of {told:?}");
+            Err(error::corrupt(message))
+        }
+        Some(_) | None => Ok(tail),
     }
-    let (last, told) = (tail.last(), head.seq);
-    Err(error::corrupt(format_args!("the last batch is {last:?}, the head speaks of {told:?}")))
 }
 
 /// Passes on all rows of the live tables. Returns the number of the last batch. Ends early when
@@ -95,12 +94,12 @@ pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, S
     Ok(tail.last())
 }
 
-/// Reads and checks every row of every table, in both ways of finding it, and every batch of the
-/// tail.
+/// Reads and checks every row of every table, in both ways of finding it, and every batch that is not
+/// in the rows yet.
 pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
+    book.verify_log()?;
     let Some((tree, ())) = book.snapshot(|_| ())? else { return Ok(()) };
     let head = book.read_head(&tree)?;
-    tail(book, &tree, &head, Tail::new(0))?;
     for table in Table::ALL {
         let mut place = Vec::new();
         walk(book, &tree, &head, table, |key, _| {
@@ -108,7 +107,7 @@ pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
             place.push(table as u8);
             place.extend_from_slice(key);
             // A damaged branch can lead a search astray and still be walked in order.
-            match tree.get(place.as_slice()).map_err(error::storage)? {
+            match error::reading(Way::To(&place), || tree.get(place.as_slice()))? {
                 Some(_) => Ok(true),
                 None => Err(StoreError::corrupt(table, key, "the row cannot be found by its key")),
             }
@@ -165,8 +164,8 @@ fn walk(
     let [first, behind] = [[table as u8], [table as u8 + 1]];
     let bounds = (Bound::Included(first.as_slice()), Bound::Excluded(behind.as_slice()));
     let mut found = Tally::default();
-    for row in tree.range::<&[u8]>(bounds).map_err(error::storage)? {
-        let (place, record) = row.map_err(error::storage)?;
+    let mut rows = Rows::within(tree, &first, bounds)?;
+    while let Some((place, record)) = rows.next()? {
         let (place, record) = (place.value(), record.value());
         let key = place.get(1..).unwrap_or_default();
         let opened = book.seal.open(place, record);

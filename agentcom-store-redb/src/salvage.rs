@@ -10,13 +10,17 @@ mod pages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::ops::Bound;
 use std::path::Path;
 
 use agentcom_core::port::store::{Batch, RowKey, StoreError, Table};
 
 use crate::book::Book;
 use crate::copy::{self, Partial};
+use crate::files;
 use crate::head::{self, Head};
+use crate::layout::Layout;
+use crate::log::{self, Found};
 use crate::record::Seal;
 use crate::tail;
 use crate::upkeep::{Staged, Stop};
@@ -77,7 +81,7 @@ impl fmt::Display for Lost {
 ///
 /// `Fenced` if somebody uses the file, `Unavailable` if it is not there or cannot be read at all.
 pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError> {
-    let _locked = file::lock(path)?;
+    let _locked = file::lock(&files::os(), path)?;
     let bytes = fs::read(path).map_err(|why| error::of(path, &why))?;
     Ok(salvage_bytes(&bytes, namespace))
 }
@@ -85,7 +89,12 @@ pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError
 /// As [`salvage`], of the bytes of a file.
 #[must_use]
 pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
-    let (pages, seal) = (Pages::new(bytes), Seal::new(namespace.as_str()));
+    let known = Layout::of(bytes);
+    let layout = known.unwrap_or_else(|| Layout::guessed(bytes));
+    let start = usize::try_from(layout.database()).unwrap_or(usize::MAX).min(bytes.len());
+    let (log, database) = bytes.split_at(start);
+    let (pages, seal) = (Pages::new(database), Seal::new(namespace.as_str()));
+    let log = log::read(log, layout, seal);
     let [latest, before] = pages.roots(Book::tree_name(namespace).as_bytes());
     let follow = |root: Option<(Link, bool)>| root.map_or_else(Walk::lost, |root| pages.walk(root));
     let walk = follow(latest);
@@ -93,13 +102,23 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
     let mut gaps = walk.gaps;
     if !gaps.is_empty() {
         let earlier = follow(before);
-        saved.fill(&Saved::of(&earlier, seal).overlaid(seal), &gaps);
+        let mut then = Saved::of(&earlier, seal);
+        // What was folded since is in the log, unless something else is in its place.
+        if then.add_log(&log, saved.seq()) {
+            saved.fill(then, &gaps, seal);
+        }
+        let seen = walk.seen.union(&earlier.seen).copied().collect();
         if !earlier.gaps.is_empty() {
             gaps.retain(|gap| !gap.is_leaf);
-            let seen = walk.seen.union(&earlier.seen).copied().collect();
             let pairs = pages.scan(&seen, &walk.missed);
             saved.scan(pairs, &gaps, &earlier.gaps, seal);
         }
+        saved.add_last(pages.scan(&seen, &walk.missed), seal);
+    }
+    saved.add_log(&log, log.last());
+    if known.is_none() {
+        // Batches that were in the log only are not told from what somebody submitted.
+        saved.salvage.lost.insert(Lost::Head);
     }
     saved.finish(seal)
 }
@@ -117,16 +136,18 @@ impl Salvage {
         namespace: &Namespace,
         stop: &Stop,
     ) -> Result<Staged, StoreError> {
-        crate::upkeep::must_not_exist(target)?;
-        file::make_parent(target)?;
-        let partial = Partial::beside(target)?;
+        let files = files::os();
+        crate::upkeep::must_not_exist(&files, target)?;
+        file::make_parent(&files, target)?;
+        let partial = Partial::beside(&files, target)?;
         let options = Options { namespace: namespace.clone(), ..Options::default() };
-        let book = Book::open(&partial.path, &options)?;
+        let fresh = file::fresh(&files, &partial.path, options.cache_bytes, options.log_bytes)?;
+        let book = Book::new(fresh, &options)?;
         let seq = self.seq.unwrap_or_default();
         let puts = self.rows.into_iter().collect();
         book.commit(Batch { seq, puts, deletes: Vec::new() })?;
         drop(book);
-        let told = copy::check(&partial.path, stop)?;
+        let told = copy::check(&files, &partial.path, stop)?;
         Ok(Staged::new(partial, target, told))
     }
 
@@ -157,6 +178,8 @@ fn batch_at(place: &[u8]) -> Option<u64> {
 struct Saved<'a> {
     salvage: Salvage,
     head: Option<Head>,
+    /// Whether that is the head of the commit before.
+    head_is_earlier: bool,
     /// The records of the latest batches, whether or not their seals hold.
     batches: BTreeMap<u64, &'a [u8]>,
 }
@@ -188,8 +211,42 @@ impl<'a> Saved<'a> {
         self
     }
 
-    /// Adds what the commit before had in the gaps. The batch of the latest commit lies over it.
-    fn fill(&mut self, earlier: &Self, gaps: &[Gap]) {
+    /// The number of the last batch in the rows, if that is known.
+    fn seq(&self) -> Option<u64> {
+        self.head.as_ref().and_then(|head| head.seq)
+    }
+
+    /// Adds the batches of the log from the last one in the rows on, up to `last`. Returns whether all
+    /// of them are there.
+    fn add_log(&mut self, log: &Found<'a>, last: Option<u64>) -> bool {
+        let Some(last) = last else { return true };
+        let mut before = self.seq();
+        let mut is_whole = before.is_some();
+        let known = log.known();
+        let first = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let known = known.range((first, Bound::Unbounded));
+        for (seq, entry) in known.take_while(|(seq, _)| **seq <= last) {
+            if before.is_some_and(|before| entry.before != before) {
+                self.salvage.lost.insert(Lost::Batch(entry.before));
+                is_whole = false;
+            }
+            self.batches.insert(*seq, entry.batch);
+            before = Some(*seq);
+        }
+        if before.is_none_or(|before| before < last) {
+            self.salvage.lost.insert(Lost::Batch(last));
+            is_whole = false;
+        }
+        is_whole
+    }
+
+    /// Adds what the commit before had in the gaps, and all its batches: what the latest commit
+    /// folded of them lies in the rows already, and what was added since lies over them.
+    fn fill(&mut self, mut earlier: Self, gaps: &[Gap], seal: Seal) {
+        for (seq, record) in &earlier.batches {
+            self.batches.entry(*seq).or_insert(record);
+        }
+        earlier = earlier.overlaid(seal);
         let mut place = Vec::new();
         for (row, value) in &earlier.salvage.rows {
             tail::write_place(row, &mut place);
@@ -200,7 +257,35 @@ impl<'a> Saved<'a> {
             }
         }
         if self.head.is_none() {
-            self.head.clone_from(&earlier.head);
+            self.head = earlier.head;
+            self.head_is_earlier = true;
+        }
+    }
+
+    /// Adds the batch of the latest commit, which is on no page of the commit before, if it is
+    /// missing and there is one that can be it.
+    fn add_last(&mut self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8], bool)>, seal: Seal) {
+        let known = self.batches.keys().next_back().copied();
+        let told = self.head.as_ref().and_then(|head| head.seq).filter(|_| !self.head_is_earlier);
+        if told.is_some() && known >= told {
+            return;
+        }
+        let mut found: BTreeMap<u64, BTreeSet<&[u8]>> = BTreeMap::new();
+        for (place, record, _) in pairs {
+            let seq = batch_at(place).filter(|seq| known.is_none_or(|known| *seq > known));
+            let seq = seq.filter(|seq| told.is_none_or(|told| *seq == told));
+            if let Some(seq) = seq
+                && seal.open(place, record).is_ok()
+            {
+                found.entry(seq).or_default().insert(record);
+            }
+        }
+        match (found.len(), found.pop_last()) {
+            (1, Some((seq, records))) if records.len() == 1 => {
+                self.batches.extend(records.first().map(|record| (seq, *record)));
+            }
+            (_, Some((seq, _))) => drop(self.salvage.lost.insert(Lost::Batch(seq))),
+            (_, None) => {}
         }
     }
 
@@ -299,7 +384,11 @@ impl<'a> Saved<'a> {
         match &self.head {
             Some(head) => {
                 let told = head.tally(tail::TABLE).rows;
+                // Where batches are kept in the tree, the last one always is.
+                let is_last_missing =
+                    told > 0 && head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
                 let missing = told.saturating_sub(self.batches.len() as u64);
+                let missing = missing.max(u64::from(is_last_missing));
                 self.salvage.lost.extend((missing > 0).then_some(Lost::Batches(missing)));
                 self.salvage.count(head);
             }

@@ -1,5 +1,5 @@
-//! This file offers what a store can be tested with: a disk in memory that loses its power, fails
-//! and lies.
+//! This file offers what a store can be tested with: a disk and a file system in memory that
+//! lose their power, fail and lie.
 //!
 //! ```
 //! use agentcom_core::port::store::{Batch, RowKey, Store as _, Table};
@@ -21,5 +21,9 @@
 //! ```
 
 mod disk;
+mod folder;
+mod meter;
 
-pub use disk::{Call, Disk, Fault, chance};
+pub use disk::{Disk, chance};
+pub use folder::Folder;
+pub use meter::{Call, Fault};

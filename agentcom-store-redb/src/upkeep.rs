@@ -6,7 +6,6 @@
 //! new one, and never half of either.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use agentcom_core::port::store::{StoreError, Table};
 
 use crate::copy::{self, Partial};
+use crate::files::{self, Files};
 use crate::{Namespace, error, file};
 
 /// Asks what is at work to stop soon; clones ask the same.
@@ -74,7 +74,11 @@ impl fmt::Display for Told {
 /// that is damaged; [`Unavailable`](agentcom_core::port::store::StoreErrorKind::Unavailable) if it
 /// is not there or out of reach, or `stop` was asked.
 pub fn verify(path: &Path, stop: &Stop) -> Result<Told, StoreError> {
-    caught(path, || copy::check(path, stop))
+    verify_in(&files::os(), path, stop)
+}
+
+pub(crate) fn verify_in(files: &Files, path: &Path, stop: &Stop) -> Result<Told, StoreError> {
+    caught(path, || copy::check(files, path, stop))
 }
 
 /// What redb panics of on a damaged file is damage.
@@ -92,24 +96,32 @@ fn caught<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Resul
 ///
 /// Those of [`verify`]; `Unavailable` if `target` exists or there is no room for it.
 pub fn backup(path: &Path, target: &Path, stop: &Stop) -> Result<Told, StoreError> {
-    must_not_exist(target)?;
-    let (partial, told) = copy_file(path, target, stop)?;
+    let files = files::os();
+    must_not_exist(&files, target)?;
+    let (partial, told) = copy_file(&files, path, target, stop)?;
     partial.publish()?;
     Ok(Told { path: target.into(), ..told })
 }
 
-fn copy_file(path: &Path, target: &Path, stop: &Stop) -> Result<(Partial, Told), StoreError> {
+fn copy_file(
+    files: &Files,
+    path: &Path,
+    target: &Path,
+    stop: &Stop,
+) -> Result<(Partial, Told), StoreError> {
     caught(path, || {
-        let from = file::open_existing(path, copy::CACHE_BYTES)?;
-        file::make_parent(target)?;
-        copy::copy(&*from, target, stop).map_err(|why| file::named(path, why))
+        let from = copy::open(files, path)?;
+        file::make_parent(files, target)?;
+        copy::copy(files, &*from, target, stop).map_err(|why| file::named(path, why))
     })
 }
 
-pub(crate) fn must_not_exist(target: &Path) -> Result<(), StoreError> {
-    match fs::symlink_metadata(target) {
-        Ok(_) => Err(error::unavailable(format_args!("{}: it exists already", target.display()))),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(()),
+pub(crate) fn must_not_exist(files: &Files, target: &Path) -> Result<(), StoreError> {
+    match files.has(target) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            Err(error::unavailable(format_args!("{}: it exists already", target.display())))
+        }
         Err(why) => Err(error::of(target, &why)),
     }
 }
@@ -146,11 +158,21 @@ pub fn stage(
     in_the_way: InTheWay,
     stop: &Stop,
 ) -> Result<Staged, StoreError> {
+    stage_in(&files::os(), backup, target, in_the_way, stop)
+}
+
+pub(crate) fn stage_in(
+    files: &Files,
+    backup: &Path,
+    target: &Path,
+    in_the_way: InTheWay,
+    stop: &Stop,
+) -> Result<Staged, StoreError> {
     if in_the_way == InTheWay::Stays {
-        must_not_exist(target)?;
+        must_not_exist(files, target)?;
     }
-    drop(file::lock(target)?);
-    let (partial, told) = copy_file(backup, target, stop)?;
+    drop(file::lock(files, target)?);
+    let (partial, told) = copy_file(files, backup, target, stop)?;
     Ok(Staged { partial, target: target.into(), in_the_way, told })
 }
 
@@ -184,15 +206,16 @@ impl Staged {
     /// `Fenced` if somebody uses the file that is in the way; `Unavailable` if it stays, or the
     /// file system refuses. Then all is as before.
     pub fn publish(self) -> Result<Option<PathBuf>, StoreError> {
-        let locked = file::lock(&self.target)?;
+        let files = self.partial.files.clone();
+        let locked = file::lock(&files, &self.target)?;
         let kept = match (&locked, self.in_the_way) {
             (None, _) => None,
             (Some(_), InTheWay::Stays) => {
-                return Err(must_not_exist(&self.target).err().unwrap_or_else(|| {
+                return Err(must_not_exist(&files, &self.target).err().unwrap_or_else(|| {
                     error::unavailable("the file that was in the way is gone; try again")
                 }));
             }
-            (Some(_), InTheWay::IsKept) => Some(keep(&self.target)?),
+            (Some(_), InTheWay::IsKept) => Some(keep(&files, &self.target)?),
         };
         self.partial.publish()?;
         // Held until here, so that nobody opens the file that is replaced.
@@ -202,13 +225,18 @@ impl Staged {
 }
 
 /// Gives a file a second name that is free.
-fn keep(path: &Path) -> Result<PathBuf, StoreError> {
+fn keep(files: &Files, path: &Path) -> Result<PathBuf, StoreError> {
     const NAMES_MAX: u32 = 10_000;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     for number in 1..NAMES_MAX {
         let kept = path.with_file_name(format!("{name}.replaced-{number}"));
-        match fs::hard_link(path, &kept) {
-            Ok(()) => return Ok(kept),
+        match files.link(path, &kept) {
+            Ok(()) => {
+                // The other name is taken away only when this one lasts.
+                let dir = file::parent(path);
+                files.sync(dir).map_err(|why| error::of(dir, &why))?;
+                return Ok(kept);
+            }
             Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(why) => return Err(error::of(&kept, &why)),
         }
@@ -223,10 +251,18 @@ fn keep(path: &Path) -> Result<PathBuf, StoreError> {
 ///
 /// Those of [`verify`]. Then the file is as it was.
 pub fn compact(path: &Path, stop: &Stop) -> Result<(Told, u64), StoreError> {
-    let before = fs::metadata(path).map_err(|why| error::of(path, &why))?.len();
+    compact_in(&files::os(), path, stop)
+}
+
+pub(crate) fn compact_in(
+    files: &Files,
+    path: &Path,
+    stop: &Stop,
+) -> Result<(Told, u64), StoreError> {
+    let before = files.find(path).map_err(|why| error::of(path, &why))?.bytes;
     caught(path, || {
-        let from = file::open_existing(path, copy::CACHE_BYTES)?;
-        let copied = copy::copy(&*from, path, stop);
+        let from = copy::open(files, path)?;
+        let copied = copy::copy(files, &*from, path, stop);
         let (partial, told) = copied.map_err(|why| file::named(path, why))?;
         partial.publish()?;
         // Held until here, so that nobody writes to the file that is replaced.

@@ -1,7 +1,8 @@
 //! This file runs a slice of `cargo xtask sim-disk` with the other tests.
 
 use agentcom_tests::sim_disk::{
-    Base, Losses, Rot, fail_each_call, lose_power, lose_power_under_a_hub, rot,
+    Base, Files, Interrupted, Losses, Rot, Work, fail_each_call, interrupt, lose_power,
+    lose_power_under_a_hub, rot,
 };
 
 #[tokio::test]
@@ -36,6 +37,26 @@ async fn a_call_that_fails_stops_the_store_and_a_restart_mends_it() {
     let told = fail_each_call((0..500).step_by(83)).await;
     assert_eq!(told.found, Vec::<String>::new());
     assert!(told.failures > 30 && told.by_call.len() >= 3, "{told:?}");
+}
+
+#[tokio::test]
+async fn upkeep_that_is_interrupted_leaves_the_old_file_or_the_new_one() {
+    let files = Files::new(0).await;
+    let mut told = Interrupted::default();
+    for work in Work::ALL {
+        told.add(interrupt(&files, work, 24, 12, None).await);
+    }
+    assert_eq!(told.found, Vec::<String>::new());
+    assert!(told.by_work.len() == 4 && told.losses > 300, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_file_system_that_lies_about_syncs_is_caught() {
+    let files = Files::new(0).await;
+    for work in Work::ALL {
+        let told = interrupt(&files, work, 0, 40, Some(1)).await;
+        assert_ne!(told.found, Vec::<String>::new(), "{work:?}");
+    }
 }
 
 #[tokio::test]

@@ -202,20 +202,23 @@ pub struct StoreError {
     pub kind: StoreErrorKind,
     /// What happened, naming the damaged row if there is one.
     pub message: String,
+    /// The damaged row, if it is known.
+    pub row: Option<RowKey>,
 }
 
 impl StoreError {
     /// An error.
     #[must_use]
     pub fn new(kind: StoreErrorKind, message: impl fmt::Display) -> Self {
-        Self { kind, message: alloc::format!("{message}") }
+        Self { kind, message: alloc::format!("{message}"), row: None }
     }
 
     /// A row that cannot be read.
     #[must_use]
     pub fn corrupt(table: Table, key: &[u8], why: impl fmt::Display) -> Self {
-        let key: String = key.escape_ascii().map(char::from).collect();
-        Self::new(StoreErrorKind::Corrupt, format_args!("table {table}, row {key}: {why}"))
+        let name: String = key.escape_ascii().map(char::from).collect();
+        let message = format_args!("table {table}, row {name}: {why}");
+        Self { row: Some(RowKey::new(table, key)), ..Self::new(StoreErrorKind::Corrupt, message) }
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
+use super::meter::{Call, Fault, Meter, Plan};
+
 /// What a disk writes at once, or not at all.
 const SECTOR: usize = 512;
 
@@ -14,6 +16,7 @@ const SECTOR: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     content: Arc<Mutex<Content>>,
+    meter: Meter,
 }
 
 #[derive(Debug, Default)]
@@ -24,57 +27,12 @@ struct Content {
     synced: Vec<u8>,
     /// What was done since.
     unsynced: Vec<Change>,
-    /// How many calls there were.
-    calls: u64,
-    plan: Option<Plan>,
-    /// The kind of the call that failed first.
-    failed: Option<Call>,
-    /// Of how many syncs one is a lie.
-    lies: Option<u64>,
-}
-
-/// Which calls fail.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    /// The number of the first call that does.
-    from: u64,
-    fault: Fault,
-    /// Whether all behind it fail, too.
-    for_good: bool,
-    /// Whether calls that only read are spared.
-    changes_only: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Change {
     SetLen(usize),
     Write(usize, Vec<u8>),
-}
-
-/// What a disk is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Call {
-    /// Its length.
-    Len,
-    /// Bytes.
-    Read,
-    /// To have another length.
-    SetLen,
-    /// To make durable what was written.
-    Sync,
-    /// To write.
-    Write,
-}
-
-/// How a call fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// With an error of the device; nothing is done.
-    Device,
-    /// For want of room; nothing is done. Calls that need no room fail with [`Fault::Device`].
-    NoRoom,
-    /// A write stops half-way, and says so. Other calls fail with [`Fault::Device`].
-    ShortWrite,
 }
 
 impl Disk {
@@ -88,7 +46,37 @@ impl Disk {
     #[must_use]
     pub fn holding(bytes: Vec<u8>) -> Self {
         let content = Content { synced: bytes.clone(), bytes, ..Content::default() };
-        Self { content: Arc::new(Mutex::new(content)) }
+        Self { content: Arc::new(Mutex::new(content)), meter: Meter::default() }
+    }
+
+    /// An empty disk of which the calls are counted, and fail, together with others.
+    pub(super) fn metered(meter: &Meter) -> Self {
+        Self { meter: meter.clone(), ..Self::default() }
+    }
+
+    /// The same disk, its calls counted with others.
+    pub(super) fn with(self, meter: &Meter) -> Self {
+        Self { meter: meter.clone(), ..self }
+    }
+
+    /// Whether it is the same disk.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
+    }
+
+    /// What tells it from others.
+    pub(super) fn number(&self) -> u64 {
+        Arc::as_ptr(&self.content) as u64
+    }
+
+    /// Takes all bytes away.
+    pub(super) fn cut(&self) {
+        self.content().change(Change::SetLen(0));
+    }
+
+    /// Makes durable what was written.
+    pub(super) fn settle(&self) {
+        self.content().sync();
     }
 
     /// What is read from it.
@@ -100,37 +88,39 @@ impl Disk {
     /// How many calls there were.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.content().calls
+        self.meter.calls()
     }
 
     /// From the change behind the next `changes` on, every one fails for want of room; reading
     /// goes on.
     pub fn fill_up_after(&self, changes: u64) {
-        self.fail(changes, Fault::NoRoom, true, true);
+        self.meter.plan(Plan {
+            from: changes,
+            fault: Fault::NoRoom,
+            for_good: true,
+            changes_only: true,
+        });
     }
 
     /// The call behind the next `calls` fails, and if `for_good` all after it.
     pub fn fail_after(&self, calls: u64, fault: Fault, for_good: bool) {
-        self.fail(calls, fault, for_good, false);
-    }
-
-    fn fail(&self, after: u64, fault: Fault, for_good: bool, changes_only: bool) {
-        let mut content = self.content();
-        content.calls = 0;
-        content.failed = None;
-        content.plan = Some(Plan { from: after, fault, for_good, changes_only });
+        self.meter.plan(Plan { from: calls, fault, for_good, changes_only: false });
     }
 
     /// No call fails any more. Returns the kind of the first that did.
     pub fn heal(&self) -> Option<Call> {
-        let mut content = self.content();
-        content.plan = None;
-        content.failed.take()
+        self.meter.heal()
+    }
+
+    /// Whether a call has failed since it was said that one will.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.meter.has_failed()
     }
 
     /// One sync in `syncs` does nothing, and says that it did.
     pub fn lie_about_one_sync_in(&self, syncs: u64) {
-        self.content().lies = Some(syncs.max(1));
+        self.meter.lie_about_one_sync_in(syncs);
     }
 
     /// The disk after a power loss. Of what was not synced there is, as `seed` says: nothing;
@@ -218,28 +208,6 @@ impl Change {
 }
 
 impl Content {
-    /// The fault of this call, if it is to fail.
-    fn fault(&mut self, call: Call) -> Option<Fault> {
-        let spared = matches!(call, Call::Len | Call::Read);
-        let plan = self.plan;
-        if plan.is_some_and(|plan| plan.changes_only && spared) {
-            return None;
-        }
-        let number = self.calls;
-        self.calls += 1;
-        let plan = plan
-            .filter(|plan| if plan.for_good { number >= plan.from } else { number == plan.from })?;
-        self.failed.get_or_insert(call);
-        Some(plan.fault)
-    }
-
-    fn check(&mut self, call: Call) -> io::Result<()> {
-        match self.fault(call) {
-            None => Ok(()),
-            Some(fault) => Err(fault.error(call)),
-        }
-    }
-
     fn change(&mut self, change: Change) {
         change.apply(&mut self.bytes);
         self.unsynced.push(change);
@@ -252,29 +220,16 @@ impl Content {
     }
 }
 
-impl Fault {
-    fn error(self, call: Call) -> io::Error {
-        /// The number of Linux and others for an error of the device.
-        const EIO: i32 = 5;
-        let takes_room = matches!(call, Call::SetLen | Call::Sync | Call::Write);
-        match self {
-            Self::NoRoom if takes_room => io::ErrorKind::StorageFull.into(),
-            Self::ShortWrite if call == Call::Write => io::ErrorKind::WriteZero.into(),
-            Self::Device | Self::NoRoom | Self::ShortWrite => io::Error::from_raw_os_error(EIO),
-        }
-    }
-}
-
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        let mut content = self.content();
-        content.check(Call::Len)?;
+        self.meter.check(Call::Len)?;
+        let content = self.content();
         Ok(content.bytes.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut content = self.content();
-        content.check(Call::Read)?;
+        self.meter.check(Call::Read)?;
+        let content = self.content();
         let start = usize::try_from(offset).map_err(io::Error::other)?;
         let end = start.checked_add(out.len());
         let found = end.and_then(|end| content.bytes.get(start..end));
@@ -283,34 +238,28 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
+        self.meter.check(Call::SetLen)?;
         let mut content = self.content();
-        content.check(Call::SetLen)?;
         content.change(Change::SetLen(usize::try_from(length).map_err(io::Error::other)?));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut content = self.content();
-        content.check(Call::Sync)?;
-        let number = content.calls;
-        let is_lie = content.lies.is_some_and(|syncs| chance(syncs, number).is_multiple_of(syncs));
-        if !is_lie {
-            content.sync();
+        if self.meter.sync()? {
+            self.settle();
         }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut content = self.content();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        match content.fault(Call::Write) {
-            None => {}
-            Some(fault) => {
-                if fault == Fault::ShortWrite {
-                    content.change(Change::Write(offset, data[..data.len() / 2].to_vec()));
-                }
-                return Err(fault.error(Call::Write));
+        let fault = self.meter.fault(Call::Write);
+        let mut content = self.content();
+        if let Some(fault) = fault {
+            if fault == Fault::ShortWrite {
+                content.change(Change::Write(offset, data[..data.len() / 2].to_vec()));
             }
+            return Err(fault.error(Call::Write));
         }
         content.change(Change::Write(offset, data.to_vec()));
         Ok(())

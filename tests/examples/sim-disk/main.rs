@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use agentcom_tests::proof::{Outcome, Usage, prove, say};
 use agentcom_tests::sim_disk::{
-    Base, Faults, Losses, Rot, fail_each_call, lose_power, lose_power_under_a_hub, rot,
+    Base, Faults, Files, Interrupted, Losses, Rot, Work, fail_each_call, interrupt, lose_power,
+    lose_power_under_a_hub, rot,
 };
 use serde_json::json;
 
@@ -22,18 +23,20 @@ const CANARIES: u64 = 200;
 const BASES: u64 = 8;
 
 const HELP: &str = "\
-cargo xtask sim-disk [--losses N] [--faults N] [--rot N] [--seed N] [--figures FILE]
+cargo xtask sim-disk [--losses N] [--faults N] [--upkeep N] [--rot N] [--seed N] [--figures FILE]
 
 The store and the hub on a simulated disk, on all cores:
   --losses N      lose power so often                     (50000; 20000 takes CI under 2 minutes)
   --faults N      let each of the first N calls of the disk fail, six ways each (500)
+  --upkeep N      interrupt the making, backup, restore and compaction of files at one call in
+                  N of those that they take, by a power loss, a kill and a full disk (1)
   --rot N         damage so many files                    (1000)
   --seed N        begin with this seed                    (1)
   --figures FILE  write the figures there, as JSON
 It ends with 0 if nothing was found, with 1 if something was.";
 
 fn main() -> ExitCode {
-    let numbers = [("losses", 50_000), ("faults", 500), ("rot", 1_000), ("seed", 1)];
+    let numbers = [("losses", 50_000), ("faults", 500), ("upkeep", 1), ("rot", 1_000), ("seed", 1)];
     prove(&Usage::new(HELP, &numbers), |arguments| {
         let caught = quiet_panics();
         let (began, seed) = (Instant::now(), arguments.number("seed"));
@@ -48,10 +51,12 @@ fn main() -> ExitCode {
         let mut faults = Faults::default();
         failed.into_iter().for_each(|more| faults.add(more));
         tell("failing calls", faults.failures);
+        let interrupted = interrupted(arguments.number("upkeep").max(1), seed);
+        tell("interruptions of upkeep", interrupted.count());
         let rot = damaged(arguments.number("rot"), seed);
         tell("damaged files", rot.files);
         let caught_panics = caught.load(Ordering::Relaxed);
-        Ok(outcome(losses, canary_caught, faults, rot, caught_panics))
+        Ok(outcome(losses, canary_caught, faults, interrupted, rot, caught_panics))
     })
 }
 
@@ -60,6 +65,7 @@ fn outcome(
     losses: Losses,
     canary_caught: bool,
     faults: Faults,
+    interrupted: Interrupted,
     rot: Rot,
     caught_panics: u64,
 ) -> Outcome {
@@ -72,6 +78,8 @@ fn outcome(
         "canary_caught": canary_caught,
         "io_failures": faults.failures,
         "io_calls_that_failed": faults.by_call.len(),
+        "upkeep_interruptions": interrupted.count(),
+        "upkeep_losses": interrupted.losses,
         "rot_files": rot.files,
         "rot_unharmed": rot.unharmed,
         "rot_reported": rot.reported,
@@ -80,7 +88,7 @@ fn outcome(
         "panics": rot.panics,
         "panics_of_redb_caught": caught_panics,
     });
-    let mut found = [losses.found, faults.found, rot.found].concat();
+    let mut found = [losses.found, faults.found, interrupted.found, rot.found].concat();
     if !canary_caught {
         found.push("the canary disk, which lies about one sync in five, was not caught".into());
     }
@@ -142,6 +150,23 @@ fn canary(seed: u64) -> bool {
         }
     });
     caught.into_inner()
+}
+
+/// Each of the calls that upkeep takes is left to one of so many threads' turns.
+const TURNS: u64 = 16;
+
+fn interrupted(upkeep: u64, seed: u64) -> Interrupted {
+    let files = shared(1, &|number| Files::new(seed + number));
+    let works = Work::ALL.len() as u64;
+    let step = TURNS * upkeep;
+    let told = shared(TURNS * works, &|number| {
+        let (work, turn) = (Work::ALL[(number % works) as usize], number / works);
+        interrupt(&files[0], work, step * seed + upkeep * turn, step, None)
+    });
+    told.into_iter().fold(Interrupted::default(), |mut sum, more| {
+        sum.add(more);
+        sum
+    })
 }
 
 fn damaged(files: u64, seed: u64) -> Rot {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentcom_core::port::store::{RowKey, Store as _, Table};
+use agentcom_core::port::store::{Batch, RowKey, Store as _, StoreError, StoreErrorKind, Table};
 use agentcom_store_redb::RedbStore;
 use agentcom_store_redb::testing::{Call, Disk, Fault, chance};
 
@@ -10,7 +10,7 @@ use super::losses::judge;
 use super::model::{Model, all};
 use super::options;
 
-/// After how many batches without a failing call a run gives up.
+/// After how many batches without a failing call a run gives up: each takes many calls.
 const BATCHES_MAX: u64 = 300;
 
 /// What failing calls led to.
@@ -45,7 +45,7 @@ pub async fn fail_each_call(numbers: impl Iterator<Item = u64>) -> Faults {
             for for_good in [false, true] {
                 let disk = Disk::holding(base.clone());
                 disk.fail_after(number, fault, for_good);
-                match fail(&disk, model.clone(), number, for_good).await {
+                match fail(&disk, model.clone(), number).await {
                     Ok(Some(call)) => {
                         told.failures += 1;
                         *told.by_call.entry(call).or_default() += 1;
@@ -75,33 +75,15 @@ async fn base() -> (Vec<u8>, Model) {
 }
 
 /// Works on `disk` until a call fails. Returns which, or what the store did wrong.
-async fn fail(
-    disk: &Disk,
-    mut sure: Model,
-    seed: u64,
-    for_good: bool,
-) -> Result<Option<Call>, String> {
-    let (mut doubt, mut told) = (None, false);
-    if let Ok(store) = RedbStore::on(disk, options()).await {
-        for turn in 0..BATCHES_MAX {
-            let batch = sure.batch(chance(seed, turn), 6);
-            if store.commit(batch.clone()).await.is_err() {
-                (told, doubt) = (true, Some(batch));
-                break;
-            }
-            sure.apply(&batch);
-            if read(&store, turn).await.is_err() {
-                told = true;
-                break;
-            }
-        }
-        // With a small cache redb writes pages early, and if that fails once writes them again
-        // before they count. Then nothing is told, and nothing may be lost.
-        if told {
+async fn fail(disk: &Disk, mut sure: Model, seed: u64) -> Result<Option<Call>, String> {
+    let mut doubt = None;
+    match RedbStore::on(disk, options()).await {
+        Ok(store) => {
+            doubt = work(&store, disk, &mut sure, seed).await?;
             stopped(&store, &sure).await?;
-        } else if for_good {
-            return Err("nothing was told".into());
         }
+        Err(error) if disk.has_failed() => told(error)?,
+        Err(error) => return Err(format!("a good disk is not opened: {error}")),
     }
     let failed = disk.heal();
     // The process starts again, or the machine does.
@@ -115,12 +97,52 @@ async fn fail(
     Ok(failed)
 }
 
-async fn read(store: &RedbStore, turn: u64) -> Result<(), agentcom_core::port::store::StoreError> {
+/// Writes and reads until a call of the disk has failed, and holds that nothing succeeds in which
+/// one did. Returns the batch that may or may not be there.
+async fn work(
+    store: &RedbStore,
+    disk: &Disk,
+    sure: &mut Model,
+    seed: u64,
+) -> Result<Option<Batch>, String> {
+    for turn in 0..BATCHES_MAX {
+        if disk.has_failed() {
+            return Ok(None);
+        }
+        let batch = sure.batch(chance(seed, turn), 6);
+        let outcome = store.commit(batch.clone()).await;
+        match (outcome, disk.has_failed()) {
+            (Ok(()), false) => sure.apply(&batch),
+            (Ok(()), true) => return Err("a batch was confirmed although a call failed".into()),
+            (Err(error), true) => return told(error).map(|()| Some(batch)),
+            (Err(error), false) => return Err(format!("a good disk takes no batch: {error}")),
+        }
+        match (read(store, turn).await, disk.has_failed()) {
+            (Ok(()), false) => {}
+            (Ok(()), true) => return Err("reading was answered although a call failed".into()),
+            (Err(error), true) => return told(error).map(|()| None),
+            (Err(error), false) => return Err(format!("a good disk cannot be read: {error}")),
+        }
+    }
+    Err("the call was not reached".into())
+}
+
+/// A disk that fails is no damage, for which one would go back to a backup.
+fn told(error: StoreError) -> Result<(), String> {
+    match error.kind {
+        StoreErrorKind::Unavailable | StoreErrorKind::Unknown => Ok(()),
+        StoreErrorKind::Corrupt | StoreErrorKind::Fenced => {
+            Err(format!("a failing call was reported as {error}"))
+        }
+    }
+}
+
+async fn read(store: &RedbStore, turn: u64) -> Result<(), StoreError> {
     match turn % 4 {
         0 => store.get(&[RowKey::new(Table::Ended, turn.to_be_bytes())]).await.map(drop),
         1 => store.history(all(Table::Event)).await.map(drop),
         2 => store.load(&mut |_, _, _| Ok(())).await.map(drop),
-        _ => Ok(()),
+        _ => store.rows().await.map(drop),
     }
 }
 
@@ -129,7 +151,7 @@ async fn stopped(store: &RedbStore, sure: &Model) -> Result<(), String> {
     if store.commit(sure.batch(1, 6)).await.is_ok() {
         return Err("a batch was confirmed after a call had failed".into());
     }
-    for turn in 0..3 {
+    for turn in 0..4 {
         if read(store, turn).await.is_ok() {
             return Err(format!("reading (way {turn}) was answered after a call had failed"));
         }

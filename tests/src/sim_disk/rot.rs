@@ -32,7 +32,7 @@ pub struct Rot {
     pub unharmed: u64,
     /// In how many the damage was reported.
     pub reported: u64,
-    /// Reports that name a row, a batch or a head.
+    /// Reports that name a record or a table; the others are of files that cannot be opened.
     pub named: u64,
     /// Wrong values, and rows that were missing without a word.
     pub wrong_values: u64,
@@ -123,9 +123,7 @@ pub async fn rot(base: &Base, seed: u64) -> Rot {
     match reading.await {
         Ok(Ok(None)) => Rot { unharmed: 1, ..told },
         Ok(Ok(Some(error))) => {
-            let named = [", row ", "batch ", "head of ", "table "];
-            let named = u64::from(named.iter().any(|word| error.message.contains(word)));
-            Rot { reported: 1, named, ..told }
+            Rot { reported: 1, named: u64::from(names_a_record(&error)), ..told }
         }
         Ok(Err(why)) => {
             Rot { wrong_values: 1, found: vec![format!("seed {seed}, {how}: {why}")], ..told }
@@ -199,6 +197,10 @@ impl Seen<'_> {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
                 let error = typed(error)?;
+                // Those behind the first may only say that the store was stopped.
+                if self.first.is_none() && !names_a_record(&error) {
+                    return Err(format!("a report of an open store names no record: {error}"));
+                }
                 self.first.get_or_insert(error);
                 Ok(None)
             }
@@ -219,6 +221,11 @@ impl Seen<'_> {
         self.missing += self.model.rows.keys().filter(missing).count();
         Ok(())
     }
+}
+
+fn names_a_record(error: &StoreError) -> bool {
+    let words = ["table ", "batch ", "the latest batches", "head"];
+    words.iter().any(|word| error.message.contains(word))
 }
 
 fn typed(error: StoreError) -> Result<StoreError, String> {

@@ -6,7 +6,7 @@ use crate::change::{Head, decode};
 use crate::config::HubConfig;
 use crate::hub::Input;
 use crate::name::Key;
-use crate::port::store::{Range, Store, StoreError, StoreErrorKind, Table};
+use crate::port::store::{Range, Row, Store, StoreError, StoreErrorKind, Table};
 use crate::time::Wall;
 use crate::view::Event;
 
@@ -14,6 +14,8 @@ use crate::view::Event;
 pub(super) const EVERY: u64 = 256;
 /// How many rows one look takes in of each kind.
 const ROWS: usize = 1_024;
+/// How many damaged rows it passes over.
+const DAMAGED_MAX: usize = 16;
 
 /// What is over, as an input, if anything is. Damaged rows do not keep the others.
 pub(super) async fn look(
@@ -44,13 +46,42 @@ pub(super) fn is_full(over: &Input) -> bool {
 }
 
 async fn keys_over(store: &dyn Store, now: Wall) -> Result<Vec<(Key, Wall)>, StoreError> {
-    let rows = store.history(first_rows(Table::KeyEnd, ROWS)).await?;
+    let rows = good_rows(store, Table::KeyEnd).await?;
     let read = |(key, _): (Vec<u8>, Vec<u8>)| {
         let (until, name) = key.split_first_chunk::<8>()?;
         let name = Key::new(core::str::from_utf8(name).ok()?).ok()?;
         Some((name, Wall(u64::from_be_bytes(*until))))
     };
     Ok(rows.into_iter().filter_map(read).take_while(|(_, until)| *until <= now).collect())
+}
+
+/// The first rows of a table, but for damaged ones, which are told of.
+async fn good_rows(store: &dyn Store, table: Table) -> Result<Vec<Row>, StoreError> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    let (mut limit, mut damaged) = (ROWS, 0);
+    while rows.len() < ROWS {
+        let range = Range { after: after.clone(), ..first_rows(table, limit) };
+        match store.history(range).await {
+            Ok(more) => {
+                let is_all = more.len() < limit;
+                after = more.last().map(|(key, _)| key.clone()).or(after);
+                rows.extend(more);
+                if is_all {
+                    break;
+                }
+            }
+            // Those before the damaged one are read first, and then it is the first.
+            Err(error) if error.kind == StoreErrorKind::Corrupt && limit > 1 => limit /= 2,
+            Err(StoreError { row: Some(row), message, .. }) if damaged < DAMAGED_MAX => {
+                tracing::error!(error = message, "a damaged row is passed over");
+                (after, limit) = (Some(row.key), ROWS);
+                damaged += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    rows.truncate(ROWS);
+    Ok(rows)
 }
 
 /// The rows of events that are too old or too many, and the number of the oldest that stays.
