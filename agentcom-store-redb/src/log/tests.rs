@@ -124,5 +124,6 @@ fn the_stored_form_of_a_record_and_a_mark_does_not_change() {
     write_record(layout(), seal(), &entry, &mut record);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     expect_test::expect!["ac626174636800019577cd06f0a7a2f4020100000000000001010000000000000b00000000000000e55ef57acb89de4905368f2b49a243970105368f2b49a243970202"].assert_eq(&hex(&record));
-    expect_test::expect!["e55ef57acb89de490201000000000000883cfd8b4833eadf"].assert_eq(&hex(&mark(layout(), seal(), 258)));
+    expect_test::expect!["e55ef57acb89de490201000000000000883cfd8b4833eadf"]
+        .assert_eq(&hex(&mark(layout(), seal(), 258)));
 }
