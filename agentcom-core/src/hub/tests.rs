@@ -7,6 +7,7 @@ mod edges;
 mod limits;
 mod openings;
 mod ownership;
+mod reports;
 mod resubmission;
 mod stalls;
 mod submission;
