@@ -65,7 +65,7 @@ fn a_report_that_the_hub_puts_off_goes_out_when_the_hub_says_and_the_others_when
         error: "busy".into(),
         message_type: Some("task_complete".into()),
         task_id: Some(TaskId(1)),
-        retry_after_ms: Some(Span(3_333)),
+        retry_after_ms: Some(Span(33_333)),
         ..ErrorFrame::default()
     }));
     let mut again = [None, None];
@@ -79,5 +79,5 @@ fn a_report_that_the_hub_puts_off_goes_out_when_the_hub_says_and_the_others_when
         rig.pong();
     }
     let usual = rig.sidecar.config.resend_every.0;
-    assert_eq!(again, [Some(3_333), Some(usual)]);
+    assert_eq!(again, [Some(33_333), Some(usual)]);
 }
