@@ -109,11 +109,11 @@ fn with_many(labels: usize, capabilities: usize, kinds: usize) -> Option<String>
     let (session, token) = (SessionId(9), Some(crate::testing::bench::token("a")));
     bench.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });
     let said = bench.said(9);
-    let error = |frame: &ToAgent| match frame {
-        ToAgent::Error(error) => error.error.clone(),
-        other => panic!("{other:?}"),
-    };
-    (!matches!(said[..], [ToAgent::Identified(_)])).then(|| error(&said[0]))
+    match &said[..] {
+        [ToAgent::Identified(_)] => None,
+        [ToAgent::Error(error)] => Some(error.error.clone()),
+        _ => panic!("{said:?}"),
+    }
 }
 
 #[test]
