@@ -102,4 +102,9 @@ pub const FOUND: &[Found] = &[
         "one damaged row of events kept all later ones from being let go",
         "p08_one_damaged_row_does_not_stop_the_upkeep_of_the_rest",
     ),
+    found(
+        "fuzzing",
+        "redb panicked twice as it closed a damaged file, which ended the process",
+        "no_input_of_a_corpus_does_harm",
+    ),
 ];

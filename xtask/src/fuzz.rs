@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::run::{Failure, root, say, succeeds};
 
@@ -37,6 +38,7 @@ pub(crate) fn fuzz(args: Vec<String>) -> Result<(), Failure> {
     if !succeeds("rustup", &["run", "nightly", "cargo", "fuzz", "--version"]) {
         return Err(Failure::found(MISSING));
     }
+    let began = Instant::now();
     let (mut executions, mut crashes) = (0, 0);
     for target in &chosen {
         let (count, fine) = run(target, args.seconds)?;
@@ -47,7 +49,7 @@ pub(crate) fn fuzz(args: Vec<String>) -> Result<(), Failure> {
     say(&format!("{executions} inputs to {} targets, {crashes} did harm", chosen.len()));
     if let Some(path) = args.figures {
         let targets = chosen.len();
-        let seconds = args.seconds * u32::try_from(targets).unwrap_or(u32::MAX);
+        let seconds = began.elapsed().as_secs();
         let figures = format!(
             "{{\"targets\": {targets}, \"executions\": {executions}, \"failures\": {crashes}, \
              \"seconds\": {seconds}}}\n"

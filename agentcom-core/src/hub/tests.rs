@@ -1,11 +1,13 @@
 //! This file checks what a hub decides, step by step on a bench.
 
 mod agents;
+mod bounds;
 mod corners;
 mod edges;
 mod limits;
 mod openings;
 mod ownership;
+mod reports;
 mod resubmission;
 mod stalls;
 mod submission;

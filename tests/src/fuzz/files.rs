@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use agentcom_core::port::store::{Batch, Range, RowKey, Store, StoreError, StoreErrorKind, Table};
 use agentcom_exec::journal::{FileJournal, JournalLimits, describe};
@@ -16,22 +16,25 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 type Everything = (Option<u64>, Vec<(Table, Vec<u8>, Vec<u8>)>);
 
 /// Pieces of six bytes, each a place in a good database file and what is to be there instead: the
-/// file is read as it was, or refused, and nothing wrong is ever read.
+/// file is read as it was, or refused, and nothing wrong is ever read. One file has a log of the
+/// latest batches, another none, as earlier releases wrote it.
 pub fn store_file(input: &[u8]) {
-    let (good, expected) = good_file();
-    let mut bytes = good.clone();
-    let (pieces, _) = input.as_chunks::<6>();
-    for [a, b, c, d, length, byte] in pieces.iter().take(64) {
-        let at = u32::from_le_bytes([*a, *b, *c, *d]) as usize % bytes.len();
-        let end = (at + usize::from(*length).max(1)).min(bytes.len());
-        bytes[at..end].fill(*byte);
-    }
-    let dir = TempDir::new().expect("a directory");
-    let path = dir.path().join("store.redb");
-    fs::write(&path, &bytes).expect("a file");
-    match runtime().block_on(read_file(&path)) {
-        Ok(found) => assert!(found == *expected, "damage was read as data"),
-        Err(error) => assert_ne!(error.kind, StoreErrorKind::Fenced, "{error}"),
+    for file in [&WITH_LOG, &WITHOUT_LOG] {
+        let (good, expected) = &**file;
+        let mut bytes = good.clone();
+        let (pieces, _) = input.as_chunks::<6>();
+        for [a, b, c, d, length, byte] in pieces.iter().take(64) {
+            let at = u32::from_le_bytes([*a, *b, *c, *d]) as usize % bytes.len();
+            let end = (at + usize::from(*length).max(1)).min(bytes.len());
+            bytes[at..end].fill(*byte);
+        }
+        let dir = TempDir::new().expect("a directory");
+        let path = dir.path().join("store.redb");
+        fs::write(&path, &bytes).expect("a file");
+        match runtime().block_on(read_file(&path)) {
+            Ok(found) => assert!(found == *expected, "damage was read as data"),
+            Err(error) => assert_ne!(error.kind, StoreErrorKind::Fenced, "{error}"),
+        }
     }
 }
 
@@ -44,7 +47,7 @@ pub fn store_record(input: &[u8]) {
     let (sealed, length) = (*length >= 0x80, usize::from(*length & 0x7F));
     let Some((place, record)) = rest.split_at_checked(length) else { return };
     let record = if sealed { &*seal(place, record) } else { record };
-    let (good, expected) = good_file();
+    let (good, expected) = &*WITHOUT_LOG;
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("store.redb");
     fs::write(&path, good).expect("a file");
@@ -105,28 +108,30 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
+/// A file, and what is in it.
+type Good = LazyLock<(Vec<u8>, Everything)>;
+
+static WITH_LOG: Good = LazyLock::new(|| good_file(16_384));
+static WITHOUT_LOG: Good = LazyLock::new(|| good_file(0));
+
 /// A database file with rows, some of them in the latest batches; and what is in it.
-fn good_file() -> &'static (Vec<u8>, Everything) {
-    static FILE: OnceLock<(Vec<u8>, Everything)> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let dir = TempDir::new().expect("a directory");
-        let path = dir.path().join("store.redb");
-        runtime().block_on(async {
-            let options = Options { tail_batches: 2, ..Options::default() };
-            let store = RedbStore::open_with(&path, options).await.expect("it is created");
-            for seq in 1..=6_u8 {
-                let row = |n: u8| {
-                    (RowKey::new(Table::LIVE[usize::from(n % 3)], [n, seq % 3]), vec![n; 40])
-                };
-                let batch =
-                    Batch { seq: seq.into(), puts: (0..6).map(row).collect(), deletes: Vec::new() };
-                store.commit(batch).await.expect("there is room");
-            }
-        });
-        let bytes = fs::read(&path).expect("the file is there");
-        let expected = runtime().block_on(read_file(&path)).expect("it is good");
-        (bytes, expected)
-    })
+fn good_file(log_bytes: u64) -> (Vec<u8>, Everything) {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("store.redb");
+    runtime().block_on(async {
+        let options = Options { tail_batches: 2, log_bytes, ..Options::default() };
+        let store = RedbStore::open_with(&path, options).await.expect("it is created");
+        for seq in 1..=6_u8 {
+            let row =
+                |n: u8| (RowKey::new(Table::LIVE[usize::from(n % 3)], [n, seq % 3]), vec![n; 40]);
+            let puts = (0..6).map(row).collect();
+            let batch = Batch { seq: seq.into(), puts, deletes: Vec::new() };
+            store.commit(batch).await.expect("there is room");
+        }
+    });
+    let bytes = fs::read(&path).expect("the file is there");
+    let expected = runtime().block_on(read_file(&path)).expect("it is good");
+    (bytes, expected)
 }
 
 fn put(path: &Path, place: &[u8], record: &[u8]) -> bool {

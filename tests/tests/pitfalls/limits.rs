@@ -56,7 +56,7 @@ fn p11_a_slot_is_free_again_however_its_holder_ends() {
         let holders =
             [first, second].iter().filter(|id| bench.state(**id).hold().is_some()).count();
         assert_eq!(holders, 1, "way {way}: the slot is in use, and once");
-        assert_eq!(bench.hub.state().running(&key).len(), 1, "way {way}");
+        assert_eq!(bench.hub.state().running(&key).count(), 1, "way {way}");
         // All of it comes through in the end.
         for _ in 0..200 {
             bench.pass(Span::from_secs(1));
@@ -68,7 +68,7 @@ fn p11_a_slot_is_free_again_however_its_holder_ends() {
             }
         }
         assert_eq!(bench.hub.state().task_count(), 0, "way {way}");
-        assert_eq!(bench.hub.state().running(&key).len(), 0, "way {way}");
+        assert_eq!(bench.hub.state().running(&key).count(), 0, "way {way}");
     }
 }
 

@@ -1,11 +1,12 @@
-//! This file checks what a single line decides, and nothing around it would notice: who is told
-//! what, what is taken twice, and what is left when somebody goes.
+//! This file checks what a single line decides about connections, and nothing around it would
+//! notice: who is told what, what is taken twice, and what is left when somebody goes.
+
+use alloc::string::String;
 
 use super::*;
-use crate::command::Rejected;
-use crate::task::{Category, Concurrency, Priority, Rate};
+use crate::task::{Category, Op};
 use crate::time::Mono;
-use crate::wire::{Acked, Asked, Released, ToAgent, WakeResult};
+use crate::wire::{Acked, Asked, Recovering, ToAgent, WakeResult};
 
 fn asked(held: Held, question: &str) -> ToHub {
     ToHub::TaskQuestion(Asked {
@@ -44,6 +45,114 @@ fn a_session_does_not_become_another_agent_whatever_token_it_has() {
     assert_eq!(error.error, "already_identified");
     let known = bench.hub.state().session(SessionId(session)).unwrap();
     assert_eq!(known.agent, Some(agent_id("a")));
+}
+
+#[test]
+fn whoever_guesses_tokens_is_not_heard_for_exactly_as_long_as_that_is_to_last() {
+    let refused_for = Span(1_000);
+    let config = HubConfig { refusals_max: 2, refused_for, ..HubConfig::default() };
+    let mut bench = Bench::with(config);
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.join("b", Dialect::V1, 1, &[]);
+    let mut session = 10;
+    let mut guess = |bench: &mut Bench, after: u64| {
+        bench.now.mono = bench.now.mono + Span(after);
+        session += 1;
+        bench.open(session, Dialect::V1);
+        bench.identify(session, "a", "b", 1, &[]);
+        let said = bench.said(session);
+        let [ToAgent::Error(error)] = &said[..] else { panic!("{said:?}") };
+        (error.error.clone(), error.retry_after_ms)
+    };
+    let wrong = ("token_agent_mismatch".into(), None);
+    let shut_out = |wait| ("too_many_failures".into(), Some(Span(wait)));
+    assert_eq!(guess(&mut bench, 0), wrong);
+    assert_eq!(guess(&mut bench, 0), wrong);
+    assert_eq!(guess(&mut bench, 0), shut_out(1_000));
+    assert_eq!(guess(&mut bench, 999), shut_out(1));
+    // What was guessed before is forgotten with it.
+    assert_eq!(guess(&mut bench, 1), wrong);
+    assert_eq!(guess(&mut bench, 0), wrong);
+    assert_eq!(guess(&mut bench, 0), shut_out(1_000));
+}
+
+#[test]
+fn whoever_is_refused_is_closed_a_moment_later() {
+    let refused_close_after = Span(1_000);
+    let mut bench = Bench::with(HubConfig { refused_close_after, ..HubConfig::default() });
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.open(9, Dialect::V1);
+    bench.identify(9, "a", "b", 1, &[]);
+    bench.pass(Span(999));
+    assert_eq!(bench.closed, []);
+    bench.pass(Span(1));
+    assert!(matches!(bench.closed[..], [(9, _)]), "{:?}", bench.closed);
+}
+
+/// What an agent with so many labels, capabilities and kinds is told.
+fn with_many(labels: usize, capabilities: usize, kinds: usize) -> Option<String> {
+    let mut bench = Bench::new();
+    bench.join("a", Dialect::V1, 1, &[]);
+    bench.open(9, Dialect::V1);
+    let names = |count| (0..count).map(|number| alloc::format!("n-{number}")).collect::<Vec<_>>();
+    let frame = ToHub::Identify(wire::Identify {
+        agent_id: "a".into(),
+        token: "".into(),
+        name: None,
+        capabilities: Some(names(capabilities)),
+        boot: None,
+        executors: Some(names(kinds)),
+        slots: Some(1),
+        labels: Some(names(labels).into_iter().map(|name| (name, "".into())).collect()),
+        version: None,
+    });
+    let (session, token) = (SessionId(9), Some(crate::testing::bench::token("a")));
+    bench.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });
+    let said = bench.said(9);
+    match &said[..] {
+        [ToAgent::Identified(_)] => None,
+        [ToAgent::Error(error)] => Some(error.error.clone()),
+        _ => panic!("{said:?}"),
+    }
+}
+
+#[test]
+fn an_agent_has_at_most_256_of_each_thing_that_it_says_of_itself() {
+    assert_eq!(with_many(256, 256, 256), None);
+    assert_eq!(with_many(257, 0, 1).as_deref(), Some("too_many_labels"));
+    for (capabilities, kinds) in [(257, 1), (0, 257)] {
+        assert!(with_many(0, capabilities, kinds).is_some());
+    }
+}
+
+#[test]
+fn only_those_who_understand_it_are_told_how_to_beat() {
+    let mut bench = Bench::new();
+    for (name, dialect) in [("a", Dialect::V1), ("b", Dialect::Plain)] {
+        let agent = bench.join(name, dialect, 1, &[]);
+        let said = bench.said(agent);
+        let ToAgent::Identified(identified) = &said[0] else { panic!("{said:?}") };
+        assert_eq!(identified.heartbeat_ms.is_some(), dialect == Dialect::V1);
+    }
+}
+
+#[test]
+fn work_that_goes_on_outside_of_a_client_that_restarted_goes_on_under_its_lease() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::Plain, 1, &[]);
+    let id = bench
+        .submit(Draft { op: Op { kind: Kind::new("wake").unwrap(), ..draft().op }, ..draft() });
+    assert_eq!(bench.word(id), "assigned");
+    bench.said(agent);
+    bench.frame(
+        agent,
+        ToHub::TaskRecovering(Recovering { task_id: id, last_status: Some("working".into()) }),
+    );
+    let said = bench.said(agent);
+    assert!(matches!(said[..], [ToAgent::TaskContinue { .. }]), "{said:?}");
+    assert_eq!(bench.word(id), "working");
+    let clocks = bench.hub.state().clocks(id).unwrap();
+    assert!(clocks.accept.is_none() && clocks.stuck.is_some());
 }
 
 #[test]
@@ -110,54 +219,6 @@ fn news_about_waking_put_off_when_a_task_counts_as_stuck_if_its_own_agent_brings
     assert_eq!(stuck(&bench), at_first.map(|at| at + Span(1_000)));
 }
 
-fn rated(limit: u32) -> Draft {
-    let mut draft = draft();
-    draft.share.rates =
-        vec![Rate { key: Key::new("r").unwrap(), limit, per: Span::from_secs(10), burst: 1 }];
-    draft
-}
-
-#[test]
-fn a_rate_that_is_in_use_keeps_its_figures_until_it_has_filled_up() {
-    let mut bench = Bench::new();
-    let agent = bench.join("a", Dialect::V1, 1, &[]);
-    bench.submit(rated(1));
-    bench.serve(agent);
-    let reply = bench.call(Command::Submit(rated(2).into()));
-    let conflict = Rejected::RateConflict { key: Key::new("r").unwrap() };
-    assert_eq!(reply, Reply::Rejected(conflict));
-    bench.pass(Span::from_secs(10));
-    bench.submit(rated(2));
-}
-
-#[test]
-fn a_limit_that_no_task_names_any_more_is_forgotten() {
-    let mut bench = Bench::new();
-    let agent = bench.join("a", Dialect::V1, 1, &[]);
-    let key = Key::new("c").unwrap();
-    let mut capped = draft();
-    capped.share.concurrency = Some(Concurrency { key: key.clone(), max: 1 });
-    bench.submit(capped);
-    assert!(bench.hub.state().limits().counter(&key).is_some());
-    bench.serve(agent);
-    assert!(bench.hub.state().limits().counter(&key).is_none());
-}
-
-#[test]
-fn what_one_step_cannot_hand_out_the_next_ones_do() {
-    let mut bench = Bench::new();
-    let ids: Vec<TaskId> = (0..1_100).map(|_| bench.submit(draft())).collect();
-    bench.join("a", Dialect::V1, 10_000, &[]);
-    let given = |bench: &Bench| {
-        ids.iter()
-            .filter(|id| bench.hub.state().task(**id).unwrap().life.state.hold().is_some())
-            .count()
-    };
-    assert_eq!(given(&bench), 1_024);
-    bench.pass(Span(0));
-    assert_eq!(given(&bench), ids.len());
-}
-
 #[test]
 fn an_agent_that_is_removed_leaves_nothing_behind() {
     let mut bench = Bench::new();
@@ -204,89 +265,11 @@ fn a_report_needs_nothing_from_the_store_unless_its_task_has_been_gone_for_a_whi
     bench.submit(draft());
     let held = bench.holds(&agent_id("a"))[0];
     let report = |held: Held| {
-        ToHub::TaskReleased(Released { task_id: held.task_id, generation: held.generation })
+        ToHub::TaskReleased(wire::Released { task_id: held.task_id, generation: held.generation })
     };
     let needed = |bench: &Bench, held| frame_needs(bench.hub.state(), &report(held)).tasks;
     assert_eq!(needed(&bench, held), []);
     let gone = Held { task_id: TaskId(1), ..held };
     assert_eq!(needed(&bench, gone), [TaskId(1)]);
     assert_eq!(frame_needs(bench.hub.state(), &ToHub::ListAgents {}).tasks, []);
-}
-
-fn keyed(key: &str) -> Draft {
-    Draft { idempotency_key: Key::new(key).ok(), ..draft() }
-}
-
-#[test]
-fn a_weight_is_one_to_ten_thousand() {
-    let mut bench = Bench::new();
-    for (weight, is_one) in [(0, false), (1, true), (10_000, true), (10_001, false)] {
-        let reply = bench.call(Command::SetWeight { key: Key::new("x").unwrap(), weight });
-        let refused = Reply::Rejected(Rejected::BadWeight(weight));
-        assert_eq!(reply, if is_one { Reply::Done } else { refused });
-    }
-}
-
-#[test]
-fn bounds_on_a_batch_and_on_the_queue_are_the_largest_that_is_taken() {
-    let config = HubConfig { batch_max: 2, ..HubConfig::default() };
-    let mut bench = Bench::with(config.clone());
-    let batch = |count: usize| Command::SubmitBatch(vec![draft(); count]);
-    let refused = |reply: &Reply| matches!(reply, Reply::Rejected(_));
-    assert!(!refused(&bench.call(batch(2))) && refused(&bench.call(batch(3))));
-    let bytes_max = bench.hub.state().bytes();
-    let mut bench = Bench::with(HubConfig { bytes_max, ..config.clone() });
-    assert!(!refused(&bench.call(batch(2))) && refused(&bench.call(batch(1))));
-    let mut bench = Bench::with(HubConfig { bytes_max: bytes_max - 1, ..config });
-    assert!(refused(&bench.call(batch(2))));
-}
-
-#[test]
-fn a_hub_whose_bounds_were_lowered_still_knows_what_it_took_before() {
-    let mut bench = Bench::new();
-    let ids = [bench.submit(keyed("x")), bench.submit(keyed("y"))];
-    bench.hub.config.tasks_max = 1;
-    assert_eq!([bench.submit(keyed("x")), bench.submit(keyed("y"))], ids);
-}
-
-#[test]
-fn a_key_may_be_used_again_when_its_time_is_over_and_not_a_moment_before() {
-    let mut bench = Bench::with(HubConfig { key_kept: Span(1_000), ..HubConfig::default() });
-    let id = bench.submit(keyed("x"));
-    bench.pass(Span(999));
-    assert_eq!(bench.submit(keyed("x")), id);
-    bench.pass(Span(1));
-    assert_ne!(bench.submit(keyed("x")), id);
-}
-
-#[test]
-fn two_tasks_of_a_batch_do_not_share_a_key() {
-    let mut bench = Bench::new();
-    let reply = bench.call(Command::SubmitBatch(vec![keyed("x"), keyed("x")]));
-    assert!(matches!(reply, Reply::Rejected(Rejected::Draft { index: 1, .. })), "{reply:?}");
-    assert_eq!(bench.hub.state().task_count(), 0);
-}
-
-#[test]
-fn the_digest_of_what_was_asked_for_is_as_it_was_stored_by_earlier_releases() {
-    let mut bench = Bench::new();
-    let command = Command::Submit(keyed("x").into());
-    let (by, call) = (Principal::Admin, CallId(0));
-    let facts = Facts::default();
-    let _ = bench.hub.step(bench.now, Input::Call { call, by, cause: None, command, facts });
-    let used = bench.hub.state().just_used(&Key::new("x").unwrap()).unwrap();
-    assert_eq!(used.body, 5_426_966_953_618_321_147);
-}
-
-#[test]
-fn lanes_are_called_by_the_words_that_name_them() {
-    for (word, number, lane) in [
-        ("urgent", "0", Priority::Urgent),
-        ("high", "1", Priority::High),
-        ("normal", "2", Priority::Normal),
-        ("low", "3", Priority::Low),
-    ] {
-        assert_eq!((lane.as_str(), alloc::format!("{lane}").as_str()), (word, word));
-        assert_eq!((word.parse(), number.parse()), (Ok(lane), Ok(lane)));
-    }
 }

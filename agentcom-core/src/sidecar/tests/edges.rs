@@ -52,3 +52,32 @@ fn a_reason_that_is_too_long_is_cut_between_two_letters() {
     assert_eq!(withdrawn.matches('x').count(), 4_095);
     assert!(!withdrawn.contains('é'));
 }
+
+#[test]
+fn a_report_that_the_hub_puts_off_goes_out_when_the_hub_says_and_the_others_when_they_are_due() {
+    let mut rig = Rig::online(2);
+    for task in [1, 2] {
+        rig.assign(assignment(task, 1));
+        rig.ends(task, 1, done());
+    }
+    let ended = rig.ms;
+    rig.hears(ToAgent::Error(ErrorFrame {
+        error: "busy".into(),
+        message_type: Some("task_complete".into()),
+        task_id: Some(TaskId(1)),
+        retry_after_ms: Some(Span(33_333)),
+        ..ErrorFrame::default()
+    }));
+    let mut again = [None, None];
+    while rig.ms < ended + 60_000 {
+        let (_, said) = rig.next();
+        for (at, task) in again.iter_mut().zip(["task_complete,t1", "task_complete,t2"]) {
+            if at.is_none() && said.iter().any(|line| line.contains(task)) {
+                *at = Some(rig.ms - ended);
+            }
+        }
+        rig.pong();
+    }
+    let usual = rig.sidecar.config.resend_every.0;
+    assert_eq!(again, [Some(33_333), Some(usual)]);
+}

@@ -1,0 +1,114 @@
+//! This file checks what agents say about their work: what counts as lost, as busy, as heard, as done.
+
+use super::*;
+use crate::state::Session;
+use crate::wire::{Acked, Complete, Rejection, ToAgent};
+
+fn session(bench: &Bench, number: u64) -> &Session {
+    bench.hub.state().session(SessionId(number)).unwrap()
+}
+
+#[test]
+fn work_counts_as_missing_from_two_heartbeats_after_it_was_given_out_and_not_before() {
+    for (age, is_lost) in [(1, false), (0, true)] {
+        let mut bench = Bench::new();
+        let agent = bench.join("a", Dialect::V1, 1, &[]);
+        let id = bench.submit(draft());
+        let held = bench.holds(&agent_id("a"))[0];
+        bench.accept(agent, held);
+        let heartbeat = HubConfig::default().heartbeat;
+        bench.pass(Span(heartbeat.times(2).0 - age));
+        bench.ping(agent, &[]);
+        bench.ping(agent, &[]);
+        assert_eq!(bench.word(id) != "working", is_lost);
+    }
+}
+
+#[test]
+fn an_agent_that_is_busy_is_left_alone_for_twice_as_long_each_time_until_it_accepts() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let id = bench.submit(draft());
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let held = bench.holds(&agent_id("a"))[0];
+        bench.frame(
+            agent,
+            ToHub::TaskRejected(Rejection {
+                task_id: id,
+                generation: Some(held.generation),
+                reason: None,
+            }),
+        );
+        let wait = session(&bench, agent).busy_until.unwrap() - bench.now.mono;
+        waits.push(wait);
+        bench.pass(Span(wait.0 - 1));
+        assert_eq!(bench.word(id), "ready");
+        bench.pass(Span(1));
+        bench.ping(agent, &[]);
+        assert_eq!(bench.word(id), "assigned");
+    }
+    assert_eq!(waits, [waits[0], waits[0].times(2), waits[0].times(4)]);
+    bench.accept(agent, bench.holds(&agent_id("a"))[0]);
+    assert_eq!(session(&bench, agent).busy_count, 0);
+}
+
+#[test]
+fn an_acceptance_puts_off_when_a_task_counts_as_stuck() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    let stuck = |bench: &Bench| bench.hub.state().clocks(id).unwrap().stuck.unwrap();
+    let at_first = stuck(&bench);
+    bench.now.mono = bench.now.mono + Span(1_000);
+    bench.accept(agent, bench.holds(&agent_id("a"))[0]);
+    assert_eq!(stuck(&bench), at_first + Span(1_000));
+}
+
+fn done(held: Held, partial: Option<bool>) -> ToHub {
+    ToHub::TaskComplete(Complete {
+        task_id: held.task_id,
+        generation: held.generation,
+        incarnation: None,
+        result: None,
+        partial,
+        tokens_used: None,
+        verification_report: None,
+    })
+}
+
+#[test]
+fn work_that_is_done_in_part_is_not_complete() {
+    for (partial, word) in
+        [(None, "completed"), (Some(false), "completed"), (Some(true), "partial")]
+    {
+        let mut bench = Bench::new();
+        let agent = bench.join("a", Dialect::V1, 1, &[]);
+        let id = bench.submit(draft());
+        let held = bench.holds(&agent_id("a"))[0];
+        bench.accept(agent, held);
+        bench.frame(agent, done(held, partial));
+        assert_eq!(bench.word(id), word);
+    }
+}
+
+#[test]
+fn only_who_was_heard_before_is_told_that_again() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(draft());
+    let held = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, held);
+    bench.complete(agent, held);
+    let other = bench.join("b", Dialect::V1, 1, &[]);
+    let stale = Held { generation: lease(held.generation.0 + 1), ..held };
+    for (reporting, held, heard) in
+        [(agent, held, true), (other, held, false), (agent, stale, false)]
+    {
+        bench.said(reporting);
+        bench.frame(reporting, done(held, None));
+        let said = bench.said(reporting);
+        let acked = |frame: &ToAgent| matches!(frame, ToAgent::TaskAck(ack) if ack.status == Acked::Complete);
+        assert_eq!(said.iter().any(acked), heard, "{said:?}");
+    }
+}
