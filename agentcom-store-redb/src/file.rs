@@ -199,12 +199,12 @@ fn create(files: &Files, path: &Path, cache_bytes: usize) -> Result<(), StoreErr
 /// Makes a fresh database under a name that nobody takes for a good one. One that is there is
 /// replaced.
 pub(crate) fn fresh(files: &Files, path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
-    let created = files.create(path).map_err(|why| error::of(path, &why))?;
-    Open::new(created.content, cache_bytes).map_err(|why| named(path, error::database(why)))
+    let created = files.create(path).map_err(|why| error::io(&why))?;
+    Open::new(created.content, cache_bytes).map_err(error::database)
 }
 
 fn fill(files: &Files, path: &Path, cache_bytes: usize) -> Result<(), StoreError> {
-    fresh(files, path, cache_bytes)?.close();
+    fresh(files, path, cache_bytes).map_err(|why| named(path, why))?.close();
     files.sync(path).map_err(|why| error::of(path, &why))
 }
 

@@ -150,7 +150,12 @@ impl RedbStore {
     /// [`StoreErrorKind::Corrupt`], naming the first row or table that is damaged.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
-        self.stopping(blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await)
+        self.stopping(
+            blocking(StoreErrorKind::Corrupt, move || {
+                load::verify(&book, &upkeep::Stop::default())
+            })
+            .await,
+        )
     }
 
     /// Copies all that is in the file, as it is at one moment and beside other work, to `target`,
@@ -171,7 +176,7 @@ impl RedbStore {
         blocking(StoreErrorKind::Corrupt, move || {
             upkeep::must_not_exist(&files, &target)?;
             file::make_parent(&files, &target)?;
-            let (partial, told) = copy::copy(&files, &*book.database, &target, &stop)?;
+            let (partial, told) = copy::copy(&files, (&*book.database, None), &target, &stop)?;
             partial.publish()?;
             Ok(upkeep::Told { path: target, ..told })
         })
