@@ -141,7 +141,9 @@ fn spawn(server: Server, dir: &Path, port: u16) -> Outcome<Child> {
                 "max_connections=200",
                 "max_wal_size=4GB",
             ];
-            settings.iter().for_each(|setting| drop(command.args(["-c", setting])));
+            for setting in settings {
+                command.args(["-c", setting]);
+            }
             command
         }
         Server::RedisAlways | Server::RedisEverySecond => {

@@ -82,8 +82,11 @@ impl Peer for Awa {
         Ok(())
     }
 
-    async fn done(&self, _submitted: u64) -> Outcome<u64> {
+    async fn done(&self, submitted: u64) -> Outcome<u64> {
         let counts = admin::state_counts(&self.pool).await?;
-        Ok(counts.get(&JobState::Completed).copied().unwrap_or(0) as u64)
+        // What is completed is soon removed, and so is not counted.
+        let left = counts.iter().filter(|(state, _)| **state != JobState::Completed);
+        let left: i64 = left.map(|(_, count)| *count).sum();
+        Ok(submitted.saturating_sub(u64::try_from(left)?))
     }
 }

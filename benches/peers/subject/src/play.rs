@@ -12,7 +12,7 @@ use crate::{Arguments, Job, Outcome, Peer, Seen, Work};
 /// How many jobs are handed over in one bulk submission; the peer cuts it as it likes.
 const BULK: usize = 10_000;
 /// How long anything may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 pub(crate) async fn play<P: Peer>(arguments: &Arguments) -> Outcome<Value> {
     let began = Instant::now();
