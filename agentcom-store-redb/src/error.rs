@@ -143,7 +143,6 @@ pub(crate) fn database(error: DatabaseError) -> StoreError {
 
 /// An error of redb's commit itself: by its documentation the transaction is rolled back for
 /// certain only if it was poisoned; after anything else it may already be durable.
-#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
 pub(crate) fn commit(error: CommitError) -> StoreError {
     match error {
         CommitError::TransactionPoisoned => unavailable(error),

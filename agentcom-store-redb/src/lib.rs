@@ -26,9 +26,12 @@
 //!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
 //!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
 //!   table by [`RedbStore::verify`].
-//! - **Fail-stop.** After a commit that failed, for whatever reason, and after a file that could
-//!   not be read, every call fails until the file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
-//!   that nothing was changed.
+//! - **Fail-stop.** After a commit that failed, for whatever reason, and after the first call of the
+//!   file that failed, even one that redb would try again, every call fails until the file is opened
+//!   again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before that nothing was
+//!   changed.
+//! - **Closed like killed.** Dropping a store writes nothing. The next opener finds what was
+//!   confirmed, as fast as after any other end.
 //!
 //! Commits are carried out in the order in which they get hold of the store. Callers that want
 //! theirs, await one before they begin the next.
