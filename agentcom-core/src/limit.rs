@@ -56,13 +56,16 @@ impl Bucket {
     /// The wait until there is enough for one start.
     pub fn draw(self, rate: &Rate, at: Wall) -> Result<Self, Span> {
         let now = self.refilled(rate, at);
-        match now.level.checked_sub(rate.per.0) {
-            Some(level) => Ok(Self { level, at: now.at }),
-            None => {
-                let missing = rate.per.0 - now.level;
-                Err(Span(missing.div_ceil(u64::from(rate.limit).max(1))))
-            }
-        }
+        now.spent(rate).ok_or_else(|| {
+            let missing = rate.per.0 - now.level;
+            Span(missing.div_ceil(u64::from(rate.limit).max(1)))
+        })
+    }
+
+    /// The bucket after one start, without what it gains until then, if there is enough in it.
+    #[must_use]
+    pub fn spent(self, rate: &Rate) -> Option<Self> {
+        Some(Self { level: self.level.checked_sub(rate.per.0)?, at: self.at })
     }
 }
 

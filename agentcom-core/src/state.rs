@@ -18,6 +18,7 @@ mod read;
 mod ready;
 mod rows;
 mod session;
+mod sorted;
 
 pub use alarm::{Alarms, Due, When};
 pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
@@ -142,8 +143,8 @@ impl Pending {
         }
     }
 
-    /// Adds what has to be looked at as well.
-    pub fn merge(&mut self, mut more: Self) {
+    /// Takes over what has to be looked at as well.
+    pub fn merge(&mut self, more: &mut Self) {
         if self.classes.is_empty() {
             core::mem::swap(&mut self.classes, &mut more.classes);
         }
@@ -151,7 +152,7 @@ impl Pending {
             core::mem::swap(&mut self.agents, &mut more.agents);
         }
         self.classes.append(&mut more.classes);
-        more.agents.into_iter().for_each(|agent| self.add(agent));
+        more.agents.drain(..).for_each(|agent| self.add(agent));
     }
 }
 
@@ -269,14 +270,14 @@ impl State {
         self.just_used.retain(|_, (at, _)| kept(*at));
     }
 
-    /// What the scheduler has to look at since it was last asked.
-    pub(crate) fn take_pending(&mut self) -> Pending {
-        core::mem::take(&mut self.pending)
+    /// Adds what the scheduler has to look at since it was last asked.
+    pub(crate) fn hand_over(&mut self, pending: &mut Pending) {
+        pending.merge(&mut self.pending);
     }
 
     /// The scheduler could not look at everything in one step.
-    pub(crate) fn put_back(&mut self, rest: Pending) {
-        self.pending.merge(rest);
+    pub(crate) fn put_back(&mut self, mut rest: Pending) {
+        self.pending.merge(&mut rest);
     }
 
     /// Whether the scheduler has something to look at.

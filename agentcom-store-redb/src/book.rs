@@ -1,22 +1,25 @@
 //! This file reads and writes the rows of one namespace through redb. All of it blocks.
 //!
 //! All tables of a namespace share one tree: a row's place in it is the number of its table, then
-//! its key. The latest batches are in the same tree, whole, and lie over the rows.
+//! its key. The latest batches are in the log, whole, and lie over the rows.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
-use agentcom_core::port::store::{Batch, Range, Row, RowKey, StoreError, Table};
+use agentcom_core::port::store::{Batch, Range, Row, RowKey, StoreError, StoreErrorKind, Table};
 use redb::{ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, TableHandle as _};
 
 use crate::error::Way;
 use crate::files::Files;
 use crate::head::{self, Head};
+use crate::log::{Entry, Log};
 use crate::merge::merged;
 use crate::record::Seal;
 use crate::rows::Rows;
-use crate::tail::{Tail, write_place};
-use crate::{Namespace, Options, error, file, load, write};
+use crate::tail::{self, Tail, write_place};
+use crate::{Namespace, Options, error, file, recover, write};
 
 #[cfg(test)]
 mod tests;
@@ -27,57 +30,67 @@ const TREES: &str = "agentcom/";
 pub(crate) type Tree = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The rows of one namespace.
+///
+/// Whoever takes in a batch holds the log, whoever writes rows the head; one may wait for the head
+/// while it holds the log, and never the other way about.
 #[derive(Debug)]
 pub(crate) struct Book {
     pub(crate) database: file::Open,
     tree: String,
     pub(crate) seal: Seal,
-    /// What the file says about itself; held for as long as a batch is written.
+    log: Mutex<Log>,
+    /// What the file says about itself.
     head: Mutex<Head>,
-    /// The latest batches. Changed only by whoever holds the head, after the commit.
+    /// The latest batches. A batch is added after it is durable, and removed after it is in the rows.
     tail: RwLock<Tail>,
+    /// Whether batches are folded beside others being taken in, and not by whoever takes one in.
+    folds_beside: bool,
+    /// Whether somebody is about to fold.
+    folding: AtomicBool,
     /// Why nothing is answered any more.
     failed: OnceLock<String>,
 }
 
 impl Book {
     pub(crate) fn open(files: &Files, path: &Path, options: &Options) -> Result<Self, StoreError> {
-        Self::new(file::open(files, path, options.cache_bytes)?, options)
+        let open = file::open(files, path, options.cache_bytes, options.log_bytes)?;
+        let book = Self::new(open, options)?;
+        Ok(Self { folds_beside: true, ..book })
     }
 
-    /// As [`Book::open`], on a disk for tests.
+    /// As [`Book::open`], on a disk for tests, on which the same is done in the same order each time.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn on(disk: crate::testing::Disk, options: &Options) -> Result<Self, StoreError> {
-        Self::new(file::on(disk, options.cache_bytes)?, options)
+        Self::new(file::on(disk, options.cache_bytes, options.log_bytes)?, options)
     }
 
-    pub(crate) fn new(database: file::Open, options: &Options) -> Result<Self, StoreError> {
-        let Options { namespace, tail_batches, .. } = options;
+    pub(crate) fn new(open: file::Open, options: &Options) -> Result<Self, StoreError> {
+        Ok(Self::of(recover::recovered(open)?, &options.namespace, options.tail_batches)?.0)
+    }
+
+    /// The rows of a namespace, without the batches that lie over them, and what the file says about
+    /// itself if there are any.
+    pub(crate) fn of(
+        database: file::Open,
+        namespace: &Namespace,
+        tail_batches: usize,
+    ) -> Result<(Self, Option<Head>), StoreError> {
+        let log = Log::empty(Arc::clone(&database.disk), database.layout);
         let book = Self {
             database,
             tree: Self::tree_name(namespace),
             seal: Seal::new(namespace.as_str()),
+            log: Mutex::new(log),
             head: Mutex::default(),
-            tail: RwLock::new(Tail::new(*tail_batches)),
+            tail: RwLock::new(Tail::new(tail_batches, None)),
+            folds_beside: false,
+            folding: AtomicBool::new(false),
             failed: OnceLock::new(),
         };
-        book.check_names()?;
-        let Some(tree) = book.tree()? else { return Ok(book) };
+        let Some(tree) = book.tree()? else { return Ok((book, None)) };
         let head = book.read_head(&tree)?;
-        let tail = load::tail(&book, &tree, &head, Tail::new(*tail_batches))?;
-        Ok(Self { head: Mutex::new(head), tail: RwLock::new(tail), ..book })
-    }
-
-    /// Every tree in the file has to be a store's, under its right name. Otherwise a store whose
-    /// name is damaged would be taken for a fresh one, and be lost.
-    fn check_names(&self) -> Result<(), StoreError> {
-        let reading = self.database.begin_read().map_err(error::transaction)?;
-        for namespace in Self::namespaces(&self.database)? {
-            let name = Self::tree_name(&namespace);
-            let tree = reading.open_table(TableDefinition::new(&name)).map_err(error::table)?;
-            read_head(&tree, &name, Seal::new(namespace.as_str()))?;
-        }
-        Ok(())
+        let tail = RwLock::new(Tail::new(tail_batches, head.seq));
+        Ok((Self { head: Mutex::new(head.clone()), tail, ..book }, Some(head)))
     }
 
     /// The name of the tree of a store.
@@ -126,14 +139,14 @@ impl Book {
         &self,
         of_tail: impl FnOnce(&Tail) -> T,
     ) -> Result<Option<(Tree, T)>, StoreError> {
-        // A commit changes the tail after the tree. As long as it waits for that, both tell the
-        // same, whichever is read first.
-        let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
+        // A batch leaves the tail after it is in the tree. As long as that waits, both tell the same,
+        // whichever is read first.
+        let tail = self.tail();
         Ok(self.tree()?.map(|tree| (tree, of_tail(&tail))))
     }
 
     /// The rows without the latest batches; `None` before the first batch.
-    fn tree(&self) -> Result<Option<Tree>, StoreError> {
+    pub(crate) fn tree(&self) -> Result<Option<Tree>, StoreError> {
         self.usable()?;
         let reading = self.database.begin_read().map_err(error::transaction)?;
         match reading.open_table(self.definition()) {
@@ -228,21 +241,126 @@ impl Book {
 
     /// Makes a batch durable. After an error nothing is answered any more.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let Ok(mut head) = self.head.lock() else {
+        let Ok(mut log) = self.log.lock() else {
             return Err(error::unavailable("an earlier commit did not come to its end"));
         };
-        let written = self.usable().and_then(|()| {
-            let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
-            write::write(self, &head, &tail, &batch)
-        });
-        let written = written.inspect_err(|error| self.fail(error))?;
-        *head = written.head;
-        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(folded) = written.folded {
-            tail.forget(folded);
+        self.take_in(&mut log, batch).inspect_err(|error| self.fail(error))
+    }
+
+    fn take_in(&self, log: &mut Log, batch: Batch) -> Result<(), StoreError> {
+        self.usable()?;
+        let last = self.tail().last();
+        write::check(last, &batch)?;
+        if !self.folds_beside {
+            self.fold(false).map_err(before_the_batch)?;
         }
-        tail.take_in(batch, written.bytes, &written.sums);
+        let (mut bytes, mut sums, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
+        tail::write(self.seal, &batch, &mut bytes, &mut sums);
+        self.seal.seal(&tail::place(batch.seq), &bytes, &mut sealed);
+        let appended = match last {
+            Some(before) => {
+                let entry = Entry { seq: batch.seq, before, batch: sealed.as_slice() };
+                self.append(log, &entry)?
+            }
+            // There is no tree, and so no head that tells which batches are in the rows.
+            None => false,
+        };
+        if !appended {
+            return self.write_through(batch, &sums);
+        }
+        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
+        tail.take_in(batch, sealed.len(), &sums);
         Ok(())
+    }
+
+    /// Appends a batch to the log, and makes room there if need be; `false` if it is too large.
+    fn append(&self, log: &mut Log, entry: &Entry<&[u8]>) -> Result<bool, StoreError> {
+        let mut append = || {
+            let folded = self.tail().folded();
+            let appended = log.append(self.seal, entry, folded);
+            // What was written may be found when the file is opened again.
+            let unknown = |why| StoreError::new(StoreErrorKind::Unknown, error::io(&why).message);
+            appended.map_err(unknown)
+        };
+        if append()? {
+            return Ok(true);
+        }
+        self.fold(true).map_err(before_the_batch)?;
+        append()
+    }
+
+    /// Writes a batch to its rows at once, and all before it.
+    fn write_through(&self, batch: Batch, sums: &[u64]) -> Result<(), StoreError> {
+        let mut head = self.writing()?;
+        let mut tail = self.tail().clone();
+        let seq = batch.seq;
+        tail.take_in(batch, 0, sums);
+        self.write_rows(&mut head, seq, &tail)
+    }
+
+    /// Writes the oldest batches of the tail to their rows if it is time to, or `all` of them.
+    pub(crate) fn fold(&self, all: bool) -> Result<(), StoreError> {
+        let mut head = self.writing()?;
+        let tail = self.tail();
+        let seq = if all { tail.unfolded() } else { tail.due() };
+        let Some(seq) = seq else { return Ok(()) };
+        let settled = tail.settled(seq);
+        drop(tail);
+        self.write_rows(&mut head, seq, &settled)
+    }
+
+    /// Writes what the batches up to `seq` left of their rows to the rows.
+    fn write_rows(&self, head: &mut Head, seq: u64, tail: &Tail) -> Result<(), StoreError> {
+        *head = write::fold(self, head, seq, tail, &[])?;
+        self.tail.write().unwrap_or_else(PoisonError::into_inner).forget(seq);
+        Ok(())
+    }
+
+    fn writing(&self) -> Result<MutexGuard<'_, Head>, StoreError> {
+        self.head.lock().map_err(|_| error::unavailable("writing rows did not come to its end"))
+    }
+
+    /// Whether whoever asks is to fold, beside others who take in batches.
+    pub(crate) fn wants_folding(&self) -> bool {
+        self.folds_beside
+            && self.tail().due().is_some()
+            && !self.folding.swap(true, Ordering::AcqRel)
+    }
+
+    /// Folds what is due. After an error nothing is answered any more.
+    pub(crate) fn fold_due(&self) {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.fold(false)));
+        self.folding.store(false, Ordering::Release);
+        match outcome {
+            Ok(outcome) => drop(outcome.inspect_err(|error| self.fail(error))),
+            Err(_) => self.fail(&error::corrupt("the file is damaged: redb gave up")),
+        }
+    }
+
+    fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the log back, and checks the batches that are not in the rows yet.
+    pub(crate) fn verify_log(&self) -> Result<(), StoreError> {
+        let _log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let (folded, last) = (self.tail().folded(), self.tail().unfolded());
+        let bytes = recover::read_log(&self.database)?;
+        let found = recover::batches(&bytes, self.database.layout, self.seal, folded)?;
+        match last {
+            Some(last) if found.last().is_none_or(|(batch, _)| batch.seq != last) => {
+                Err(error::corrupt(format_args!("batch {last}: it is missing in the log")))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// An error of writing rows is none of the batch that was to come after.
+fn before_the_batch(error: StoreError) -> StoreError {
+    match error.kind {
+        StoreErrorKind::Unknown => error::unavailable(error.message),
+        StoreErrorKind::Unavailable | StoreErrorKind::Fenced | StoreErrorKind::Corrupt => error,
     }
 }
 

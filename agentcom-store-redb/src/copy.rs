@@ -9,10 +9,13 @@ use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as
 use crate::book::Book;
 use crate::files::Files;
 use crate::upkeep::{Stop, Told};
-use crate::{Namespace, Options, error, file, load};
+use crate::{Namespace, Options, error, file, load, recover};
 
 /// How much memory the cache of a copy may take, in bytes.
 pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long the log of a file is, unless an option says otherwise.
+pub(crate) const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A file that is being written, under a name that nobody takes for a good one. Dropping it
 /// removes it.
@@ -75,7 +78,13 @@ impl Names<'_> {
     }
 }
 
-/// Copies all namespaces as they are at one moment, and checks the copy.
+/// Opens a file in order to copy it: all that was confirmed is in its rows.
+pub(crate) fn open(files: &Files, path: &Path) -> Result<file::Open, StoreError> {
+    let open = file::open_existing(files, path, CACHE_BYTES)?;
+    recover::recovered(open).map_err(|error| file::named(path, error))
+}
+
+/// Copies the rows of all namespaces as they are at one moment, and checks the copy.
 pub(crate) fn copy(
     files: &Files,
     (from, source): (&impl ReadableDatabase, Option<&Path>),
@@ -84,7 +93,7 @@ pub(crate) fn copy(
 ) -> Result<(Partial, Told), StoreError> {
     let names = Names { source, target };
     let partial = Partial::beside(files, target)?;
-    let fresh = file::fresh(files, &partial.path, CACHE_BYTES);
+    let fresh = file::fresh(files, &partial.path, CACHE_BYTES, LOG_BYTES);
     let mut to = fresh.map_err(|why| names.target(why))?;
     copy_trees(from, &to, names, stop)?;
     to.trim().map_err(|why| names.target(why))?;

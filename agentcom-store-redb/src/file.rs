@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use crate::error;
 use crate::files::{Files, Lock, Opened};
 use crate::latch::{FirstError, Latched};
+use crate::layout::{Behind, Layout};
 
 /// How long an opener waits for one before it that is on its way out, such as a store that was
 /// dropped while it read, or a process that was told to stop.
@@ -22,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often it looks meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// An open database.
+/// An open file: its database, and the disk on which the rest of it is.
 ///
 /// **Invariant:** dropping it writes nothing, as if the process had been killed. What was confirmed
 /// is on the disk, and the next opener finds it as fast. When redb closes a file it writes to it
@@ -30,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Open {
     database: Option<Database>,
+    pub(crate) disk: Arc<dyn StorageBackend>,
+    pub(crate) layout: Layout,
     first_error: FirstError,
 }
 
@@ -41,13 +45,34 @@ impl Deref for Open {
     }
 }
 
-impl Open {
-    fn new(content: Box<dyn StorageBackend>, cache_bytes: usize) -> Result<Self, DatabaseError> {
-        let (content, first_error) = Latched::new(content);
-        let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(content)?;
-        Ok(Self { database: Some(database), first_error })
+/// A file before its database is opened.
+struct Content {
+    disk: Arc<dyn StorageBackend>,
+    first_error: FirstError,
+    layout: Layout,
+}
+
+impl Content {
+    fn of(disk: Box<dyn StorageBackend>, layout: Layout) -> Self {
+        let (disk, first_error) = Latched::new(disk);
+        Self { disk: Arc::new(disk), first_error, layout }
     }
 
+    /// Reads what is where in it.
+    fn read(disk: Box<dyn StorageBackend>) -> Result<Self, StoreError> {
+        let layout = Layout::read(&*disk)?;
+        Ok(Self::of(disk, layout))
+    }
+
+    fn open(self, cache_bytes: usize) -> Result<Open, DatabaseError> {
+        let Self { disk, first_error, layout } = self;
+        let behind = Behind { disk: Arc::clone(&disk), start: layout.database() };
+        let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(behind)?;
+        Ok(Open { database: Some(database), disk, layout, first_error })
+    }
+}
+
+impl Open {
     /// What went wrong first with the file, if anything did. From then on every call of it fails.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.first_error.check()
@@ -79,11 +104,16 @@ impl Drop for Open {
     }
 }
 
-/// Opens the file at `path`, or creates it, and removes what interrupted work left beside it. May
-/// block for [`PATIENCE`].
-pub(crate) fn open(files: &Files, path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+/// Opens the file at `path`, or creates it with a log of so many bytes, and removes what interrupted
+/// work left beside it. May block for [`PATIENCE`].
+pub(crate) fn open(
+    files: &Files,
+    path: &Path,
+    cache_bytes: usize,
+    log_bytes: u64,
+) -> Result<Open, StoreError> {
     if !exists(files, path).map_err(|why| error::of(path, &why))? {
-        create(files, path, cache_bytes)?;
+        create(files, path, log_bytes)?;
     }
     let opened = open_existing(files, path, cache_bytes)?;
     clear(files, path);
@@ -100,7 +130,8 @@ pub(crate) fn open_existing(
     loop {
         let Opened { content, found } =
             open_file(files, path).map_err(|why| error::of(path, &why))?;
-        match Open::new(content, cache_bytes) {
+        let content = Content::read(content).map_err(|why| named(path, why))?;
+        match content.open(cache_bytes) {
             // The name may stand for another file since, if this one was replaced meanwhile.
             Ok(_) if found.identity != files.find(path).map_or(None, |found| found.identity) => {}
             Ok(opened) => return Ok(opened),
@@ -134,11 +165,16 @@ pub(crate) fn lock(files: &Files, path: &Path) -> Result<Option<Lock>, StoreErro
 
 /// Opens what is on a disk for tests.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn on(disk: crate::testing::Disk, cache_bytes: usize) -> Result<Open, StoreError> {
-    // As `create` sees to in a file system, a fresh database is there whole or not at all.
-    disk.create_whole(|fresh| Open::new(Box::new(fresh), cache_bytes).map(Open::close))
-        .and_then(|()| Open::new(Box::new(disk), cache_bytes))
-        .map_err(error::database)
+pub(crate) fn on(
+    disk: crate::testing::Disk,
+    cache_bytes: usize,
+    log_bytes: u64,
+) -> Result<Open, StoreError> {
+    // It is the same every time.
+    let layout = Layout { log_bytes, salt: 1 };
+    // As `create` sees to in a file system, a fresh file is there whole or not at all.
+    disk.create_whole(|fresh| made(Box::new(fresh), layout, cache_bytes).map(Open::close))?;
+    Content::read(Box::new(disk))?.open(cache_bytes).map_err(error::database)
 }
 
 fn in_use(path: &Path) -> StoreError {
@@ -179,12 +215,12 @@ pub(crate) const UNFINISHED: [&str; 2] = [".new", ".partial"];
 
 /// Makes a fresh database at `path`, whole or not at all: a power loss meanwhile would leave a
 /// file that cannot be opened. One that somebody else made meanwhile stays.
-fn create(files: &Files, path: &Path, cache_bytes: usize) -> Result<(), StoreError> {
+fn create(files: &Files, path: &Path, log_bytes: u64) -> Result<(), StoreError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     make_parent(files, path)?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let fresh = beside(path, format_args!("-{number}{}", UNFINISHED[0]));
-    let made = fill(files, &fresh, cache_bytes).and_then(|()| match files.link(&fresh, path) {
+    let made = fill(files, &fresh, log_bytes).and_then(|()| match files.link(&fresh, path) {
         Err(why) if !exists(files, path).unwrap_or_default() => Err(error::of(path, &why)),
         Ok(()) | Err(_) => Ok(()),
     });
@@ -196,16 +232,30 @@ fn create(files: &Files, path: &Path, cache_bytes: usize) -> Result<(), StoreErr
     files.sync(parent).map_err(|why| error::of(parent, &why))
 }
 
-/// Makes a fresh database under a name that nobody takes for a good one. One that is there is
-/// replaced.
-pub(crate) fn fresh(files: &Files, path: &Path, cache_bytes: usize) -> Result<Open, StoreError> {
+/// Makes a fresh file under a name that nobody takes for a good one. One that is there is replaced.
+pub(crate) fn fresh(
+    files: &Files,
+    path: &Path,
+    cache_bytes: usize,
+    log_bytes: u64,
+) -> Result<Open, StoreError> {
     let created = files.create(path).map_err(|why| error::io(&why))?;
-    Open::new(created.content, cache_bytes).map_err(error::database)
+    made(created.content, Layout::fresh(log_bytes)?, cache_bytes)
 }
 
-fn fill(files: &Files, path: &Path, cache_bytes: usize) -> Result<(), StoreError> {
-    fresh(files, path, cache_bytes).map_err(|why| named(path, why))?.close();
+fn fill(files: &Files, path: &Path, log_bytes: u64) -> Result<(), StoreError> {
+    fresh(files, path, 0, log_bytes).map_err(|why| named(path, why))?.close();
     files.sync(path).map_err(|why| error::of(path, &why))
+}
+
+/// Makes a fresh file on an empty disk.
+fn made(
+    disk: Box<dyn StorageBackend>,
+    layout: Layout,
+    cache_bytes: usize,
+) -> Result<Open, StoreError> {
+    layout.write(&*disk).map_err(|why| error::io(&why))?;
+    Content::of(disk, layout).open(cache_bytes).map_err(error::database)
 }
 
 /// Removes what interrupted work left beside a file that this process has open: whoever is still

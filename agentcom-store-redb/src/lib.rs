@@ -18,10 +18,10 @@
 //!
 //! - **One opener.** The file is locked. Whoever else opens it, in this process or another, waits
 //!   half a second for the lock and is then refused as [`StoreErrorKind::Fenced`].
-//! - **Appended.** A commit appends its batch as one record. Some batches later it is written to
-//!   the rows that it names, as part of another commit; until then it lies over them.
-//! - **Durable.** A commit is two syncs. After a crash the file opens at once, without a walk
-//!   through it.
+//! - **Appended.** A commit appends its batch to a log in the file as one record. Later it is written
+//!   to the rows that it names, beside other commits; until then it lies over them.
+//! - **Durable.** A commit is one sync. After a crash the file opens at once, without a walk
+//!   through it: only the log is read.
 //! - **Checked.** Each row carries a checksum bound to its place, and each table a tally of its
 //!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
 //!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
@@ -45,10 +45,13 @@ mod file;
 mod files;
 mod head;
 mod latch;
+mod layout;
 mod load;
+mod log;
 mod merge;
 mod namespace;
 mod record;
+mod recover;
 mod rows;
 pub mod salvage;
 mod tail;
@@ -79,8 +82,12 @@ pub struct Options {
     /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
     pub cache_bytes: usize,
     /// How many of the latest batches are kept whole before the oldest of them are written to the
-    /// rows: 64 unless said otherwise. More save writing what comes and goes, fewer save memory.
+    /// rows: 1,024 unless said otherwise, or 8 MiB. More save writing what comes and goes, fewer save
+    /// memory.
     pub tail_batches: usize,
+    /// How long the log is in a file that is made, in bytes: 16 MiB unless said otherwise. What does
+    /// not fit is written to the rows at once.
+    pub log_bytes: u64,
 }
 
 impl Default for Options {
@@ -89,6 +96,7 @@ impl Default for Options {
             namespace: Namespace::default(),
             cache_bytes: 128 * 1024 * 1024,
             tail_batches: tail::BATCHES,
+            log_bytes: copy::LOG_BYTES,
         }
     }
 }
@@ -179,6 +187,7 @@ impl RedbStore {
         blocking(StoreErrorKind::Corrupt, move || {
             upkeep::must_not_exist(&files, &target)?;
             file::make_parent(&files, &target)?;
+            book.fold(true)?;
             let (partial, told) = copy::copy(&files, (&*book.database, None), &target, &stop)?;
             partial.publish()?;
             Ok(upkeep::Told { path: target, ..told })
@@ -224,7 +233,13 @@ impl Store for RedbStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
         let outcome = blocking(StoreErrorKind::Unknown, move || book.commit(batch)).await;
-        outcome.inspect_err(|error| self.book.fail(error))
+        outcome.inspect_err(|error| self.book.fail(error))?;
+        if self.book.wants_folding() {
+            let book = Arc::clone(&self.book);
+            // It ends by itself, and tells the book how.
+            drop(tokio::task::spawn_blocking(move || book.fold_due()));
+        }
+        Ok(())
     }
 
     async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {

@@ -51,14 +51,9 @@ impl Piece {
     }
 }
 
-/// Reads and checks the batches of the tail, and lays them over those in `tail`.
-pub(crate) fn tail(
-    book: &Book,
-    tree: &Tree,
-    head: &Head,
-    mut tail: Tail,
-) -> Result<Tail, StoreError> {
-    let mut found = Tally::default();
+/// Reads and checks the batches that an earlier release kept in the tree.
+pub(crate) fn batches_in(book: &Book, tree: &Tree, head: &Head) -> Result<Tail, StoreError> {
+    let (mut tail, mut found) = (Tail::new(0, None), Tally::default());
     let mut rows = Rows::within(tree, &[tail::TABLE], [tail::TABLE].as_slice()..)?;
     while let Some((place, record)) = rows.next()? {
         let (seq, record) = (tail::seq_at(place.value())?, record.value());
@@ -67,11 +62,14 @@ pub(crate) fn tail(
         tail.take_in(batch, record.len(), &sums);
     }
     compare("the latest batches", found, head.tally(tail::TABLE))?;
-    if tail.last() == head.seq {
-        return Ok(tail);
+    match tail.unfolded() {
+        Some(last) if Some(last) != head.seq => {
+            let told = head.seq;
+            let message = format_args!("the last batch is {last}, the head speaks of {told:?}");
+            Err(error::corrupt(message))
+        }
+        Some(_) | None => Ok(tail),
     }
-    let (last, told) = (tail.last(), head.seq);
-    Err(error::corrupt(format_args!("the last batch is {last:?}, the head speaks of {told:?}")))
 }
 
 /// Passes on all rows of the live tables. Returns the number of the last batch. Ends early when
@@ -97,12 +95,12 @@ pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, S
     Ok(tail.last())
 }
 
-/// Reads and checks every row of every table, in both ways of finding it, and every batch of the
-/// tail, unless it is asked to stop.
+/// Reads and checks every row of every table, in both ways of finding it, and every batch that is not
+/// in the rows yet, unless it is asked to stop.
 pub(crate) fn verify(book: &Book, stop: &Stop) -> Result<(), StoreError> {
+    book.verify_log()?;
     let Some((tree, ())) = book.snapshot(|_| ())? else { return Ok(()) };
     let head = book.read_head(&tree)?;
-    tail(book, &tree, &head, Tail::new(0))?;
     for table in Table::ALL {
         let mut place = Vec::new();
         let mut rows = 0_usize;

@@ -60,6 +60,11 @@ impl Seal {
         Self { namespace: xxh3_64(namespace.as_bytes()) }
     }
 
+    /// The number that stands for the namespace.
+    pub(crate) const fn namespace(self) -> u64 {
+        self.namespace
+    }
+
     /// How many bytes a record adds to its value.
     pub(crate) const OVERHEAD: usize = 9;
 

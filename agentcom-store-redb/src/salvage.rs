@@ -10,6 +10,7 @@ mod pages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::ops::Bound;
 use std::path::Path;
 
 use agentcom_core::port::store::{Batch, RowKey, StoreError, Table};
@@ -18,6 +19,8 @@ use crate::book::Book;
 use crate::copy::{self, Partial};
 use crate::files;
 use crate::head::{self, Head};
+use crate::layout::Layout;
+use crate::log::{self, Found};
 use crate::record::Seal;
 use crate::tail;
 use crate::upkeep::{Staged, Stop};
@@ -89,7 +92,12 @@ pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError
 /// As [`salvage`], of the bytes of a file.
 #[must_use]
 pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
-    let (pages, seal) = (Pages::new(bytes), Seal::new(namespace.as_str()));
+    let known = Layout::of(bytes);
+    let layout = known.unwrap_or_else(|| Layout::guessed(bytes));
+    let start = usize::try_from(layout.database()).unwrap_or(usize::MAX).min(bytes.len());
+    let (log, database) = bytes.split_at(start);
+    let (pages, seal) = (Pages::new(database), Seal::new(namespace.as_str()));
+    let log = log::read(log, layout, seal);
     let [latest, before] = pages.roots(Book::tree_name(namespace).as_bytes());
     let follow = |root: Option<(Link, bool)>| root.map_or_else(Walk::lost, |root| pages.walk(root));
     let walk = follow(latest);
@@ -97,7 +105,11 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
     let mut gaps = walk.gaps;
     if !gaps.is_empty() {
         let earlier = follow(before);
-        saved.fill(Saved::of(&earlier, seal), &gaps, seal);
+        let mut then = Saved::of(&earlier, seal);
+        // What was folded since is in the log, unless something else is in its place.
+        if then.add_log(&log, saved.seq()) {
+            saved.fill(then, &gaps, seal);
+        }
         let seen = walk.seen.union(&earlier.seen).copied().collect();
         if !earlier.gaps.is_empty() {
             gaps.retain(|gap| !gap.is_leaf);
@@ -105,6 +117,11 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
             saved.scan(pairs, &gaps, &earlier.gaps, seal);
         }
         saved.add_last(pages.scan(&seen, &walk.missed), seal);
+    }
+    saved.add_log(&log, log.last());
+    if known.is_none() {
+        // Batches that were in the log only are not told from what somebody submitted.
+        saved.salvage.lost.insert(Lost::Head);
     }
     saved.finish(seal)
 }
@@ -128,9 +145,9 @@ impl Salvage {
         let partial = Partial::beside(&files, target)?;
         let options = Options { namespace: namespace.clone(), ..Options::default() };
         let of_target = |why| file::named(target, why);
-        let fresh = file::fresh(&files, &partial.path, options.cache_bytes).map_err(of_target)?;
-        let book = Book::new(fresh, &options).map_err(of_target)?;
-        self.write(&book, stop).map_err(of_target)?;
+        let fresh = file::fresh(&files, &partial.path, options.cache_bytes, options.log_bytes);
+        let book = Book::new(fresh.map_err(of_target)?, &options).map_err(of_target)?;
+        self.write(&book, stop).and_then(|()| book.fold(true)).map_err(of_target)?;
         let mut written = book.close();
         written.trim().map_err(of_target)?;
         written.close();
@@ -219,8 +236,37 @@ impl<'a> Saved<'a> {
         self
     }
 
+    /// The number of the last batch in the rows, if that is known.
+    fn seq(&self) -> Option<u64> {
+        self.head.as_ref().and_then(|head| head.seq)
+    }
+
+    /// Adds the batches of the log from the last one in the rows on, up to `last`. Returns whether all
+    /// of them are there.
+    fn add_log(&mut self, log: &Found<'a>, last: Option<u64>) -> bool {
+        let Some(last) = last else { return true };
+        let mut before = self.seq();
+        let mut is_whole = before.is_some();
+        let known = log.known();
+        let first = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let known = known.range((first, Bound::Unbounded));
+        for (seq, entry) in known.take_while(|(seq, _)| **seq <= last) {
+            if before.is_some_and(|before| entry.before != before) {
+                self.salvage.lost.insert(Lost::Batch(entry.before));
+                is_whole = false;
+            }
+            self.batches.insert(*seq, entry.batch);
+            before = Some(*seq);
+        }
+        if before.is_none_or(|before| before < last) {
+            self.salvage.lost.insert(Lost::Batch(last));
+            is_whole = false;
+        }
+        is_whole
+    }
+
     /// Adds what the commit before had in the gaps, and all its batches: what the latest commit
-    /// folded of them lies in the rows already, and the batch that it added lies over them.
+    /// folded of them lies in the rows already, and what was added since lies over them.
     fn fill(&mut self, mut earlier: Self, gaps: &[Gap], seal: Seal) {
         for (seq, record) in &earlier.batches {
             self.batches.entry(*seq).or_insert(record);
@@ -363,7 +409,9 @@ impl<'a> Saved<'a> {
         match &self.head {
             Some(head) => {
                 let told = head.tally(tail::TABLE).rows;
-                let is_last_missing = head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
+                // Where batches are kept in the tree, the last one always is.
+                let is_last_missing =
+                    told > 0 && head.seq.is_some_and(|seq| !self.batches.contains_key(&seq));
                 let missing = told.saturating_sub(self.batches.len() as u64);
                 let missing = missing.max(u64::from(is_last_missing));
                 self.salvage.lost.extend((missing > 0).then_some(Lost::Batches(missing)));

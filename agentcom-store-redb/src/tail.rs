@@ -1,10 +1,9 @@
 //! This file keeps the latest batches, which are stored whole and are not in the rows yet.
 //!
-//! A commit appends its batch to the tree as one record, in a table of its own, and does not touch
-//! the rows that it names. Once there are more than a few batches the oldest are *folded*: what
-//! they left of each row is written to the row, unless a later batch has a newer word on it, and
-//! their records are removed, all in the transaction of another commit. What comes and goes while
-//! it is in the tail never becomes a row. What is stored is the rows overlaid by the tail.
+//! A commit appends its batch to the [`log`](crate::log) as one record, and does not touch the rows
+//! that it names. Once there are more than a few batches the oldest are *folded*: what they left of
+//! each row is written to the row, unless a later batch has a newer word on it. What comes and goes
+//! while it is in the tail never becomes a row. What is stored is the rows overlaid by the tail.
 //!
 //! A batch is, for each row that it names, puts first:
 //!
@@ -26,11 +25,12 @@ use agentcom_core::port::store::{Batch, Range, RowKey, StoreError, Table};
 use crate::error;
 use crate::record::{Damage, Seal};
 
-/// The number of the table of batches: behind all tables of rows.
+/// The number of the table of batches, behind all tables of rows: the place that a batch is sealed
+/// with. Earlier releases kept batches there, too.
 pub(crate) const TABLE: u8 = u8::MAX;
 
 /// From how many batches on the oldest are folded, unless an option says otherwise.
-pub(crate) const BATCHES: usize = 64;
+pub(crate) const BATCHES: usize = 1_024;
 
 /// From how many bytes on the oldest batches are folded.
 const BYTES: usize = 8 << 20;
@@ -42,6 +42,8 @@ const REMOVED: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Tail {
     batches_max: usize,
+    /// The number of the last batch that is in the rows.
+    folded: Option<u64>,
     batches: VecDeque<Kept>,
     bytes: usize,
     rows: BTreeMap<RowKey, Left>,
@@ -49,9 +51,9 @@ pub(crate) struct Tail {
 
 /// A batch in the tail.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept {
-    pub(crate) seq: u64,
-    pub(crate) bytes: usize,
+struct Kept {
+    seq: u64,
+    bytes: usize,
 }
 
 /// The last word on a row.
@@ -70,33 +72,60 @@ pub(crate) struct Sealed {
 }
 
 impl Tail {
-    /// An empty tail, which folds its oldest batches once there are `batches_max`.
-    pub(crate) const fn new(batches_max: usize) -> Self {
-        Self { batches_max, batches: VecDeque::new(), bytes: 0, rows: BTreeMap::new() }
+    /// An empty tail behind the batch `folded`, which folds its oldest batches once there are
+    /// `batches_max`.
+    pub(crate) const fn new(batches_max: usize, folded: Option<u64>) -> Self {
+        Self { batches_max, folded, batches: VecDeque::new(), bytes: 0, rows: BTreeMap::new() }
     }
 
-    /// The number of the last batch.
+    /// The number of the last batch, whether it is in the rows or not.
     pub(crate) fn last(&self) -> Option<u64> {
-        self.batches.back().map(|kept| kept.seq)
+        self.batches.back().map(|kept| kept.seq).or(self.folded)
     }
 
-    /// The oldest batches if it is time to fold some: about a quarter, and never the last.
-    pub(crate) fn due(&self) -> impl Iterator<Item = Kept> {
-        let is_due = self.batches.len() >= self.batches_max || self.bytes >= BYTES;
+    /// The number of the last batch that is in the rows.
+    pub(crate) const fn folded(&self) -> Option<u64> {
+        self.folded
+    }
+
+    /// The number of the last batch if it is not in the rows.
+    pub(crate) fn unfolded(&self) -> Option<u64> {
+        self.last().filter(|_| !self.batches.is_empty())
+    }
+
+    /// The number of the last of the oldest batches if it is time to fold some: about a quarter, and
+    /// never the last.
+    pub(crate) fn due(&self) -> Option<u64> {
+        if self.batches.len() < self.batches_max && self.bytes < BYTES {
+            return None;
+        }
         let (batches_kept, bytes_kept) = (self.batches_max / 4 * 3, BYTES / 4 * 3);
         let (mut batches, mut bytes) = (self.batches.len(), self.bytes);
-        let oldest = self.batches.iter().copied().take(self.batches.len().saturating_sub(1));
-        oldest.take_while(move |kept| {
-            let goes = is_due && (batches > batches_kept || bytes > bytes_kept);
+        let oldest = self.batches.iter().take(self.batches.len().saturating_sub(1));
+        let goes = oldest.take_while(|kept| {
+            let goes = batches > batches_kept || bytes > bytes_kept;
             batches -= 1;
             bytes -= kept.bytes;
             goes
-        })
+        });
+        goes.last().map(|kept| kept.seq)
     }
 
-    /// The rows on which no batch after `seq` has a word, in their order.
-    pub(crate) fn settled(&self, seq: u64) -> impl Iterator<Item = (&RowKey, &Left)> {
-        self.rows.iter().filter(move |(_, left)| left.seq <= seq)
+    /// The numbers of its batches.
+    pub(crate) fn batches(&self) -> Vec<u64> {
+        self.batches.iter().map(|kept| kept.seq).collect()
+    }
+
+    /// The rows on which no batch after `seq` has a word.
+    pub(crate) fn settled(&self, seq: u64) -> Self {
+        let rows = self.rows.iter().filter(|(_, left)| left.seq <= seq);
+        let rows = rows.map(|(row, left)| (row.clone(), left.clone())).collect();
+        Self { rows, ..Self::new(self.batches_max, self.folded) }
+    }
+
+    /// The last word on all rows, in their order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&RowKey, &Left)> {
+        self.rows.iter()
     }
 
     /// Forgets the batches up to `seq`, which are in the rows.
@@ -106,6 +135,7 @@ impl Tail {
             self.batches.pop_front();
         }
         self.rows.retain(|_, left| left.seq > seq);
+        self.folded = Some(seq);
     }
 
     /// Takes in a batch whose record has so many bytes, and whose puts have these checksums.

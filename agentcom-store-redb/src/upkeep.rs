@@ -113,7 +113,7 @@ fn copy_file(
     stop: &Stop,
 ) -> Result<(Partial, Told), StoreError> {
     caught(path, || {
-        let from = file::open_existing(files, path, copy::CACHE_BYTES)?;
+        let from = copy::open(files, path)?;
         file::make_parent(files, target)?;
         copy::copy(files, (&*from, Some(path)), target, stop)
     })
@@ -264,7 +264,7 @@ pub(crate) fn compact_in(
 ) -> Result<(Told, u64), StoreError> {
     let before = files.find(path).map_err(|why| error::of(path, &why))?.bytes;
     caught(path, || {
-        let from = file::open_existing(files, path, copy::CACHE_BYTES)?;
+        let from = copy::open(files, path)?;
         let (partial, told) = copy::copy(files, (&*from, Some(path)), path, stop)?;
         partial.publish()?;
         // Held until here, so that nobody writes to the file that is replaced.

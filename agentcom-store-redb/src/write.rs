@@ -1,5 +1,4 @@
-//! This file writes a batch: it appends the batch to the tail and, when it is time, folds the oldest
-//! ones of the tail into the rows, in one transaction.
+//! This file writes what batches left of their rows to the rows, in one transaction of redb.
 
 use agentcom_core::port::store::{Batch, RowKey, StoreError, StoreErrorKind};
 use redb::{Durability, Table as Tree, WriteTransaction};
@@ -10,39 +9,33 @@ use crate::head::{self, Head};
 use crate::record::{sealed_sum, write_record};
 use crate::tail::{self, Left, Tail, write_place};
 
-/// A batch that is durable.
-#[derive(Debug)]
-pub(crate) struct Written {
-    /// What the file says about itself with it.
-    pub(crate) head: Head,
-    /// Up to which batch the tail is in the rows, if it was folded.
-    pub(crate) folded: Option<u64>,
-    /// How many bytes the batch takes in the tail.
-    pub(crate) bytes: usize,
-    /// The checksums of its puts.
-    pub(crate) sums: Vec<u64>,
-}
-
-pub(crate) fn write(
+/// Makes the rows what the batches up to `seq` left of them, and removes those of the `batches` that an
+/// earlier release kept in the tree. Returns what the store says about itself then.
+pub(crate) fn fold(
     book: &Book,
     head: &Head,
+    seq: u64,
     tail: &Tail,
-    batch: &Batch,
-) -> Result<Written, StoreError> {
-    if let Some(last) = head.seq.filter(|last| batch.seq <= *last) {
-        let message = format_args!("batch {} is not after the last one, {last}", batch.seq);
-        return Err(StoreError::new(StoreErrorKind::Fenced, message));
-    }
-    batch.puts.iter().try_for_each(|(row, value)| check_bounds(row, value))?;
-    batch.deletes.iter().try_for_each(|row| check_bounds(row, &[]))?;
+    batches: &[u64],
+) -> Result<Head, StoreError> {
     let mut writing = book.database.begin_write().map_err(error::transaction)?;
     // Saves what a repair would have to find out by walking the file, and implies two syncs.
     writing.set_quick_repair(true);
     let durable = writing.set_durability(Durability::Immediate);
     durable.map_err(|refused| error::unavailable(format_args!("not durable: {refused:?}")))?;
-    let written = Writer::new(book, &writing, head)?.write(tail, batch)?;
+    let head = Writer::new(book, &writing, head)?.fold(seq, tail, batches)?;
     writing.commit().map_err(error::commit)?;
-    Ok(written)
+    Ok(head)
+}
+
+/// Whether a batch may follow the batch `last`, and is within the bounds of the port.
+pub(crate) fn check(last: Option<u64>, batch: &Batch) -> Result<(), StoreError> {
+    if let Some(last) = last.filter(|last| batch.seq <= *last) {
+        let message = format_args!("batch {} is not after the last one, {last}", batch.seq);
+        return Err(StoreError::new(StoreErrorKind::Fenced, message));
+    }
+    batch.puts.iter().try_for_each(|(row, value)| check_bounds(row, value))?;
+    batch.deletes.iter().try_for_each(|row| check_bounds(row, &[]))
 }
 
 struct Writer<'a> {
@@ -60,37 +53,20 @@ impl<'a> Writer<'a> {
         Ok(Self { book, tree, head, place: Vec::new(), record: Vec::new() })
     }
 
-    fn write(mut self, tail: &Tail, batch: &Batch) -> Result<Written, StoreError> {
-        let folded = self.fold(tail)?;
-        let mut sums = Vec::with_capacity(batch.puts.len());
+    fn fold(mut self, seq: u64, tail: &Tail, batches: &[u64]) -> Result<Head, StoreError> {
+        for batch in batches {
+            self.remove(tail::TABLE, &tail::place(*batch))?;
+        }
+        for (row, left) in tail.rows() {
+            self.settle(row, left)?;
+        }
+        self.head.seq = Some(seq);
         let mut value = Vec::new();
-        tail::write(self.book.seal, batch, &mut value, &mut sums);
-        let place = tail::place(batch.seq);
-        let sum = self.book.seal.seal(&place, &value, &mut self.record);
-        self.insert(tail::TABLE, &place, sum)?;
-        let bytes = self.record.len();
-
-        self.head.seq = Some(batch.seq);
-        self.head.write(batch.seq, &mut value);
+        self.head.write(seq, &mut value);
         self.book.seal.seal(&head::PLACE, &value, &mut self.record);
         let place = head::PLACE.as_slice();
         self.tree.insert(place, self.record.as_slice()).map_err(error::storage)?;
-        Ok(Written { head: self.head, folded, bytes, sums })
-    }
-
-    /// Writes what the oldest batches left of their rows, and removes them. Returns the number of
-    /// the last of them.
-    fn fold(&mut self, tail: &Tail) -> Result<Option<u64>, StoreError> {
-        let mut folded = None;
-        for kept in tail.due() {
-            self.remove(tail::TABLE, &tail::place(kept.seq))?;
-            folded = Some(kept.seq);
-        }
-        let Some(seq) = folded else { return Ok(None) };
-        for (row, left) in tail.settled(seq) {
-            self.settle(row, left)?;
-        }
-        Ok(folded)
+        Ok(self.head)
     }
 
     fn settle(&mut self, row: &RowKey, left: &Left) -> Result<(), StoreError> {

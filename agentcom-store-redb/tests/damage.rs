@@ -16,25 +16,35 @@ const TREE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("agentcom/m
 /// The number of the last batch in each file.
 const LAST: u64 = 9;
 
-/// A closed file with rows in a live table and in one that is not.
+/// A closed file with rows in a live table and in one that is not. It has no log, so that all is in
+/// the rows, and is redb's.
 async fn file() -> (TempDir, PathBuf) {
-    file_with_tail(2).await
+    written(Options { log_bytes: 0, ..Options::default() }).await
 }
 
-/// As [`file`]; with more than [`LAST`] batches in the tail none of them is in the rows.
-async fn file_with_tail(tail_batches: usize) -> (TempDir, PathBuf) {
+/// As [`file`], with all batches but the first in the log only.
+async fn file_with_log() -> (TempDir, PathBuf) {
+    written(Options { log_bytes: 128 * 1024, ..Options::default() }).await
+}
+
+async fn written(options: Options) -> (TempDir, PathBuf) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("store.redb");
-    let options = Options { tail_batches, ..Options::default() };
     let store = RedbStore::open_with(&path, options).await.unwrap();
     for seq in 1..=LAST {
         let rows = |table| (0..40_u8).map(move |n| (RowKey::new(table, [n]), vec![n; 200]));
-        // The last batches push the others out of the tail.
         let puts = rows(Table::Spec).chain(rows(Table::Event)).filter(|_| seq <= 3).collect();
         store.commit(Batch { seq, puts, deletes: vec![] }).await.unwrap();
     }
     drop(store);
     (dir, path)
+}
+
+/// Where the record of a batch begins in the log.
+fn in_log(bytes: &[u8], seq: u64) -> usize {
+    let is_it =
+        |page: &&[u8]| page.starts_with(b"\xacbatch\x00\x01") && page[16..24] == seq.to_le_bytes();
+    bytes.chunks(4096).position(|page| is_it(&page)).unwrap() * 4096
 }
 
 /// Changes a stored record behind the store's back.
@@ -93,30 +103,44 @@ async fn a_flipped_bit_in_a_value_is_corrupt_and_names_the_row() {
 
 #[tokio::test]
 async fn a_flipped_bit_in_a_batch_that_is_not_in_the_rows_is_corrupt_and_names_the_row() {
-    let (_dir, path) = file_with_tail(64).await;
-    let batch = [&[255][..], &2_u64.to_be_bytes()].concat();
-    tamper(&path, &batch, |record| record[100] ^= 1);
-    let error = RedbStore::open(&path, "main").await.unwrap_err();
-    let expected = "table spec, row \\x00: the checksum does not match";
-    assert_eq!((error.kind, error.message.as_str()), (StoreErrorKind::Corrupt, expected));
+    for seq in [2, 3] {
+        let (_dir, path) = file_with_log().await;
+        let mut bytes = fs::read(&path).unwrap();
+        let record = in_log(&bytes, seq);
+        bytes[record + 160] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let error = RedbStore::open(&path, "main").await.unwrap_err();
+        let expected = "table spec, row \\x00: the checksum does not match";
+        assert_eq!((error.kind, error.message.as_str()), (StoreErrorKind::Corrupt, expected));
+    }
 }
 
 #[tokio::test]
 async fn a_batch_that_vanishes_is_missed() {
-    for (seq, expected) in [
-        (2, "the latest batches: 8 rows are there, 9 were written, and they are not the same"),
-        (LAST, "the latest batches: 8 rows are there, 9 were written, and they are not the same"),
-    ] {
-        let (_dir, path) = file_with_tail(64).await;
-        let database = Database::open(&path).unwrap();
-        let writing = database.begin_write().unwrap();
-        let place = [&[255][..], &seq.to_be_bytes()].concat();
-        writing.open_table(TREE).unwrap().remove(place.as_slice()).unwrap();
-        writing.commit().unwrap();
-        drop(database);
+    for seq in [2, 5, LAST] {
+        let (_dir, path) = file_with_log().await;
+        let mut bytes = fs::read(&path).unwrap();
+        let record = in_log(&bytes, seq);
+        bytes[record..record + 4096].fill(0);
+        fs::write(&path, bytes).unwrap();
         let error = RedbStore::open(&path, "main").await.unwrap_err();
-        assert_eq!((error.kind, error.message.as_str()), (StoreErrorKind::Corrupt, expected));
+        let expected = format!("batch {seq}: it is missing in the log");
+        assert_eq!((error.kind, error.message), (StoreErrorKind::Corrupt, expected));
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_was_not_confirmed_may_be_torn() {
+    let (_dir, path) = file_with_log().await;
+    let mut bytes = fs::read(&path).unwrap();
+    let record = in_log(&bytes, LAST);
+    bytes[record + 60] ^= 1;
+    // The marks are in two pages before the log; the last one tells of the batch.
+    let mark = (2 + LAST as usize % 2) * 4096;
+    bytes[mark..mark + 4096].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let store = RedbStore::open(&path, "main").await.unwrap();
+    assert_eq!(store.load(&mut |_, _, _| Ok(())).await.unwrap(), Some(LAST - 1));
 }
 
 #[tokio::test]
@@ -141,8 +165,7 @@ async fn a_record_that_is_cut_off_is_corrupt() {
 
 #[tokio::test]
 async fn a_flipped_bit_anywhere_in_the_file_is_never_read_as_data() {
-    for tail_batches in [2, 64] {
-        let (_dir, path) = file_with_tail(tail_batches).await;
+    for (_dir, path) in [file().await, file_with_log().await] {
         flip_bits(&path).await;
     }
 }
@@ -188,9 +211,16 @@ async fn a_store_whose_name_is_damaged_is_not_taken_for_a_fresh_one() {
 async fn a_file_that_is_cut_off_is_refused() {
     let (_dir, path) = file().await;
     let good = fs::read(&path).unwrap();
-    for length in [1, 100, 4_096, 5_000, good.len() / 2, good.len() - 1] {
-        fs::write(&path, &good[..length]).unwrap();
-        let error = read(&path).await.unwrap_err();
+    check_cut(&path, &good).await;
+    let (_dir, path) = file_with_log().await;
+    let good = fs::read(&path).unwrap();
+    check_cut(&path, &good).await;
+}
+
+async fn check_cut(path: &Path, good: &[u8]) {
+    for length in [1, 100, 4_096, 5_000, 40_000, good.len() / 2, good.len() - 1] {
+        fs::write(path, &good[..length]).unwrap();
+        let error = read(path).await.unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Corrupt, "{length} bytes: {error}");
     }
 }

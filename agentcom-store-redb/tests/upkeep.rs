@@ -177,9 +177,9 @@ async fn compacting_gives_back_the_room_of_removed_rows_and_keeps_the_others() {
     let (_dir, path, _) = place();
     let store = write(&path, "main", 1..=20).await;
     let big =
-        (0..400_u64).map(|n| (RowKey::new(Table::Artifact, n.to_be_bytes()), vec![1; 20_000]));
+        (0..2_000_u64).map(|n| (RowKey::new(Table::Artifact, n.to_be_bytes()), vec![1; 20_000]));
     store.commit(Batch { seq: 21, puts: big.collect(), deletes: vec![] }).await.unwrap();
-    let gone = (0..400_u64).map(|n| RowKey::new(Table::Artifact, n.to_be_bytes())).collect();
+    let gone = (0..2_000_u64).map(|n| RowKey::new(Table::Artifact, n.to_be_bytes())).collect();
     store.commit(Batch { seq: 22, puts: vec![], deletes: gone }).await.unwrap();
     for seq in 23..=120 {
         store.commit(Batch { seq, ..Batch::default() }).await.unwrap();

@@ -6,6 +6,7 @@
 //! counts of limits. What else a step does (events, rows, frames, the life of the task) is left out.
 //! All agents are at work; one is done, which is not timed, and is given the next task, which is.
 //! The suites are `goals`, `hostile` and `growth`, which draws its figures; without one, all run.
+//! `count` makes decisions for an instrument, which finds them by the function `counted_decision`.
 
 use std::path::Path;
 
@@ -51,6 +52,7 @@ fn main() -> Outcome<()> {
         Some("goals") => bench.goals(),
         Some("hostile") => bench.hostile(),
         Some("growth") => bench.growth(plots),
+        Some("count") => bench.count(arguments.text("limits") == Some("yes")),
         Some(other) => Err(format!("there is no suite `{other}`").into()),
     }
 }
@@ -66,10 +68,17 @@ impl Bench {
         let typical = Scene { tasks: self.tasks, ..TYPICAL };
         let wide = Scene { fits: (20, 15), ..typical };
         let limited = Scene { limits: true, ..typical };
-        let without = self.measure("20 of 1,000 classes fit", typical, None)?;
         self.measure("300 of 1,000 classes fit", wide, None)?;
-        let with = self.measure("20 fit, three limits", limited, None)?;
-        say(&format!("with limits {} of the rate without", round(without / with)));
+        // Runs with and without limits take turns, and neighbours are compared: whoever else uses
+        // the machine slows both down.
+        let (mut without, mut with) = (self.load(typical, None)?, self.load(limited, None)?);
+        let mut ratios = Runs::default();
+        for _ in 0..self.runs {
+            ratios.add(without.run()? / with.run()?);
+        }
+        without.say("20 of 1,000 classes fit");
+        with.say("20 fit, three limits");
+        say(&format!("the rate with limits, of the one without: {}", ratios.spread()));
         Ok(())
     }
 
@@ -114,30 +123,70 @@ impl Bench {
         Ok(std::fs::write(dir.join("schedule-classes.svg"), classes.svg())?)
     }
 
+    fn count(&self, limits: bool) -> Outcome<()> {
+        let all = (self.runs + 1) * self.decisions;
+        let scene = Scene { tasks: self.tasks + all, limits, ..TYPICAL };
+        let mut load = Decisions::new(scene, None)?;
+        load.timed(self.decisions)?;
+        load.counted(self.runs * self.decisions)
+    }
+
     /// The nanoseconds of a decision in the mean of the median run.
     fn measure(&self, name: &str, scene: Scene, churn: Option<usize>) -> Outcome<f64> {
-        let decisions = self.decisions.min(scene.tasks / 4);
-        let more = Scene { tasks: scene.tasks + (self.runs + 1) * decisions, ..scene };
-        let mut load = Decisions::new(more, churn)?;
-        load.timed(decisions)?;
-        let [mut means, mut rates, mut half, mut most, mut extreme]: [Runs; 5] = Default::default();
+        let mut load = self.load(scene, churn)?;
         for _ in 0..self.runs {
-            let mut nanos = load.timed(decisions)?;
-            nanos.sort_unstable();
-            let kept = &nanos[..decisions - decisions.div_ceil(INTERRUPTED)];
-            let sum: u64 = kept.iter().map(|nanos| u64::from(*nanos)).sum();
-            means.add(sum as f64 / kept.len() as f64);
-            rates.add(kept.len() as f64 * 1e9 / sum as f64);
-            half.add(f64::from(quantile(&nanos, 0.5)));
-            most.add(f64::from(quantile(&nanos, 0.99)));
-            extreme.add(f64::from(quantile(&nanos, 0.999)));
+            load.run()?;
         }
-        let [half, most, extreme] = [half, most, extreme].map(|runs| round(runs.median()));
-        let (tasks, agents, classes) = (scene.tasks, scene.agents, scene.class_count());
-        let rates = rates.spread();
+        load.say(name);
+        Ok(load.means.median())
+    }
+
+    /// A scene with everybody at work, and enough tasks for all runs.
+    fn load(&self, scene: Scene, churn: Option<usize>) -> Outcome<Load> {
+        let count = self.decisions.min(scene.tasks / 4);
+        let tasks = scene.tasks + (self.runs + 1) * count;
+        let mut decisions = Decisions::new(Scene { tasks, ..scene }, churn)?;
+        decisions.timed(count)?;
+        let [means, rates, half, most, extreme]: [Runs; 5] = Default::default();
+        Ok(Load { scene, decisions, count, means, rates, half, most, extreme })
+    }
+}
+
+/// A scene at work, and what was measured so far.
+struct Load {
+    scene: Scene,
+    decisions: Decisions,
+    count: usize,
+    means: Runs,
+    rates: Runs,
+    half: Runs,
+    most: Runs,
+    extreme: Runs,
+}
+
+impl Load {
+    /// The nanoseconds of a decision in the mean of one more run.
+    fn run(&mut self) -> Outcome<f64> {
+        let mut nanos = self.decisions.timed(self.count)?;
+        nanos.sort_unstable();
+        let kept = &nanos[..self.count - self.count.div_ceil(INTERRUPTED)];
+        let sum: u64 = kept.iter().map(|nanos| u64::from(*nanos)).sum();
+        let mean = sum as f64 / kept.len() as f64;
+        self.means.add(mean);
+        self.rates.add(1e9 / mean);
+        self.half.add(f64::from(quantile(&nanos, 0.5)));
+        self.most.add(f64::from(quantile(&nanos, 0.99)));
+        self.extreme.add(f64::from(quantile(&nanos, 0.999)));
+        Ok(mean)
+    }
+
+    fn say(&self, name: &str) {
+        let [half, most, extreme] =
+            [&self.half, &self.most, &self.extreme].map(|runs| round(runs.median()));
+        let Scene { tasks, agents, .. } = self.scene;
+        let (classes, rates) = (self.scene.class_count(), self.rates.spread());
         say(&format!(
             "{name}, {tasks} tasks, {agents} agents, {classes} classes: {rates}; {half} / {most} / {extreme}"
         ));
-        Ok(means.median())
     }
 }

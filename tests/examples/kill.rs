@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agentcom_tests::real::arguments::prove;
+use agentcom_tests::proof::{Usage, prove};
 use agentcom_tests::real::kill;
 use agentcom_tests::real::process::Program;
 
@@ -17,8 +17,9 @@ no acknowledged task is lost, none ends twice, no assignment starts twice, no pr
   --figures FILE  write the figures as one JSON object";
 
 fn main() -> ExitCode {
-    prove(HELP, &[], &[("kills", 500), ("seed", 0x5eed)], |arguments| {
+    let usage = Usage::new(HELP, &[("kills", 500), ("seed", 0x5eed)]);
+    prove(&usage, |arguments| {
         let kills = usize::try_from(arguments.number("kills")).expect("a count of kills");
-        kill::run(&Program::beside_this(), kills, arguments.number("seed"))
+        Ok(kill::run(&Program::beside_this(), kills, arguments.number("seed")))
     })
 }

@@ -1,9 +1,11 @@
-//! This file joins the figures of all proofs into one file and one page.
+//! This file joins the figures of proofs with those that are published, into one file and one page.
 //!
-//! `cargo xtask reliability` runs the proofs and then this.
+//! `cargo xtask reliability` runs the proofs and then this. A proof that was not run keeps its figures
+//! and the commit that they are of.
 #![expect(clippy::print_stderr, reason = "it says why it did not do what it is for")]
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -30,8 +32,16 @@ const HEADLINE: &[(&str, &str, &str)] = &[
     ("models", "sequences", "random sequences compared with a model"),
     ("models", "differences", "differences found in them"),
     ("fuzz", "executions", "executions of fuzz targets"),
-    ("mutants", "caught", "mutants of the core that a test noticed"),
+    ("mutants", "caught", "changes to the core that a test noticed"),
+    ("mutants", "survived", "changes to the core that none did"),
+    ("abuse", "slow_sockets", "slow sockets at once"),
+    ("abuse", "herd_agents", "agents that came back at once"),
+    ("abuse", "herd_back_after_ms", "ms until all of them were back"),
+    ("abuse", "overload_goodput_percent_of_peak", "% of the peak done at ten times the load"),
 ];
+
+/// The figures of the proofs by name; those of one proof include the commit that they are of.
+type Proofs = BTreeMap<String, Map<String, Value>>;
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -48,50 +58,61 @@ fn main() -> ExitCode {
     }
 }
 
-fn join(from: &Path, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let mut proofs = BTreeMap::new();
+fn join(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    let published = to.join("reliability.json");
+    let mut proofs = earlier(&published)?;
+    let (commit, date) = (commit(), said("date", &["--utc", "+%Y-%m-%d"]));
+    let processors = std::thread::available_parallelism()?.get();
     for entry in fs::read_dir(from)? {
         let path = entry?.path();
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         if let (Some(name), Some("json")) = (name, path.extension().and_then(|end| end.to_str())) {
-            proofs.insert(name, serde_json::from_slice::<Map<String, Value>>(&fs::read(&path)?)?);
+            let mut figures: Map<String, Value> = serde_json::from_slice(&fs::read(&path)?)?;
+            figures.insert("commit".into(), commit.clone().into());
+            figures.insert("date".into(), date.clone().into());
+            figures.insert("processors".into(), processors.into());
+            proofs.insert(name, figures);
         }
     }
-    let commit = said("git", &["rev-parse", "HEAD"]);
-    let at = said("date", &["--utc", "+%Y-%m-%d"]);
-    let machine = format!("{} processors", std::thread::available_parallelism()?);
     let found =
         FOUND.iter().map(|found| json!({"by": found.by, "what": found.what, "test": found.test}));
-    let all = json!({
-        "commit": commit,
-        "date": at,
-        "machine": machine,
-        "proofs": proofs,
-        "found_and_fixed": found.collect::<Vec<_>>(),
-    });
-    fs::write(to.join("reliability.json"), format!("{all:#}\n"))?;
-    fs::write(to.join("reliability.md"), page(&proofs, &commit, &at, &machine))?;
+    let all = json!({ "proofs": proofs, "found_and_fixed": found.collect::<Vec<_>>() });
+    fs::write(published, format!("{all:#}\n"))?;
+    fs::write(to.join("reliability.md"), page(&proofs))?;
     Ok(())
 }
 
-fn page(
-    proofs: &BTreeMap<String, Map<String, Value>>,
-    commit: &str,
-    at: &str,
-    machine: &str,
-) -> String {
-    let mut text = format!(
+/// What is published so far.
+fn earlier(published: &Path) -> Result<Proofs, Box<dyn Error>> {
+    if !published.exists() {
+        return Ok(Proofs::new());
+    }
+    let mut all: Map<String, Value> = serde_json::from_slice(&fs::read(published)?)?;
+    Ok(serde_json::from_value(all.remove("proofs").unwrap_or_default())?)
+}
+
+/// The commit that was run, marked if anything but its documents differs from it.
+fn commit() -> String {
+    let changed = said("git", &["status", "--porcelain", "--", ".", ":!docs"]);
+    said("git", &["rev-parse", "HEAD"]) + if changed.is_empty() { "" } else { " with changes" }
+}
+
+fn page(proofs: &Proofs) -> String {
+    let mut text = String::from(
         "# Reliability\n\n\
-         Written by `cargo xtask reliability` on {at} for commit `{commit}`, on {machine}. The same\n\
-         figures, and the rest of them, are in [reliability.json](reliability.json).\n\n\
-         | figure | | command |\n|--:|---|---|\n"
+         Written by `cargo xtask reliability`, which runs all proofs, or those that it is told; the\n\
+         others keep the figures of the commit that they were run for. The same figures, and the rest\n\
+         of them, are in [reliability.json](reliability.json).\n\n\
+         | figure | | command | commit |\n|--:|---|---|---|\n",
     );
     for (proof, field, what) in HEADLINE {
-        let figure = proofs.get(*proof).and_then(|figures| figures.get(*field));
-        if let Some(figure) = figure {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "| {} | {what} | `cargo xtask {proof}` |", shown(figure));
-        }
+        let Some(figures) = proofs.get(*proof) else { continue };
+        let Some(figure) = figures.get(*field) else { continue };
+        let commit: String =
+            figures["commit"].as_str().unwrap_or_default().chars().take(10).collect();
+        let figure = shown(figure);
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| {figure} | {what} | `cargo xtask {proof}` | {commit} |");
     }
     text.push_str("\n## What the proofs have found\n\nEach is mended, and held by the test.\n\n");
     text.push_str("| found by | what was wrong | test |\n|---|---|---|\n");

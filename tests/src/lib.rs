@@ -3,5 +3,6 @@
 
 pub mod found;
 pub mod fuzz;
+pub mod proof;
 pub mod real;
 pub mod sim_disk;

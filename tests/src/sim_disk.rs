@@ -20,9 +20,17 @@ use agentcom_store_redb::Options;
 /// So small that the disk is read all the time.
 const CACHE_BYTES: usize = 64 * 1024;
 
+/// Room for a few batches, so that the log goes round.
+const LOG_BYTES: u64 = 64 * 1024;
+
 /// So few batches in the tail that they are folded all the time.
 const TAIL_BATCHES: usize = 4;
 
 fn options() -> Options {
-    Options { cache_bytes: CACHE_BYTES, tail_batches: TAIL_BATCHES, ..Options::default() }
+    Options {
+        cache_bytes: CACHE_BYTES,
+        tail_batches: TAIL_BATCHES,
+        log_bytes: LOG_BYTES,
+        ..Options::default()
+    }
 }

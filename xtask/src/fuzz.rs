@@ -47,8 +47,10 @@ pub(crate) fn fuzz(args: Vec<String>) -> Result<(), Failure> {
     say(&format!("{executions} inputs to {} targets, {crashes} did harm", chosen.len()));
     if let Some(path) = args.figures {
         let targets = chosen.len();
+        let seconds = args.seconds * u32::try_from(targets).unwrap_or(u32::MAX);
         let figures = format!(
-            "{{\"fuzz_targets\": {targets}, \"fuzz_executions\": {executions}, \"fuzz_crashes\": {crashes}}}\n"
+            "{{\"targets\": {targets}, \"executions\": {executions}, \"failures\": {crashes}, \
+             \"seconds\": {seconds}}}\n"
         );
         fs::write(&path, figures).map_err(|error| Failure::found(&format!("{path}: {error}")))?;
     }

@@ -18,8 +18,8 @@ const USAGE: &str = "\
 cargo xtask verify [--skip STEP]... [--only STEP]...  check everything that has to hold; reads only
 cargo xtask verify --list                             name the steps
 cargo xtask fix                                       apply clippy's suggestions and format
-cargo xtask reliability [PROOF]...                    run all proofs in full, or these, and write
-                                                      docs/reliability.{json,md}
+cargo xtask reliability [PROOF]...                    run all proofs in full, fuzz and mutants too, or
+                                                      these, and write docs/reliability.{json,md}
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
                                                       (step, schedule, guard, submit, cycle, memory, idle)
 cargo xtask peers [ARGS]...                           us and other queues side by side; builds them,

@@ -30,18 +30,23 @@ pub(crate) fn mutants(args: Vec<String>) -> Result<(), Failure> {
         .args(theirs.iter().cloned())
         .run();
     let count = |name: &str| {
-        let list = fs::read_to_string(root().join("mutants.out").join(name)).unwrap_or_default();
+        let list = fs::read_to_string(root().join("mutants.out").join(format!("{name}.txt")))
+            .unwrap_or_default();
         list.lines().count()
     };
-    let [caught, missed, ended, unviable] =
-        ["caught.txt", "missed.txt", "timeout.txt", "unviable.txt"].map(count);
+    let [caught, before, survived, endless, unviable] =
+        ["caught", "previously_caught", "missed", "timeout", "unviable"].map(count);
+    // A change with which the tests never end does not go by unnoticed.
+    let caught = caught + before + endless;
+    let run = caught + survived;
     say(&format!(
-        "{caught} mutants caught, {ended} never ended, {unviable} did not compile, {missed} survived"
+        "{run} mutants run and {unviable} that do not compile: {caught} caught, {endless} of them \
+         without an end, {survived} survived"
     ));
     if let Some(path) = figures {
-        let caught = caught + ended;
         let text = format!(
-            "{{\"mutants_caught\": {caught}, \"mutants_unviable\": {unviable}, \"mutants_survived\": {missed}}}\n"
+            "{{\"run\": {run}, \"caught\": {caught}, \"survived\": {survived}, \
+             \"unviable\": {unviable}, \"failures\": {survived}}}\n"
         );
         fs::write(path, text).map_err(|error| Failure::found(&format!("{path}: {error}")))?;
     }

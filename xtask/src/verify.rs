@@ -29,6 +29,7 @@ fn checks() -> Vec<(&'static str, Check)> {
         ("bare-metal", Check::Own(bare_metal)),
         ("doc", Check::Own(doc)),
         ("deny", Check::Own(deny)),
+        ("guard", Check::Own(guard)),
     ];
     checks.extend(PROOFS.iter().map(|proof| (proof.command, Check::Slice(proof))));
     checks
@@ -135,4 +136,14 @@ fn deny() -> Result<Option<Duration>, Failure> {
         Step::cargo("install cargo-deny", ["install", "cargo-deny", "--locked"]).run()?;
     }
     Step::cargo("deny", ["deny", "check", "bans", "licenses", "sources"]).run().map(Some)
+}
+
+/// What steps and decisions take, in instructions, against their budget.
+fn guard() -> Result<Option<Duration>, Failure> {
+    if !succeeds("valgrind", &["--version"]) {
+        say("==> guard: skipped, valgrind is not installed, so no instructions are counted");
+        return Ok(None);
+    }
+    let bench = ["bench", "--locked", "--package", "agentcom-benches", "--bench", "guard"];
+    Step::cargo("guard", bench).run().map(Some)
 }

@@ -23,28 +23,7 @@ use crate::wire::{BadFrame, Dialect, ErrorFrame, PeerAgent, ToAgent, ToHub};
 /// What `frame` has to know of what is not in memory: the task that it speaks of, if it ended.
 #[must_use]
 pub fn needs(state: &State, frame: &ToHub) -> Needs {
-    let id = match frame {
-        ToHub::TaskComplete(frame) => frame.task_id,
-        ToHub::TaskFailed(frame) => frame.task_id,
-        ToHub::TaskReleased(frame) => frame.task_id,
-        ToHub::TaskWithdrawn(frame) => frame.task_id,
-        ToHub::Identify(_)
-        | ToHub::Ping(_)
-        | ToHub::TaskAccepted(_)
-        | ToHub::TaskProgress(_)
-        | ToHub::TaskRejected(_)
-        | ToHub::TaskQuestion(_)
-        | ToHub::TaskRecovering(_)
-        | ToHub::StateReport(_)
-        | ToHub::WakeResult(_)
-        | ToHub::AgentRestarting { .. }
-        | ToHub::AgentDraining {}
-        | ToHub::Status { .. }
-        | ToHub::ListAgents {}
-        | ToHub::ResourceReport { .. }
-        | ToHub::OllamaReport { .. }
-        | ToHub::Messaging { .. } => return Needs::default(),
-    };
+    let Some((id, _)) = frame.reports() else { return Needs::default() };
     let known = state.task(id).is_some() || state.just_ended(id).is_some();
     Needs { tasks: if known { Vec::new() } else { Vec::from([id]) }, keys: Vec::new() }
 }

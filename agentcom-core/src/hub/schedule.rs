@@ -24,8 +24,10 @@ use crate::wire::ToAgent;
 
 /// The most tasks that one step hands out; the rest follow in steps of their own.
 const ASSIGNED_MAX: usize = 1_024;
-/// The most tasks that one step finds nobody for: each may have been offered to many agents.
-const UNFIT_MAX: usize = 64;
+/// The most offers that one step makes for tasks which suit nobody, the last task's not counted.
+pub(super) const OFFERS_MAX: usize = 1_024;
+/// What such a task counts as, if it was offered to fewer agents.
+const OFFERS_MIN: usize = 16;
 
 /// What becomes of the tasks that come first.
 enum Decision {
@@ -33,28 +35,29 @@ enum Decision {
     Given(Choice, AgentNo),
     /// Limits hold some of them back. Others may come first, if those stood in front of them.
     Limited,
-    /// Nobody with room suits the first.
-    Unfit(Queued),
+    /// Nobody with room suits the first, of so many that it was offered to.
+    Unfit(Queued, usize),
 }
 
 /// Hands out what can be handed out.
 pub(super) fn run(tx: &mut Tx<'_>) {
-    let mut pending = tx.state.take_pending();
-    let mut unfit = 0;
+    let mut pending = Pending::default();
+    tx.state.hand_over(&mut pending);
+    let mut offers = 0;
     for _ in 0..ASSIGNED_MAX {
-        if unfit == UNFIT_MAX {
+        if offers >= OFFERS_MAX {
             break;
         }
         let Some(decision) = decide(tx, &mut pending) else { return };
         match decision {
             Decision::Given(choice, agent) => assign(tx, &choice, agent),
             Decision::Limited => {}
-            Decision::Unfit(queued) => {
-                unfit += 1;
+            Decision::Unfit(queued, offered) => {
+                offers += offered.max(OFFERS_MIN);
                 hold_back(tx, queued);
             }
         }
-        pending.merge(tx.state.take_pending());
+        tx.state.hand_over(&mut pending);
     }
     tx.state.put_back(pending);
 }
@@ -62,12 +65,14 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 /// Picks the task that comes first among what changed, and whom it is for.
 fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
     let choices = choose::next(tx, pending);
-    let first = choices[0]?;
+    let first = choose::first(&choices)?;
     if park_closed(tx, &choices) {
         return Some(Decision::Limited);
     }
-    let agent = choose::agent(tx, &first.queued);
-    Some(agent.map_or(Decision::Unfit(first.queued), |agent| Decision::Given(first, agent)))
+    Some(match choose::agent(tx, &first.queued) {
+        Ok(agent) => Decision::Given(*first, agent),
+        Err(offered) => Decision::Unfit(first.queued, offered),
+    })
 }
 
 /// Takes the tasks out of the way that a limit keeps from starting; whether there were any. One

@@ -2,6 +2,7 @@
 
 mod agents;
 mod corners;
+mod edges;
 mod limits;
 mod openings;
 mod ownership;

@@ -1,6 +1,7 @@
 //! This file drives a sidecar step by step, and writes down what follows as short lines.
 
 mod draining;
+mod edges;
 mod leases;
 mod random;
 mod reports;

@@ -49,7 +49,10 @@ impl State {
         let kept = self.fleet.members().filter(|member| !member.held().is_empty());
         let kept = kept.map(|member| (member.id.clone(), member.held().iter().copied().collect()));
         same("held tasks", &held, &kept.collect())?;
-        let kept = self.limits.running().map(|(key, tasks)| (key.clone(), tasks.clone()));
+        let kept = self
+            .limits
+            .running()
+            .map(|counter| (counter.key().clone(), counter.running().collect()));
         same("running tasks", &running, &kept.collect())?;
         same("dependents", &dependents, &self.dependents)?;
         same("ready tasks", &by_state[2], &self.ready.by_lane().iter().sum())?;
@@ -157,7 +160,7 @@ impl State {
         };
         let closed = match gate {
             Gate::Fit => true,
-            Gate::Concurrency(key, max) => self.running(key).len() >= *max as usize,
+            Gate::Concurrency(key, max) => self.running(key).count() >= *max as usize,
             Gate::Rate(key) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
         };
         closed || self.ready.is_open(gate, class)

@@ -7,8 +7,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::ready::Head;
 use super::{ClassId, Fleet, Group, GroupId, Ready};
-use crate::time::Wall;
 
 /// The first class of each lane, where one has a task that may start.
 pub(crate) type First = [Option<ClassId>; 4];
@@ -115,16 +115,16 @@ impl Memo {
 /// The first class of each lane among several.
 fn first(ready: &Ready, classes: &[ClassId]) -> First {
     let mut best: First = [None; 4];
-    let mut least = [(u64::MAX, (Wall(u64::MAX), 0)); 4];
+    let mut least = [(u64::MAX, Head::LAST); 4];
     for class in classes {
-        let (orders, ages) = ready.heads(*class);
+        let (orders, heads) = ready.heads(*class);
         for lane in 0..4 {
             // An empty lane has the largest order and is behind all others.
             if orders[lane] > least[lane].0 {
                 continue;
             }
-            if orders[lane] < least[lane].0 || ages[lane] < least[lane].1 {
-                (least[lane], best[lane]) = ((orders[lane], ages[lane]), Some(*class));
+            if orders[lane] < least[lane].0 || heads[lane] < least[lane].1 {
+                (least[lane], best[lane]) = ((orders[lane], heads[lane]), Some(*class));
             }
         }
     }

@@ -14,6 +14,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::ready::{ClassId, Requirements};
+use super::sorted::Sorted;
 use crate::id::TaskId;
 use crate::name::{AgentId, Capability};
 
@@ -28,11 +29,11 @@ pub struct Fleet {
     groups: Vec<Option<Group>>,
     vacant_groups: Vec<GroupId>,
     /// Groups of which an agent has room.
-    rooms: BTreeSet<GroupId>,
+    rooms: Sorted<GroupId>,
     /// Groups by each of their capabilities.
     skilled: BTreeMap<Capability, BTreeSet<GroupId>>,
     /// The groups that can run an unpinned class, by its number.
-    runs: Vec<BTreeSet<GroupId>>,
+    runs: Vec<Sorted<GroupId>>,
     /// How often any group learnt or unlearnt a class.
     stamps: u64,
 }
@@ -143,8 +144,11 @@ impl Fleet {
             group.move_free(agent, &member.id, before, standing);
             let has_room = group.has_room();
             if had_room != has_room {
-                let _changed =
-                    if has_room { self.rooms.insert(id) } else { self.rooms.remove(&id) };
+                if has_room {
+                    self.rooms.insert(id);
+                } else {
+                    self.rooms.take(&id);
+                }
             }
         }
         standing.is_some()
@@ -154,7 +158,7 @@ impl Fleet {
     pub fn link(&mut self, group: GroupId, class: ClassId) {
         let number = class.0 as usize;
         if self.runs.len() <= number {
-            self.runs.resize_with(number + 1, BTreeSet::new);
+            self.runs.resize_with(number + 1, Sorted::new);
         }
         self.stamps += 1;
         let stamp = self.stamps;
@@ -180,8 +184,8 @@ impl Fleet {
         let groups = self.runs.get_mut(class.0 as usize).map(core::mem::take);
         self.stamps += 1;
         let stamp = self.stamps;
-        for group in groups.unwrap_or_default() {
-            if let Some(found) = self.group_mut(group) {
+        for group in groups.unwrap_or_default().iter() {
+            if let Some(found) = self.group_mut(*group) {
                 found.unlearn(class, stamp);
             }
         }
@@ -250,16 +254,22 @@ impl Fleet {
     pub fn rooms_for(&self, class: ClassId) -> impl Iterator<Item = &Group> {
         let runners = self.runners(class);
         // A fleet at work has room in a few groups only, whoever can run the class.
-        let (few, many) = if self.rooms.len() < runners.len() {
-            (&self.rooms, runners)
-        } else {
-            (runners, &self.rooms)
-        };
-        few.iter().filter(|id| many.contains(id)).filter_map(|id| self.group(*id))
+        let few = if self.rooms.len() < runners.len() { &self.rooms } else { runners };
+        let groups = few.iter().filter_map(|id| self.group(*id));
+        groups.filter(move |group| group.has_room() && group.runs(class))
     }
 
-    fn runners(&self, class: ClassId) -> &BTreeSet<GroupId> {
-        let none: &BTreeSet<GroupId> = const { &BTreeSet::new() };
+    /// Whether an agent can run a class, or is the only one that may.
+    #[must_use]
+    pub fn runs(&self, agent: AgentNo, class: ClassId) -> bool {
+        self.member(agent).is_some_and(|member| {
+            let group = member.group.and_then(|id| self.group(id));
+            group.is_some_and(|group| group.runs(class)) || member.pins.contains(&class)
+        })
+    }
+
+    fn runners(&self, class: ClassId) -> &Sorted<GroupId> {
+        let none: &Sorted<GroupId> = const { &Sorted::new() };
         self.runs.get(class.0 as usize).unwrap_or(none)
     }
 
@@ -276,7 +286,7 @@ impl Fleet {
                 member.free == free && member.held.is_sorted()
             })
             && self.groups().all(|(id, group)| self.group_agrees(id, group))
-            && self.runs.iter().map(BTreeSet::len).sum::<usize>()
+            && self.runs.iter().map(Sorted::len).sum::<usize>()
                 == self.groups().map(|(_, group)| group.classes().len()).sum::<usize>()
             && self.skilled.values().map(BTreeSet::len).sum::<usize>()
                 == self.groups().map(|(_, group)| group.abilities.capabilities.len()).sum::<usize>()
@@ -327,7 +337,7 @@ impl Fleet {
         }
         let Some(group) = self.groups[id.0 as usize].take() else { return };
         for class in group.classes() {
-            self.runs[class.0 as usize].remove(&id);
+            self.runs[class.0 as usize].take(&id);
         }
         for capability in &group.abilities.capabilities {
             if let Some(groups) = self.skilled.get_mut(capability) {

@@ -4,9 +4,10 @@
 //! decision compares numbers and not texts.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::sorted::Sorted;
 use super::{BucketRow, Gate};
 use crate::id::TaskId;
 use crate::limit::Bucket;
@@ -31,6 +32,8 @@ pub struct Limits {
     vacant: Vec<LimitsNo>,
     keys: BTreeMap<Key, usize>,
     counters: Vec<Option<Counter>>,
+    /// What shows of each counter that a limit is open: most are, and seen to be by this alone.
+    levels: Vec<Level>,
     vacant_counters: Vec<usize>,
 }
 
@@ -39,16 +42,26 @@ pub struct Limits {
 struct Set {
     /// The counter of the concurrency key, and how many may be held at most.
     concurrency: Option<(usize, u32)>,
-    rates: Box<[(usize, Rate)]>,
+    rates: Box<[Rate]>,
+    /// Their counters.
+    rated: Box<[usize]>,
     /// How many living tasks have these limits.
     tasks: usize,
 }
 
+/// What shows that a limit is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Level {
+    held: u32,
+    /// Whether there is enough in the bucket for one start, without what it gained since.
+    enough: bool,
+}
+
 /// What is counted by one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Counter {
     key: Key,
-    running: BTreeSet<TaskId>,
+    running: Sorted<TaskId>,
     bucket: Option<BucketRow>,
     /// From when on the bucket fills, if it was drawn on at a time which is yet to come.
     fills_from: Option<Wall>,
@@ -71,8 +84,8 @@ impl Limits {
             return known;
         }
         let concurrency = limits.0.as_ref().map(|limit| (self.counted_for(&limit.key), limit.max));
-        let rates = limits.1.iter().map(|rate| (self.counted_for(&rate.key), rate.clone()));
-        let set = Some(Set { concurrency, rates: rates.collect(), tasks: 1 });
+        let rated = limits.1.iter().map(|rate| self.counted_for(&rate.key)).collect();
+        let set = Some(Set { concurrency, rates: limits.1.clone(), rated, tasks: 1 });
         let number = self.vacant.pop().unwrap_or(LimitsNo(self.sets.len() as u32));
         match self.sets.get_mut(number.0 as usize) {
             Some(place) => *place = set,
@@ -95,13 +108,20 @@ impl Limits {
             self.numbers.remove(&limits);
         }
         self.vacant.push(number);
-        let counters = set.rates.iter().map(|(counter, _)| *counter);
-        for counter in counters.chain(set.concurrency.map(|(counter, _)| counter)) {
+        for counter in set.counters() {
             if let Some(found) = self.counter_mut(counter) {
                 found.sets -= 1;
             }
             self.forget_unused(counter);
         }
+    }
+
+    /// Whether a task with these limits may start for certain: seen at a glance, as nearly always.
+    #[must_use]
+    pub fn are_open(&self, number: LimitsNo) -> bool {
+        let Some(set) = self.set(number) else { return true };
+        set.concurrency.is_none_or(|(counter, max)| self.levels[counter].held < max)
+            && set.rated.iter().all(|counter| self.levels[*counter].enough)
     }
 
     /// The limit on tasks at once: its counter, and how many may be held at most.
@@ -114,8 +134,9 @@ impl Limits {
     /// The rates, each with the bucket that a start draws on at `now`, and by which figures: a
     /// bucket that is in use keeps those it has.
     pub fn rates(&self, number: LimitsNo, now: Wall) -> impl Iterator<Item = (&Rate, Bucket)> {
-        let rates = self.set(number).map_or(&[][..], |set| &set.rates);
-        rates.iter().map(move |(counter, rate)| {
+        let (rates, rated) =
+            self.set(number).map_or((&[][..], &[][..]), |set| (&*set.rates, &*set.rated));
+        rates.iter().zip(rated).map(move |(rate, counter)| {
             let counter = self.counters.get(*counter).and_then(Option::as_ref);
             match counter.and_then(Counter::level) {
                 Some((rate, bucket)) if !bucket.is_full(rate, now) => (rate, bucket),
@@ -128,36 +149,27 @@ impl Limits {
     #[cfg(feature = "testing")]
     pub(crate) fn draw(&mut self, number: LimitsNo, now: Wall) {
         let Some(Some(set)) = self.sets.get(number.0 as usize) else { return };
-        for (counter, rate) in &set.rates {
-            let Some(Some(counter)) = self.counters.get_mut(*counter) else { continue };
-            let fills_from = counter.fills_from.take().unwrap_or(now);
-            match &mut counter.bucket {
-                Some(BucketRow { rate, bucket }) if !bucket.is_full(rate, now) => {
-                    let level = bucket.no_later_than(fills_from);
-                    *bucket = level.draw(rate, now).unwrap_or(level);
-                }
-                bucket => {
-                    let drawn = Bucket::full(rate, now).draw(rate, now).ok();
-                    *bucket = drawn.map(|bucket| BucketRow { rate: rate.clone(), bucket });
-                }
-            }
+        for (rate, number) in set.rates.iter().zip(&set.rated) {
+            let Some(Some(counter)) = self.counters.get_mut(*number) else { continue };
+            counter.draw(rate, now);
+            self.levels[*number] = counter.shows();
         }
     }
 
     /// A task with these limits is held.
     pub fn start(&mut self, number: LimitsNo, task: TaskId) {
         let limit = self.set(number).and_then(|set| set.concurrency);
-        if let Some(counter) = limit.and_then(|(counter, _)| self.counter_mut(counter)) {
-            counter.running.insert(task);
+        if let Some((counter, _)) = limit {
+            self.change(counter, |counter| counter.running.insert(task));
         }
     }
 
     /// A task with these limits is held no longer. Returns the gate that opens.
     pub fn stop(&mut self, number: LimitsNo, task: TaskId) -> Option<Gate> {
         let (counter, _) = self.set(number)?.concurrency?;
-        let counter = self.counter_mut(counter)?;
-        counter.running.remove(&task);
-        let beside = counter.running.len() as u32;
+        self.change(counter, |counter| _ = counter.running.take(&task));
+        let counter = self.counters[counter].as_ref()?;
+        let beside = counter.held() as u32;
         Some(Gate::Concurrency(counter.key.clone(), beside.saturating_add(1)))
     }
 
@@ -168,9 +180,8 @@ impl Limits {
     }
 
     /// All keys by which held tasks are counted, and the tasks.
-    pub fn running(&self) -> impl Iterator<Item = (&Key, &BTreeSet<TaskId>)> {
-        let all = self.counters.iter().flatten().filter(|counter| !counter.running.is_empty());
-        all.map(|counter| (&counter.key, &counter.running))
+    pub fn running(&self) -> impl Iterator<Item = &Counter> {
+        self.counters.iter().flatten().filter(|counter| counter.held() > 0)
     }
 
     /// All buckets in use, by key.
@@ -183,9 +194,7 @@ impl Limits {
     /// The bucket of a key is as said; without one it is full.
     pub fn set_bucket(&mut self, key: &Key, row: Option<BucketRow>) {
         let counter = self.counter_for(key);
-        if let Some(found) = self.counter_mut(counter) {
-            (found.bucket, found.fills_from) = (row, None);
-        }
+        self.change(counter, |counter| (counter.bucket, counter.fills_from) = (row, None));
         self.forget_unused(counter);
     }
 
@@ -209,10 +218,7 @@ impl Limits {
     pub fn agree(&self, tasks: &BTreeMap<LimitsNo, usize>) -> bool {
         let mut named: Vec<usize> = alloc::vec![0; self.counters.len()];
         for set in self.sets.iter().flatten() {
-            let counters = set.rates.iter().map(|(counter, _)| *counter);
-            counters
-                .chain(set.concurrency.map(|(counter, _)| counter))
-                .for_each(|counter| named[counter] += 1);
+            set.counters().for_each(|counter| named[counter] += 1);
         }
         let counts = |(number, count): (&LimitsNo, &usize)| {
             self.set(*number).is_some_and(|set| set.tasks == *count)
@@ -221,6 +227,10 @@ impl Limits {
             && tasks.len() == self.numbers.len()
             && self.numbers.len() == self.sets.iter().flatten().count()
             && self.keys.len() == self.counters.iter().flatten().count()
+            && self.levels.len() == self.counters.len()
+            && self.counters.iter().zip(&self.levels).all(|(counter, level)| {
+                counter.as_ref().is_none_or(|counter| counter.shows() == *level)
+            })
             && self.keys.iter().all(|(key, number)| {
                 let counter = self.counters[*number].as_ref();
                 counter.is_some_and(|counter| {
@@ -235,6 +245,14 @@ impl Limits {
 
     fn set_mut(&mut self, number: LimitsNo) -> Option<&mut Set> {
         self.sets.get_mut(number.0 as usize)?.as_mut()
+    }
+
+    /// Changes a counter, and what shows of it.
+    fn change(&mut self, number: usize, change: impl FnOnce(&mut Counter)) {
+        if let Some(counter) = self.counter_mut(number) {
+            change(counter);
+            self.levels[number] = counter.shows();
+        }
     }
 
     fn counter_mut(&mut self, number: usize) -> Option<&mut Counter> {
@@ -254,11 +272,14 @@ impl Limits {
         if let Some(&known) = self.keys.get(key) {
             return known;
         }
-        let counter = Some(Counter::new(key.clone()));
+        let counter = Counter::new(key.clone());
+        let level = counter.shows();
         let number = self.vacant_counters.pop().unwrap_or(self.counters.len());
-        match self.counters.get_mut(number) {
-            Some(place) => *place = counter,
-            None => self.counters.push(counter),
+        if number == self.counters.len() {
+            self.counters.push(Some(counter));
+            self.levels.push(level);
+        } else {
+            (self.counters[number], self.levels[number]) = (Some(counter), level);
         }
         self.keys.insert(key.clone(), number);
         number
@@ -274,9 +295,16 @@ impl Limits {
     }
 }
 
+impl Set {
+    /// The counters that it names.
+    fn counters(&self) -> impl Iterator<Item = usize> {
+        self.rated.iter().copied().chain(self.concurrency.map(|(counter, _)| counter))
+    }
+}
+
 impl Counter {
     const fn new(key: Key) -> Self {
-        Self { key, running: BTreeSet::new(), bucket: None, fills_from: None, sets: 0 }
+        Self { key, running: Sorted::new(), bucket: None, fills_from: None, sets: 0 }
     }
 
     /// The key.
@@ -286,9 +314,14 @@ impl Counter {
     }
 
     /// The held tasks that are limited by it.
+    pub fn running(&self) -> impl Iterator<Item = TaskId> {
+        self.running.iter().copied()
+    }
+
+    /// How many they are.
     #[must_use]
-    pub const fn running(&self) -> &BTreeSet<TaskId> {
-        &self.running
+    pub const fn held(&self) -> usize {
+        self.running.len()
     }
 
     /// What is left of a rate, if it was drawn on.
@@ -305,7 +338,25 @@ impl Counter {
         Some((rate, level))
     }
 
+    /// Draws on the bucket for one start. A full one goes by the figures of who draws.
+    #[cfg(feature = "testing")]
+    fn draw(&mut self, rate: &Rate, now: Wall) {
+        let fills_from = self.fills_from.take().unwrap_or(now);
+        let full = || BucketRow { rate: rate.clone(), bucket: Bucket::full(rate, now) };
+        let row = self.bucket.get_or_insert_with(full);
+        row.bucket = row.bucket.no_later_than(fills_from).refilled(&row.rate, now);
+        if row.bucket == Bucket::full(&row.rate, now) && row.rate != *rate {
+            *row = full();
+        }
+        row.bucket = row.bucket.spent(&row.rate).unwrap_or(row.bucket);
+    }
+
+    fn shows(&self) -> Level {
+        let enough = self.bucket.as_ref().is_none_or(|row| row.bucket.spent(&row.rate).is_some());
+        Level { held: self.held() as u32, enough }
+    }
+
     fn is_unused(&self) -> bool {
-        self.sets == 0 && self.running.is_empty() && self.bucket.is_none()
+        self.sets == 0 && self.held() == 0 && self.bucket.is_none()
     }
 }

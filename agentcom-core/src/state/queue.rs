@@ -146,7 +146,14 @@ impl State {
 
     /// The scheduler lets tasks that are held back try again.
     pub(crate) fn wake(&mut self, gate: &Gate) {
-        let woken = self.ready.wake(gate);
+        let woken = self.ready.wake(gate, |_| true);
+        self.pending.classes.extend(woken);
+    }
+
+    /// An agent has room: tasks that suited nobody try again, if it can run them.
+    fn wake_unfit(&mut self, agent: AgentNo) {
+        let fleet = &self.fleet;
+        let woken = self.ready.wake(&Gate::Fit, |class| fleet.runs(agent, class));
         self.pending.classes.extend(woken);
     }
 
@@ -245,7 +252,7 @@ impl State {
     pub(super) fn refresh_room(&mut self, number: AgentNo) {
         if self.fleet.refresh(number) {
             self.pending.add(number);
-            self.wake(&Gate::Fit);
+            self.wake_unfit(number);
         } else {
             self.pending.drop(number);
         }

@@ -1,6 +1,5 @@
 //! This file reads a state: single facts, and what follows from several.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{
@@ -124,9 +123,8 @@ impl State {
     }
 
     /// Held tasks that count against a concurrency key.
-    pub fn running(&self, key: &Key) -> impl ExactSizeIterator<Item = TaskId> {
-        let none: &BTreeSet<TaskId> = const { &BTreeSet::new() };
-        self.limits.counter(key).map_or(none, Counter::running).iter().copied()
+    pub fn running(&self, key: &Key) -> impl Iterator<Item = TaskId> {
+        self.limits.counter(key).into_iter().flat_map(Counter::running)
     }
 
     /// The figures of the bucket of a rate and what is in it, if it was drawn on. What is stored

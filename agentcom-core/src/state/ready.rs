@@ -5,6 +5,7 @@
 
 mod class;
 
+pub(super) use class::Head;
 pub use class::{Class, ClassId, Entry, Requirements, Spot};
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,6 @@ use core::ops::Bound;
 use super::firsts::Moves;
 use super::{Abilities, LimitsNo, Queued};
 use crate::name::{Capability, Key};
-use crate::time::Wall;
 
 /// What holds a ready task back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +32,10 @@ pub enum Gate {
 pub struct Ready {
     numbers: BTreeMap<Requirements, ClassId>,
     classes: Vec<Option<Class>>,
-    /// The places of the first task of each lane of each class, for scans over many classes: what
-    /// the policy says, and apart from it what counts among equals.
-    orders: Vec<[u64; 4]>,
-    ages: Vec<[(Wall, u64); 4]>,
-    /// The limits that those tasks count against.
-    limits: Vec<[LimitsNo; 4]>,
+    /// The first task of each lane of each class, for scans over many classes: what the policy says
+    /// of it, and apart from that the rest.
+    orders: Vec<Orders>,
+    heads: Vec<[Head; 4]>,
     vacant: Vec<ClassId>,
     /// Unpinned classes, each by the rarest of the capabilities that it needs, if it needs any.
     by_need: BTreeMap<Option<Capability>, BTreeSet<ClassId>>,
@@ -61,6 +59,11 @@ struct Tour {
     left: usize,
 }
 
+/// What the policy says of the first task of each lane; it never spans two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct Orders([u64; 4]);
+
 /// Marks a lane of a class in which nothing waits.
 const EMPTY: u64 = u64::MAX;
 /// Classes without tasks that are kept, so that a steady trickle does not make them anew.
@@ -74,9 +77,8 @@ impl Ready {
         }
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.classes.push(None);
-            self.orders.push([EMPTY; 4]);
-            self.ages.push([(Wall(0), 0); 4]);
-            self.limits.push([LimitsNo::NONE; 4]);
+            self.orders.push(Orders([EMPTY; 4]));
+            self.heads.push([Head::NONE; 4]);
             ClassId((self.classes.len() - 1) as u32)
         });
         if requirements.pin.is_none() {
@@ -183,9 +185,10 @@ impl Ready {
         self.refresh_head(id, lane);
     }
 
-    /// Lets the first tasks of each class that are held back by `gate` try again, and returns those
-    /// classes. A concurrency gate stands for those of its key with the same or a larger maximum.
-    pub fn wake(&mut self, gate: &Gate) -> Vec<ClassId> {
+    /// Lets the first tasks of each class in question that are held back by `gate` try again, and
+    /// returns those classes. A concurrency gate stands for those of its key with the same or a
+    /// larger maximum.
+    pub fn wake(&mut self, gate: &Gate, in_question: impl Fn(ClassId) -> bool) -> Vec<ClassId> {
         if self.parked.is_empty() {
             return Vec::new();
         }
@@ -197,6 +200,7 @@ impl Ready {
         let found: Vec<(Gate, ClassId, usize)> = self
             .parked
             .range(from..=to)
+            .filter(|((_, id), _)| in_question(*id))
             .map(|((gate, id), set)| (gate.clone(), *id, set.len()))
             .collect();
         for (gate, id, left) in &found {
@@ -259,38 +263,39 @@ impl Ready {
     /// What is known of a task that waits and is not held back.
     #[must_use]
     pub fn entry(&self, queued: &Queued) -> Option<&Entry> {
-        self.class(queued.class)?.lanes[queued.lane].get(&queued.spot)
+        self.class(queued.class)?.lanes[queued.lane].get(&Entry::at(queued.spot))
     }
 
     /// What the policy said of the first task of each lane of a class; [`u64::MAX`] where nothing
     /// can start.
     #[must_use]
     pub fn orders(&self, id: ClassId) -> &[u64; 4] {
-        &self.orders[id.0 as usize]
+        &self.orders[id.0 as usize].0
     }
 
-    /// Of the first task of each lane of a class, what the policy said, and what counts among equals.
-    pub(super) fn heads(&self, id: ClassId) -> (&[u64; 4], &[(Wall, u64); 4]) {
-        (&self.orders[id.0 as usize], &self.ages[id.0 as usize])
+    /// The first task of each lane of a class: what the policy said of it, and the rest, by which
+    /// equals are sorted.
+    pub(super) fn heads(&self, id: ClassId) -> (&[u64; 4], &[Head; 4]) {
+        (self.orders(id), &self.heads[id.0 as usize])
     }
 
     /// The place of the first task of a lane of a class in which one can start.
     #[must_use]
     pub fn spot(&self, id: ClassId, lane: usize) -> Spot {
-        let (since, number) = self.ages[id.0 as usize][lane];
-        Spot { order: self.orders[id.0 as usize][lane], since, number }
+        let Head { since, number, .. } = self.heads[id.0 as usize][lane];
+        Spot { order: self.orders(id)[lane], since, number }
     }
 
     /// The limits that this task counts against.
     #[must_use]
     pub fn limits(&self, id: ClassId, lane: usize) -> LimitsNo {
-        self.limits[id.0 as usize][lane]
+        self.heads[id.0 as usize][lane].limits
     }
 
     /// Whether a task of a class may start, as far as the class is concerned.
     #[must_use]
     pub fn has_head(&self, id: ClassId) -> bool {
-        self.orders.get(id.0 as usize).is_some_and(|orders| *orders != [EMPTY; 4])
+        self.orders.get(id.0 as usize).is_some_and(|orders| orders.0 != [EMPTY; 4])
     }
 
     /// Which heads moved lately.
@@ -382,14 +387,13 @@ impl Ready {
 
     fn refresh_head(&mut self, id: ClassId, lane: usize) {
         let Some(Some(class)) = self.classes.get(id.0 as usize) else { return };
-        let (mut order, mut age) = (EMPTY, (Wall(0), 0));
-        if let Some(Entry { spot, limits, .. }) = class.head(lane) {
-            (order, age) = (spot.order, (spot.since, spot.number));
-            self.limits[id.0 as usize][lane] = *limits;
-        }
-        let (orders, ages) = (&mut self.orders[id.0 as usize], &mut self.ages[id.0 as usize]);
-        if (order, age) != (orders[lane], ages[lane]) {
-            (orders[lane], ages[lane]) = (order, age);
+        let (order, head) = match class.head(lane) {
+            Some(entry) => (entry.spot.order, Head::of(entry)),
+            None => (EMPTY, Head::NONE),
+        };
+        let (orders, heads) = (&mut self.orders[id.0 as usize].0, &mut self.heads[id.0 as usize]);
+        if (order, head) != (orders[lane], heads[lane]) {
+            (orders[lane], heads[lane]) = (order, head);
             self.moves.add(id);
         }
     }

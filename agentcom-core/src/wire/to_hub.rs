@@ -73,6 +73,35 @@ pub enum ToHub {
     },
 }
 
+impl ToHub {
+    /// The task and the lease of it that the frame says the end of, whichever end that is.
+    #[must_use]
+    pub const fn reports(&self) -> Option<(TaskId, Lease)> {
+        match self {
+            Self::TaskComplete(frame) => Some((frame.task_id, frame.generation)),
+            Self::TaskFailed(frame) => Some((frame.task_id, frame.generation)),
+            Self::TaskReleased(frame) => Some((frame.task_id, frame.generation)),
+            Self::TaskWithdrawn(frame) => Some((frame.task_id, frame.generation)),
+            Self::Identify(_)
+            | Self::Ping(_)
+            | Self::TaskAccepted(_)
+            | Self::TaskProgress(_)
+            | Self::TaskRejected(_)
+            | Self::TaskQuestion(_)
+            | Self::TaskRecovering(_)
+            | Self::StateReport(_)
+            | Self::WakeResult(_)
+            | Self::AgentRestarting { .. }
+            | Self::AgentDraining {}
+            | Self::Status { .. }
+            | Self::ListAgents {}
+            | Self::ResourceReport { .. }
+            | Self::OllamaReport { .. }
+            | Self::Messaging { .. } => None,
+        }
+    }
+}
+
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identify {

@@ -12,7 +12,7 @@ fn namespace() -> Namespace {
 /// A file with many rows, and what is in it. Some were overwritten and some removed.
 fn file(rows: u64) -> (Vec<u8>, BTreeMap<RowKey, Vec<u8>>) {
     let (disk, mut model) = (Disk::new(), BTreeMap::new());
-    let options = Options { tail_batches: 8, ..Options::default() };
+    let options = Options { tail_batches: 8, log_bytes: 256 << 10, ..Options::default() };
     let book = Book::on(disk.clone(), &options).unwrap();
     let mut next = 0;
     for seq in 1..=rows / 50 {
@@ -43,21 +43,29 @@ fn file(rows: u64) -> (Vec<u8>, BTreeMap<RowKey, Vec<u8>>) {
 
 /// The offsets of the pages in use, each with the rows that are on it and where these end.
 fn used(bytes: &[u8]) -> BTreeMap<usize, BTreeMap<RowKey, usize>> {
-    let pages = Pages::new(bytes);
+    let layout = Layout::of(bytes).unwrap();
+    let start = layout.database() as usize;
+    let pages = Pages::new(&bytes[start..]);
     let root = pages.roots(Book::tree_name(&namespace()).as_bytes())[0].unwrap();
     let walk = pages.walk(root);
     assert!(root.1 && walk.gaps.is_empty(), "the file is good");
     let mut used: BTreeMap<usize, BTreeMap<RowKey, usize>> =
-        walk.seen.iter().map(|at| (*at, BTreeMap::new())).collect();
+        walk.seen.iter().map(|at| (start + at, BTreeMap::new())).collect();
+    let offset = |part: &[u8]| part.as_ptr() as usize - bytes.as_ptr() as usize;
+    let saved = Saved::of(&walk, Seal::new("main"));
     for (place, record) in walk.pairs {
-        let at = place.as_ptr() as usize - bytes.as_ptr() as usize;
-        let rows = used.range_mut(..=at).next_back().unwrap().1;
-        let end = record.as_ptr() as usize + record.len() - bytes.as_ptr() as usize;
+        let rows = used.range_mut(..=offset(place)).next_back().unwrap().1;
+        let end = offset(record) + record.len();
         rows.extend(row_at(place).map(|row| (row, end)));
-        if batch_at(place).is_some() {
-            let named = tail::read(&record[Seal::OVERHEAD..]);
-            rows.extend(named.map(|named| (named.unwrap().0, end)));
-        }
+    }
+    let log = log::read(&bytes[..start], layout, Seal::new("main"));
+    let live = log.entries.range(saved.seq().unwrap() + 1..);
+    for (_, entry) in live {
+        let (first, end) = (offset(entry.batch), offset(entry.batch) + entry.batch.len());
+        let named = tail::read(&entry.batch[Seal::OVERHEAD..]);
+        let rows: BTreeMap<_, _> = named.map(|named| (named.unwrap().0, end)).collect();
+        let pages = (first / PAGE * PAGE..end).step_by(PAGE);
+        used.extend(pages.map(|page| (page, rows.clone())));
     }
     used
 }
@@ -161,8 +169,8 @@ fn what_is_no_database_gives_nothing_and_says_so() {
 #[test]
 fn what_was_saved_makes_a_good_file() {
     let (mut bytes, model) = file(1_000);
-    let pages: Vec<usize> = used(&bytes).into_keys().collect();
-    bytes[pages[1]..pages[1] + PAGE].fill(0);
+    let page = used(&bytes).into_iter().find(|(_, rows)| !rows.is_empty()).unwrap().0;
+    bytes[page..page + PAGE].fill(0);
     let saved = salvage_bytes(&bytes, &namespace());
     let (rows, seq) = (saved.rows.clone(), saved.seq.unwrap());
     assert!(!rows.is_empty() && rows.len() < model.len());

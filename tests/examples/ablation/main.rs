@@ -13,9 +13,10 @@ use agentcom_core::guard::{Guard, Guards};
 use agentcom_core::testing::ablation::ablate;
 use agentcom_core::testing::stage::Staging;
 use agentcom_core::testing::zoo::{self, Plant};
+use agentcom_tests::proof::{Outcome, Usage, prove};
 use serde_json::json;
 
-const USAGE: &str = "\
+const HELP: &str = "\
 cargo xtask ablation [--walks N] [--budget N] [--figures FILE]
 
   --walks N       walks without a fault, which may find nothing (2000)
@@ -24,76 +25,25 @@ cargo xtask ablation [--walks N] [--budget N] [--figures FILE]
 
 The defaults take less than two minutes; for a short slice say --walks 200.";
 
-struct Arguments {
-    walks: u64,
-    budget: u64,
-    figures: Option<String>,
-}
-
-fn arguments() -> Result<Option<Arguments>, String> {
-    let mut found = Arguments { walks: 2_000, budget: 2_000, figures: None };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" || arg == "-h" {
-            return Ok(None);
-        }
-        let value = args.next().ok_or(format!("{arg} wants a value"))?;
-        let number = || value.parse().map_err(|_| format!("{arg} wants a number, not {value}"));
-        match arg.as_str() {
-            "--walks" => found.walks = number()?,
-            "--budget" => found.budget = number()?,
-            "--figures" => found.figures = Some(value),
-            _ => return Err(format!("there is no {arg}")),
-        }
-    }
-    Ok(Some(found))
-}
-
 fn main() -> ExitCode {
-    let arguments = match arguments() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(wrong) => {
-            println!("{wrong}\n\n{USAGE}");
-            return ExitCode::from(64);
-        }
-    };
-    // Scenarios that go wrong are the point here; what they say is told in the table.
-    std::panic::set_hook(Box::new(|_| {}));
-    let began = Instant::now();
-    let mut failures = sound(arguments.walks);
-    let (guards, by_walk) = guards(&mut failures);
-    let (plants, most) = plants(arguments.budget, &mut failures);
-    let seconds = began.elapsed().as_secs_f64();
-    println!(
-        "\n{guards} of {} guards missed when gone ({by_walk} of them by walks too), {plants} of {} \
-         planted bugs found (the slowest after {most} seeds), {} sound walks, in {seconds:.1} s",
-        Guard::ALL.len(),
-        Plant::ALL.len(),
-        arguments.walks,
-    );
-    failures.iter().for_each(|failure| println!("FAILED: {failure}"));
-    let figures = json!({
-        "guards": Guard::ALL.len(),
-        "guards_caught": guards,
-        "guards_caught_by_walks": by_walk,
-        "plants": Plant::ALL.len(),
-        "plants_found": plants,
-        "plants_seeds_most": most,
-        "walks": arguments.walks,
-        "failures": failures.len(),
-        "seconds": seconds,
-    });
-    if let Some(path) = arguments.figures
-        && let Err(error) = std::fs::write(&path, format!("{figures:#}\n"))
-    {
-        println!("FAILED: {path}: {error}");
-        return ExitCode::FAILURE;
-    }
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    prove(&Usage::new(HELP, &[("walks", 2_000), ("budget", 2_000)]), |arguments| {
+        // Scenarios that go wrong are the point here; what they say is told in the table.
+        std::panic::set_hook(Box::new(|_| {}));
+        let walks = arguments.number("walks");
+        let mut found = sound(walks);
+        let (guards, by_walk) = guards(&mut found);
+        let (plants, most) = plants(arguments.number("budget"), &mut found);
+        let figures = json!({
+            "guards": Guard::ALL.len(),
+            "guards_caught": guards,
+            "guards_caught_by_walks": by_walk,
+            "plants": Plant::ALL.len(),
+            "plants_found": plants,
+            "plants_seeds_most": most,
+            "walks": walks,
+        });
+        Ok(Outcome::new(figures, found))
+    })
 }
 
 /// Walks without a fault, on all cores.

@@ -6,10 +6,11 @@ mod herd;
 mod overload;
 mod slow;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agentcom_tests::real::arguments::{Figures, prove, say};
+use agentcom_tests::proof::{Outcome, Usage, panicked, prove, say};
 use agentcom_tests::real::process::Program;
 use agentcom_tests::real::{disk, freeze};
 
@@ -37,34 +38,27 @@ const NUMBERS: [(&str, u64); 4] =
     [("pause-seconds", 60), ("sockets", 5_000), ("agents", 10_000), ("overload-seconds", 30)];
 
 fn main() -> ExitCode {
-    prove(HELP, &PARTS, &NUMBERS, |arguments| {
+    let usage = Usage { parts: &PARTS, ..Usage::new(HELP, &NUMBERS) };
+    prove(&usage, |arguments| {
         let program = Program::beside_this();
-        let mut all = Figures::new();
-        if arguments.wants("freeze") {
-            let pause = Duration::from_secs(arguments.number("pause-seconds"));
-            part("freeze", &mut all, || Some(freeze::hub(&program, pause)));
-            part("freeze", &mut all, || Some(freeze::sidecar(&program)));
-        }
-        if arguments.wants("disk") {
-            part("disk", &mut all, || disk::full(&program));
-        }
-        if arguments.wants("slow") {
-            let sockets = arguments.number("sockets");
-            part("slow", &mut all, || Some(slow::run(&program, sockets)));
-        }
-        if arguments.wants("herd") {
-            let agents = arguments.number("agents");
-            part("herd", &mut all, || Some(herd::run(&program, agents)));
-        }
-        if arguments.wants("overload") {
-            let span = Duration::from_secs(arguments.number("overload-seconds"));
-            part("overload", &mut all, || Some(overload::run(&program, span)));
-        }
-        all
+        let mut all = Outcome::default();
+        let mut part = |name, run: &dyn Fn() -> Option<Outcome>| {
+            if arguments.wants(name) {
+                say(&format!("== {name}"));
+                // A part that cannot go on does not keep the others from it.
+                let ended = catch_unwind(AssertUnwindSafe(run));
+                all.add(ended.unwrap_or_else(|panic| Some(panicked(&*panic))).unwrap_or_default());
+            }
+        };
+        let pause = Duration::from_secs(arguments.number("pause-seconds"));
+        let span = Duration::from_secs(arguments.number("overload-seconds"));
+        let (sockets, agents) = (arguments.number("sockets"), arguments.number("agents"));
+        part("freeze", &|| Some(freeze::hub(&program, pause)));
+        part("freeze", &|| Some(freeze::sidecar(&program)));
+        part("disk", &|| disk::full(&program));
+        part("slow", &|| Some(slow::run(&program, sockets)));
+        part("herd", &|| Some(herd::run(&program, agents)));
+        part("overload", &|| Some(overload::run(&program, span)));
+        Ok(all)
     })
-}
-
-fn part(name: &str, all: &mut Figures, run: impl FnOnce() -> Option<Figures>) {
-    say(&format!("== {name}"));
-    all.extend(run().unwrap_or_default());
 }

@@ -14,12 +14,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use agentcom_core::guard::{Guard, Guards};
+use agentcom_tests::proof::{Outcome, Usage, prove};
 use protocol::{Check, Protocol};
 use serde_json::json;
 use stateright::{Checker, HasDiscoveries, Model};
 use steps::Steps;
 
-const USAGE: &str = "\
+const HELP: &str = "\
 cargo xtask model [--states N] [--depth N] [--figures FILE]
 
   --states N      states that the protocol is to have at least (5000000); with fewer a smaller
@@ -28,31 +29,6 @@ cargo xtask model [--states N] [--depth N] [--figures FILE]
   --figures FILE  write the figures there as one JSON object
 
 For a short slice say --states 100000 --depth 5.";
-
-struct Arguments {
-    states: usize,
-    depth: usize,
-    figures: Option<String>,
-}
-
-fn arguments() -> Result<Option<Arguments>, String> {
-    let mut found = Arguments { states: 5_000_000, depth: 6, figures: None };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--help" || arg == "-h" {
-            return Ok(None);
-        }
-        let value = args.next().ok_or(format!("{arg} wants a value"))?;
-        let number = || value.parse().map_err(|_| format!("{arg} wants a number, not {value}"));
-        match arg.as_str() {
-            "--states" => found.states = number()?,
-            "--depth" => found.depth = number()?,
-            "--figures" => found.figures = Some(value),
-            _ => return Err(format!("there is no {arg}")),
-        }
-    }
-    Ok(Some(found))
-}
 
 /// What an exploration saw.
 struct Seen {
@@ -115,53 +91,34 @@ fn protocol(states: usize) -> Protocol {
 }
 
 fn main() -> ExitCode {
-    let arguments = match arguments() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
+    prove(&Usage::new(HELP, &[("states", 5_000_000), ("depth", 6)]), |arguments| {
+        let number = |name| usize::try_from(arguments.number(name)).map_err(|e| e.to_string());
+        let (states, depth) = (number("states")?, number("depth")?);
+        let mut found = Vec::new();
+        let whole = explore(protocol(states), None);
+        tell("protocol", &whole, &mut found);
+        if whole.unique < states && states > 100_000 {
+            found.push(format!("the protocol has {} states only", whole.unique));
         }
-        Err(wrong) => {
-            println!("{wrong}\n\n{USAGE}");
-            return ExitCode::from(64);
-        }
-    };
-    let mut failures = Vec::new();
-    let began = Instant::now();
-    let whole = explore(protocol(arguments.states), None);
-    tell("protocol", &whole, &mut failures);
-    if whole.unique < arguments.states && arguments.states > 100_000 {
-        failures.push(format!("the protocol has {} states only", whole.unique));
-    }
-    let real = explore(Steps::new(2, 1, Guards::all()), Some(arguments.depth));
-    tell("real steps", &real, &mut failures);
-    let caught = ablations(&mut failures);
-    let seconds = began.elapsed().as_secs_f64();
-    println!("\n{} failures in {seconds:.1} s", failures.len());
-    failures.iter().for_each(|failure| println!("FAILED: {failure}"));
-    let figures = json!({
-        "states_unique": whole.unique,
-        "states_total": whole.total,
-        "depth": whole.depth,
-        "states_seconds": whole.seconds,
-        "properties": whole.properties + real.properties,
-        "real_states_unique": real.unique,
-        "real_states_total": real.total,
-        "real_depth": real.depth,
-        "real_seconds": real.seconds,
-        "ablations": caught.len(),
-        "ablations_caught": caught.iter().flatten().count(),
-        "ablations_depth_most": caught.iter().flatten().max(),
-        "seconds": seconds,
-        "failures": failures.len(),
-    });
-    if let Some(path) = arguments.figures
-        && let Err(error) = std::fs::write(&path, format!("{figures:#}\n"))
-    {
-        println!("FAILED: {path}: {error}");
-        return ExitCode::FAILURE;
-    }
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let real = explore(Steps::new(2, 1, Guards::all()), Some(depth));
+        tell("real steps", &real, &mut found);
+        let caught = ablations(&mut found);
+        let figures = json!({
+            "states_unique": whole.unique,
+            "states_total": whole.total,
+            "depth": whole.depth,
+            "states_seconds": whole.seconds,
+            "properties": whole.properties + real.properties,
+            "real_states_unique": real.unique,
+            "real_states_total": real.total,
+            "real_depth": real.depth,
+            "real_seconds": real.seconds,
+            "ablations": caught.len(),
+            "ablations_caught": caught.iter().flatten().count(),
+            "ablations_depth_most": caught.iter().flatten().max(),
+        });
+        Ok(Outcome::new(figures, found))
+    })
 }
 
 fn tell(name: &str, seen: &Seen, failures: &mut Vec<String>) {

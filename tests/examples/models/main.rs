@@ -1,12 +1,13 @@
 //! This file proves by random sequences that hubs and stores do what their models do.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it reports what it does")]
 
 mod hubs;
 mod stores;
 
-use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
+
+use agentcom_tests::proof::{Outcome, Usage, prove, say};
+use serde_json::json;
 
 const HELP: &str = "\
 cargo xtask models [--sequences N] [--seed N] [--figures FILE]
@@ -19,62 +20,21 @@ answer with a model. A sequence that differs is shrunk and printed.
 --figures FILE writes the figures as one JSON object
 ";
 
-struct Args {
-    sequences: u32,
-    seed: u64,
-    figures: Option<String>,
-}
-
-fn args() -> Result<Option<Args>, String> {
-    let mut found = Args { sequences: 10_000, seed: 0, figures: None };
-    let mut args = std::env::args().skip(1);
-    while let Some(word) = args.next() {
-        if word == "--help" {
-            return Ok(None);
-        }
-        let value = args.next().ok_or_else(|| format!("{word} needs a value"))?;
-        let number = || value.parse::<u32>().map_err(|error| format!("{word} {value}: {error}"));
-        match word.as_str() {
-            "--sequences" => found.sequences = number()?,
-            "--seed" => found.seed = number()?.into(),
-            "--figures" => found.figures = Some(value),
-            _ => return Err(format!("there is no option {word}")),
-        }
-    }
-    Ok(Some(found))
-}
-
 fn main() -> ExitCode {
-    let args = match args() {
-        Ok(Some(args)) => args,
-        Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
+    prove(&Usage::new(HELP, &[("sequences", 10_000), ("seed", 0)]), |arguments| {
+        let each = arguments.number("sequences");
+        let count = u32::try_from(each).map_err(|error| format!("--sequences {each}: {error}"))?;
+        let mut played = 0;
+        let mut found = Vec::new();
+        for (name, play) in hubs::ALL.iter().chain(stores::ALL) {
+            let began = Instant::now();
+            let differs = play(count, arguments.number("seed")).err();
+            played += each;
+            let told = differs.as_deref().unwrap_or("no difference");
+            say(&format!("{name}: {each} sequences, {told} ({} s)", began.elapsed().as_secs()));
+            found.extend(differs.map(|differs| format!("{name}: {differs}")));
         }
-        Err(why) => {
-            eprintln!("{why}\n\n{HELP}");
-            return ExitCode::from(64);
-        }
-    };
-    let start = Instant::now();
-    let (mut sequences, mut differences) = (0_u64, 0_u64);
-    for (name, play) in hubs::ALL.iter().chain(stores::ALL) {
-        let begun = Instant::now();
-        let outcome = play(args.sequences, args.seed);
-        sequences += u64::from(args.sequences);
-        differences += u64::from(outcome.is_err());
-        let told = outcome.err().unwrap_or_else(|| "no difference".into());
-        let secs = begun.elapsed().as_secs();
-        println!("{name}: {} sequences, {told} ({secs} s)", args.sequences);
-    }
-    let secs = start.elapsed().as_secs();
-    println!("{sequences} sequences on hubs and stores, {differences} differences, {secs} s");
-    let figures = format!(
-        "{{\"model_sequences\": {sequences}, \"model_differences\": {differences}, \"seconds\": {secs}}}\n"
-    );
-    if let Some(Err(error)) = args.figures.map(|path| fs::write(path, figures)) {
-        eprintln!("the figures cannot be written: {error}");
-        return ExitCode::FAILURE;
-    }
-    if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let figures = json!({ "sequences": played, "differences": found.len() });
+        Ok(Outcome::new(figures, found))
+    })
 }

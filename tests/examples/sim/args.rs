@@ -1,11 +1,11 @@
 //! This file reads how the simulation is called.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use agentcom_core::testing::sim::{Fault, Options};
 use agentcom_core::time::Span;
+use agentcom_tests::proof::{Arguments, Usage};
 
 /// What there is to say on the command line.
 pub(crate) const HELP: &str = "\
@@ -16,7 +16,8 @@ Runs simulated fleets of hubs, sidecars and clients in worlds full of faults.
   cargo xtask sim --seed 7           one world; --sidecars, --plain, --tasks, --trouble, --without
 
   --minutes N       how long to go on (10)
-  --seeds FROM..TO  only these seeds
+  --from N          the first seed (0)
+  --to N            the seed before which it ends
   --threads N       how many worlds at once (as many as there are cores)
   --sidecars N      sidecars of ours (3)
   --plain N         clients of the original (1)
@@ -25,12 +26,23 @@ Runs simulated fleets of hubs, sidecars and clients in worlds full of faults.
   --without A,B     kinds of faults that no world has
   --some-marks      do not fail if a situation was never reached
   --figures FILE    write the figures as JSON
-  --digest SEED     print the digest of the trace of one seed";
+  --digest SEED     the digest of the trace of one seed, as a figure";
+
+/// How it is called; where nothing is said to an option its absence tells.
+pub(crate) const USAGE: Usage<'_> = Usage {
+    help: HELP,
+    parts: &[],
+    numbers: &[("from", 0)],
+    texts: &[
+        "minutes", "to", "threads", "seed", "digest", "sidecars", "plain", "tasks", "trouble",
+        "without",
+    ],
+    flags: &["some-marks"],
+};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    Help,
     Many,
     One(u64),
     Digest(u64),
@@ -46,74 +58,32 @@ pub(crate) struct Args {
     pub(crate) to: Option<u64>,
     pub(crate) threads: usize,
     pub(crate) some_marks: bool,
-    pub(crate) figures: Option<PathBuf>,
     /// Whether the size of the worlds was said.
     sized: bool,
 }
 
 impl Args {
-    pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut args = Self {
-            task: Task::Many,
-            options: Options::long(),
-            time: Duration::from_secs(600),
-            from: 0,
-            to: None,
-            threads: thread::available_parallelism().map_or(1, usize::from),
-            some_marks: false,
-            figures: None,
-            sized: false,
+    pub(crate) fn read(arguments: &Arguments) -> Result<Self, String> {
+        let task = match (arguments.text("digest")?, arguments.text("seed")?) {
+            (Some(seed), _) => Task::Digest(seed),
+            (None, Some(seed)) => Task::One(seed),
+            (None, None) => Task::Many,
         };
-        while let Some(word) = words.next() {
-            if word == "--help" || word == "-h" {
-                return Ok(Self { task: Task::Help, ..args });
-            }
-            if word == "--some-marks" {
-                args.some_marks = true;
-                continue;
-            }
-            let value = words.next().ok_or_else(|| format!("{word} wants a value"))?;
-            args.take(&word, &value)?;
-        }
-        Ok(args)
-    }
-
-    fn take(&mut self, word: &str, value: &str) -> Result<(), String> {
-        match word {
-            "--minutes" => self.time = Duration::from_secs_f64(60.0 * number::<f64>(word, value)?),
-            "--threads" => self.threads = number(word, value)?,
-            "--figures" => self.figures = Some(value.into()),
-            "--seed" => self.task = Task::One(number(word, value)?),
-            "--digest" => self.task = Task::Digest(number(word, value)?),
-            "--seeds" => {
-                let (from, to) = value.split_once("..").ok_or("--seeds wants FROM..TO")?;
-                self.from = number(word, from)?;
-                self.to = Some(number(word, to)?);
-            }
-            _ => {
-                self.sized = true;
-                self.size(word, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn size(&mut self, word: &str, value: &str) -> Result<(), String> {
-        let options = &mut self.options;
-        match word {
-            "--sidecars" => options.sidecars = number(word, value)?,
-            "--plain" => options.plain = number(word, value)?,
-            "--tasks" => options.tasks = number(word, value)?,
-            "--trouble" => options.trouble = Span::from_secs(number(word, value)?),
-            "--without" => {
-                for fault in value.split(',') {
-                    let fault: Fault = fault.parse().map_err(|bad| format!("{bad}"))?;
-                    options.without.insert(fault);
-                }
-            }
-            _ => return Err(format!("{word} is not known here")),
-        }
-        Ok(())
+        let minutes: f64 = arguments.text("minutes")?.unwrap_or(10.0);
+        let time = Duration::try_from_secs_f64(60.0 * minutes).map_err(|bad| bad.to_string())?;
+        let threads = arguments.text("threads")?;
+        let options = options(arguments)?;
+        Ok(Self {
+            task,
+            time,
+            from: arguments.number("from"),
+            to: arguments.text("to")?,
+            threads: threads
+                .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+            some_marks: arguments.flag("some-marks"),
+            sized: options.is_some(),
+            options: options.unwrap_or_else(Options::long),
+        })
     }
 
     /// The size of the world of a seed: long and short ones in turn, unless it was said.
@@ -125,6 +95,24 @@ impl Args {
     }
 }
 
-fn number<T: std::str::FromStr>(word: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{word} wants a number, not {value}"))
+/// The worlds that are asked for, if anything is said about them.
+fn options(arguments: &Arguments) -> Result<Option<Options>, String> {
+    let usual = Options::long();
+    let (sidecars, plain) = (arguments.text("sidecars")?, arguments.text("plain")?);
+    let (tasks, trouble) = (arguments.text("tasks")?, arguments.text("trouble")?);
+    let without: Option<String> = arguments.text("without")?;
+    let is_any = sidecars.is_some() || plain.is_some() || tasks.is_some();
+    if !is_any && trouble.is_none() && without.is_none() {
+        return Ok(None);
+    }
+    let without: Result<_, _> =
+        without.iter().flat_map(|list| list.split(',')).map(str::parse::<Fault>).collect();
+    Ok(Some(Options {
+        sidecars: sidecars.unwrap_or(usual.sidecars),
+        plain: plain.unwrap_or(usual.plain),
+        tasks: tasks.unwrap_or(usual.tasks),
+        trouble: trouble.map_or(usual.trouble, Span::from_secs),
+        without: without.map_err(|unknown| unknown.to_string())?,
+        ..usual
+    }))
 }

@@ -1,13 +1,11 @@
 //! This file runs simulated fleets for as long as it is told, or one of them again.
 //!
 //! Every seed is a world of its own; the next one starts when a thread is free. It ends with 0 if
-//! no world broke a promise and every notable situation was reached, with 1 if not, and with 64 if
-//! it was called in a way that it does not know.
+//! no world broke a promise and every notable situation was reached, with 1 if not.
 
 mod args;
 mod tally;
 
-use std::io::Write as _;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,52 +13,39 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use agentcom_core::testing::sim::{Report, run, shrink};
-
-use args::{Args, HELP, Task};
+use agentcom_tests::proof::{Outcome, prove, say};
+use args::{Args, Task, USAGE};
+use serde_json::json;
 use tally::Tally;
 
 /// Of how many seeds one is run again, in a process of its own.
 const AGAIN: u64 = 50;
 /// How many smaller worlds are tried for one that fails.
 const TRIES: u32 = 150;
+/// The figure by which two runs of a seed are compared.
+const DIGEST: &str = "digest";
 /// How often progress is told.
 const TOLD_EVERY: Duration = Duration::from_secs(15);
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(bad) => {
-            say(&format!("{bad}\n\n{HELP}"));
-            return ExitCode::from(64);
-        }
-    };
-    match args.task {
-        Task::Help => {
-            say(HELP);
-            ExitCode::SUCCESS
-        }
-        Task::Digest(seed) => {
-            say(&run(seed, &args.options).digest.to_string());
-            ExitCode::SUCCESS
-        }
-        Task::One(seed) => one(seed, &args),
-        Task::Many => many(&args),
-    }
+    prove(&USAGE, |arguments| {
+        let args = Args::read(arguments)?;
+        Ok(match args.task {
+            Task::Digest(seed) => {
+                Outcome::new(json!({ DIGEST: run(seed, &args.options).digest }), Vec::new())
+            }
+            Task::One(seed) => one(seed, &args),
+            Task::Many => many(&args),
+        })
+    })
 }
 
 /// Runs one world, with its whole trace if it fails.
-fn one(seed: u64, args: &Args) -> ExitCode {
+fn one(seed: u64, args: &Args) -> Outcome {
     let report = run(seed, &args.options);
     let mut tally = Tally::default();
     tally.add(&report);
-    say(&tally.summary());
-    match report.verdict {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => {
-            tell_failure(&report);
-            ExitCode::FAILURE
-        }
-    }
+    Outcome::new(tally.figures(), failure(&report).into_iter().collect())
 }
 
 /// What the threads share.
@@ -75,7 +60,7 @@ struct Shared<'a> {
 }
 
 /// Runs worlds until the time is over or one of them fails.
-fn many(args: &Args) -> ExitCode {
+fn many(args: &Args) -> Outcome {
     let shared = Shared {
         args,
         began: Instant::now(),
@@ -91,23 +76,14 @@ fn many(args: &Args) -> ExitCode {
         }
     });
     let (tally, failed) = (locked(&shared.tally), locked(&shared.failed));
-    let missed = tally.missed();
-    say(&tally.summary());
-    if !missed.is_empty() {
-        say(&format!("never reached: {}", missed.join("; ")));
-    }
-    if let Some(report) = failed.first() {
-        tell_failure(report);
-    }
-    if let Some(file) = &args.figures
-        && let Err(error) = std::fs::write(file, tally.figures(shared.began.elapsed()))
-    {
-        say(&format!("{}: {error}", file.display()));
-        return ExitCode::FAILURE;
-    }
+    let mut found: Vec<String> = failed.first().and_then(failure).into_iter().collect();
+    let missed = tally.missed().into_iter().map(|mark| format!("never reached: {mark}"));
     // A short run cannot reach everything, and says so.
-    let all = missed.is_empty() || args.some_marks;
-    if failed.is_empty() && all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match args.some_marks {
+        true => missed.for_each(|missed| say(&missed)),
+        false => found.extend(missed),
+    }
+    Outcome::new(tally.figures(), found)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -152,25 +128,20 @@ fn digest_elsewhere(report: &Report) -> Option<u64> {
     let arguments = arguments.split_whitespace();
     let mut command = Command::new(std::env::current_exe().ok()?);
     command.args(["--digest", &report.seed.to_string()]).args(arguments);
-    let said = command.output().ok()?;
-    String::from_utf8(said.stdout).ok()?.trim().parse().ok()
+    let said = String::from_utf8(command.output().ok()?.stdout).ok()?;
+    said.lines().find_map(|line| line.trim().strip_prefix(DIGEST)?.trim().parse().ok())
 }
 
-/// Says what failed, in the smallest world that fails so, and how to see it again.
-fn tell_failure(report: &Report) {
-    let wrongs = report.verdict.clone().err().unwrap_or_default().join("\n  ");
+/// What failed, if anything did, in the smallest world that fails so, and how to see it again.
+fn failure(report: &Report) -> Option<String> {
+    let wrongs = report.verdict.as_ref().err()?.join("\n  ");
     let (seed, arguments) = (report.seed, report.options.arguments());
     say(&format!("seed {seed} fails:\n  {wrongs}\nlooking for a smaller world that does"));
     let found = shrink(report, TRIES);
-    say(&format!(
+    Some(format!(
         "{}\n{} worlds were tried. To see it again:\n  cargo xtask sim --seed {seed}{arguments}\n  cargo xtask sim --seed {seed}{}",
         found.report.story(),
         found.tried,
         found.options.arguments(),
-    ));
-}
-
-fn say(text: &str) {
-    // Nobody may be listening.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    ))
 }

@@ -1,9 +1,9 @@
 //! This file adds up what happened in many worlds.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use agentcom_core::testing::sim::{Mark, Report};
+use serde_json::{Value, json};
 
 const HOUR: f64 = 3_600_000.0;
 
@@ -60,10 +60,9 @@ impl Tally {
         )
     }
 
-    /// The figures as one JSON object.
-    pub(crate) fn figures(&self, time: Duration) -> String {
+    pub(crate) fn figures(&self) -> Value {
         let [compared, missed] = self.replays;
-        let figures = serde_json::json!({
+        json!({
             "seeds": self.seeds,
             "simulated_hours": self.hours().round(),
             "single_faults": self.faults,
@@ -74,9 +73,6 @@ impl Tally {
             "commits": self.commits,
             "marks_reached": self.marks.len(),
             "marks_total": Mark::ALL.len(),
-            "failures": self.failures,
-            "minutes": (time.as_secs_f64() / 6.0).round() / 10.0,
-        });
-        format!("{figures:#}\n")
+        })
     }
 }

@@ -16,7 +16,7 @@ const ENDS: [&str; 4] = ["task.completed", "task.partial", "task.dead_letter", "
 ///
 /// # Panics
 ///
-/// If the feed has a gap, or a task ends twice.
+/// If the feed has a gap.
 #[must_use]
 pub fn events(scene: &Scene) -> Vec<Value> {
     let last = scene.api.get("/api/stats")["seq"].as_u64().expect("events are numbered");
@@ -24,7 +24,6 @@ pub fn events(scene: &Scene) -> Vec<Value> {
     let watch = command.stdout(Stdio::piped()).spawn().expect("the command can be started");
     let mut watch = Process(watch);
     let mut lines = BufReader::new(watch.0.stdout.take().expect("its output is piped")).lines();
-    let mut ended = BTreeSet::new();
     let mut events: Vec<Value> = Vec::new();
     while (events.len() as u64) < last {
         let line = lines.next().expect("the feed goes on").expect("the feed can be read");
@@ -33,11 +32,16 @@ pub fn events(scene: &Scene) -> Vec<Value> {
             continue;
         };
         assert_eq!(cursor, events.len() as u64 + 1, "the feed has no gap");
-        if ENDS.iter().any(|end| event["data"]["type"] == *end) {
-            let id = event["data"]["task_id"].as_str().expect("a task ended").to_owned();
-            assert!(ended.insert(id), "{event} is a second end");
-        }
         events.push(event["data"].clone());
     }
     events
+}
+
+/// The ends of tasks that had ended before.
+#[must_use]
+pub fn ended_twice(events: &[Value]) -> Vec<String> {
+    let ends = events.iter().filter(|event| ENDS.iter().any(|end| event["type"] == *end));
+    let mut ended = BTreeSet::new();
+    let again = ends.filter(|event| !ended.insert(event["task_id"].as_str()));
+    again.map(|event| format!("a second end: {event}")).collect()
 }

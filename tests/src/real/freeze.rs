@@ -5,10 +5,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::arguments::Figures;
-use super::feed::events;
+use super::feed::{ended_twice, events};
 use super::process::{Program, Swept, eventually, within};
 use super::scene::Scene;
+use crate::proof::Outcome;
 
 /// The shortest lease that a task may ask for.
 const LEASE: Duration = Duration::from_secs(5);
@@ -22,9 +22,9 @@ const UNTIL_LET_GO: &str = "echo $AGENTCOM_TASK_ID $AGENTCOM_LEASE >> starts; \
 ///
 /// # Panics
 ///
-/// If somebody paid for it.
+/// If the agents do not come back, or their work does not end.
 #[must_use]
-pub fn hub(program: &Program, pause: Duration) -> Figures {
+pub fn hub(program: &Program, pause: Duration) -> Outcome {
     assert!(pause > LEASE, "the pause is longer than a lease");
     let swept = Swept(tempfile::tempdir().expect("there is room for a directory"));
     let mut scene = Scene::set(program, swept.0.path(), 2);
@@ -43,27 +43,26 @@ pub fn hub(program: &Program, pause: Duration) -> Figures {
         ended = scene.api.tasks();
         ended.iter().all(|task| task["state"] == "completed")
     });
-    for task in &ended {
-        assert_eq!(
-            (&task["crash_count"], &task["retry_count"]),
-            (&json!(0), &json!(0)),
-            "{task:#}"
-        );
-    }
+    let charged = |task: &&Value| task["crash_count"] != 0 || task["retry_count"] != 0;
+    let charged: Vec<&Value> = ended.iter().filter(charged).collect();
+    let mut found: Vec<String> = charged.iter().map(|task| format!("charged: {task}")).collect();
     let starts = scene.lines("starts");
     let once = |id: &&String| starts.iter().filter(|start| start.starts_with(*id)).count() == 1;
-    let went_on = ids[..2].iter().filter(once).count();
-    assert_eq!(went_on, 2, "work that goes on without a lease was given out again: {starts:?}");
-    let blamed: Vec<Value> = of_kind(&events(&scene), "agent.trust");
-    assert!(blamed.is_empty(), "agents were blamed: {blamed:?}");
+    if ids[..2].iter().filter(once).count() != 2 {
+        found.push(format!("work that goes on without a lease was given out again: {starts:?}"));
+    }
+    let events = events(&scene);
+    found.extend(ended_twice(&events));
+    let blamed = of_kind(&events, "agent.trust");
+    found.extend(blamed.iter().map(|event| format!("an agent was blamed: {event}")));
     scene.end();
     let figures = json!({
         "hub_frozen_ms": pause.as_millis() as u64,
         "hub_frozen_lease_ms": LEASE.as_millis() as u64,
-        "hub_frozen_leases_lost": 0,
+        "hub_frozen_leases_lost": charged.len(),
         "hub_frozen_agents_back_after_ms": back.as_millis() as u64,
     });
-    figures.as_object().cloned().unwrap_or_default()
+    Outcome::new(figures, found)
 }
 
 /// Stops a sidecar for longer than its lease. Its task is given to another agent, and what it says
@@ -71,9 +70,9 @@ pub fn hub(program: &Program, pause: Duration) -> Figures {
 ///
 /// # Panics
 ///
-/// If its task stays with it, or ends by its word.
+/// If its task stays with it, or does not end.
 #[must_use]
-pub fn sidecar(program: &Program) -> Figures {
+pub fn sidecar(program: &Program) -> Outcome {
     let swept = Swept(tempfile::tempdir().expect("there is room for a directory"));
     let mut scene = Scene::set(program, swept.0.path(), 1);
     scene.connected();
@@ -99,16 +98,24 @@ pub fn sidecar(program: &Program) -> Figures {
         std::fs::read_to_string(scene.dir.join("a-0.log"))
             .is_ok_and(|said| said.contains(SUPERSEDED))
     });
-    assert_eq!(scene.api.get(&path)["generation"], done["generation"], "the end stays as it is");
-    assert_eq!(scene.lines("starts").len(), 2);
-    let _ = events(&scene);
+    let mut found = Vec::new();
+    let after = scene.api.get(&path);
+    let taken = u64::from(after["generation"] != done["generation"]);
+    if taken > 0 {
+        found.push(format!("a late result was taken: {after}"));
+    }
+    let starts = scene.lines("starts");
+    if starts.len() != 2 {
+        found.push(format!("the work was given out again: {starts:?}"));
+    }
+    found.extend(ended_twice(&events(&scene)));
     scene.end();
     let figures = json!({
         "sidecar_frozen_lease_ms": LEASE.as_millis() as u64,
         "sidecar_frozen_work_moved_after_ms": moved.as_millis() as u64,
-        "sidecar_frozen_late_results_taken": 0,
+        "sidecar_frozen_late_results_taken": taken,
     });
-    figures.as_object().cloned().unwrap_or_default()
+    Outcome::new(figures, found)
 }
 
 /// What a sidecar says when the hub tells it that a report came too late.

@@ -24,6 +24,17 @@ pub struct Faults {
     pub found: Vec<String>,
 }
 
+impl Faults {
+    /// Adds up.
+    pub fn add(&mut self, other: Self) {
+        self.failures += other.failures;
+        for (call, count) in other.by_call {
+            *self.by_call.entry(call).or_default() += count;
+        }
+        self.found.extend(other.found);
+    }
+}
+
 /// Lets the calls `numbers` of a store fail, each in a store of its own, in every way, once and
 /// for good.
 pub async fn fail_each_call(numbers: impl Iterator<Item = u64>) -> Faults {

@@ -65,7 +65,7 @@ impl Alone {
     pub fn next(&mut self, now: Now) -> Option<Given> {
         self.hub.state.tick(now);
         let mut tx = self.hub.tx(Principal::System, None);
-        self.pending.merge(tx.state.take_pending());
+        tx.state.hand_over(&mut self.pending);
         while let Some(decision) = decide(&mut tx, &mut self.pending) {
             match decision {
                 Decision::Given(Choice { queued, limits }, agent) => {
@@ -73,9 +73,9 @@ impl Alone {
                     return Some(Given { number: queued.spot.number, agent, limits });
                 }
                 Decision::Limited => {}
-                Decision::Unfit(queued) => hold_back(&mut tx, queued),
+                Decision::Unfit(queued, _) => hold_back(&mut tx, queued),
             }
-            self.pending.merge(tx.state.take_pending());
+            tx.state.hand_over(&mut self.pending);
         }
         None
     }

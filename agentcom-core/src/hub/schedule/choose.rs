@@ -9,8 +9,8 @@ use crate::hub::tx::Tx;
 use crate::id::TaskId;
 use crate::name::AgentId;
 use crate::state::{
-    AgentNo, Class, ClassId, First, Group, GroupId, LimitsNo, Member, Pending, Queued, Spot,
-    Standing, State, earlier,
+    AgentNo, Class, ClassId, First, Group, GroupId, LimitsNo, Member, Pending, Queued, Standing,
+    State, earlier,
 };
 use crate::task::{Task, TaskState};
 use crate::time::{Mono, Span, Wall};
@@ -31,8 +31,8 @@ pub(super) struct Choice {
     pub(super) limits: LimitsNo,
 }
 
-/// The tasks that start next among what changed, one of each lane, the first in front; or the
-/// oldest alone, if it is its turn.
+/// The tasks that start next among what changed, one of each lane; or the oldest alone, if it is
+/// its turn.
 pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> [Option<Choice>; 4] {
     let state = &*tx.state;
     pending.classes.retain(|class| state.ready().has_head(*class) && has_room(state, *class));
@@ -51,7 +51,7 @@ pub(super) fn next(tx: &mut Tx<'_>, pending: &mut Pending) -> [Option<Choice>; 4
         let found = is_seen || heads.offer_all(tx, group);
         offer_pinned(tx.state, &mut heads, *agent) || found
     });
-    heads.in_turn(tx.state)
+    heads.choices(tx.state)
 }
 
 fn offer_pinned(state: &State, heads: &mut Heads, agent: AgentNo) -> bool {
@@ -67,7 +67,8 @@ fn offer_pinned(state: &State, heads: &mut Heads, agent: AgentNo) -> bool {
 #[derive(Default)]
 struct Heads {
     lanes: First,
-    oldest: Option<(Spot, ClassId, usize)>,
+    /// Since when it is ready, and its number.
+    oldest: Option<(Wall, u64)>,
 }
 
 impl Heads {
@@ -89,9 +90,7 @@ impl Heads {
         let found = self.take(state, orders.map(|order| (order != u64::MAX).then_some(class)));
         if found && is_turn_of_oldest(state) {
             let oldest = state.ready().class(class).and_then(Class::oldest);
-            let oldest = oldest.map(|(spot, lane)| (spot, class, lane));
-            let by_age = |(spot, ..): &(Spot, ClassId, usize)| (spot.since, spot.number);
-            self.oldest = self.oldest.into_iter().chain(oldest).min_by_key(by_age);
+            self.oldest = self.oldest.into_iter().chain(oldest).min();
         }
         found
     }
@@ -103,29 +102,28 @@ impl Heads {
         first.iter().any(Option::is_some)
     }
 
-    /// Between the lanes age decides; every so often the oldest of all tasks comes first.
-    fn in_turn(&self, state: &State) -> [Option<Choice>; 4] {
+    fn choices(&self, state: &State) -> [Option<Choice>; 4] {
         let ready = state.ready();
-        if let Some((spot, class, lane)) = self.oldest {
-            let queued = Queued { class, lane, spot };
-            let oldest = ready.entry(&queued).map(|entry| Choice { queued, limits: entry.limits });
-            return [oldest, None, None, None];
+        if let Some((_, number)) = self.oldest {
+            let queued = state.queued(state.id_of(number));
+            let entry = queued.and_then(|queued| Some((queued, ready.entry(&queued)?.limits)));
+            return [entry.map(|(queued, limits)| Choice { queued, limits }), None, None, None];
         }
-        let mut heads: [_; 4] = core::array::from_fn(|lane| {
+        core::array::from_fn(|lane| {
             let class = self.lanes[lane]?;
             let queued = Queued { class, lane, spot: ready.spot(class, lane) };
             Some(Choice { queued, limits: ready.limits(class, lane) })
-        });
-        heads.sort_unstable_by_key(|head: &Option<Choice>| {
-            head.map_or(
-                (Wall(u64::MAX), 4),
-                |Choice { queued: Queued { lane, spot, .. }, .. }| {
-                    (spot.since + LANE_OFFSETS[lane], lane)
-                },
-            )
-        });
-        heads
+        })
     }
+}
+
+/// The one of them that starts first: between lanes age decides.
+pub(super) fn first(choices: &[Option<Choice>; 4]) -> Option<&Choice> {
+    let turn = |choice: &&Choice| {
+        let Queued { lane, spot, .. } = choice.queued;
+        (spot.since + LANE_OFFSETS[lane], lane)
+    };
+    choices.iter().flatten().min_by_key(turn)
 }
 
 /// Looking at the oldest of a class costs more than at its heads: it is done when it counts only.
@@ -152,8 +150,13 @@ fn room_of(state: &State, class: &Class, agent: AgentNo) -> Option<Standing> {
     member.free.filter(|_| able)
 }
 
-/// The agent that suits the task best, if any suits it.
-pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
+/// The agent that suits the task best; or, if none does, to how many it was offered.
+pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Result<AgentNo, usize> {
+    let mut offered = 0;
+    best(tx, queued, &mut offered).ok_or(offered)
+}
+
+fn best(tx: &Tx<'_>, queued: &Queued, offered: &mut usize) -> Option<AgentNo> {
     let state = &*tx.state;
     let class = state.ready().class(queued.class)?;
     if let Some(agent) = sole(tx, queued.class, class) {
@@ -163,6 +166,7 @@ pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Option<AgentNo> {
     let mut best: Option<Offer<'_>> = None;
     let mut suits = |standing: Standing, agent: AgentNo| {
         let Some(member) = state.fleet().member(agent) else { return false };
+        *offered += 1;
         let Some(fit) = fit(tx, task, standing, member) else { return false };
         let offer = Offer { fit, standing: Reverse(standing), name: Reverse(&member.id), agent };
         if best.as_ref().is_none_or(|best| offer > *best) {
@@ -208,10 +212,11 @@ fn sole(tx: &Tx<'_>, id: ClassId, class: &Class) -> Option<AgentNo> {
         return None;
     }
     let fleet = tx.state.fleet();
-    let mut agents = fleet.rooms_for(id).flat_map(Group::free).map(|(_, agent)| agent);
-    let first = agents.next()?;
-    let is_sole = agents.next().is_none() && !fleet.member(first)?.terms.shuns;
-    is_sole.then_some(first)
+    let mut rooms = fleet.rooms_for(id);
+    let (Some(room), None) = (rooms.next(), rooms.next()) else { return None };
+    let mut free = room.free();
+    let (Some((_, agent)), None) = (free.next(), free.next()) else { return None };
+    (!fleet.member(agent)?.terms.shuns).then_some(agent)
 }
 
 fn fit(tx: &Tx<'_>, task: &Task, standing: Standing, agent: &Member) -> Option<u32> {

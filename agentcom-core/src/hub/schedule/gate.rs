@@ -12,12 +12,12 @@ use crate::state::{Gate, LimitsNo, Pulse};
 
 /// The limit that keeps a ready task from starting, if one does.
 pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
-    if limits == LimitsNo::NONE {
+    if tx.state.limits().are_open(limits) {
         return None;
     }
     let (counts, now) = (tx.state.limits(), tx.now().wall);
     if let Some((counter, max)) = counts.concurrency(limits)
-        && counter.running().len() >= max as usize
+        && counter.held() >= max as usize
         && tx.on(Guard::Concurrency)
     {
         return Some(Gate::Concurrency(counter.key().clone(), max));

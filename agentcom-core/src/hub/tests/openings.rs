@@ -125,6 +125,68 @@ fn a_task_that_suits_nobody_does_not_hide_those_behind_it() {
 }
 
 #[test]
+fn an_agent_with_room_has_only_what_it_can_run_try_again() {
+    let mut bench = picky();
+    bench.join("gpu", Dialect::V1, 1, &["gpu"]);
+    let other = bench.join("other", Dialect::V1, 1, &[]);
+    let needs = needing("gpu").needs;
+    for _ in 0..500 {
+        bench.submit(Draft { needs: needs.clone(), ..named("nobody") });
+    }
+    let work = bench.submit(named("other"));
+    finish(&mut bench, other, work);
+    assert!(!bench.hub.state().is_pending(), "nothing is to be tried again");
+    bench.join("nobody", Dialect::V1, 1, &["gpu"]);
+    assert_eq!(bench.holds(&agent_id("nobody")).len(), 1);
+}
+
+/// Suits nobody, and counts how often that was asked.
+#[derive(Clone, Debug, Default)]
+struct Nobody(alloc::sync::Arc<core::sync::atomic::AtomicUsize>);
+
+impl Nobody {
+    fn asked(&self) -> usize {
+        self.0.swap(0, core::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl Policy for Nobody {
+    fn key(&self, task: &TaskFacts<'_>) -> u64 {
+        task.start_tag
+    }
+
+    fn fit(&self, _: &TaskFacts<'_>, _: &AgentFacts<'_>) -> Option<u32> {
+        self.0.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        None
+    }
+}
+
+#[test]
+fn a_step_makes_so_many_offers_in_vain_and_no_more_but_in_the_end_all_are_made() {
+    let mut bench = Bench::new();
+    let (agents, tasks) = (300, 100);
+    for n in 0..agents {
+        bench.join(&alloc::format!("a{n}"), Dialect::V1, 1, &[]);
+    }
+    let nobody = Nobody::default();
+    let hub = core::mem::take(&mut bench.hub);
+    bench.hub = Hub::new(hub.state, hub.config, Box::new(nobody.clone()));
+    let drafts = (0..tasks).map(|_| draft()).collect();
+    bench.call(Command::SubmitBatch(drafts));
+    let (mut most, mut all) = (0, 0);
+    loop {
+        let asked = nobody.asked();
+        (most, all) = (most.max(asked), all + asked);
+        if !bench.hub.state().is_pending() {
+            break;
+        }
+        bench.step(Input::Wake);
+    }
+    assert_eq!(all, agents * tasks);
+    assert!(most <= schedule::OFFERS_MAX + agents, "{most} offers in one step");
+}
+
+#[test]
 fn the_one_agent_that_suits_is_found_among_many_that_do_not() {
     let mut bench = picky();
     for n in 0..40 {

@@ -1,10 +1,10 @@
 //! This file describes agents that can do the same: what they can do, and which have room.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::member::AgentNo;
 use crate::name::{AgentId, Capability, Kind};
+use crate::state::sorted::Sorted;
 use crate::state::{ClassId, Requirements};
 
 /// The number of a group while it exists.
@@ -60,18 +60,24 @@ pub struct Group {
     /// A number that no other group with other classes ever had.
     stamp: u64,
     pub(super) members: usize,
-    free: BTreeSet<(Standing, Option<AgentId>, AgentNo)>,
+    free: Sorted<(Standing, Option<AgentId>, AgentNo)>,
 }
 
 impl Group {
     pub(super) const fn new(abilities: Abilities) -> Self {
-        Self { abilities, classes: Vec::new(), stamp: 0, members: 0, free: BTreeSet::new() }
+        Self { abilities, classes: Vec::new(), stamp: 0, members: 0, free: Sorted::new() }
     }
 
     /// Unpinned classes of tasks that its agents can run, sorted.
     #[must_use]
     pub fn classes(&self) -> &[ClassId] {
         &self.classes
+    }
+
+    /// Whether its agents can run an unpinned class.
+    #[must_use]
+    pub fn runs(&self, class: ClassId) -> bool {
+        self.classes.binary_search(&class).is_ok()
     }
 
     /// Agents with room, those asked first in front.
@@ -82,7 +88,7 @@ impl Group {
     /// Whether any of its agents has room.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        !self.free.is_empty()
+        self.free.len() > 0
     }
 
     /// How many agents are in it.
@@ -109,7 +115,7 @@ impl Group {
             (standing, (standing.last_assigned == 0).then(|| id.clone()), agent)
         };
         if let Some(before) = before {
-            self.free.remove(&place(before));
+            self.free.take(&place(before));
         }
         if let Some(after) = after {
             self.free.insert(place(after));

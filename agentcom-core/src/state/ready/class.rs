@@ -1,10 +1,10 @@
 //! This file holds tasks that require the same, and where each stands among them.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use core::cmp::Ordering;
 
 use crate::name::{AgentId, Capability, Kind, Repo};
+use crate::state::sorted::Sorted;
 use crate::state::{FlowNo, LimitsNo};
 use crate::task::Spec;
 use crate::time::Wall;
@@ -79,6 +79,27 @@ impl Entry {
     }
 }
 
+/// The first task of a lane of a class, but for what the policy says of it. Sorted by age: no two
+/// have the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::state) struct Head {
+    pub(super) since: Wall,
+    pub(super) number: u64,
+    pub(super) limits: LimitsNo,
+}
+
+impl Head {
+    pub(super) const NONE: Self = Self { since: Wall(0), number: 0, limits: LimitsNo::NONE };
+    /// Comes after all others.
+    pub(in crate::state) const LAST: Self =
+        Self { since: Wall(u64::MAX), number: u64::MAX, limits: LimitsNo::NONE };
+
+    pub(super) const fn of(entry: &Entry) -> Self {
+        let Entry { spot: Spot { since, number, .. }, limits, .. } = *entry;
+        Self { since, number, limits }
+    }
+}
+
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.spot == other.spot
@@ -100,14 +121,8 @@ impl Ord for Entry {
     }
 }
 
-impl core::borrow::Borrow<Spot> for Entry {
-    fn borrow(&self) -> &Spot {
-        &self.spot
-    }
-}
-
-/// Since when a task is ready, its number, its lane, and what the policy says.
-type Aged = (Wall, u64, usize, u64);
+/// Since when a task is ready, and its number.
+type Aged = (Wall, u64);
 
 /// Tasks that require the same.
 #[derive(Clone, Debug)]
@@ -116,16 +131,17 @@ pub struct Class {
     pub requirements: Requirements,
     /// Whether a pause keeps them from starting.
     pub paused: bool,
-    pub(super) lanes: [BTreeSet<Entry>; 4],
+    pub(super) lanes: [Sorted<Entry>; 4],
     /// By age, while the oldest of all tasks is asked for now and then.
-    oldest: Option<BTreeSet<Aged>>,
+    oldest: Option<Sorted<Aged>>,
+    waiting: usize,
     pub(super) parked: usize,
 }
 
 impl Class {
     pub(super) fn new(requirements: Requirements, paused: bool, by_age: bool) -> Self {
-        let oldest = by_age.then(BTreeSet::new);
-        Self { requirements, paused, lanes: Default::default(), oldest, parked: 0 }
+        let oldest = by_age.then(Sorted::default);
+        Self { requirements, paused, lanes: Default::default(), oldest, waiting: 0, parked: 0 }
     }
 
     /// The task of a lane that starts next, unless the class is paused.
@@ -134,12 +150,10 @@ impl Class {
         if self.paused { None } else { self.lanes[lane].first() }
     }
 
-    /// The task that has been ready for longest, with its lane, unless the class is paused or
-    /// nobody asks for it.
+    /// The task that has been ready for longest, unless the class is paused or nobody asks for it.
     #[must_use]
-    pub fn oldest(&self) -> Option<(Spot, usize)> {
-        let (since, number, lane, order) = *self.oldest.as_ref()?.first()?;
-        (!self.paused).then_some((Spot { order, since, number }, lane))
+    pub fn oldest(&self) -> Option<Aged> {
+        self.oldest.as_ref()?.first().copied().filter(|_| !self.paused)
     }
 
     /// Whether no task is in it, waiting or held back.
@@ -151,43 +165,44 @@ impl Class {
     /// How many tasks are in it, waiting and held back.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting() + self.parked
+        self.waiting + self.parked
     }
 
     /// Whether its tasks are sorted by age as well, and all of them.
     pub(super) fn is_by_age(&self, by_age: bool) -> bool {
         by_age == self.oldest.is_some()
-            && self.oldest.as_ref().is_none_or(|oldest| oldest.len() == self.waiting())
+            && self.oldest.as_ref().is_none_or(|oldest| oldest.len() == self.waiting)
+            && self.waiting == self.lanes.iter().map(Sorted::len).sum::<usize>()
     }
 
     pub(super) fn insert(&mut self, lane: usize, entry: Entry) {
         self.lanes[lane].insert(entry);
+        self.waiting += 1;
         if let Some(oldest) = &mut self.oldest {
-            oldest.insert(aged(&entry.spot, lane));
+            oldest.insert(aged(&entry.spot));
         }
     }
 
     pub(super) fn take(&mut self, lane: usize, spot: &Spot) -> Option<Entry> {
-        let entry = self.lanes[lane].take(spot)?;
+        let entry = self.lanes[lane].take(&Entry::at(*spot))?;
+        self.waiting -= 1;
         if let Some(oldest) = &mut self.oldest {
-            oldest.remove(&aged(spot, lane));
+            oldest.take(&aged(spot));
         }
         Some(entry)
     }
 
     /// Sorts the tasks by age as well, or stops to.
     pub(super) fn sort_by_age(&mut self, by_age: bool) {
-        let lanes = self.lanes.iter().enumerate();
-        let all = lanes
-            .flat_map(|(lane, entries)| entries.iter().map(move |entry| aged(&entry.spot, lane)));
-        self.oldest = by_age.then(|| all.collect());
-    }
-
-    fn waiting(&self) -> usize {
-        self.lanes.iter().map(BTreeSet::len).sum()
+        self.oldest = by_age.then(|| {
+            let mut oldest = Sorted::default();
+            let entries = self.lanes.iter().flat_map(Sorted::iter);
+            entries.for_each(|entry| oldest.insert(aged(&entry.spot)));
+            oldest
+        });
     }
 }
 
-const fn aged(spot: &Spot, lane: usize) -> Aged {
-    (spot.since, spot.number, lane, spot.order)
+const fn aged(spot: &Spot) -> Aged {
+    (spot.since, spot.number)
 }

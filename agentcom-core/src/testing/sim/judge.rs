@@ -30,33 +30,17 @@ impl Oracle {
             return;
         }
         let (Ok(frame), Ok(id)) = (read_to_hub(text), AgentId::new(agent)) else { return };
-        match frame {
-            ToHub::TaskComplete(frame) => {
-                seen.result(agent, frame.task_id, frame.generation);
-                seen.claims.insert((frame.task_id, frame.generation, id));
-            }
-            ToHub::TaskFailed(frame) => seen.result(agent, frame.task_id, frame.generation),
-            ToHub::TaskReleased(frame) => seen.result(agent, frame.task_id, frame.generation),
-            ToHub::TaskWithdrawn(frame) => {
-                seen.withdrawn.insert((frame.task_id, frame.generation, id));
-                seen.mark(Mark::Withdrawn);
-            }
-            ToHub::AgentDraining {} => seen.mark(Mark::Drained),
-            ToHub::Identify(_)
-            | ToHub::Ping(_)
-            | ToHub::TaskAccepted(_)
-            | ToHub::TaskProgress(_)
-            | ToHub::TaskRejected(_)
-            | ToHub::TaskQuestion(_)
-            | ToHub::TaskRecovering(_)
-            | ToHub::StateReport(_)
-            | ToHub::WakeResult(_)
-            | ToHub::AgentRestarting { .. }
-            | ToHub::Status { .. }
-            | ToHub::ListAgents {}
-            | ToHub::ResourceReport { .. }
-            | ToHub::OllamaReport { .. }
-            | ToHub::Messaging { .. } => {}
+        if matches!(frame, ToHub::AgentDraining {}) {
+            seen.mark(Mark::Drained);
+        }
+        let Some((task, lease)) = frame.reports() else { return };
+        if matches!(frame, ToHub::TaskWithdrawn(_)) {
+            seen.withdrawn.insert((task, lease, id));
+            return seen.mark(Mark::Withdrawn);
+        }
+        seen.result(agent, task, lease);
+        if matches!(frame, ToHub::TaskComplete(_)) {
+            seen.claims.insert((task, lease, id));
         }
     }
 

@@ -8,67 +8,15 @@ use peers_subject::{Job, Mode, Outcome, Payload, Peer, Place, Seen, queue};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::CONCURRENCY;
+use crate::apalis_any::{peer, started};
 
-pub(crate) struct Apalis {
-    pool: PgPool,
-    mode: Mode,
-}
+peer!(PostgresStorage, PgPool, "SELECT count(*) FROM apalis.jobs WHERE status = 'Done'");
 
-impl Apalis {
-    fn storage(&self, class: u32) -> PostgresStorage<Payload> {
-        // The default batch is 10; its authors recommend more where throughput counts.
-        let batch = if self.mode == Mode::Batch { 100 } else { 10 };
-        let config = Config::default().queue(queue(class)).batch_size(batch);
-        PostgresStorage::new(&self.pool).with_config(config)
+async fn connect(place: Place) -> Outcome<PgPool> {
+    let pool = PgPoolOptions::new().max_connections(50).connect(&place.url).await?;
+    if !place.reopen {
+        sqlx::query("CREATE EXTENSION IF NOT EXISTS hstore").execute(&pool).await?;
+        PostgresStorage::setup(&pool).await?;
     }
-}
-
-impl Peer for Apalis {
-    async fn open(place: Place, mode: Mode, _classes: u32) -> Outcome<Self> {
-        let pool = PgPoolOptions::new().max_connections(50).connect(&place.url).await?;
-        if !place.reopen {
-            sqlx::query("CREATE EXTENSION IF NOT EXISTS hstore").execute(&pool).await?;
-            PostgresStorage::setup(&pool).await?;
-        }
-        Ok(Self { pool, mode })
-    }
-
-    async fn submit(&self, job: Job) -> Outcome<()> {
-        Ok(self.storage(job.class).push(job.payload()).await?)
-    }
-
-    async fn submit_all(&self, jobs: Vec<Job>) -> Outcome<()> {
-        let classes = jobs.iter().map(|job| job.class).max().unwrap_or(0);
-        for class in 0..=classes {
-            let own = jobs.iter().filter(|job| job.class == class).map(|job| job.payload());
-            self.storage(class).push_bulk(own.collect()).await?;
-        }
-        Ok(())
-    }
-
-    async fn work(&self, class: u32, seen: Seen) -> Outcome<()> {
-        let backend = self.storage(class).poll_with_interval(Duration::from_millis(5));
-        let worker = WorkerBuilder::new(format!("worker-{class}"))
-            .backend(backend)
-            .concurrency(CONCURRENCY)
-            .data(seen)
-            .build(started);
-        tokio::spawn(async move {
-            if let Err(error) = worker.run().await {
-                eprintln!("the worker ended: {error}");
-            }
-        });
-        Ok(())
-    }
-
-    async fn done(&self, _submitted: u64) -> Outcome<u64> {
-        let sql = "SELECT count(*) FROM apalis.jobs WHERE status = 'Done'";
-        let (done,): (i64,) = sqlx::query_as(sql).fetch_one(&self.pool).await?;
-        Ok(done as u64)
-    }
-}
-
-async fn started(job: Payload, seen: Data<Seen>) -> Result<(), BoxDynError> {
-    seen.started(job.number);
-    Ok(())
+    Ok(pool)
 }

@@ -9,71 +9,20 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::CONCURRENCY;
+use crate::apalis_any::{peer, started};
 
-pub(crate) struct Apalis {
-    pool: SqlitePool,
-    mode: Mode,
-}
+peer!(SqliteStorage, SqlitePool, "SELECT count(*) FROM Jobs WHERE status = 'Done'");
 
-impl Apalis {
-    fn storage(&self, class: u32) -> SqliteStorage<Payload> {
-        let batch = if self.mode == Mode::Batch { 100 } else { 10 };
-        let config = Config::default().queue(queue(class)).batch_size(batch);
-        SqliteStorage::new(&self.pool).with_config(config)
+async fn connect(place: Place) -> Outcome<SqlitePool> {
+    let options = SqliteConnectOptions::new()
+        .filename(place.dir.join("apalis.sqlite"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(60));
+    let pool = SqlitePoolOptions::new().max_connections(10).connect_with(options).await?;
+    if !place.reopen {
+        SqliteStorage::migrations().run(&pool).await?;
     }
-}
-
-impl Peer for Apalis {
-    async fn open(place: Place, mode: Mode, _classes: u32) -> Outcome<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(place.dir.join("apalis.sqlite"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(60));
-        let pool = SqlitePoolOptions::new().max_connections(10).connect_with(options).await?;
-        if !place.reopen {
-            SqliteStorage::migrations().run(&pool).await?;
-        }
-        Ok(Self { pool, mode })
-    }
-
-    async fn submit(&self, job: Job) -> Outcome<()> {
-        Ok(self.storage(job.class).push(job.payload()).await?)
-    }
-
-    async fn submit_all(&self, jobs: Vec<Job>) -> Outcome<()> {
-        let classes = jobs.iter().map(|job| job.class).max().unwrap_or(0);
-        for class in 0..=classes {
-            let own = jobs.iter().filter(|job| job.class == class).map(|job| job.payload());
-            self.storage(class).push_bulk(own.collect()).await?;
-        }
-        Ok(())
-    }
-
-    async fn work(&self, class: u32, seen: Seen) -> Outcome<()> {
-        let backend = self.storage(class).poll_with_interval(Duration::from_millis(5));
-        let worker = WorkerBuilder::new(format!("worker-{class}"))
-            .backend(backend)
-            .concurrency(CONCURRENCY)
-            .data(seen)
-            .build(started);
-        tokio::spawn(async move {
-            if let Err(error) = worker.run().await {
-                eprintln!("the worker ended: {error}");
-            }
-        });
-        Ok(())
-    }
-
-    async fn done(&self, _submitted: u64) -> Outcome<u64> {
-        let sql = "SELECT count(*) FROM Jobs WHERE status = 'Done'";
-        let (done,): (i64,) = sqlx::query_as(sql).fetch_one(&self.pool).await?;
-        Ok(done as u64)
-    }
-}
-
-async fn started(job: Payload, seen: Data<Seen>) -> Result<(), BoxDynError> {
-    seen.started(job.number);
-    Ok(())
+    Ok(pool)
 }

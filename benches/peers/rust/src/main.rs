@@ -1,5 +1,6 @@
 //! This file plays work on the queue that the first argument names.
 
+mod apalis_any;
 mod apalis_pg;
 mod apalis_sqlite;
 mod awa_pg;
