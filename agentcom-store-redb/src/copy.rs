@@ -87,13 +87,15 @@ pub(crate) fn open(files: &Files, path: &Path) -> Result<file::Open, StoreError>
 /// Copies the rows of all namespaces as they are at one moment, and checks the copy.
 pub(crate) fn copy(
     files: &Files,
-    (from, source): (&impl ReadableDatabase, Option<&Path>),
+    (from, source): (&file::Open, Option<&Path>),
     target: &Path,
     stop: &Stop,
 ) -> Result<(Partial, Told), StoreError> {
     let names = Names { source, target };
     let partial = Partial::beside(files, target)?;
-    let fresh = file::fresh(files, &partial.path, CACHE_BYTES, LOG_BYTES);
+    // A file of a release before the log gets one.
+    let log_bytes = if from.layout.log_bytes == 0 { LOG_BYTES } else { from.layout.log_bytes };
+    let fresh = file::fresh(files, &partial.path, CACHE_BYTES, log_bytes);
     let mut to = fresh.map_err(|why| names.target(why))?;
     copy_trees(from, &to, names, stop)?;
     to.trim().map_err(|why| names.target(why))?;
@@ -110,7 +112,7 @@ pub(crate) fn copy(
 }
 
 fn copy_trees(
-    from: &impl ReadableDatabase,
+    from: &file::Open,
     to: &file::Open,
     names: Names<'_>,
     stop: &Stop,

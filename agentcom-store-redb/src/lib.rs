@@ -188,7 +188,7 @@ impl RedbStore {
             upkeep::must_not_exist(&files, &target)?;
             file::make_parent(&files, &target)?;
             book.fold(true)?;
-            let (partial, told) = copy::copy(&files, (&*book.database, None), &target, &stop)?;
+            let (partial, told) = copy::copy(&files, (&book.database, None), &target, &stop)?;
             partial.publish()?;
             Ok(upkeep::Told { path: target, ..told })
         })

@@ -115,7 +115,7 @@ fn copy_file(
     caught(path, || {
         let from = copy::open(files, path)?;
         file::make_parent(files, target)?;
-        copy::copy(files, (&*from, Some(path)), target, stop)
+        copy::copy(files, (&from, Some(path)), target, stop)
     })
 }
 
@@ -265,7 +265,7 @@ pub(crate) fn compact_in(
     let before = files.find(path).map_err(|why| error::of(path, &why))?.bytes;
     caught(path, || {
         let from = copy::open(files, path)?;
-        let (partial, told) = copy::copy(files, (&*from, Some(path)), path, stop)?;
+        let (partial, told) = copy::copy(files, (&from, Some(path)), path, stop)?;
         partial.publish()?;
         // Held until here, so that nobody writes to the file that is replaced.
         drop(from);
