@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agentcom_core::port::store::{StoreError, Table};
+use agentcom_core::port::store::{StoreError, StoreErrorKind, Table};
 use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as _};
 
 use crate::book::Book;
@@ -16,9 +16,6 @@ pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// How long the log of a file is, unless an option says otherwise.
 pub(crate) const LOG_BYTES: u64 = 16 * 1024 * 1024;
-
-/// How many rows are copied between two looks at whether to stop.
-const ROWS: usize = 1_024;
 
 /// A file that is being written, under a name that nobody takes for a good one. Dropping it
 /// removes it.
@@ -60,6 +57,27 @@ impl Drop for Partial {
     }
 }
 
+/// What is copied where; what goes wrong is told with the name of the file with which it did.
+#[derive(Clone, Copy, Debug)]
+struct Names<'a> {
+    /// `None` if whoever asked knows it.
+    source: Option<&'a Path>,
+    target: &'a Path,
+}
+
+impl Names<'_> {
+    fn source(self, error: StoreError) -> StoreError {
+        match self.source {
+            Some(path) => file::named(path, error),
+            None => error,
+        }
+    }
+
+    fn target(self, error: StoreError) -> StoreError {
+        file::named(self.target, error)
+    }
+}
+
 /// Opens a file in order to copy it: all that was confirmed is in its rows.
 pub(crate) fn open(files: &Files, path: &Path) -> Result<file::Open, StoreError> {
     let open = file::open_existing(files, path, CACHE_BYTES)?;
@@ -69,58 +87,80 @@ pub(crate) fn open(files: &Files, path: &Path) -> Result<file::Open, StoreError>
 /// Copies the rows of all namespaces as they are at one moment, and checks the copy.
 pub(crate) fn copy(
     files: &Files,
-    from: &impl ReadableDatabase,
+    (from, source): (&file::Open, Option<&Path>),
     target: &Path,
     stop: &Stop,
 ) -> Result<(Partial, Told), StoreError> {
+    let names = Names { source, target };
     let partial = Partial::beside(files, target)?;
-    let mut to = file::fresh(files, &partial.path, CACHE_BYTES, LOG_BYTES)?;
-    copy_trees(from, &to, stop)?;
-    to.trim()?;
+    // A file of a release before the log gets one.
+    let log_bytes = if from.layout.log_bytes == 0 { LOG_BYTES } else { from.layout.log_bytes };
+    let fresh = file::fresh(files, &partial.path, CACHE_BYTES, log_bytes);
+    let mut to = fresh.map_err(|why| names.target(why))?;
+    copy_trees(from, &to, names, stop)?;
+    to.trim().map_err(|why| names.target(why))?;
     to.close();
-    let told = check(files, &partial.path, stop)?;
+    let copied = file::open_existing(files, &partial.path, CACHE_BYTES)?;
+    let told = read(files, copied, &partial.path, stop).map_err(|why| match why.kind {
+        // What is damaged in the copy was so before.
+        StoreErrorKind::Corrupt => names.source(why),
+        StoreErrorKind::Fenced | StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
+            names.target(why)
+        }
+    })?;
     Ok((partial, told))
 }
 
 fn copy_trees(
-    from: &impl ReadableDatabase,
+    from: &file::Open,
     to: &file::Open,
+    names: Names<'_>,
     stop: &Stop,
 ) -> Result<(), StoreError> {
-    let reading = from.begin_read().map_err(error::transaction)?;
-    let mut writing = to.begin_write().map_err(error::transaction)?;
+    let source = |why| names.source(error::storage(why));
+    let target = |why| names.target(error::storage(why));
+    let reading = from.begin_read().map_err(|why| names.source(error::transaction(why)))?;
+    let writing = to.begin_write().map_err(|why| names.target(error::transaction(why)));
+    let mut writing = writing?;
     writing.set_quick_repair(true);
-    for handle in reading.list_tables().map_err(error::storage)? {
+    for handle in reading.list_tables().map_err(source)? {
         let tree: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(handle.name());
-        let from = reading.open_table(tree).map_err(error::table)?;
-        let mut to = writing.open_table(tree).map_err(error::table)?;
-        for (at, row) in from.iter().map_err(error::storage)?.enumerate() {
-            if at.is_multiple_of(ROWS) {
+        let from = reading.open_table(tree).map_err(|why| names.source(error::table(why)))?;
+        let mut to = writing.open_table(tree).map_err(|why| names.target(error::table(why)))?;
+        for (at, row) in from.iter().map_err(source)?.enumerate() {
+            if at.is_multiple_of(Stop::ROWS) {
                 stop.check()?;
             }
-            let (place, record) = row.map_err(error::storage)?;
-            to.insert(place.value(), record.value()).map_err(error::storage)?;
+            let (place, record) = row.map_err(source)?;
+            to.insert(place.value(), record.value()).map_err(target)?;
         }
     }
-    writing.commit().map_err(error::commit)
+    writing.commit().map_err(|why| names.target(error::commit(why)))
 }
 
 /// Opens a file and reads and checks every row of every namespace in it.
 pub(crate) fn check(files: &Files, path: &Path, stop: &Stop) -> Result<Told, StoreError> {
-    let named = |error| file::named(path, error);
-    let mut database = file::open_existing(files, path, CACHE_BYTES)?;
+    let database = file::open_existing(files, path, CACHE_BYTES)?;
+    read(files, database, path, stop).map_err(|why| file::named(path, why))
+}
+
+fn read(
+    files: &Files,
+    mut database: file::Open,
+    path: &Path,
+    stop: &Stop,
+) -> Result<Told, StoreError> {
     let mut told = Told { path: path.into(), ..Told::default() };
-    for namespace in Book::namespaces(&database).map_err(named)? {
+    for namespace in Book::namespaces(&database)? {
         stop.check()?;
         let options = Options { namespace, ..Options::default() };
-        let book = Book::new(database, &options).map_err(named)?;
-        load::verify(&book).map_err(named)?;
-        let rows = book.rows(&Table::ALL).map_err(named)?;
-        told.namespaces.push((options.namespace, rows));
+        let book = Book::new(database, &options)?;
+        load::verify(&book, stop)?;
+        told.namespaces.push((options.namespace, book.rows(&Table::ALL)?));
         database = book.close();
     }
     drop(database);
-    told.bytes = files.find(path).map_err(|why| error::of(path, &why))?.bytes;
+    told.bytes = files.find(path).map_err(|why| error::io(&why))?.bytes;
     Ok(told)
 }
 

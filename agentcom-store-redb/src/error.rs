@@ -143,10 +143,10 @@ pub(crate) fn database(error: DatabaseError) -> StoreError {
 
 /// An error of redb's commit itself: by its documentation the transaction is rolled back for
 /// certain only if it was poisoned; after anything else it may already be durable.
-#[expect(clippy::wildcard_enum_match_arm, reason = "redb's errors are non-exhaustive")]
 pub(crate) fn commit(error: CommitError) -> StoreError {
     match error {
         CommitError::TransactionPoisoned => unavailable(error),
+        CommitError::Storage(why) => StoreError::new(StoreErrorKind::Unknown, storage(why).message),
         other => StoreError::new(StoreErrorKind::Unknown, other),
     }
 }
@@ -167,7 +167,9 @@ mod tests {
     #[test]
     fn a_commit_that_redb_could_not_finish_is_unknown() {
         let full = StorageError::Io(io::ErrorKind::StorageFull.into());
-        assert_eq!(commit(CommitError::Storage(full)).kind, StoreErrorKind::Unknown);
+        let error = commit(CommitError::Storage(full));
+        assert_eq!(error.kind, StoreErrorKind::Unknown);
+        assert!(error.message.starts_with("there is no room left for the store"), "{error}");
         assert_eq!(commit(CommitError::TransactionPoisoned).kind, StoreErrorKind::Unavailable);
     }
 }

@@ -239,13 +239,12 @@ pub(crate) fn fresh(
     cache_bytes: usize,
     log_bytes: u64,
 ) -> Result<Open, StoreError> {
-    let created = files.create(path).map_err(|why| error::of(path, &why))?;
-    let made = made(created.content, Layout::fresh(log_bytes)?, cache_bytes);
-    made.map_err(|why| named(path, why))
+    let created = files.create(path).map_err(|why| error::io(&why))?;
+    made(created.content, Layout::fresh(log_bytes)?, cache_bytes)
 }
 
 fn fill(files: &Files, path: &Path, log_bytes: u64) -> Result<(), StoreError> {
-    fresh(files, path, 0, log_bytes)?.close();
+    fresh(files, path, 0, log_bytes).map_err(|why| named(path, why))?.close();
     files.sync(path).map_err(|why| error::of(path, &why))
 }
 

@@ -96,7 +96,10 @@ impl FileSystem for Os {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<(Lock, Found)>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let opened = OpenOptions::new().read(true).write(true).open(path);
+        // A file of which no more can be written can still be saved.
+        let file =
+            opened.or_else(|why| if is_read_only(&why) { File::open(path) } else { Err(why) })?;
         match file.try_lock() {
             Ok(()) => {
                 let found = found(&file.metadata()?);
@@ -130,6 +133,10 @@ impl FileSystem for Os {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir)
     }
+}
+
+fn is_read_only(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn opened(file: File) -> io::Result<Opened> {

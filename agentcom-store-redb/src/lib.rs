@@ -26,9 +26,12 @@
 //!   rows; damage is [`StoreErrorKind::Corrupt`], and names the row or the table. Damage to the
 //!   tree above the rows can hide a row: of a live table this shows when it is loaded, of any
 //!   table by [`RedbStore::verify`].
-//! - **Fail-stop.** After a commit that failed, for whatever reason, and after a file that could
-//!   not be read, every call fails until the file is opened again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before
-//!   that nothing was changed.
+//! - **Fail-stop.** After a commit that failed, for whatever reason, and after the first call of the
+//!   file that failed, even one that redb would try again, every call fails until the file is opened
+//!   again. An error of the commit itself is [`StoreErrorKind::Unknown`]; before that nothing was
+//!   changed.
+//! - **Closed like killed.** Dropping a store writes nothing. The next opener finds what was
+//!   confirmed, as fast as after any other end.
 //!
 //! Commits are carried out in the order in which they get hold of the store. Callers that want
 //! theirs, await one before they begin the next.
@@ -158,7 +161,12 @@ impl RedbStore {
     /// [`StoreErrorKind::Corrupt`], naming the first row or table that is damaged.
     pub async fn verify(&self) -> Result<(), StoreError> {
         let book = Arc::clone(&self.book);
-        self.stopping(blocking(StoreErrorKind::Corrupt, move || load::verify(&book)).await)
+        self.stopping(
+            blocking(StoreErrorKind::Corrupt, move || {
+                load::verify(&book, &upkeep::Stop::default())
+            })
+            .await,
+        )
     }
 
     /// Copies all that is in the file, as it is at one moment and beside other work, to `target`,
@@ -180,7 +188,7 @@ impl RedbStore {
             upkeep::must_not_exist(&files, &target)?;
             file::make_parent(&files, &target)?;
             book.fold(true)?;
-            let (partial, told) = copy::copy(&files, &*book.database, &target, &stop)?;
+            let (partial, told) = copy::copy(&files, (&book.database, None), &target, &stop)?;
             partial.publish()?;
             Ok(upkeep::Told { path: target, ..told })
         })

@@ -12,6 +12,7 @@ use crate::head::{Head, Tally};
 use crate::record::sealed_sum;
 use crate::rows::Rows;
 use crate::tail::{self, Left, Tail};
+use crate::upkeep::Stop;
 
 /// How many pieces may wait for the visitor.
 pub(crate) const PIECES_MAX: usize = 4;
@@ -95,14 +96,19 @@ pub(crate) fn load(book: &Book, pieces: &Sender<Piece>) -> Result<Option<u64>, S
 }
 
 /// Reads and checks every row of every table, in both ways of finding it, and every batch that is not
-/// in the rows yet.
-pub(crate) fn verify(book: &Book) -> Result<(), StoreError> {
+/// in the rows yet, unless it is asked to stop.
+pub(crate) fn verify(book: &Book, stop: &Stop) -> Result<(), StoreError> {
     book.verify_log()?;
     let Some((tree, ())) = book.snapshot(|_| ())? else { return Ok(()) };
     let head = book.read_head(&tree)?;
     for table in Table::ALL {
         let mut place = Vec::new();
+        let mut rows = 0_usize;
         walk(book, &tree, &head, table, |key, _| {
+            if rows.is_multiple_of(Stop::ROWS) {
+                stop.check()?;
+            }
+            rows += 1;
             place.clear();
             place.push(table as u8);
             place.extend_from_slice(key);

@@ -27,6 +27,9 @@ use crate::upkeep::{Staged, Stop};
 use crate::{Namespace, Options, error, file};
 use pages::{Gap, Link, Pages, Walk};
 
+/// How many bytes of rows are written at once to a fresh file.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// What was saved of a store, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvage {
@@ -141,14 +144,36 @@ impl Salvage {
         file::make_parent(&files, target)?;
         let partial = Partial::beside(&files, target)?;
         let options = Options { namespace: namespace.clone(), ..Options::default() };
-        let fresh = file::fresh(&files, &partial.path, options.cache_bytes, options.log_bytes)?;
-        let book = Book::new(fresh, &options)?;
-        let seq = self.seq.unwrap_or_default();
-        let puts = self.rows.into_iter().collect();
-        book.commit(Batch { seq, puts, deletes: Vec::new() })?;
-        drop(book);
+        let of_target = |why| file::named(target, why);
+        let fresh = file::fresh(&files, &partial.path, options.cache_bytes, options.log_bytes);
+        let book = Book::new(fresh.map_err(of_target)?, &options).map_err(of_target)?;
+        self.write(&book, stop).and_then(|()| book.fold(true)).map_err(of_target)?;
+        let mut written = book.close();
+        written.trim().map_err(of_target)?;
+        written.close();
         let told = copy::check(&files, &partial.path, stop)?;
         Ok(Staged::new(partial, target, told))
+    }
+
+    /// Writes the rows in several batches, up to the last one that is known of: all are kept whole
+    /// for a while, and one that is large makes everything slow that is stored beside it.
+    fn write(self, book: &Book, stop: &Stop) -> Result<(), StoreError> {
+        let seq = self.seq.unwrap_or_default();
+        let bytes_of = |(row, value): (&RowKey, &Vec<u8>)| row.key.len() + value.len();
+        let pieces = self.rows.iter().map(bytes_of).sum::<usize>() / PIECE_BYTES;
+        let mut batch = Batch { seq: seq.saturating_sub(pieces as u64), ..Batch::default() };
+        let mut bytes = 0;
+        for (row, value) in self.rows {
+            bytes += bytes_of((&row, &value));
+            batch.puts.push((row, value));
+            if bytes >= PIECE_BYTES && batch.seq < seq {
+                stop.check()?;
+                let next = Batch { seq: batch.seq + 1, ..Batch::default() };
+                book.commit(core::mem::replace(&mut batch, next))?;
+                bytes = 0;
+            }
+        }
+        book.commit(Batch { seq, ..batch })
     }
 
     fn count(&mut self, head: &Head) {

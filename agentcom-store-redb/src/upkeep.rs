@@ -21,6 +21,9 @@ use crate::{Namespace, error, file};
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
+    /// How many rows are read between two looks at whether it was asked.
+    pub(crate) const ROWS: usize = 1_024;
+
     /// Asks.
     pub fn ask(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -112,7 +115,7 @@ fn copy_file(
     caught(path, || {
         let from = copy::open(files, path)?;
         file::make_parent(files, target)?;
-        copy::copy(files, &*from, target, stop).map_err(|why| file::named(path, why))
+        copy::copy(files, (&from, Some(path)), target, stop)
     })
 }
 
@@ -262,8 +265,7 @@ pub(crate) fn compact_in(
     let before = files.find(path).map_err(|why| error::of(path, &why))?.bytes;
     caught(path, || {
         let from = copy::open(files, path)?;
-        let copied = copy::copy(files, &*from, path, stop);
-        let (partial, told) = copied.map_err(|why| file::named(path, why))?;
+        let (partial, told) = copy::copy(files, (&from, Some(path)), path, stop)?;
         partial.publish()?;
         // Held until here, so that nobody writes to the file that is replaced.
         drop(from);

@@ -6,6 +6,7 @@ use redb::ReadableDatabase as _;
 use super::*;
 use crate::load;
 use crate::testing::{Disk, chance};
+use crate::upkeep::Stop;
 
 /// Every batch writes the same rows, so that half a batch shows.
 const TABLES: [Table; 3] = [Table::Meta, Table::Spec, Table::Event];
@@ -45,7 +46,7 @@ fn batch(seq: u64) -> Batch {
 
 /// The number of the last batch, after a check that all of it is there and nothing else.
 fn whole(book: &Book) -> u64 {
-    load::verify(book).unwrap();
+    load::verify(book, &Stop::default()).unwrap();
     let Some(seq) = book.tail().last() else { return 0 };
     for table in TABLES {
         let at = book.get(&[RowKey::new(table, "at")]).unwrap();
@@ -152,7 +153,7 @@ fn rows_that_vanish_are_missed() {
         let place = [&[table as u8][..], b"at"].concat();
         writing.open_table(written.definition()).unwrap().remove(&place[..]).unwrap();
         writing.commit().unwrap();
-        let error = load::verify(&written).unwrap_err();
+        let error = load::verify(&written, &Stop::default()).unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Corrupt);
         let start = format!("table {table}: 8 rows are there, 9 were written");
         assert!(error.message.starts_with(&start), "{error}");

@@ -86,12 +86,14 @@ impl Hub {
             return Ok(());
         }
         let file = self.data_dir.join(local::TOKEN_FILE_NAME);
-        if self.admin.is_new {
+        let why = if self.admin.is_new {
             // It opens nothing, and would hide that the right one is missing.
             let _ = std::fs::remove_file(&file);
-        }
-        let why = "it is not the one that this data was made with".into();
-        Err(HubError::Token { file, why })
+            "it is missing, and there is data that was made with one"
+        } else {
+            "it is not the one that this data was made with"
+        };
+        Err(HubError::Token { file, why: why.into() })
     }
 
     /// Where it listens.

@@ -19,13 +19,15 @@ const BATCHES_MAX: usize = 1_000;
 
 /// A file system in memory that goes with its owner.
 #[derive(Debug)]
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None` if this system does not let us have one.
-    fn mount(at: &Path) -> Option<Self> {
+    /// Mounts one on a fresh directory, with options such as `size=2m`. `None` if this system does
+    /// not let us have one.
+    #[must_use]
+    pub fn mount(at: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir(at).ok()?;
-        mount(&["-t", "tmpfs", "-o", SMALL, "agentcom-test"], at).then(|| Self(at.to_owned()))
+        mount(&["-t", "tmpfs", "-o", options, "agentcom-test"], at).then(|| Self(at.to_owned()))
     }
 
     fn make_room(&self) {
@@ -57,7 +59,7 @@ fn mount(line: &[&str], at: &Path) -> bool {
 pub fn full(program: &Program) -> Option<Outcome> {
     let swept = Swept(tempfile::tempdir().expect("there is room for a directory"));
     let dir = swept.0.path();
-    let Some(disk) = SmallDisk::mount(&dir.join("disk")) else {
+    let Some(disk) = SmallDisk::mount(&dir.join("disk"), SMALL) else {
         say("skipped: mounting a small file system needs root and leave to mount");
         return None;
     };

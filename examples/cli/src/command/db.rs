@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use agentcom_core::port::store::{StoreError, StoreErrorKind};
 use agentcom_hub::config::BackupPlan;
-use agentcom_hub::local::DATA_DIR;
+use agentcom_hub::local::{DATA_DIR, TOKEN_FILE_NAME};
+use agentcom_hub::signals::Signals;
 use agentcom_hub::upkeep::{self as hub, DATA_FILE, Restored, Salvaged};
 use agentcom_store_redb::upkeep::{self, InTheWay, Stop, Told};
 use serde_json::{Value, json};
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     )]
     data: PathBuf,
 }
+
+/// What to do instead of copying a file in use.
+const ASK_THE_HUB: &str =
+    "`agentcom db backup` without a file has the running hub make one; or stop the hub first";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,7 +97,13 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> Outcome {
             Ok(ctx.print.data(&shown(&told), || verified(&told))?)
         }
         Verb::Backup { to: Some(to) } => {
-            let told = work(move |stop| upkeep::backup(&data, &to, stop)).await?;
+            let told = work_typed(move |stop| upkeep::backup(&data, &to, stop)).await?;
+            let told = told.map_err(|error| match error.kind {
+                StoreErrorKind::Fenced => failure(error).hint(ASK_THE_HUB),
+                StoreErrorKind::Corrupt | StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
+                    failure(error)
+                }
+            })?;
             let text = || format!("{GOOD}backed up{GOOD:#} to {told}\n");
             Ok(ctx.print.data(&shown(&told), text)?)
         }
@@ -105,12 +116,17 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> Outcome {
                 None => hub::restore_latest(&dir, &data, stop),
             });
             let restored = restored.await.map_err(hint_replace)?;
-            Ok(ctx.print.data(&shown_restored(&restored), || render_restored(&restored))?)
+            let data = args.data.join(DATA_FILE);
+            let text = || render_restored(&restored) + &wanted_beside(&data);
+            Ok(ctx.print.data(&shown_restored(&restored), text)?)
         }
         Verb::Salvage { file, to } => {
             let file = file.unwrap_or(data);
-            let saved = work(move |stop| hub::salvage(&file, &to, stop)).await?;
-            Ok(ctx.print.data(&shown_salvaged(&saved), || render_salvaged(&saved))?)
+            let from = file.clone();
+            let saved = work_typed(move |stop| hub::salvage(&file, &to, stop)).await?;
+            let saved = saved.map_err(|error| not_saved(&from, error))?;
+            let text = || render_salvaged(&saved) + &wanted_beside(&saved.path);
+            Ok(ctx.print.data(&shown_salvaged(&saved), text)?)
         }
         Verb::Compact => {
             let (told, before) = work(move |stop| upkeep::compact(&data, stop)).await?;
@@ -125,7 +141,8 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> Outcome {
 async fn backup(data_dir: &Path, ctx: &Context) -> Outcome {
     let file = data_dir.join(DATA_FILE);
     let target = agentcom_hub::backups::place(&BackupPlan::default().dir_in(data_dir));
-    let is_there = file.exists();
+    // What cannot be looked at is there.
+    let is_there = file.try_exists().unwrap_or(true);
     let copied = work_typed(move |stop| upkeep::backup(&file, &target, stop)).await?;
     let made = match copied {
         Ok(told) => shown(&told),
@@ -147,18 +164,18 @@ async fn work<T: Send + 'static>(
     work_typed(work).await?.map_err(failure)
 }
 
-/// Does what blocks on a thread of its own. Ctrl-C asks it to stop and waits until it has cleaned
-/// up behind itself.
+/// Does what blocks on a thread of its own. Ctrl-C or SIGTERM asks it to stop, and what it was
+/// writing is removed before the process ends.
 async fn work_typed<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<Result<T, StoreError>, Failure> {
+    let mut signals = Signals::listen()?;
     let stop = Stop::default();
     let asked = stop.clone();
     let mut at_work = tokio::task::spawn_blocking(move || work(&asked));
     let ended = tokio::select! {
         ended = &mut at_work => ended,
-        pressed = tokio::signal::ctrl_c() => {
-            pressed?;
+        _ = signals.next() => {
             stop.ask();
             at_work.await
         }
@@ -180,6 +197,35 @@ fn failure(error: StoreError) -> Failure {
         ),
         StoreErrorKind::Unavailable | StoreErrorKind::Unknown => failure,
     }
+}
+
+/// Too little is left for a hub to go on from.
+fn not_saved(file: &Path, error: StoreError) -> Failure {
+    match error.kind {
+        StoreErrorKind::Corrupt => {
+            let why = format!("{}: nothing can be saved of it: {}", file.display(), error.message);
+            let hint = "`agentcom db restore --latest` goes back to the newest good backup";
+            Failure::new(Exit::Store, why).hint(hint)
+        }
+        StoreErrorKind::Fenced | StoreErrorKind::Unavailable | StoreErrorKind::Unknown => {
+            failure(error)
+        }
+    }
+}
+
+/// What a hub needs beside its data, if it is missing.
+fn wanted_beside(data: &Path) -> String {
+    let token = data.with_file_name(TOKEN_FILE_NAME);
+    if data.file_name() != Some(DATA_FILE.as_ref()) {
+        return format!("a hub goes on from it under the name DIR/{DATA_FILE}\n");
+    }
+    if token.exists() {
+        return String::new();
+    }
+    let token = token.display();
+    format!(
+        "{CAUTION}put the admin token of that hub to {token}; the data does not tell it{CAUTION:#}\n"
+    )
 }
 
 fn hint_replace(failure: Failure) -> Failure {

@@ -8,3 +8,4 @@ mod end_to_end;
 mod kill;
 mod smoke;
 mod support;
+mod upkeep;
