@@ -11,7 +11,6 @@ use agentcom_benches::arguments::Arguments;
 use agentcom_benches::report::{round, say};
 use agentcom_benches::scene::Scene;
 use agentcom_benches::{Outcome, machine};
-use agentcom_core::hub::Hub;
 use agentcom_core::task::Task;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -41,16 +40,12 @@ fn main() -> Outcome<()> {
 fn measure(name: &str, scene: Scene) -> Outcome<()> {
     let (all, hub) = sized(|| scene.hub());
     let hub = hub?;
-    let (records, copies) = sized(|| copies(&hub));
-    let records = records - copies.capacity() * size_of::<Box<Task>>();
+    let (records, copies) = sized(|| hub.state().tasks().cloned().collect::<Vec<Task>>());
+    let records = records - (copies.capacity() - copies.len()) * size_of::<Task>();
     let each = |bytes: usize| round(bytes as f64 / scene.tasks as f64);
     let (all, records, indexes) = (each(all), each(records), each(all - records));
     say(&format!("{name}, {} tasks: {all}; {records}; {indexes}", copies.len()));
     Ok(())
-}
-
-fn copies(hub: &Hub) -> Vec<Box<Task>> {
-    hub.state().tasks().cloned().map(Box::new).collect()
 }
 
 /// What something takes in memory, in bytes.
