@@ -96,7 +96,7 @@ fn data_whose_admin_token_is_gone_is_not_given_another_one() {
     let second = hub(dir.path(), config).output().unwrap();
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(74), "{said}");
-    assert!(said.contains("is not the one that this data was made with"), "{said}");
+    assert!(said.contains("it is missing, and there is data that was made with one"), "{said}");
     assert!(!token.exists());
 }
 

@@ -85,6 +85,7 @@ fn outcome(
         "rot_reported": rot.reported,
         "rot_reported_by_name": rot.named,
         "wrong_values": rot.wrong_values,
+        "older_values": rot.older_values,
         "panics": rot.panics,
         "panics_of_redb_caught": caught_panics,
     });

@@ -21,6 +21,8 @@ pub struct Base {
     /// The same file some batches earlier: what a torn page shows.
     earlier: Vec<u8>,
     model: Model,
+    /// What it held then.
+    before: Model,
 }
 
 /// What damage led to.
@@ -36,6 +38,9 @@ pub struct Rot {
     pub named: u64,
     /// Wrong values, and rows that were missing without a word.
     pub wrong_values: u64,
+    /// In how many files of which the damage was reported a row had an older value of its own: what a
+    /// torn page shows where the disk lost a part of the last write to it.
+    pub older_values: u64,
     /// Panics that got out.
     pub panics: u64,
     /// What went wrong, with the seed.
@@ -50,6 +55,7 @@ impl Rot {
         self.reported += other.reported;
         self.named += other.named;
         self.wrong_values += other.wrong_values;
+        self.older_values += other.older_values;
         self.panics += other.panics;
         self.found.extend(other.found);
     }
@@ -59,11 +65,11 @@ impl Base {
     /// A file that was closed, or if `seed` is odd left behind by a killed process.
     pub async fn new(seed: u64) -> Self {
         let (disk, mut model) = (Disk::new(), Model::default());
-        let mut earlier = Vec::new();
+        let (mut earlier, mut before) = (Vec::new(), Model::default());
         let store = RedbStore::on(&disk, options()).await.expect("an empty disk is opened");
         for turn in 0..60 {
             if turn == 55 {
-                earlier = disk.bytes();
+                (earlier, before) = (disk.bytes(), model.clone());
             }
             let batch = model.batch(chance(seed, turn), 30);
             store.commit(batch.clone()).await.expect("a good disk takes batches");
@@ -72,7 +78,7 @@ impl Base {
         if seed.is_multiple_of(2) {
             drop(store);
         }
-        Self { bytes: disk.bytes(), earlier, model }
+        Self { bytes: disk.bytes(), earlier, model, before }
     }
 
     /// The file with one flipped bit, a torn page, a zeroed page, or its end cut off.
@@ -118,12 +124,13 @@ impl Base {
 pub async fn rot(base: &Base, seed: u64) -> Rot {
     let (bytes, how) = base.damaged(seed);
     let told = Rot { files: 1, ..Rot::default() };
-    let model = base.model.clone();
-    let reading = tokio::spawn(async move { judge(&Disk::holding(bytes), &model).await });
+    let base = base.clone();
+    let reading = tokio::spawn(async move { judge(&Disk::holding(bytes), &base).await });
     match reading.await {
-        Ok(Ok(None)) => Rot { unharmed: 1, ..told },
-        Ok(Ok(Some(error))) => {
-            Rot { reported: 1, named: u64::from(names_a_record(&error)), ..told }
+        Ok(Ok((None, _))) => Rot { unharmed: 1, ..told },
+        Ok(Ok((Some(error), is_older))) => {
+            let named = u64::from(names_a_record(&error));
+            Rot { reported: 1, named, older_values: is_older.into(), ..told }
         }
         Ok(Err(why)) => {
             Rot { wrong_values: 1, found: vec![format!("seed {seed}, {how}: {why}")], ..told }
@@ -135,13 +142,14 @@ pub async fn rot(base: &Base, seed: u64) -> Rot {
 }
 
 /// Reads in every way. What is read has to be right; what is missing has to be reported. Returns
-/// the first report.
-async fn judge(disk: &Disk, model: &Model) -> Result<Option<StoreError>, String> {
+/// the first report, and whether an older value was read, which has to be reported as well.
+async fn judge(disk: &Disk, base: &Base) -> Result<(Option<StoreError>, bool), String> {
+    let Base { model, before, .. } = base;
     let store = match RedbStore::on(disk, options()).await {
         Ok(store) => store,
-        Err(error) => return typed(error).map(Some),
+        Err(error) => return typed(error).map(|error| (Some(error), false)),
     };
-    let mut seen = Seen { model, first: None, missing: 0 };
+    let mut seen = Seen { model, before, first: None, missing: 0, is_older: false };
     let verified = store.verify().await;
     let is_whole = verified.is_ok();
     seen.take(verified)?;
@@ -173,22 +181,26 @@ async fn judge(disk: &Disk, model: &Model) -> Result<Option<StoreError>, String>
     for (key, expected) in &model.rows {
         match seen.take(store.get(core::slice::from_ref(key)).await)? {
             Some(values) if values == [None] => seen.missing += 1,
-            Some(values) if values != [Some(expected.clone())] => {
-                return Err(format!("another value was read for {key:?}"));
-            }
-            Some(_) | None => {}
+            Some(values) if values == [Some(expected.clone())] => {}
+            Some(values) => seen.other(key, values.first().and_then(Option::as_ref))?,
+            None => {}
         }
     }
     if seen.missing > 0 && is_whole {
         return Err(format!("{} rows were missing, and all was called good", seen.missing));
     }
-    Ok(seen.first)
+    if seen.is_older && is_whole {
+        return Err("an older value was read, and all was called good".into());
+    }
+    Ok((seen.first, seen.is_older))
 }
 
 struct Seen<'a> {
     model: &'a Model,
+    before: &'a Model,
     first: Option<StoreError>,
     missing: usize,
+    is_older: bool,
 }
 
 impl Seen<'_> {
@@ -213,13 +225,25 @@ impl Seen<'_> {
         found: &BTreeMap<RowKey, Vec<u8>>,
         whole: impl Fn(Table) -> bool,
     ) -> Result<(), String> {
-        let wrong = found.iter().find(|(key, value)| self.model.rows.get(key) != Some(value));
-        if let Some((key, _)) = wrong {
-            return Err(format!("another value was read for {key:?}"));
+        for (key, value) in found {
+            if self.model.rows.get(key) != Some(value) {
+                self.other(key, Some(value))?;
+            }
         }
         let missing = |key: &&RowKey| whole(key.table) && !found.contains_key(key);
         self.missing += self.model.rows.keys().filter(missing).count();
         Ok(())
+    }
+}
+
+impl Seen<'_> {
+    /// A value that is not the last of its row can only be one that it had before.
+    fn other(&mut self, key: &RowKey, value: Option<&Vec<u8>>) -> Result<(), String> {
+        if self.before.rows.get(key) == value {
+            self.is_older = true;
+            return Ok(());
+        }
+        Err(format!("another value was read for {key:?}"))
     }
 }
 

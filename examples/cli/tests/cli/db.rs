@@ -97,8 +97,10 @@ fn what_is_not_damaged_is_saved_and_a_hub_goes_on_from_it() {
     stopped(up);
     let file = dir.join("agentcom-data/hub.redb");
     let mut bytes = fs::read(&file).unwrap();
-    // The header, without which the file cannot be opened.
-    bytes[..9].fill(0);
+    // The header of the database behind the log, without which the file cannot be opened.
+    let log = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
+    let database = 4 * 4096 + usize::try_from(log).unwrap();
+    bytes[database..database + 9].fill(0);
     fs::write(&file, &bytes).unwrap();
     run(dir, &["db", "verify"], 74);
     let saved = json(dir, &["db", "salvage", "--to", "saved/hub.redb"]);

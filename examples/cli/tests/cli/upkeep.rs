@@ -101,6 +101,6 @@ fn who_goes_wrong_is_told_the_way() {
     told(&["db", "verify"], 0, "default   meta ");
     fs::write(dir.join("letter"), "Dear hub, ".repeat(1_000)).unwrap();
     told(&["db", "salvage", "letter", "--to", "s.redb"], 74, "letter: nothing can be saved of it");
-    told(&["db", "restore", "letter", "--data", "third"], 74, "letter: the file is damaged");
+    told(&["db", "restore", "letter", "--data", "third"], 74, "letter: the file is no store");
     assert!(!dir.join("s.redb").exists() && !dir.join("third/hub.redb").exists());
 }
