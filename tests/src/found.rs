@@ -107,4 +107,24 @@ pub const FOUND: &[Found] = &[
         "redb panicked twice as it closed a damaged file, which ended the process",
         "no_input_of_a_corpus_does_harm",
     ),
+    found(
+        "simulated disk",
+        "a write that failed while redb's cache was full was tried again, and the store went on",
+        "after_one_call_that_fails_every_call_fails_with_its_error",
+    ),
+    found(
+        "simulated disk",
+        "a power loss while a backup was put in the place of other data could take both",
+        "upkeep_that_is_interrupted_leaves_the_old_file_or_the_new_one",
+    ),
+    found(
+        "simulated disk",
+        "a torn branch of the tree took up to six rows in a hundred with it when a file was salvaged",
+        "a_damaged_branch_hides_no_more_than_one_row_in_a_hundred",
+    ),
+    found(
+        "benches",
+        "an agent that got room had every task looked at that waits, also those it cannot run",
+        "an_agent_with_room_has_only_what_it_can_run_try_again",
+    ),
 ];
