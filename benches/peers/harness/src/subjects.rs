@@ -40,6 +40,8 @@ pub(crate) struct Subject {
     pub(crate) durability: &'static str,
     /// Whether each job is acknowledged durably by itself before its worker goes on.
     pub(crate) each: bool,
+    /// Whether what was acknowledged survives a loss of power.
+    pub(crate) durable: bool,
     /// Whether it is ours.
     pub(crate) ours: bool,
     /// How many jobs of each hundred it is given where others are given all: so that slow ones end.
@@ -57,6 +59,7 @@ const fn rust(name: &'static str, peer: &'static str, mode: &'static str) -> Sub
         server: Server::Postgres,
         durability: "each commit synced; acknowledged one by one",
         each: true,
+        durable: true,
         ours: false,
         share: 50,
         backlog_max: 1_000_000,
@@ -92,7 +95,8 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         program: Program::Effectum,
         peer: "effectum",
         server: Server::File,
-        durability: "SQLite WAL, synchronous as it sets it; acknowledged one by one",
+        durability: "SQLite WAL, synchronous=NORMAL and no way to change it: a loss of power takes the latest; one by one",
+        durable: false,
         ..rust("", "", "each")
     },
     Subject {
@@ -100,7 +104,8 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         program: Program::Effectum,
         peer: "effectum",
         server: Server::File,
-        durability: "SQLite WAL, synchronous as it sets it; 50 to 100 jobs at once",
+        durability: "SQLite WAL, synchronous=NORMAL and no way to change it: a loss of power takes the latest; 50 to 100 jobs at once",
+        durable: false,
         each: false,
         ..rust("", "", "batch")
     },
@@ -159,6 +164,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         program: Program::Node,
         server: Server::RedisEverySecond,
         durability: "appendfsync everysec: up to a second is lost",
+        durable: false,
         each: false,
         ..rust("bullmq, everysec", "bullmq", "batch")
     },
