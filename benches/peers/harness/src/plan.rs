@@ -67,7 +67,7 @@ pub(crate) fn plan(only: &[String], works: &[String], scale: u64) -> Vec<Measure
                 callers: work.callers,
                 jobs: (jobs * scale / 100).max(100),
                 classes: work.classes,
-                seconds: if work.work == "latency" { 5 } else { 3 },
+                seconds: if work.work == "latency" { 4 } else { 3 },
             });
         }
     }
