@@ -11,7 +11,7 @@
 //! | 8 | the length of the sealed batch |
 //! | 8 | the namespace, as [`Seal::namespace`] has it |
 //! | 8 | the checksum of the sealed batch |
-//! | | the sealed batch, see [`tail`](crate::tail) |
+//! | | the sealed batch, see [`tail`] |
 //!
 //! all numbers little-endian. A record is live until its batch is in the rows; the number of the last
 //! one that is, is in the head of the store. So nothing has to be kept about where the log begins and
