@@ -3,6 +3,7 @@
 //! All tables of a namespace share one tree: a row's place in it is the number of its table, then
 //! its key. The latest batches are in the log, whole, and lie over the rows.
 
+use std::ops::RangeBounds;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -233,6 +234,10 @@ impl Book {
                 let key = place.get(1..).unwrap_or_default();
                 let opened = self.seal.open(place, record);
                 let damaged = |damage| StoreError::corrupt(range.table, key, damage);
+                // A torn page can hold whole records of places that are elsewhere.
+                if !RangeBounds::<[u8]>::contains(&bounds, place) {
+                    return Err(misplaced(range.table, key));
+                }
                 Ok((key.to_vec(), opened.map_err(damaged)?.value.to_vec()))
             })
         });
@@ -354,6 +359,11 @@ impl Book {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// A record that was found where others belong.
+pub(crate) fn misplaced(table: Table, key: &[u8]) -> StoreError {
+    StoreError::corrupt(table, key, "a record that belongs elsewhere is in its place")
 }
 
 /// An error of writing rows is none of the batch that was to come after.

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use agentcom_core::port::store::{StoreError, Table, Visit};
 use tokio::sync::mpsc::Sender;
 
-use crate::book::{Book, Tree};
+use crate::book::{Book, Tree, misplaced};
 use crate::error::{self, Way};
 use crate::head::{Head, Tally};
 use crate::record::sealed_sum;
@@ -174,6 +174,9 @@ fn walk(
     while let Some((place, record)) = rows.next()? {
         let (place, record) = (place.value(), record.value());
         let key = place.get(1..).unwrap_or_default();
+        if place.first() != Some(&(table as u8)) {
+            return Err(misplaced(table, key));
+        }
         let opened = book.seal.open(place, record);
         let opened = opened.map_err(|damage| StoreError::corrupt(table, key, damage))?;
         found.add(opened.sum);

@@ -127,4 +127,9 @@ pub const FOUND: &[Found] = &[
         "an agent that got room had every task looked at that waits, also those it cannot run",
         "an_agent_with_room_has_only_what_it_can_run_try_again",
     ),
+    found(
+        "simulated disk",
+        "a torn page made a read of a range return a row of another table",
+        "a_whole_record_of_another_table_in_a_torn_page_is_not_taken_for_a_row",
+    ),
 ];

@@ -69,3 +69,9 @@ async fn damage_is_reported_and_never_read_as_data() {
     assert_eq!(told.found, Vec::<String>::new());
     assert!(told.reported > 50 && told.unharmed > 5, "{told:?}");
 }
+
+#[tokio::test]
+async fn a_whole_record_of_another_table_in_a_torn_page_is_not_taken_for_a_row() {
+    let told = rot(&Base::new(3).await, 1_000_013).await;
+    assert_eq!((told.reported, told.found), (1, vec![]));
+}

@@ -1,6 +1,6 @@
 //! This file damages files and looks at what a store makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agentcom_core::port::store::{RowKey, Store as _, StoreError, StoreErrorKind, Table};
 use agentcom_store_redb::RedbStore;
@@ -21,9 +21,11 @@ pub struct Base {
     /// The same file some batches earlier: what a torn page shows.
     earlier: Vec<u8>,
     model: Model,
-    /// What it held then.
-    before: Model,
+    /// All values that each row ever had.
+    ever: Values,
 }
+
+type Values = BTreeMap<RowKey, BTreeSet<Vec<u8>>>;
 
 /// What damage led to.
 #[derive(Clone, Debug, Default)]
@@ -65,20 +67,23 @@ impl Base {
     /// A file that was closed, or if `seed` is odd left behind by a killed process.
     pub async fn new(seed: u64) -> Self {
         let (disk, mut model) = (Disk::new(), Model::default());
-        let (mut earlier, mut before) = (Vec::new(), Model::default());
+        let (mut earlier, mut ever) = (Vec::new(), Values::new());
         let store = RedbStore::on(&disk, options()).await.expect("an empty disk is opened");
         for turn in 0..60 {
             if turn == 55 {
-                (earlier, before) = (disk.bytes(), model.clone());
+                earlier = disk.bytes();
             }
             let batch = model.batch(chance(seed, turn), 30);
             store.commit(batch.clone()).await.expect("a good disk takes batches");
             model.apply(&batch);
+            for (row, value) in batch.puts {
+                ever.entry(row).or_default().insert(value);
+            }
         }
         if seed.is_multiple_of(2) {
             drop(store);
         }
-        Self { bytes: disk.bytes(), earlier, model, before }
+        Self { bytes: disk.bytes(), earlier, model, ever }
     }
 
     /// The file with one flipped bit, a torn page, a zeroed page, or its end cut off.
@@ -144,12 +149,12 @@ pub async fn rot(base: &Base, seed: u64) -> Rot {
 /// Reads in every way. What is read has to be right; what is missing has to be reported. Returns
 /// the first report, and whether an older value was read, which has to be reported as well.
 async fn judge(disk: &Disk, base: &Base) -> Result<(Option<StoreError>, bool), String> {
-    let Base { model, before, .. } = base;
+    let Base { model, ever, .. } = base;
     let store = match RedbStore::on(disk, options()).await {
         Ok(store) => store,
         Err(error) => return typed(error).map(|error| (Some(error), false)),
     };
-    let mut seen = Seen { model, before, first: None, missing: 0, is_older: false };
+    let mut seen = Seen { model, ever, first: None, missing: 0, is_older: false };
     let verified = store.verify().await;
     let is_whole = verified.is_ok();
     seen.take(verified)?;
@@ -197,7 +202,7 @@ async fn judge(disk: &Disk, base: &Base) -> Result<(Option<StoreError>, bool), S
 
 struct Seen<'a> {
     model: &'a Model,
-    before: &'a Model,
+    ever: &'a Values,
     first: Option<StoreError>,
     missing: usize,
     is_older: bool,
@@ -239,7 +244,8 @@ impl Seen<'_> {
 impl Seen<'_> {
     /// A value that is not the last of its row can only be one that it had before.
     fn other(&mut self, key: &RowKey, value: Option<&Vec<u8>>) -> Result<(), String> {
-        if self.before.rows.get(key) == value {
+        let had = |value| self.ever.get(key).is_some_and(|values| values.contains(value));
+        if value.is_some_and(had) {
             self.is_older = true;
             return Ok(());
         }
