@@ -106,23 +106,24 @@ impl Layout {
             let header = bytes.get(usize::try_from(at).ok()?..)?.get(..HEADER_BYTES)?;
             let (content, sum) = header.split_at(HEADER_BYTES - 8);
             let is_whole = content.starts_with(&MAGIC) && xxh3_64(content).to_le_bytes() == sum;
-            let number = |at: usize| Some(u64::from_le_bytes(*content.get(at..)?.first_chunk()?));
-            let layout = Self { log_bytes: number(16)?, salt: number(24)? };
+            let layout = Self { log_bytes: number_at(content, 16)?, salt: number_at(content, 24)? };
             is_whole.then_some(layout)
         })
     }
-}
 
-/// For a file whose headers are both damaged.
-impl Layout {
-    /// The database is where one begins on a page. What is in the log cannot be told from what
-    /// somebody submitted.
+    /// That of a file whose headers are both damaged: the database is where one begins on a page.
+    /// What is in the log cannot be told from what somebody submitted.
     pub(crate) fn guessed(bytes: &[u8]) -> Self {
         let mut pages = bytes.chunks(PAGE as usize);
         let found = pages.position(|page| page.starts_with(&DATABASE));
         let log_bytes = found.map_or(0, |page| (page as u64 * PAGE).saturating_sub(LOG));
         Self { log_bytes, salt: 0 }
     }
+}
+
+/// A number as headers have it.
+pub(crate) fn number_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// The part of a disk that the database has.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::layout::{Layout, PAGE};
+use crate::layout::{Layout, PAGE, number_at};
 use crate::record::{Seal, sealed_sum};
 use crate::tail;
 
@@ -200,10 +200,6 @@ fn read_record(bytes: &[u8], layout: Layout, seal: Seal) -> Option<Record<'_>> {
     let opened = seal.open(&tail::place(entry.seq), batch);
     let is_whole = opened.is_ok_and(|opened| Some(opened.sum) == number(48));
     Some(Record { entry, is_whole })
-}
-
-fn number_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]

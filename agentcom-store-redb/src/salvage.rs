@@ -291,7 +291,7 @@ impl<'a> Saved<'a> {
     /// missing and there is one that can be it.
     fn add_last(&mut self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8], bool)>, seal: Seal) {
         let known = self.batches.keys().next_back().copied();
-        let told = self.head.as_ref().and_then(|head| head.seq).filter(|_| !self.head_is_earlier);
+        let told = self.seq().filter(|_| !self.head_is_earlier);
         if told.is_some() && known >= told {
             return;
         }
@@ -405,7 +405,7 @@ impl<'a> Saved<'a> {
 
     fn finish(mut self, seal: Seal) -> Salvage {
         let last = self.batches.keys().next_back().copied();
-        self.salvage.seq = self.head.as_ref().and_then(|head| head.seq).max(last);
+        self.salvage.seq = self.seq().max(last);
         match &self.head {
             Some(head) => {
                 let told = head.tally(tail::TABLE).rows;

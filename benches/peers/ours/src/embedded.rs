@@ -1,27 +1,14 @@
 //! This file is AgentCom in the same program: durable jobs as plain functions, on redb.
 
 use agentcom_core::driver::App;
-use agentcom_core::driver::app::NewTask;
-use agentcom_core::name::Capability;
 use agentcom_store_redb::RedbStore;
 use peers_subject::{Job, Mode, Outcome, Payload, Peer, Place, Seen, queue};
 
-/// What all jobs do.
-pub(crate) const KIND: &str = "nothing";
-/// How many tasks one call submits at most.
-pub(crate) const BATCH: usize = 1_000;
+use crate::tasks::{self, KIND};
 
 pub(crate) struct Embedded {
     app: App,
     seen: Seen,
-}
-
-impl Embedded {
-    /// A task that only agents of its class can run.
-    fn task(&self, job: Job) -> Outcome<NewTask<'_>> {
-        let class = Capability::new(&job.queue())?;
-        Ok(self.app.task(KIND, &job.payload()).with(|draft| draft.needs.push(class)))
-    }
 }
 
 impl Peer for Embedded {
@@ -42,16 +29,12 @@ impl Peer for Embedded {
     }
 
     async fn submit(&self, job: Job) -> Outcome<()> {
-        self.task(job)?.submit().await?;
+        tasks::task(&self.app, job)?.submit().await?;
         Ok(())
     }
 
     async fn submit_all(&self, jobs: Vec<Job>) -> Outcome<()> {
-        for some in jobs.chunks(BATCH) {
-            let tasks: Outcome<Vec<_>> = some.iter().map(|job| self.task(*job)).collect();
-            self.app.submit_all(tasks?).await?;
-        }
-        Ok(())
+        tasks::submit_all(&self.app, jobs).await
     }
 
     async fn work(&self, _class: u32, seen: Seen) -> Outcome<()> {
@@ -66,7 +49,6 @@ impl Peer for Embedded {
     }
 
     async fn done(&self, submitted: u64) -> Outcome<u64> {
-        let left = self.app.handle().view(|state| state.task_count()).await?;
-        Ok(submitted.saturating_sub(left as u64))
+        Ok(submitted.saturating_sub(tasks::left(&self.app).await?))
     }
 }

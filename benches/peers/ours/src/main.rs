@@ -2,6 +2,7 @@
 
 mod embedded;
 mod remote;
+mod tasks;
 
 use std::process::ExitCode;
 

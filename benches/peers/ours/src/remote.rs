@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcom_core::config::{Secret, SidecarConfig};
-use agentcom_core::driver::app::{App, NewTask, executor};
+use agentcom_core::driver::app::{App, executor};
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver};
 use agentcom_core::name::{AgentId, Capability, Kind};
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::embedded::{BATCH, KIND};
+use crate::tasks::{self, KIND};
 
 /// Sidecars in the other process, and the slots of each.
 const SIDECARS: usize = 8;
@@ -44,17 +44,6 @@ impl Drop for Elsewhere {
     }
 }
 
-impl Remote {
-    fn task(&self, job: Job) -> Outcome<NewTask<'_>> {
-        let class = Capability::new(&job.queue())?;
-        Ok(self.app.task(KIND, &job.payload()).with(|draft| draft.needs.push(class)))
-    }
-
-    async fn left(&self) -> Outcome<u64> {
-        Ok(self.app.handle().view(|state| state.task_count()).await? as u64)
-    }
-}
-
 impl Peer for Remote {
     async fn open(place: Place, _mode: Mode, _classes: u32) -> Outcome<Self> {
         let store = RedbStore::open(place.dir.join("agentcom.redb"), "default").await?;
@@ -70,16 +59,12 @@ impl Peer for Remote {
     }
 
     async fn submit(&self, job: Job) -> Outcome<()> {
-        self.task(job)?.submit().await?;
+        tasks::task(&self.app, job)?.submit().await?;
         Ok(())
     }
 
     async fn submit_all(&self, jobs: Vec<Job>) -> Outcome<()> {
-        for some in jobs.chunks(BATCH) {
-            let tasks: Outcome<Vec<_>> = some.iter().map(|job| self.task(*job)).collect();
-            self.app.submit_all(tasks?).await?;
-        }
-        Ok(())
+        tasks::submit_all(&self.app, jobs).await
     }
 
     async fn work(&self, class: u32, seen: Seen) -> Outcome<()> {
@@ -103,7 +88,7 @@ impl Peer for Remote {
     }
 
     async fn done(&self, submitted: u64) -> Outcome<u64> {
-        Ok(submitted.saturating_sub(self.left().await?))
+        Ok(submitted.saturating_sub(tasks::left(&self.app).await?))
     }
 }
 
