@@ -16,10 +16,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 
 use crate::port::clock::Clock;
-use crate::time::{Mono, Now, Wall};
+use crate::time::{Mono, Now, Span, Wall};
 
 /// The longest sleep of the thread: alarms count suspension, a sleeping thread may not.
-const NAP_MAX: Duration = Duration::from_secs(1);
+const NAP_MAX: Span = Span::from_secs(1);
 
 /// The time of the machine.
 #[derive(Debug)]
@@ -107,6 +107,11 @@ struct Book {
     /// Who to wake, by time and then by the order of asking.
     wakers: BTreeMap<(Mono, u64), Waker>,
     next: u64,
+    /// When the thread looks again by itself; `None` if only when it is told to.
+    looks_at: Option<Mono>,
+    /// How often the thread has looked.
+    #[cfg(test)]
+    looks: u32,
     closed: bool,
 }
 
@@ -114,6 +119,10 @@ impl Alarms {
     fn ring(&self) {
         let mut book = locked(&self.book);
         while !book.closed {
+            #[cfg(test)]
+            {
+                book.looks += 1;
+            }
             let now = mono();
             let due = book.take_due(now);
             if !due.is_empty() {
@@ -122,14 +131,32 @@ impl Alarms {
                 book = locked(&self.book);
                 continue;
             }
-            let first = book.wakers.keys().next().map(|&(at, _)| Duration::from(at - now));
-            let nap = first.unwrap_or(NAP_MAX).min(NAP_MAX);
-            book = if book.wakers.is_empty() {
-                self.changed.wait(book).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                self.changed.wait_timeout(book, nap).unwrap_or_else(PoisonError::into_inner).0
+            let nap = book.wakers.keys().next().map(|&(at, _)| (at - now).min(NAP_MAX));
+            book.looks_at = nap.map(|nap| now + nap);
+            book = match nap {
+                None => self.changed.wait(book).unwrap_or_else(PoisonError::into_inner),
+                Some(nap) => {
+                    let napped = self.changed.wait_timeout(book, nap.into());
+                    napped.unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
+    }
+
+    /// Sets an alarm, under its number if it has one, and tells the thread if it would look too late.
+    fn set(&self, now: Mono, at: Mono, number: Option<u64>, waker: &Waker) -> u64 {
+        let mut book = locked(&self.book);
+        let number = number.unwrap_or(book.next);
+        book.next = book.next.max(number + 1);
+        book.wakers.insert((at, number), waker.clone());
+        // A thread that was to look earlier sleeps through a suspension. To be told for nothing
+        // costs as much as a step.
+        let in_time = book.looks_at.is_some_and(|looks_at| now <= looks_at && looks_at <= at);
+        drop(book);
+        if !in_time {
+            self.changed.notify_one();
+        }
+        number
     }
 }
 
@@ -150,16 +177,11 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.at <= mono() {
+        let now = mono();
+        if self.at <= now {
             return Poll::Ready(());
         }
-        let mut book = locked(&self.alarms.book);
-        let number = self.number.unwrap_or(book.next);
-        book.next = book.next.max(number + 1);
-        book.wakers.insert((self.at, number), cx.waker().clone());
-        drop(book);
-        self.number = Some(number);
-        self.alarms.changed.notify_one();
+        self.number = Some(self.alarms.set(now, self.at, self.number, cx.waker()));
         Poll::Pending
     }
 }
@@ -179,7 +201,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Span;
     use futures_util::FutureExt as _;
     use futures_util::future::{join, select};
 
@@ -228,6 +249,22 @@ mod tests {
         let long = clock.sleep_until(now + Span::from_mins(60));
         block_on(select(long, clock.sleep_until(now + Span(5))));
         assert!(locked(&clock.alarms.book).wakers.is_empty());
+    }
+
+    #[test]
+    fn alarms_that_come_and_go_leave_the_thread_asleep() {
+        let clock = SystemClock::new();
+        let hour = clock.now().mono + Span::from_mins(60);
+        let mut first = core::pin::pin!(clock.sleep_until(hour));
+        assert!(first.as_mut().now_or_never().is_none());
+        while locked(&clock.alarms.book).looks_at.is_none() {
+            std::thread::yield_now();
+        }
+        for later in 0..10_000 {
+            assert!(clock.sleep_until(hour + Span(later)).now_or_never().is_none());
+        }
+        // It looks by itself once a second.
+        assert!(locked(&clock.alarms.book).looks < 100);
     }
 
     #[test]
