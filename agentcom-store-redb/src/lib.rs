@@ -45,6 +45,7 @@ mod file;
 mod files;
 mod head;
 mod latch;
+mod layer;
 mod layout;
 mod load;
 mod log;
@@ -81,9 +82,8 @@ pub struct Options {
     pub namespace: Namespace,
     /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
     pub cache_bytes: usize,
-    /// How many of the latest batches are kept whole before the oldest of them are written to the
-    /// rows: 1,024 unless said otherwise, or 8 MiB. More save writing what comes and goes, fewer save
-    /// memory.
+    /// How many batches are kept whole before they are written to the rows: 1,024 unless said
+    /// otherwise, or 6 MiB. More save writing what comes and goes, fewer save memory.
     pub tail_batches: usize,
     /// How long the log is in a file that is made, in bytes: 16 MiB unless said otherwise. What does
     /// not fit is written to the rows at once.
