@@ -128,7 +128,8 @@ impl Book {
         let _ = self.failed.set(error.to_string());
     }
 
-    fn usable(&self) -> Result<(), StoreError> {
+    /// Fails once anything has failed.
+    pub(crate) fn usable(&self) -> Result<(), StoreError> {
         let closed = |why: &dyn core::fmt::Display| {
             Err(error::unavailable(format_args!("closed by an earlier failure ({why})")))
         };
