@@ -42,6 +42,7 @@ pub(crate) fn all() -> Outcome<Built> {
         ("effectum/Cargo.toml", "effectum-peer"),
     ] {
         let mut build = Command::new(&cargo);
+        without_traces(&mut build);
         build.args(["build", "--release", "--locked", "--package", package, "--manifest-path"]);
         succeed(build.arg(here.join(manifest)).arg("--target-dir").arg(&target))?;
     }
@@ -55,6 +56,20 @@ pub(crate) fn all() -> Outcome<Built> {
     }
     succeed(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&node))?;
     Ok(Built { release: target.join("release"), node })
+}
+
+/// Takes away what cargo tells the programs that it runs, as this one: build scripts that look at it
+/// would run again, and all that needs them be built again, after each build by hand.
+fn without_traces(build: &mut Command) {
+    const EXACT: [&str; 4] =
+        ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"];
+    const BEGIN: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if EXACT.contains(&&*text) || BEGIN.iter().any(|begin| text.starts_with(begin)) {
+            build.env_remove(&name);
+        }
+    }
 }
 
 fn succeed(command: &mut Command) -> Outcome<()> {

@@ -168,11 +168,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         each: false,
         ..rust("bullmq, everysec", "bullmq", "batch")
     },
-    Subject {
-        program: Program::Node,
-        share: 10,
-        ..rust("pg-boss", "pg-boss", "each")
-    },
+    Subject { program: Program::Node, share: 10, ..rust("pg-boss", "pg-boss", "each") },
     Subject {
         program: Program::Node,
         durability: BATCHED,
