@@ -2,23 +2,20 @@
 //! first.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, LazyLock};
 
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::Outcome;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Takes the signals that would end this process; called before it has other threads.
+/// Takes the signals that would end this process. They are not blocked: servers would inherit that,
+/// and could not be stopped.
 pub(crate) fn watch() -> Outcome<()> {
-    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-    signals.thread_block()?;
-    thread::spawn(move || {
-        while signals.wait().is_ok() {
-            ASKED.store(true, Ordering::Release);
-        }
-    });
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, ASKED.clone())?;
+    }
     Ok(())
 }
 
