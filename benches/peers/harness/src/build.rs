@@ -73,6 +73,10 @@ fn without_traces(build: &mut Command) {
 }
 
 fn succeed(command: &mut Command) -> Outcome<()> {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    // The standard output is for tables.
+    let status = command
+        .stdout(std::io::stderr())
+        .status()
+        .map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }

@@ -73,12 +73,14 @@ fn measure(asked: &Asked, bench: &mut Bench, report: &mut Report) -> Outcome<()>
                 }
                 eprint!("{work} {round}/{}: {} ", asked.runs, measurement.subject.name);
                 let began = Instant::now();
-                match bench.measure(measurement) {
+                let measured = bench.measure(measurement);
+                // What ends for that reason has not failed.
+                interrupt::check()?;
+                match measured {
                     Ok(figures) => report.add(measurement, figures),
                     Err(error) => report.failed(measurement, &*error),
                 }
                 eprintln!("({:.1} s)", began.elapsed().as_secs_f64());
-                interrupt::check()?;
             }
             if let Some(file) = &asked.json {
                 std::fs::write(file, report.json())?;

@@ -88,7 +88,7 @@ pub(crate) fn plan(only: &[String], works: &[String], scale: u64) -> Vec<Measure
                 callers: work.callers,
                 jobs,
                 classes,
-                seconds: if work.work == "latency" { 4 } else { 3 },
+                seconds: if work.work == "latency" { 4 } else { 2 },
                 then_ready: classes == CLASSES && is_watched,
             });
         }
