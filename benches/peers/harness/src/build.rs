@@ -80,3 +80,21 @@ fn succeed(command: &mut Command) -> Outcome<()> {
         .map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_does_not_learn_that_cargo_has_started_this_program() {
+        let mut build = Command::new("cargo");
+        without_traces(&mut build);
+        let removed: Vec<_> = build.get_envs().filter(|(_, value)| value.is_none()).collect();
+        let is_removed = |name: &str| removed.iter().any(|(removed, _)| *removed == name);
+        // Cargo sets both for tests as well; where it keeps its crates stays as it is.
+        assert!(is_removed("CARGO_MANIFEST_DIR"));
+        assert!(is_removed("CARGO_PKG_VERSION_PRE"));
+        assert!(!is_removed("CARGO_HOME"));
+        assert!(!is_removed("CARGO"));
+    }
+}
