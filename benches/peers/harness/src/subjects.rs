@@ -171,7 +171,6 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         durable: false,
         each: false,
         share: 40,
-        backlog_max: 1_000_000,
         ..rust("bullmq, everysec", "bullmq", "batch")
     },
     Subject { program: Program::Node, ..rust("pg-boss", "pg-boss", "each") },
