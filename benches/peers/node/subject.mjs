@@ -116,14 +116,10 @@ const works = {
     await untilDone(peer, seen, own, jobs);
     return { ...figures(own, performance.now() - began, []), filled_s: filled };
   },
-  async fill(peer, { jobs, classes }) {
-    await submitBulk(peer, jobs, classes);
-    console.log(JSON.stringify({ filled: jobs, ...memory() }));
-    await new Promise(() => setInterval(() => {}, 1000));
-  },
-  async ready(peer, { began }) {
+  async ready(peer, { began, jobs }) {
     const seen = new Seen(1);
     await peer.work(0, seen);
+    await peer.submit({ number: jobs, class: 0 });
     await seen.all();
     return { ready_s: (performance.now() - began) / 1000 };
   },
@@ -142,5 +138,5 @@ export async function run(open) {
   const work = works[args.work];
   if (!work) throw new Error(`no work ${args.work}`);
   console.log(JSON.stringify({ ...(await work(peer, args)), ...memory() }));
-  process.exit(0);
+  process.stdin.on('end', () => process.exit(0)).resume();
 }

@@ -1,45 +1,38 @@
 //! This file runs us and the peers on the same machine in the same run, by turns, and prints
 //! medians.
 //!
-//! ```text
-//! peers [--runs N] [--only NAME,..] [--works NAME,..] [--scale PERCENT] [--dir DIR] [--json FILE]
-//! ```
-//!
 //! Each measurement is a process of its own on fresh data: all subjects once, then all again. The
 //! servers that peers need are started on loopback, with every commit synced, and stopped after.
 
+mod arguments;
 mod build;
 mod disk;
+mod goals;
+mod interrupt;
 mod measure;
 mod plan;
+mod player;
+mod processes;
 mod report;
 mod servers;
 mod subjects;
+mod tables;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
+use std::time::Instant;
 
+use arguments::Asked;
 use measure::Bench;
 use plan::{Measurement, plan};
 use report::Report;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "peers [--runs N] [--only NAME,..] [--works NAME,..] [--scale PERCENT] \
-                     [--dir DIR] [--json FILE] [--list]";
-
-struct Asked {
-    runs: usize,
-    only: Vec<String>,
-    works: Vec<String>,
-    scale: u64,
-    dir: Option<PathBuf>,
-    json: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
-    match asked().and_then(|asked| asked.map_or(Ok(()), |asked| run(&asked))) {
+    match arguments::asked().and_then(|asked| asked.map_or(Ok(()), |asked| run(&asked))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -49,68 +42,51 @@ fn main() -> ExitCode {
 }
 
 fn run(asked: &Asked) -> Outcome<()> {
-    let temporary = tempfile::tempdir()?;
-    let dir = asked.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    std::fs::create_dir_all(&dir)?;
     let built = build::all()?;
-    let measurements = plan(&asked.only, &asked.works, asked.scale);
-    let mut report = Report::new(disk::describe(&dir)?);
-    let mut bench = Bench::new(&dir, built)?;
-    let works: Vec<&str> = measurements.iter().map(|m| m.name).fold(Vec::new(), |mut names, name| {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-        names
-    });
-    for work in works {
-        let all: Vec<&Measurement> = measurements.iter().filter(|m| m.name == work).collect();
-        for round in 0..asked.runs {
-            report.fdatasync(disk::fdatasyncs(&dir)?);
-            for measurement in &all {
-                eprintln!("{work} {}/{}: {}", round + 1, asked.runs, measurement.subject.name);
-                match bench.measure(measurement) {
-                    Ok(figures) => report.add(measurement, figures),
-                    Err(error) => report.failed(measurement, &error.to_string()),
-                }
-            }
-        }
-        println!("{}", report.table(work));
-    }
-    println!("{}", report.goals());
-    if let Some(file) = &asked.json {
-        std::fs::write(file, report.json())?;
-    }
-    Ok(())
+    interrupt::watch()?;
+    std::fs::create_dir_all(&asked.dir)?;
+    // Another user runs PostgreSQL, and has to get through.
+    let mut own = tempfile::Builder::new();
+    let dir =
+        own.permissions(Permissions::from_mode(0o755)).prefix("peers-").tempdir_in(&asked.dir)?;
+    let mut report = Report::new(disk::describe(dir.path())?, asked);
+    let mut bench = Bench::new(dir.path(), built, asked.patience);
+    let measured = measure(asked, &mut bench, &mut report);
+    // What was measured counts, also if the rest could not be.
+    println!("{}\n{}", report.tables(), report.goals());
+    measured
 }
 
-fn asked() -> Outcome<Option<Asked>> {
-    let mut asked = Asked {
-        runs: 5,
-        only: Vec::new(),
-        works: Vec::new(),
-        scale: 100,
-        dir: None,
-        json: None,
-    };
-    let mut words = std::env::args().skip(1);
-    while let Some(flag) = words.next() {
-        if flag == "--list" {
-            for subject in subjects::SUBJECTS {
-                println!("{:<28} {}", subject.name, subject.durability);
+fn measure(asked: &Asked, bench: &mut Bench, report: &mut Report) -> Outcome<()> {
+    let measurements = plan(&asked.only, &asked.works, asked.scale);
+    for work in plan::names() {
+        let all: Vec<&Measurement> = measurements.iter().filter(|m| m.name == work).collect();
+        if all.is_empty() {
+            continue;
+        }
+        let began = Instant::now();
+        for round in 1..=asked.runs {
+            report.disk(disk::syncs(bench.dir())?);
+            for measurement in &all {
+                if report.is_late(measurement) {
+                    continue;
+                }
+                eprint!("{work} {round}/{}: {} ", asked.runs, measurement.subject.name);
+                let began = Instant::now();
+                let measured = bench.measure(measurement);
+                // What ends for that reason has not failed.
+                interrupt::check()?;
+                match measured {
+                    Ok(figures) => report.add(measurement, figures),
+                    Err(error) => report.failed(measurement, &*error),
+                }
+                eprintln!("({:.1} s)", began.elapsed().as_secs_f64());
             }
-            return Ok(None);
+            if let Some(file) = &asked.json {
+                std::fs::write(file, report.json())?;
+            }
         }
-        let value = words.next().ok_or(USAGE)?;
-        let names = || value.split(',').map(String::from).collect();
-        match flag.as_str() {
-            "--runs" => asked.runs = value.parse()?,
-            "--only" => asked.only = names(),
-            "--works" => asked.works = names(),
-            "--scale" => asked.scale = value.parse()?,
-            "--dir" => asked.dir = Some(value.into()),
-            "--json" => asked.json = Some(value.into()),
-            _ => return Err(USAGE.into()),
-        }
+        eprintln!("{work} took {:.0} s", began.elapsed().as_secs_f64());
     }
-    Ok(Some(asked))
+    Ok(())
 }

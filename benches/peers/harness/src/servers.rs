@@ -1,7 +1,7 @@
 //! This file starts the servers that peers need, on loopback, and stops them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown};
 
-use crate::Outcome;
 use crate::subjects::Server;
+use crate::{Outcome, interrupt, processes};
 
 /// Who runs PostgreSQL, which does not run as root.
 const USER: &str = "postgres";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A server that runs, and what it keeps its data in.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Running {
     child: Child,
     port: u16,
     dir: PathBuf,
+    /// The database of the latest subject.
+    database: Option<String>,
 }
 
 impl Running {
@@ -38,65 +40,82 @@ impl Running {
             }
             let mut initdb = postgres("initdb")?;
             initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "-D"]);
-            succeed(initdb.arg(dir.join("data")))?;
+            said(initdb.arg(dir.join("data")))?;
         }
         let child = spawn(server, dir, port)?;
-        let running = Self { server, child, port, dir: dir.to_owned() };
+        let running = Self { server, child, port, dir: dir.to_owned(), database: None };
         running.until_up()?;
         Ok(running)
     }
 
     /// Where subjects find a database that is theirs alone and empty.
-    pub(crate) fn fresh(&self, number: u64) -> Outcome<String> {
+    pub(crate) fn fresh(&mut self, number: u64) -> Outcome<String> {
         if self.server != Server::Postgres {
-            succeed(Command::new("redis-cli").args(["-p", &self.port.to_string(), "flushall"]))?;
+            // What was deleted stays in its log, and would be read after a crash.
+            self.kill()?;
+            fs::remove_dir_all(&self.dir)?;
+            fs::create_dir_all(&self.dir)?;
+            self.again()?;
             return Ok(format!("redis://127.0.0.1:{}", self.port));
         }
-        let port = self.port.to_string();
-        let before = format!("bench_{}", number.saturating_sub(1));
-        let common = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
-        succeed(postgres("dropdb")?.args(common).args(["--if-exists", "--force", &before]))?;
+        if let Some(before) = self.database.take() {
+            self.ask("dropdb", &["--if-exists", "--force", &before])?;
+        }
         let name = format!("bench_{number}");
-        succeed(postgres("createdb")?.args(common).arg(&name))?;
-        Ok(format!("postgres://postgres@127.0.0.1:{port}/{name}"))
+        self.ask("createdb", &[&name])?;
+        // So that a crash does not have to do again what others did before.
+        self.ask("psql", &["--command", "CHECKPOINT"])?;
+        self.database = Some(name.clone());
+        Ok(format!("postgres://postgres@127.0.0.1:{}/{name}", self.port))
     }
 
     /// Kills it with all its processes, as a loss of power would, and starts it again.
     pub(crate) fn crash(&mut self) -> Outcome<()> {
-        self.end(Signal::SIGKILL)?;
-        // PostgreSQL's children share memory that has to be gone.
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() && began.elapsed() < PATIENCE {
-            sleep(Duration::from_millis(5));
-        }
+        self.kill()?;
+        self.again()
+    }
+
+    fn kill(&mut self) -> Outcome<()> {
+        processes::kill_all(&processes::family(self.child.id()));
+        self.child.wait()?;
+        Ok(())
+    }
+
+    fn again(&mut self) -> Outcome<()> {
         self.child = spawn(self.server, &self.dir, self.port)?;
         self.until_up()
     }
 
-    /// How large its data is, in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        bytes_in(&self.dir)
+    /// How large what it keeps is, in bytes. Of PostgreSQL that is the database without the log that
+    /// it writes ahead, which all databases share.
+    pub(crate) fn bytes(&self) -> Outcome<u64> {
+        let Some(database) = &self.database else {
+            return Ok(bytes_in(&self.dir));
+        };
+        let query = format!("SELECT pg_database_size('{database}')");
+        Ok(self.ask("psql", &["-At", "--command", &query])?.trim().parse()?)
     }
 
-    /// The memory that its processes have to themselves or share of, in KiB.
+    /// The memory of its processes, what they share counted once, in KiB.
     pub(crate) fn memory_kib(&self) -> u64 {
-        let group = self.child.id().to_string();
-        let pids = Command::new("pgrep").args(["-g", &group]).output();
-        let pids = pids.map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
-        let share = |pid: &str| {
-            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-            let line = text.lines().find(|line| line.starts_with("Pss:"))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        };
-        pids.unwrap_or_default().lines().filter_map(share).sum()
+        processes::memory_kib(&processes::family(self.child.id()))
+    }
+
+    /// Has a program of PostgreSQL do something on this server.
+    fn ask(&self, program: &str, words: &[&str]) -> Outcome<String> {
+        let port = self.port.to_string();
+        said(postgres(program)?.args(["-h", "127.0.0.1", "-p", &port, "-U", USER]).args(words))
     }
 
     fn until_up(&self) -> Outcome<()> {
         let began = Instant::now();
         let port = self.port.to_string();
         while began.elapsed() < PATIENCE {
+            interrupt::check()?;
             let is_up = match self.server {
-                Server::Postgres => quiet(postgres("pg_isready")?.args(["-h", "127.0.0.1", "-p", &port])),
+                Server::Postgres => {
+                    quiet(postgres("pg_isready")?.args(["-h", "127.0.0.1", "-p", &port]))
+                }
                 Server::RedisAlways | Server::RedisEverySecond => {
                     let asked = Command::new("redis-cli").args(["-p", &port, "ping"]).output();
                     asked.is_ok_and(|out| out.stdout.starts_with(b"PONG"))
@@ -110,20 +129,20 @@ impl Running {
         }
         Err(format!("{:?} did not start", self.server).into())
     }
-
-    fn end(&mut self, signal: Signal) -> Outcome<()> {
-        // The group: PostgreSQL is many processes.
-        let group = Pid::from_raw(-i32::try_from(self.child.id())?);
-        kill(group, signal)?;
-        self.child.wait()?;
-        Ok(())
-    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // The quickest way that gives back shared memory: the data is not needed again.
+        let signal = match self.server {
+            Server::Postgres => Signal::SIGQUIT,
+            Server::RedisAlways | Server::RedisEverySecond | Server::File => Signal::SIGTERM,
+        };
         // It may be gone already.
-        let _ = self.end(Signal::SIGINT);
+        if let Ok(number) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(number), signal);
+        }
+        let _ = self.child.wait();
     }
 }
 
@@ -132,7 +151,14 @@ fn spawn(server: Server, dir: &Path, port: u16) -> Outcome<Child> {
     let mut command = match server {
         Server::Postgres => {
             let mut command = postgres("postgres")?;
-            command.arg("-D").arg(dir.join("data")).args(["-p", &port, "-h", "127.0.0.1", "-k", ""]);
+            command.arg("-D").arg(dir.join("data")).args([
+                "-p",
+                &port,
+                "-h",
+                "127.0.0.1",
+                "-k",
+                "",
+            ]);
             let settings = [
                 "fsync=on",
                 "synchronous_commit=on",
@@ -204,10 +230,10 @@ fn quiet(command: &mut Command) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn succeed(command: &mut Command) -> Outcome<()> {
+fn said(command: &mut Command) -> Outcome<String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
 }

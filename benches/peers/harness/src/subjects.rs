@@ -44,9 +44,9 @@ pub(crate) struct Subject {
     pub(crate) durable: bool,
     /// Whether it is ours.
     pub(crate) ours: bool,
-    /// How many jobs of each hundred it is given where others are given all: so that slow ones end.
+    /// How many jobs of each hundred it is given where we are given all: some five seconds' worth.
     pub(crate) share: u64,
-    /// The largest backlog that it is given.
+    /// The largest backlog that it is given: a million where that is filled in within a minute or so.
     pub(crate) backlog_max: u64,
 }
 
@@ -61,8 +61,8 @@ const fn rust(name: &'static str, peer: &'static str, mode: &'static str) -> Sub
         each: true,
         durable: true,
         ours: false,
-        share: 50,
-        backlog_max: 1_000_000,
+        share: 5,
+        backlog_max: 100_000,
     }
 }
 
@@ -78,6 +78,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         durability: "each reply after a synced commit; each transition durable; group commit",
         ours: true,
         share: 100,
+        backlog_max: 1_000_000,
         ..rust("", "", "each")
     },
     Subject {
@@ -88,6 +89,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         durability: "as agentcom; and each sidecar's journal synced before it speaks",
         ours: true,
         share: 100,
+        backlog_max: 1_000_000,
         ..rust("", "", "each")
     },
     Subject {
@@ -97,6 +99,8 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         server: Server::File,
         durability: "SQLite WAL, synchronous=NORMAL and no way to change it: a loss of power takes the latest; one by one",
         durable: false,
+        share: 25,
+        backlog_max: 1_000_000,
         ..rust("", "", "each")
     },
     Subject {
@@ -107,57 +111,57 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         durability: "SQLite WAL, synchronous=NORMAL and no way to change it: a loss of power takes the latest; 50 to 100 jobs at once",
         durable: false,
         each: false,
+        share: 50,
+        backlog_max: 1_000_000,
         ..rust("", "", "batch")
     },
     Subject {
         server: Server::File,
         durability: "redb, each write synced; acknowledged one by one",
-        share: 20,
-        backlog_max: 100_000,
         ..rust("rustqueue", "rustqueue", "each")
     },
     Subject {
         server: Server::File,
         durability: "redb, writes joined for up to 10 ms; acknowledged one by one",
         each: false,
-        share: 20,
-        backlog_max: 100_000,
+        share: 3,
         ..rust("rustqueue, coalescing", "rustqueue", "batch")
     },
     Subject {
         server: Server::File,
         durability: "SQLite WAL with synchronous=FULL, against its set-up, which turns syncing off",
-        share: 5,
-        backlog_max: 100_000,
         ..rust("apalis-sqlite", "apalis-sqlite", "each")
     },
-    rust("apalis-postgres", "apalis-postgres", "each"),
+    Subject { share: 10, ..rust("apalis-postgres", "apalis-postgres", "each") },
     Subject {
         durability: BATCHED,
         each: false,
+        share: 15,
         ..rust("apalis-postgres, batch 100", "apalis-postgres", "batch")
     },
     rust("graphile_worker", "graphile_worker", "each"),
     Subject {
         durability: BATCHED,
         each: false,
-        share: 100,
+        share: 15,
         ..rust("graphile_worker, local queue", "graphile_worker", "batch")
     },
     rust("riverqueue", "riverqueue", "each"),
     Subject {
         durability: BATCHED,
         each: false,
-        share: 100,
+        share: 25,
         ..rust("riverqueue, as its bench", "riverqueue", "batch")
     },
-    Subject { share: 20, ..rust("awa, claims of 1", "awa", "each") },
-    Subject { durability: BATCHED, each: false, ..rust("awa", "awa", "batch") },
-    Subject { share: 5, backlog_max: 100_000, ..rust("underway", "underway", "each") },
+    Subject { share: 1, ..rust("awa, claims of 1", "awa", "each") },
+    Subject { durability: BATCHED, each: false, share: 4, ..rust("awa", "awa", "batch") },
+    Subject { share: 2, ..rust("underway", "underway", "each") },
     Subject {
         program: Program::Node,
         server: Server::RedisAlways,
         durability: "appendfsync always; acknowledged one by one, 100 at once",
+        share: 40,
+        backlog_max: 1_000_000,
         ..rust("bullmq", "bullmq", "batch")
     },
     Subject {
@@ -166,17 +170,15 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         durability: "appendfsync everysec: up to a second is lost",
         durable: false,
         each: false,
+        share: 40,
         ..rust("bullmq, everysec", "bullmq", "batch")
     },
-    Subject {
-        program: Program::Node,
-        share: 10,
-        ..rust("pg-boss", "pg-boss", "each")
-    },
+    Subject { program: Program::Node, ..rust("pg-boss", "pg-boss", "each") },
     Subject {
         program: Program::Node,
         durability: BATCHED,
         each: false,
+        share: 15,
         ..rust("pg-boss, batch 100", "pg-boss", "batch")
     },
 ];

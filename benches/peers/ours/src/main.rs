@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use peers_subject::{Arguments, failed, run};
 
 fn main() -> ExitCode {
-    if let Some(("sidecar", rest)) = words().split_first().map(|(first, rest)| (first.as_str(), rest)) {
+    if let Some(("sidecar", rest)) =
+        words().split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
         return remote::sidecars(rest);
     }
     match Arguments::read() {

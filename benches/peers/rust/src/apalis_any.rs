@@ -41,7 +41,9 @@ macro_rules! peer {
 
             async fn work(&self, class: u32, seen: Seen) -> Outcome<()> {
                 let backend = self.storage(class).poll_with_interval(Duration::from_millis(5));
-                let worker = WorkerBuilder::new(format!("worker-{class}"))
+                // A worker's name stays taken for a while after its process was killed.
+                let name = format!("worker-{class}-{}", std::process::id());
+                let worker = WorkerBuilder::new(name)
                     .backend(backend)
                     .concurrency(CONCURRENCY)
                     .data(seen)

@@ -65,12 +65,12 @@ impl Peer for River {
         // Its own bench: many workers and the shortest cooldown; otherwise its defaults.
         let config = match self.mode {
             Mode::Each => QueueConfig::new(crate::CONCURRENCY),
-            Mode::Batch => {
-                QueueConfig::new(2_000).with_fetch_cooldown(Duration::from_millis(2))
-            }
+            Mode::Batch => QueueConfig::new(2_000).with_fetch_cooldown(Duration::from_millis(2)),
         };
-        let client =
-            Client::builder(self.pool.clone()).workers(workers).queue(queue(class), config).build()?;
+        let client = Client::builder(self.pool.clone())
+            .workers(workers)
+            .queue(queue(class), config)
+            .build()?;
         self.running.lock().await.push(client.start()?);
         Ok(())
     }

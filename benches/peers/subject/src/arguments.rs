@@ -19,9 +19,7 @@ pub enum Work {
     Latency,
     /// `jobs` of `classes` classes are there; workers of one class do theirs.
     Backlog,
-    /// `jobs` of `classes` classes are submitted, then the process waits to be killed.
-    Fill,
-    /// The queue is opened again, and the first job done.
+    /// The queue is opened again after `backlog`; over when a job that is submitted then has started.
     Ready,
 }
 
@@ -49,7 +47,7 @@ pub struct Arguments {
 }
 
 /// How to call a measuring process.
-pub const USAGE: &str = "PEER each|batch submit|bulk|cycle|drain|latency|backlog|fill|ready \
+pub const USAGE: &str = "PEER each|batch submit|bulk|cycle|drain|latency|backlog|ready \
 --dir DIR --url URL [--callers N] [--seconds N] [--jobs N] [--classes N] [--rate N]";
 
 impl Arguments {
@@ -74,13 +72,21 @@ impl Arguments {
             "drain" => Work::Drain,
             "latency" => Work::Latency,
             "backlog" => Work::Backlog,
-            "fill" => Work::Fill,
             "ready" => Work::Ready,
             other => return Err(format!("no work {other}; {USAGE}").into()),
         };
         let place = Place { dir: PathBuf::new(), url: String::new(), reopen: work == Work::Ready };
-        let mut read =
-            Self { peer, mode, work, place, callers: 64, seconds: 3, jobs: 10_000, classes: 1, rate: 50 };
+        let mut read = Self {
+            peer,
+            mode,
+            work,
+            place,
+            callers: 64,
+            seconds: 3,
+            jobs: 10_000,
+            classes: 1,
+            rate: 50,
+        };
         while let Ok(flag) = next("a flag") {
             let value = next(&flag)?;
             match flag.as_str() {

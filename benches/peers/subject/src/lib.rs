@@ -1,5 +1,6 @@
 //! This file plays one piece of work on one queue, in a process of its own, and prints what came of
-//! it as a line of JSON.
+//! it as a line of JSON. Then it waits until its standard input ends, so that its memory, and that of
+//! a server, can be looked at with everything still open.
 //!
 //! A queue takes part by implementing [`Peer`]; everything that is measured is measured here, in the
 //! same way for all. What counts as done is what the queue itself has stored as done, not what a
@@ -11,6 +12,7 @@ mod seen;
 
 use std::error::Error;
 use std::future::Future;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +20,10 @@ use serde::{Deserialize, Serialize};
 
 pub use arguments::{Arguments, Work};
 pub use seen::Seen;
+
+/// The allocator of all that are written in Rust, ours and the peers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What can go wrong: anything.
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -83,11 +89,7 @@ pub fn queue(class: u32) -> String {
 /// A queue.
 pub trait Peer: Sized + Send + Sync + 'static {
     /// Opens it, empty unless `place.reopen`; jobs will be of `classes` classes.
-    fn open(
-        place: Place,
-        mode: Mode,
-        classes: u32,
-    ) -> impl Future<Output = Outcome<Self>> + Send;
+    fn open(place: Place, mode: Mode, classes: u32) -> impl Future<Output = Outcome<Self>> + Send;
 
     /// Submits one job, and returns once it is durable.
     fn submit(&self, job: Job) -> impl Future<Output = Outcome<()>> + Send;
@@ -109,9 +111,14 @@ pub fn run<P: Peer>(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.to_string()),
     };
-    match runtime.block_on(play::play::<P>(&arguments)) {
+    // On the runtime's own threads, where a server's handlers are: to the thread that blocks here each
+    // reply would be a change of thread that no server pays for.
+    let played = runtime.block_on(runtime.spawn(play::play::<P>(arguments)));
+    match played.unwrap_or_else(|panic| Err(panic.into())) {
         Ok(figures) => {
             println!("{figures}");
+            // Whoever has started this process is gone when this fails.
+            let _ = std::io::stdin().read(&mut [0]);
             // Workers are in the midst of something; the process is the measurement, and it is over.
             std::process::exit(0)
         }
