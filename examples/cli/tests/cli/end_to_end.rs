@@ -180,6 +180,8 @@ fn who_waits_for_a_task_or_watches_gets_over_a_hub_that_is_killed() {
     eventually("the task is acknowledged", || holds("wait.err", "waiting for task-"));
     eventually("the task runs", || holds("watch.out", "task.working"));
     up.process.kill();
+    let back = "waiting for it to come back";
+    eventually("it is said that nobody answers", || holds("wait.err", back));
     let _up = Up::start(dir.path(), &["--listen", &listen]);
     std::fs::write(dir.path().join("go"), "").unwrap();
     assert_eq!(wait.ended(), Some(0));
