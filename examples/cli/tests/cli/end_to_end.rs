@@ -193,6 +193,16 @@ fn who_waits_for_a_task_or_watches_gets_over_a_hub_that_is_killed() {
     assert_eq!(seen.matches("hub.founded").count(), 1, "nothing is told twice: {seen}");
 }
 
+#[test]
+fn a_token_of_an_agent_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("agentcom-data/agents/local-1/token")).unwrap();
+    let output = agentcom(dir.path(), &["up", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("agents/local-1/token"), "{said}");
+}
+
 fn log(dir: &Path, name: &str) -> File {
     File::create(dir.join(name)).unwrap()
 }
