@@ -94,6 +94,8 @@ pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError
 pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
     let known = Layout::of(bytes);
     let layout = known.unwrap_or_else(|| Layout::guessed(bytes));
+    // Of a file that was cut off, or has a forged header, there is no more log than file.
+    let layout = Layout { log_bytes: layout.log_bytes.min(bytes.len() as u64), ..layout };
     let start = usize::try_from(layout.database()).unwrap_or(usize::MAX).min(bytes.len());
     let (log, database) = bytes.split_at(start);
     let (pages, seal) = (Pages::new(database), Seal::new(namespace.as_str()));

@@ -134,7 +134,7 @@ pub const FOUND: &[Found] = &[
     ),
     found(
         "fuzzing",
-        "a header of a file whose checksum fitted and whose length of the log did not was a panic",
+        "a header with a checksum that fitted a log without an end was a panic, or salvaged for ever",
         "no_input_of_a_corpus_does_harm",
     ),
 ];

@@ -81,8 +81,11 @@ fn seal(place: &[u8], value: &[u8]) -> Vec<u8> {
     [&[1][..], &sum.to_le_bytes(), value].concat()
 }
 
-pub(super) fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
+/// One for all inputs: its thread for what blocks is made once.
+pub(super) fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    &RUNTIME
 }
 
 /// A file, and what is in it.
