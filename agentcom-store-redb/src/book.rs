@@ -7,7 +7,9 @@ use std::ops::RangeBounds;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 use agentcom_core::port::store::{Batch, Range, Row, RowKey, StoreError, StoreErrorKind, Table};
 use redb::{ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, TableHandle as _};
@@ -15,7 +17,8 @@ use redb::{ReadOnlyTable, ReadableDatabase as _, TableDefinition, TableError, Ta
 use crate::error::Way;
 use crate::files::Files;
 use crate::head::{self, Head};
-use crate::log::{Entry, Log};
+use crate::layer::Layer;
+use crate::log::Log;
 use crate::merge::merged;
 use crate::record::Seal;
 use crate::rows::Rows;
@@ -42,7 +45,7 @@ pub(crate) struct Book {
     log: Mutex<Log>,
     /// What the file says about itself.
     head: Mutex<Head>,
-    /// The latest batches. A batch is added after it is durable, and removed after it is in the rows.
+    /// The latest batches: each is there from when it is durable until it is in the rows.
     tail: RwLock<Tail>,
     /// Whether batches are folded beside others being taken in, and not by whoever takes one in.
     folds_beside: bool,
@@ -125,7 +128,8 @@ impl Book {
         let _ = self.failed.set(error.to_string());
     }
 
-    fn usable(&self) -> Result<(), StoreError> {
+    /// Fails once anything has failed.
+    pub(crate) fn usable(&self) -> Result<(), StoreError> {
         let closed = |why: &dyn core::fmt::Display| {
             Err(error::unavailable(format_args!("closed by an earlier failure ({why})")))
         };
@@ -175,11 +179,11 @@ impl Book {
         let mut place = Vec::new();
         let mut count = |table: Table| {
             let mut rows = head.tally(table as u8).rows;
-            for (key, left) in tail.of_table(table) {
+            for (key, word) in tail.of_table(table) {
                 write_place(&RowKey::new(table, key), &mut place);
                 let before = error::reading(Way::To(&place), || tree.get(place.as_slice()))?;
                 let before = before.is_some();
-                rows = rows + u64::from(left.value.is_some()) - u64::from(before);
+                rows = rows + u64::from(word.is_some()) - u64::from(before);
             }
             Ok((table, rows))
         };
@@ -195,8 +199,8 @@ impl Book {
         let mut place = Vec::new();
         let mut values = Vec::with_capacity(keys.len());
         for (row, word) in keys.iter().zip(words) {
-            if let Some(left) = word {
-                values.push(left.value.map(|sealed| sealed.value));
+            if let Some(word) = word {
+                values.push(word.map(|sealed| sealed.value));
                 continue;
             }
             write_place(row, &mut place);
@@ -259,36 +263,29 @@ impl Book {
         if !self.folds_beside {
             self.fold(false).map_err(before_the_batch)?;
         }
-        let (mut bytes, mut sums, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
-        tail::write(self.seal, &batch, &mut bytes, &mut sums);
-        self.seal.seal(&tail::place(batch.seq), &bytes, &mut sealed);
+        let sums = tail::write(self.seal, &batch, log.batch());
         let appended = match last {
-            Some(before) => {
-                let entry = Entry { seq: batch.seq, before, batch: sealed.as_slice() };
-                self.append(log, &entry)?
-            }
+            Some(before) => self.append(log, [before, batch.seq])?,
             // There is no tree, and so no head that tells which batches are in the rows.
-            None => false,
+            None => None,
         };
-        if !appended {
-            return self.write_through(batch, &sums);
-        }
-        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
-        tail.take_in(batch, sealed.len(), &sums);
+        let Some(bytes) = appended else { return self.write_through(batch, &sums) };
+        self.tail_mut().take_in(batch, bytes, &sums);
         Ok(())
     }
 
-    /// Appends a batch to the log, and makes room there if need be; `false` if it is too large.
-    fn append(&self, log: &mut Log, entry: &Entry<&[u8]>) -> Result<bool, StoreError> {
+    /// Appends the batch that was written to the log, and makes room there if need be. Returns how
+    /// many bytes that took, or `None` if it is too large.
+    fn append(&self, log: &mut Log, follows: [u64; 2]) -> Result<Option<usize>, StoreError> {
         let mut append = || {
             let folded = self.tail().folded();
-            let appended = log.append(self.seal, entry, folded);
+            let appended = log.append(self.seal, follows, folded);
             // What was written may be found when the file is opened again.
             let unknown = |why| StoreError::new(StoreErrorKind::Unknown, error::io(&why).message);
             appended.map_err(unknown)
         };
-        if append()? {
-            return Ok(true);
+        if let Some(bytes) = append()? {
+            return Ok(Some(bytes));
         }
         self.fold(true).map_err(before_the_batch)?;
         append()
@@ -297,27 +294,23 @@ impl Book {
     /// Writes a batch to its rows at once, and all before it.
     fn write_through(&self, batch: Batch, sums: &[u64]) -> Result<(), StoreError> {
         let mut head = self.writing()?;
-        let mut tail = self.tail().clone();
         let seq = batch.seq;
-        tail.take_in(batch, 0, sums);
-        self.write_rows(&mut head, seq, &tail)
+        let layer = self.tail().with(batch, sums);
+        self.write_rows(&mut head, seq, &layer)
     }
 
-    /// Writes the oldest batches of the tail to their rows if it is time to, or `all` of them.
+    /// Writes the batches of the tail to their rows if it is time to, or `all` of them in any case.
     pub(crate) fn fold(&self, all: bool) -> Result<(), StoreError> {
         let mut head = self.writing()?;
-        let tail = self.tail();
-        let seq = if all { tail.unfolded() } else { tail.due() };
-        let Some(seq) = seq else { return Ok(()) };
-        let settled = tail.settled(seq);
-        drop(tail);
-        self.write_rows(&mut head, seq, &settled)
+        let settling = self.tail_mut().settle(all);
+        let Some(layer) = settling else { return Ok(()) };
+        layer.last().map_or(Ok(()), |seq| self.write_rows(&mut head, seq, &layer))
     }
 
     /// Writes what the batches up to `seq` left of their rows to the rows.
-    fn write_rows(&self, head: &mut Head, seq: u64, tail: &Tail) -> Result<(), StoreError> {
-        *head = write::fold(self, head, seq, tail, &[])?;
-        self.tail.write().unwrap_or_else(PoisonError::into_inner).forget(seq);
+    fn write_rows(&self, head: &mut Head, seq: u64, layer: &Layer) -> Result<(), StoreError> {
+        *head = write::fold(self, head, (seq, layer), &[])?;
+        self.tail_mut().forget(seq);
         Ok(())
     }
 
@@ -327,9 +320,7 @@ impl Book {
 
     /// Whether whoever asks is to fold, beside others who take in batches.
     pub(crate) fn wants_folding(&self) -> bool {
-        self.folds_beside
-            && self.tail().due().is_some()
-            && !self.folding.swap(true, Ordering::AcqRel)
+        self.folds_beside && self.tail().is_due() && !self.folding.swap(true, Ordering::AcqRel)
     }
 
     /// Folds what is due. After an error nothing is answered any more.
@@ -344,6 +335,10 @@ impl Book {
 
     fn tail(&self) -> RwLockReadGuard<'_, Tail> {
         self.tail.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
+        self.tail.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the log back, and checks the batches that are not in the rows yet.

@@ -45,6 +45,7 @@ mod file;
 mod files;
 mod head;
 mod latch;
+mod layer;
 mod layout;
 mod load;
 mod log;
@@ -81,9 +82,8 @@ pub struct Options {
     pub namespace: Namespace,
     /// How much memory the cache of the file may take, in bytes: 128 MiB unless said otherwise.
     pub cache_bytes: usize,
-    /// How many of the latest batches are kept whole before the oldest of them are written to the
-    /// rows: 1,024 unless said otherwise, or 8 MiB. More save writing what comes and goes, fewer save
-    /// memory.
+    /// How many batches are kept whole before they are written to the rows: 1,024 unless said
+    /// otherwise, or 6 MiB. More save writing what comes and goes, fewer save memory.
     pub tail_batches: usize,
     /// How long the log is in a file that is made, in bytes: 16 MiB unless said otherwise. What does
     /// not fit is written to the rows at once.
@@ -202,14 +202,16 @@ impl RedbStore {
     /// [`StoreErrorKind::Unavailable`] if the store failed earlier or cannot be read.
     pub async fn rows(&self) -> Result<Vec<(Table, u64)>, StoreError> {
         let book = Arc::clone(&self.book);
-        blocking(StoreErrorKind::Unavailable, move || book.rows(&Table::ALL)).await
+        let counting = blocking(StoreErrorKind::Unavailable, move || book.rows(&Table::ALL));
+        self.stopping(counting.await)
     }
 }
 
 impl RedbStore {
-    /// A disk that cannot be read is not trusted with more. A damaged row is told of by name, and
-    /// others are still read.
+    /// A disk that cannot be read is not trusted with more, nor is one on which something failed that
+    /// redb did not tell of. A damaged row is told of by name, and others are still read.
     fn stopping<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        let outcome = outcome.and_then(|answer| self.book.usable().map(|()| answer));
         outcome.inspect_err(|error| {
             if error.kind == StoreErrorKind::Unavailable {
                 self.book.fail(error);
@@ -270,5 +272,23 @@ fn blocking<T: Send + 'static>(
             }
             Err(_) => Err(error::unavailable("the runtime is shutting down")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_during_which_the_file_failed_is_not_given() {
+        let disk = testing::Disk::new();
+        let store = RedbStore::on(&disk, Options::default()).await.unwrap();
+        assert!(store.stopping(Ok(())).is_ok());
+        // As when redb makes room for what it reads and cannot write what is in its place, which it
+        // tries again later.
+        disk.fail_after(0, testing::Fault::NoRoom, false);
+        assert!(store.book.database.disk.write(0, &[0]).is_err());
+        assert_eq!(store.stopping(Ok(())).unwrap_err().kind, StoreErrorKind::Unavailable);
+        assert!(store.rows().await.is_err());
     }
 }

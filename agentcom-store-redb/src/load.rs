@@ -9,9 +9,10 @@ use tokio::sync::mpsc::Sender;
 use crate::book::{Book, Tree, misplaced};
 use crate::error::{self, Way};
 use crate::head::{Head, Tally};
+use crate::layer::{Layer, Word};
 use crate::record::sealed_sum;
 use crate::rows::Rows;
-use crate::tail::{self, Left, Tail};
+use crate::tail::{self, Tail};
 use crate::upkeep::Stop;
 
 /// How many pieces may wait for the visitor.
@@ -51,24 +52,29 @@ impl Piece {
     }
 }
 
-/// Reads and checks the batches that an earlier release kept in the tree.
-pub(crate) fn batches_in(book: &Book, tree: &Tree, head: &Head) -> Result<Tail, StoreError> {
-    let (mut tail, mut found) = (Tail::new(0, None), Tally::default());
+/// Reads and checks the batches that an earlier release kept in the tree, and their numbers.
+pub(crate) fn batches_in(
+    book: &Book,
+    tree: &Tree,
+    head: &Head,
+) -> Result<(Layer, Vec<u64>), StoreError> {
+    let (mut layer, mut batches, mut found) = (Layer::default(), Vec::new(), Tally::default());
     let mut rows = Rows::within(tree, &[tail::TABLE], [tail::TABLE].as_slice()..)?;
     while let Some((place, record)) = rows.next()? {
         let (seq, record) = (tail::seq_at(place.value())?, record.value());
         let (batch, sums) = tail::open(book.seal, seq, record)?;
         found.add(sealed_sum(record).map_err(|damage| error::at(place.value(), damage))?);
-        tail.take_in(batch, record.len(), &sums);
+        layer.take_in(batch, record.len(), &sums);
+        batches.push(seq);
     }
     compare("the latest batches", found, head.tally(tail::TABLE))?;
-    match tail.unfolded() {
+    match layer.last() {
         Some(last) if Some(last) != head.seq => {
             let told = head.seq;
             let message = format_args!("the last batch is {last}, the head speaks of {told:?}");
             Err(error::corrupt(message))
         }
-        Some(_) | None => Ok(tail),
+        Some(_) | None => Ok((layer, batches)),
     }
 }
 
@@ -134,28 +140,28 @@ fn overlaid(
     let mut words = tail.of_table(table).peekable();
     let mut listening = true;
     walk(book, tree, head, table, |key, value| {
-        while let Some((before, left)) = words.next_if(|(word, _)| *word < key) {
-            listening = listening && say(before, left, &mut each)?;
+        while let Some((before, word)) = words.next_if(|(row, _)| *row < key) {
+            listening = listening && say(before, word, &mut each)?;
         }
         listening = listening
-            && match words.next_if(|(word, _)| *word == key) {
-                Some((_, left)) => say(key, left, &mut each)?,
+            && match words.next_if(|(row, _)| *row == key) {
+                Some((_, word)) => say(key, word, &mut each)?,
                 None => each(key, value)?,
             };
         Ok(listening)
     })?;
-    for (behind, left) in words {
-        listening = listening && say(behind, left, &mut each)?;
+    for (behind, word) in words {
+        listening = listening && say(behind, word, &mut each)?;
     }
     Ok(())
 }
 
 fn say(
     key: &[u8],
-    left: &Left,
+    word: &Word,
     each: &mut impl FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
 ) -> Result<bool, StoreError> {
-    left.value.as_ref().map_or(Ok(true), |sealed| each(key, &sealed.value))
+    word.as_ref().map_or(Ok(true), |sealed| each(key, &sealed.value))
 }
 
 /// Shows all rows of a table to `each`, until it returns `false`. Fails if a row is damaged, or if

@@ -29,7 +29,7 @@ use redb::StorageBackend;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::layout::{Layout, PAGE, number_at};
-use crate::record::{Seal, sealed_sum};
+use crate::record::Seal;
 use crate::tail;
 
 const MAGIC: [u8; 8] = *b"\xacbatch\x00\x01";
@@ -41,9 +41,11 @@ const MARK_BYTES: usize = 24;
 pub(crate) struct Log {
     disk: Arc<dyn StorageBackend>,
     layout: Layout,
-    /// The live batches, the oldest first: number, first byte, byte behind the last.
-    live: VecDeque<(u64, u64, u64)>,
-    /// The record at hand, kept for its room.
+    /// The live batches, the oldest first: number, first byte.
+    live: VecDeque<(u64, u64)>,
+    /// The byte behind the last batch.
+    end: u64,
+    /// The record at hand, from its header on; kept for its room.
     record: Vec<u8>,
 }
 
@@ -60,57 +62,64 @@ pub(crate) struct Entry<B> {
 impl Log {
     /// The log of a file all of whose batches are in the rows.
     pub(crate) fn empty(disk: Arc<dyn StorageBackend>, layout: Layout) -> Self {
-        Self { disk, layout, live: VecDeque::new(), record: Vec::new() }
+        Self { disk, layout, live: VecDeque::new(), end: 0, record: Vec::new() }
     }
 
-    /// Appends a sealed batch and makes it durable; `false` if there is no room for it. Batches up to
-    /// `folded` are in the rows, and their room is free.
+    /// Behind what the next batch is to be written.
+    pub(crate) fn batch(&mut self) -> &mut Vec<u8> {
+        self.record.clear();
+        self.record.resize(HEADER_BYTES + Seal::OVERHEAD, 0);
+        &mut self.record
+    }
+
+    /// Appends the batch that was written, which is `seq` and follows `before`, and makes it durable.
+    /// Returns how many bytes that took, or `None` if there is no room for it. Batches up to `folded`
+    /// are in the rows, and their room is free.
     pub(crate) fn append(
         &mut self,
         seal: Seal,
-        entry: &Entry<&[u8]>,
+        [before, seq]: [u64; 2],
         folded: Option<u64>,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Option<usize>> {
         while self.live.front().is_some_and(|(seq, ..)| Some(*seq) <= folded) {
             self.live.pop_front();
         }
-        let length = (HEADER_BYTES + entry.batch.len()) as u64;
-        let Some(start) = self.room(length.next_multiple_of(PAGE)) else { return Ok(false) };
-        write_record(self.layout, seal, entry, &mut self.record);
+        let length = (self.record.len() as u64).next_multiple_of(PAGE);
+        let Some(start) = self.room(length) else { return Ok(None) };
+        finish_record(self.layout, seal, [before, seq], &mut self.record);
         self.disk.write(self.layout.log() + start, &self.record)?;
         self.disk.sync_data()?;
-        self.live.push_back((entry.seq, start, start + length.next_multiple_of(PAGE)));
-        let mark = mark(self.layout, seal, entry.seq);
-        self.disk.write(self.layout.mark(entry.seq), &mark)?;
-        Ok(true)
+        self.live.push_back((seq, start));
+        self.end = start + length;
+        self.disk.write(self.layout.mark(seq), &mark(self.layout, seal, seq))?;
+        Ok(Some(self.record.len()))
     }
 
-    /// Where so many bytes are free.
+    /// Where so many bytes are free: behind the last record, or else from the first page on. So what
+    /// is in the rows is overwritten late, and can be looked up when they are damaged.
     fn room(&self, length: u64) -> Option<u64> {
         let total = self.layout.log_bytes;
-        let (Some((_, first, _)), Some((_, _, end))) = (self.live.front(), self.live.back()) else {
-            return (length <= total).then_some(0);
-        };
-        if end > first {
-            // Free is what is behind the last, and what is before the first.
-            (end + length <= total).then_some(*end).or_else(|| (length <= *first).then_some(0))
-        } else {
-            (end + length <= *first).then_some(*end)
+        let first = self.live.front().map(|(_, first)| *first);
+        let goes_round = first.is_some_and(|first| self.end <= first);
+        if goes_round {
+            return Some(self.end).filter(|end| Some(end + length) <= first);
         }
+        let behind = Some(self.end).filter(|end| end + length <= total);
+        behind.or_else(|| (length <= first.unwrap_or(total)).then_some(0))
     }
 }
 
-fn write_record(layout: Layout, seal: Seal, entry: &Entry<&[u8]>, record: &mut Vec<u8>) {
-    let sum = sealed_sum(entry.batch).unwrap_or_default();
-    record.clear();
-    record.extend_from_slice(&MAGIC);
-    record.extend_from_slice(&[0; 8]);
-    for number in [entry.seq, entry.before, entry.batch.len() as u64, seal.namespace(), sum] {
-        record.extend_from_slice(&number.to_le_bytes());
+/// Seals the batch in a record, and fills in the header.
+fn finish_record(layout: Layout, seal: Seal, [before, seq]: [u64; 2], record: &mut [u8]) {
+    let (header, batch) = record.split_at_mut(HEADER_BYTES);
+    let sum = seal.seal_in_place(&tail::place(seq), batch);
+    let (start, numbers) = header.split_at_mut(16);
+    let told = [seq, before, batch.len() as u64, seal.namespace(), sum];
+    for (bytes, number) in numbers.chunks_exact_mut(8).zip(told) {
+        bytes.copy_from_slice(&number.to_le_bytes());
     }
-    let sum = xxh3_64_with_seed(&record[16..HEADER_BYTES], layout.salt);
-    record[8..16].copy_from_slice(&sum.to_le_bytes());
-    record.extend_from_slice(entry.batch);
+    start[..8].copy_from_slice(&MAGIC);
+    start[8..].copy_from_slice(&xxh3_64_with_seed(numbers, layout.salt).to_le_bytes());
 }
 
 fn mark(layout: Layout, seal: Seal, seq: u64) -> [u8; MARK_BYTES] {

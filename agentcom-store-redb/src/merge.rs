@@ -4,12 +4,12 @@ use std::iter::Peekable;
 
 use agentcom_core::port::store::{Row, StoreError};
 
-use crate::tail::Left;
+use crate::layer::Word;
 
 /// The rows of a tree overlaid by what the tail left of them, both in the order of reading.
 pub(crate) fn merged(
     rows: impl Iterator<Item = Result<Row, StoreError>>,
-    words: Vec<(Vec<u8>, Left)>,
+    words: Vec<(Vec<u8>, Word)>,
     backwards: bool,
 ) -> impl Iterator<Item = Result<Row, StoreError>> {
     let (mut rows, mut words) = (rows.peekable(), words.into_iter().peekable());
@@ -19,8 +19,8 @@ pub(crate) fn merged(
             if let Some(before) = next_before(&mut rows, key, backwards) {
                 return Some(before);
             }
-            let (key, left) = words.next()?;
-            if let Some(sealed) = left.value {
+            let (key, word) = words.next()?;
+            if let Some(sealed) = word {
                 return Some(Ok((key, sealed.value)));
             }
         }

@@ -86,6 +86,16 @@ impl Seal {
         sum
     }
 
+    /// Makes a record of `bytes`, of which the first [`Seal::OVERHEAD`] are room for that. Returns its
+    /// checksum.
+    pub(crate) fn seal_in_place(self, place: &[u8], bytes: &mut [u8]) -> u64 {
+        let (overhead, value) = bytes.split_at_mut(Self::OVERHEAD);
+        let sum = self.sum(place, value);
+        overhead[0] = FORMAT;
+        overhead[1..].copy_from_slice(&sum.to_le_bytes());
+        sum
+    }
+
     /// The value of a record that was found at `place`.
     pub(crate) fn open<'a>(self, place: &[u8], record: &'a [u8]) -> Result<Opened<'a>, Damage> {
         let sum = sealed_sum(record)?;

@@ -35,13 +35,12 @@ pub(crate) fn recovered(mut open: Open) -> Result<Open, StoreError> {
 
 fn bring_up(book: &Book, head: &Head, bytes: &[u8]) -> Result<(), StoreError> {
     let Some(tree) = book.tree()? else { return Ok(()) };
-    let mut tail = load::batches_in(book, &tree, head)?;
-    let in_tree = tail.batches();
+    let (mut layer, in_tree) = load::batches_in(book, &tree, head)?;
     for (batch, sums) in batches(bytes, book.database.layout, book.seal, head.seq)? {
-        tail.take_in(batch, 0, &sums);
+        layer.take_in(batch, 0, &sums);
     }
-    let Some(last) = tail.unfolded() else { return Ok(()) };
-    write::fold(book, head, last, &tail, &in_tree).map(drop)
+    let Some(last) = layer.last() else { return Ok(()) };
+    write::fold(book, head, (last, &layer), &in_tree).map(drop)
 }
 
 /// All that is before the database.

@@ -1,9 +1,10 @@
 //! This file keeps the latest batches, which are stored whole and are not in the rows yet.
 //!
 //! A commit appends its batch to the [`log`](crate::log) as one record, and does not touch the rows
-//! that it names. Once there are more than a few batches the oldest are *folded*: what they left of
-//! each row is written to the row, unless a later batch has a newer word on it. What comes and goes
-//! while it is in the tail never becomes a row. What is stored is the rows overlaid by the tail.
+//! that it names. Once there are many batches they are *folded*: what they left of each row is written
+//! to the row. That takes a while, so they are *settling* meanwhile, and batches that come in lie over
+//! them. What comes and goes before it settles never becomes a row. What is stored is the rows
+//! overlaid by what is settling, and that by the latest batches.
 //!
 //! A batch is, for each row that it names, puts first:
 //!
@@ -17,23 +18,24 @@
 //!
 //! and is sealed as a whole. The seals of its rows allow to save the others when one is damaged.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use agentcom_core::port::store::{Batch, Range, RowKey, StoreError, Table};
 
 use crate::error;
+use crate::layer::{self, Layer, Word};
 use crate::record::{Damage, Seal};
 
 /// The number of the table of batches, behind all tables of rows: the place that a batch is sealed
 /// with. Earlier releases kept batches there, too.
 pub(crate) const TABLE: u8 = u8::MAX;
 
-/// From how many batches on the oldest are folded, unless an option says otherwise.
+/// From how many batches on they are folded, unless an option says otherwise.
 pub(crate) const BATCHES: usize = 1_024;
 
-/// From how many bytes on the oldest batches are folded.
-const BYTES: usize = 8 << 20;
+/// From how many bytes on batches are folded.
+const BYTES: usize = 6 << 20;
 
 /// The length that stands for a row that was removed.
 const REMOVED: u32 = u32::MAX;
@@ -44,43 +46,22 @@ pub(crate) struct Tail {
     batches_max: usize,
     /// The number of the last batch that is in the rows.
     folded: Option<u64>,
-    batches: VecDeque<Kept>,
-    bytes: usize,
-    rows: BTreeMap<RowKey, Left>,
-}
-
-/// A batch in the tail.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    seq: u64,
-    bytes: usize,
-}
-
-/// The last word on a row.
-#[derive(Clone, Debug)]
-pub(crate) struct Left {
-    /// The number of the batch that had it.
-    seq: u64,
-    pub(crate) value: Option<Sealed>,
-}
-
-/// A value and the checksum that its record has in the place of its row.
-#[derive(Clone, Debug)]
-pub(crate) struct Sealed {
-    pub(crate) sum: u64,
-    pub(crate) value: Vec<u8>,
+    /// The batches that are being written to the rows.
+    settling: Arc<Layer>,
+    /// Those after them.
+    latest: Layer,
 }
 
 impl Tail {
-    /// An empty tail behind the batch `folded`, which folds its oldest batches once there are
+    /// An empty tail behind the batch `folded`, whose batches are to be folded once there are
     /// `batches_max`.
-    pub(crate) const fn new(batches_max: usize, folded: Option<u64>) -> Self {
-        Self { batches_max, folded, batches: VecDeque::new(), bytes: 0, rows: BTreeMap::new() }
+    pub(crate) fn new(batches_max: usize, folded: Option<u64>) -> Self {
+        Self { batches_max, folded, settling: Arc::default(), latest: Layer::default() }
     }
 
     /// The number of the last batch, whether it is in the rows or not.
     pub(crate) fn last(&self) -> Option<u64> {
-        self.batches.back().map(|kept| kept.seq).or(self.folded)
+        self.unfolded().or(self.folded)
     }
 
     /// The number of the last batch that is in the rows.
@@ -90,101 +71,73 @@ impl Tail {
 
     /// The number of the last batch if it is not in the rows.
     pub(crate) fn unfolded(&self) -> Option<u64> {
-        self.last().filter(|_| !self.batches.is_empty())
+        self.latest.last().or(self.settling.last())
     }
 
-    /// The number of the last of the oldest batches if it is time to fold some: about a quarter, and
-    /// never the last.
-    pub(crate) fn due(&self) -> Option<u64> {
-        if self.batches.len() < self.batches_max && self.bytes < BYTES {
-            return None;
+    /// Whether it is time to fold what there is.
+    pub(crate) fn is_due(&self) -> bool {
+        let enough = self.latest.batches() >= self.batches_max || self.latest.bytes() >= BYTES;
+        enough && self.latest.last().is_some() && self.settling.last().is_none()
+    }
+
+    /// What is to be written to the rows, if it is time to, or `all` of it.
+    pub(crate) fn settle(&mut self, all: bool) -> Option<Arc<Layer>> {
+        if self.is_due() || (all && self.settling.last().is_none()) {
+            self.settling = Arc::new(core::mem::take(&mut self.latest));
         }
-        let (batches_kept, bytes_kept) = (self.batches_max / 4 * 3, BYTES / 4 * 3);
-        let (mut batches, mut bytes) = (self.batches.len(), self.bytes);
-        let oldest = self.batches.iter().take(self.batches.len().saturating_sub(1));
-        let goes = oldest.take_while(|kept| {
-            let goes = batches > batches_kept || bytes > bytes_kept;
-            batches -= 1;
-            bytes -= kept.bytes;
-            goes
-        });
-        goes.last().map(|kept| kept.seq)
+        self.settling.last().is_some().then(|| Arc::clone(&self.settling))
     }
 
-    /// The numbers of its batches.
-    pub(crate) fn batches(&self) -> Vec<u64> {
-        self.batches.iter().map(|kept| kept.seq).collect()
-    }
-
-    /// The rows on which no batch after `seq` has a word.
-    pub(crate) fn settled(&self, seq: u64) -> Self {
-        let rows = self.rows.iter().filter(|(_, left)| left.seq <= seq);
-        let rows = rows.map(|(row, left)| (row.clone(), left.clone())).collect();
-        Self { rows, ..Self::new(self.batches_max, self.folded) }
-    }
-
-    /// The last word on all rows, in their order.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (&RowKey, &Left)> {
-        self.rows.iter()
+    /// The latest batches, joined with one more.
+    pub(crate) fn with(&self, batch: Batch, sums: &[u64]) -> Layer {
+        let mut layer = self.latest.clone();
+        layer.take_in(batch, 0, sums);
+        layer
     }
 
     /// Forgets the batches up to `seq`, which are in the rows.
     pub(crate) fn forget(&mut self, seq: u64) {
-        while let Some(kept) = self.batches.front().filter(|kept| kept.seq <= seq) {
-            self.bytes -= kept.bytes;
-            self.batches.pop_front();
+        self.settling = Arc::default();
+        if self.latest.last().is_some_and(|last| last <= seq) {
+            self.latest = Layer::default();
         }
-        self.rows.retain(|_, left| left.seq > seq);
         self.folded = Some(seq);
     }
 
     /// Takes in a batch whose record has so many bytes, and whose puts have these checksums.
     pub(crate) fn take_in(&mut self, batch: Batch, bytes: usize, sums: &[u64]) {
-        let seq = batch.seq;
-        self.batches.push_back(Kept { seq, bytes });
-        self.bytes += bytes;
-        for ((row, value), sum) in batch.puts.into_iter().zip(sums) {
-            self.rows.insert(row, Left { seq, value: Some(Sealed { sum: *sum, value }) });
-        }
-        for row in batch.deletes {
-            self.rows.insert(row, Left { seq, value: None });
-        }
+        self.latest.take_in(batch, bytes, sums);
     }
 
     /// The last word on a row, if the tail has one.
-    pub(crate) fn get(&self, row: &RowKey) -> Option<&Left> {
-        self.rows.get(row)
+    pub(crate) fn get(&self, row: &RowKey) -> Option<&Word> {
+        self.latest.get(row).or_else(|| self.settling.get(row))
     }
 
     /// The last word on all rows of a table, in the order of their keys.
-    pub(crate) fn of_table(&self, table: Table) -> impl Iterator<Item = (&[u8], &Left)> {
-        let first = RowKey::new(table, Vec::new());
-        let rows = self.rows.range(first..).take_while(move |(row, _)| row.table == table);
-        rows.map(|(row, left)| (row.key.as_slice(), left))
+    pub(crate) fn of_table(&self, table: Table) -> impl Iterator<Item = (&[u8], &Word)> {
+        let all = layer::bounds(table, (Bound::Unbounded, Bound::Unbounded));
+        let [settling, latest] = [&*self.settling, &self.latest].map(|layer| layer.within(&all));
+        let words = layer::overlaid(settling, latest, false);
+        words.map(|(row, word)| (row.key.as_slice(), word))
     }
 
     /// As many of the last words on a range as it takes to find all rows of the range, however
     /// many the tree has.
-    pub(crate) fn range(&self, range: &Range) -> Vec<(Vec<u8>, Left)> {
-        let Some((first, last)) = range.bounds() else { return Vec::new() };
-        let row = |key: Vec<u8>| RowKey::new(range.table, key);
-        let last = match last {
-            // Longer than any key, and not before any.
-            Bound::Unbounded => Bound::Included(row(vec![u8::MAX; RowKey::BYTES_MAX + 1])),
-            Bound::Included(key) => Bound::Included(row(key)),
-            Bound::Excluded(key) => Bound::Excluded(row(key)),
-        };
-        let words = self.rows.range((first.map(row), last));
+    pub(crate) fn range(&self, range: &Range) -> Vec<(Vec<u8>, Word)> {
+        let Some(keys) = range.bounds() else { return Vec::new() };
+        let bounds = layer::bounds(range.table, keys);
+        let [settling, latest] = [&*self.settling, &self.latest].map(|layer| layer.within(&bounds));
         let mut puts = 0;
-        let enough = |(row, left): (&RowKey, &Left)| {
+        let enough = |(row, word): (&RowKey, &Word)| {
             let wanted = puts < range.limit;
-            puts += usize::from(left.value.is_some());
-            wanted.then(|| (row.key.clone(), left.clone()))
+            puts += usize::from(word.is_some());
+            wanted.then(|| (row.key.clone(), word.clone()))
         };
         if range.backwards {
-            words.rev().map_while(enough).collect()
+            layer::overlaid(settling.rev(), latest.rev(), true).map_while(enough).collect()
         } else {
-            words.map_while(enough).collect()
+            layer::overlaid(settling, latest, false).map_while(enough).collect()
         }
     }
 }
@@ -202,10 +155,9 @@ pub(crate) fn seq_at(place: &[u8]) -> Result<u64, StoreError> {
     seq.ok_or_else(|| error::corrupt(format_args!("a batch at {}", place.escape_ascii())))
 }
 
-/// Writes a batch over `bytes`, and the checksums of its puts over `sums`.
-pub(crate) fn write(seal: Seal, batch: &Batch, bytes: &mut Vec<u8>, sums: &mut Vec<u64>) {
-    bytes.clear();
-    sums.clear();
+/// Writes a batch behind `bytes`. Returns the checksums of its puts.
+pub(crate) fn write(seal: Seal, batch: &Batch, bytes: &mut Vec<u8>) -> Vec<u64> {
+    let mut sums = Vec::with_capacity(batch.puts.len());
     let mut place = Vec::new();
     for (row, value) in &batch.puts {
         write_place(row, &mut place);
@@ -215,6 +167,7 @@ pub(crate) fn write(seal: Seal, batch: &Batch, bytes: &mut Vec<u8>, sums: &mut V
     for row in &batch.deletes {
         write_name(row, REMOVED, bytes);
     }
+    sums
 }
 
 fn write_name(row: &RowKey, record_len: u32, bytes: &mut Vec<u8>) {

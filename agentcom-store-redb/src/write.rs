@@ -6,16 +6,16 @@ use redb::{Durability, Table as Tree, WriteTransaction};
 use crate::book::Book;
 use crate::error;
 use crate::head::{self, Head};
+use crate::layer::{Layer, Word};
 use crate::record::{sealed_sum, write_record};
-use crate::tail::{self, Left, Tail, write_place};
+use crate::tail::{self, write_place};
 
-/// Makes the rows what the batches up to `seq` left of them, and removes those of the `batches` that an
-/// earlier release kept in the tree. Returns what the store says about itself then.
+/// Makes the rows what the batches of a layer, up to `seq`, left of them, and removes those of the
+/// `batches` that an earlier release kept in the tree. Returns what the store says about itself then.
 pub(crate) fn fold(
     book: &Book,
     head: &Head,
-    seq: u64,
-    tail: &Tail,
+    (seq, layer): (u64, &Layer),
     batches: &[u64],
 ) -> Result<Head, StoreError> {
     let mut writing = book.database.begin_write().map_err(error::transaction)?;
@@ -23,7 +23,7 @@ pub(crate) fn fold(
     writing.set_quick_repair(true);
     let durable = writing.set_durability(Durability::Immediate);
     durable.map_err(|refused| error::unavailable(format_args!("not durable: {refused:?}")))?;
-    let head = Writer::new(book, &writing, head)?.fold(seq, tail, batches)?;
+    let head = Writer::new(book, &writing, head)?.fold(seq, layer, batches)?;
     writing.commit().map_err(error::commit)?;
     Ok(head)
 }
@@ -53,12 +53,12 @@ impl<'a> Writer<'a> {
         Ok(Self { book, tree, head, place: Vec::new(), record: Vec::new() })
     }
 
-    fn fold(mut self, seq: u64, tail: &Tail, batches: &[u64]) -> Result<Head, StoreError> {
+    fn fold(mut self, seq: u64, layer: &Layer, batches: &[u64]) -> Result<Head, StoreError> {
         for batch in batches {
             self.remove(tail::TABLE, &tail::place(*batch))?;
         }
-        for (row, left) in tail.rows() {
-            self.settle(row, left)?;
+        for (row, word) in layer.rows() {
+            self.settle(row, word)?;
         }
         self.head.seq = Some(seq);
         let mut value = Vec::new();
@@ -69,10 +69,10 @@ impl<'a> Writer<'a> {
         Ok(self.head)
     }
 
-    fn settle(&mut self, row: &RowKey, left: &Left) -> Result<(), StoreError> {
+    fn settle(&mut self, row: &RowKey, word: &Word) -> Result<(), StoreError> {
         let mut place = core::mem::take(&mut self.place);
         write_place(row, &mut place);
-        match &left.value {
+        match word {
             Some(sealed) => {
                 self.record.clear();
                 write_record(sealed.sum, &sealed.value, &mut self.record);

@@ -44,6 +44,11 @@ pub const FOUND: &[Found] = &[
     ),
     found(
         "simulated disk",
+        "a reading was answered during which a write failed that redb does not tell of",
+        "an_answer_during_which_the_file_failed_is_not_given",
+    ),
+    found(
+        "simulated disk",
         "a power loss while a file was made left one that could not be opened",
         "a_fresh_file_gets_its_name_whole_and_an_empty_one_is_not_taken_for_it",
     ),

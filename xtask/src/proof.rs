@@ -36,7 +36,7 @@ pub(crate) const PROOFS: &[Proof] = &[
         command: "sim-disk",
         example: "sim-disk",
         about: "lose power, fail calls and damage files under the store",
-        slice: &["--losses", "20000", "--faults", "60", "--upkeep", "16", "--rot", "150"],
+        slice: &["--losses", "20000", "--faults", "300", "--upkeep", "16", "--rot", "150"],
     },
     Proof {
         command: "sim",

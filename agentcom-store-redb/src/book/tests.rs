@@ -24,7 +24,7 @@ fn book(disk: &Disk) -> Result<Book, StoreError> {
 /// Room for six of the batches below, so that the log goes round.
 const LOG_BYTES: u64 = 128 << 10;
 
-/// So few batches in the tail that each commit from the fifth on folds one.
+/// So few batches in the tail that every fourth commit folds them.
 const TAIL: usize = 4;
 
 /// A batch that overwrites some rows, adds some and removes some, in several pages.

@@ -31,9 +31,16 @@ fn sealed(seq: u64, bytes: usize) -> Vec<u8> {
 }
 
 fn append(log: &mut Log, seq: u64, bytes: usize, folded: Option<u64>) -> bool {
-    let batch = sealed(seq, bytes);
-    let entry = Entry { seq, before: seq - 1, batch: batch.as_slice() };
-    log.append(seal(), &entry, folded).unwrap()
+    log.batch().extend(vec![seq as u8; bytes]);
+    log.append(seal(), [seq - 1, seq], folded).unwrap().is_some()
+}
+
+/// A record with these bytes in its batch.
+fn record(layout: Layout, follows: [u64; 2], batch: &[u8]) -> Vec<u8> {
+    let mut record = vec![0; HEADER_BYTES + Seal::OVERHEAD];
+    record.extend(batch);
+    finish_record(layout, seal(), follows, &mut record);
+    record
 }
 
 fn seqs(disk: &Disk) -> Vec<u64> {
@@ -78,6 +85,18 @@ fn room_is_free_once_a_batch_is_in_the_rows_and_no_sooner() {
 }
 
 #[test]
+fn what_is_in_the_rows_is_overwritten_last() {
+    let disk = disk();
+    let mut log = log(&disk);
+    for seq in 1..=8 {
+        assert!(append(&mut log, seq, 10, Some(seq - 1)), "the others are in the rows");
+    }
+    assert_eq!(seqs(&disk), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(append(&mut log, 9, 10, Some(8)));
+    assert_eq!(seqs(&disk), [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
 fn a_record_that_is_torn_or_flipped_is_told_from_a_whole_one() {
     let disk = disk();
     let mut log = log(&disk);
@@ -100,15 +119,11 @@ fn what_somebody_submitted_is_never_taken_for_a_batch() {
     let disk = disk();
     let mut log = log(&disk);
     // A whole record, but for the number that only the file has, a page into a batch.
-    let (batch, mut forged) = (sealed(9, 10), Vec::new());
-    let entry = Entry { seq: 9, before: 1, batch: batch.as_slice() };
-    write_record(Layout { salt: 8, ..layout() }, seal(), &entry, &mut forged);
-    let mut value = vec![0; PAGE as usize - HEADER_BYTES - Seal::OVERHEAD];
-    value.extend(forged);
-    let mut sealed = Vec::new();
-    seal().seal(&tail::place(1), &value, &mut sealed);
-    let entry = Entry { seq: 1, before: 0, batch: sealed.as_slice() };
-    assert!(log.append(seal(), &entry, None).unwrap());
+    let forged = record(Layout { salt: 8, ..layout() }, [1, 9], &[9; 10]);
+    let batch = log.batch();
+    batch.resize(PAGE as usize, 0);
+    batch.extend(forged);
+    assert!(log.append(seal(), [0, 1], None).unwrap().is_some());
     let mut bytes = disk.bytes();
     assert_eq!(bytes[(layout().log() + PAGE) as usize..][..8], MAGIC);
     // Even where the batch around it is damaged.
@@ -118,10 +133,7 @@ fn what_somebody_submitted_is_never_taken_for_a_batch() {
 
 #[test]
 fn the_stored_form_of_a_record_and_a_mark_does_not_change() {
-    let mut record = Vec::new();
-    let batch = sealed(258, 2);
-    let entry = Entry { seq: 258, before: 257, batch: batch.as_slice() };
-    write_record(layout(), seal(), &entry, &mut record);
+    let record = record(layout(), [257, 258], &[2; 2]);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     expect_test::expect!["ac626174636800019577cd06f0a7a2f4020100000000000001010000000000000b00000000000000e55ef57acb89de4905368f2b49a243970105368f2b49a243970202"].assert_eq(&hex(&record));
     expect_test::expect!["e55ef57acb89de490201000000000000883cfd8b4833eadf"]

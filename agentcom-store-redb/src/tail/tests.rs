@@ -14,10 +14,10 @@ fn batch(seq: u64, puts: &[&str], deletes: &[&str]) -> Batch {
 
 /// A batch as it is stored.
 fn record(batch: &Batch) -> (Vec<u8>, Vec<u64>) {
-    let (mut bytes, mut sums, mut record) = (Vec::new(), Vec::new(), Vec::new());
+    let mut record = vec![0; Seal::OVERHEAD];
     let seal = Seal::new("main");
-    write(seal, batch, &mut bytes, &mut sums);
-    seal.seal(&place(batch.seq), &bytes, &mut record);
+    let sums = write(seal, batch, &mut record);
+    seal.seal_in_place(&place(batch.seq), &mut record);
     (record, sums)
 }
 
@@ -78,36 +78,48 @@ fn a_damaged_row_in_a_batch_is_named_and_any_other_damage_names_the_batch() {
 }
 
 #[test]
-fn a_quarter_is_folded_once_there_are_enough_and_never_the_last() {
+fn batches_are_due_once_there_are_enough_and_none_settle() {
     let batches = |range: core::ops::RangeInclusive<u64>| range.map(|n| batch(n, &["a"], &[]));
-    assert_eq!(tail(batches(1..=3).collect()).due(), None);
-    assert_eq!(tail(batches(1..=4).collect()).due(), Some(1));
-    assert_eq!(tail(batches(1..=9).collect()).due(), Some(6));
+    assert!(!tail(batches(1..=3).collect()).is_due());
+    let mut due = tail(batches(1..=4).collect());
+    assert!(due.is_due());
+    assert_eq!(due.settle(false).unwrap().last(), Some(4));
+    batches(5..=8).for_each(|batch| due.take_in(batch, 100, &[0]));
+    assert!(!due.is_due(), "others settle");
+    assert_eq!(due.settle(true).unwrap().last(), Some(4), "they are written first");
+    due.forget(4);
+    assert!(due.is_due());
+
     let mut large = Tail::new(64, None);
-    large.take_in(batch(1, &[], &[]), BYTES, &[]);
-    assert_eq!(large.due(), None, "the last stays, however large");
+    assert!(large.settle(true).is_none(), "there is nothing");
+    large.take_in(batch(1, &[], &[]), BYTES - 1, &[]);
+    assert!(large.settle(false).is_none());
     large.take_in(batch(2, &[], &[]), 1, &[]);
-    assert_eq!(large.due(), Some(1));
+    assert!(large.is_due());
 }
 
 #[test]
-fn only_the_last_word_on_a_row_is_settled_and_forgotten() {
+fn what_settles_is_seen_beneath_what_comes_in_until_it_is_in_the_rows() {
     let mut tail = tail(vec![batch(1, &["a", "b"], &[]), batch(2, &["c"], &["b"])]);
-    let settled = |tail: &Tail, seq| -> Vec<String> {
-        let name = |(row, _): (&RowKey, &Left)| String::from_utf8(row.key.clone()).unwrap();
-        tail.settled(seq).rows().map(name).collect()
-    };
-    assert_eq!(settled(&tail, 1), ["a"]);
-    assert_eq!(settled(&tail, 2), ["a", "b", "c"]);
-    tail.forget(1);
-    assert!(tail.get(&row("a")).is_none());
-    assert!(tail.get(&row("b")).unwrap().value.is_none());
-    assert_eq!((tail.last(), tail.bytes), (Some(2), 100));
+    let settling = tail.settle(true).unwrap();
+    let words = settling.rows().map(|(row, word)| (row.key.as_slice(), word.is_some()));
+    assert_eq!(words.collect::<Vec<_>>(), [(&b"a"[..], true), (b"b", false), (b"c", true)]);
+    tail.take_in(batch(3, &["b"], &["c"]), 100, &[0]);
+    let seen = |tail: &Tail| ["a", "b", "c"].map(|key| tail.get(&row(key)).map(Word::is_some));
+    assert_eq!(seen(&tail), [Some(true), Some(true), Some(false)]);
+    assert_eq!((tail.last(), tail.folded()), (Some(3), None));
+    tail.forget(2);
+    assert_eq!(seen(&tail), [None, Some(true), Some(false)]);
+    assert_eq!((tail.last(), tail.folded()), (Some(3), Some(2)));
+    tail.forget(3);
+    assert_eq!((seen(&tail), tail.last(), tail.unfolded()), ([None; 3], Some(3), None));
 }
 
 #[test]
 fn a_range_takes_as_many_words_as_it_needs() {
-    let tail = tail(vec![batch(1, &["a", "b", "d"], &["c", "e"])]);
+    let mut tail = tail(vec![batch(1, &["b", "c", "d"], &["a", "e"])]);
+    assert!(tail.settle(true).is_some());
+    tail.take_in(batch(2, &["a"], &["c"]), 100, &[0]);
     let keys = |backwards, after: Option<&str>, limit| {
         let after = after.map(|key| key.as_bytes().to_vec());
         let range = Range { table: Table::Event, prefix: vec![], after, backwards, limit };
