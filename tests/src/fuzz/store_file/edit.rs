@@ -26,6 +26,8 @@ pub(super) struct Damage {
     pub(super) moves_pages: bool,
     /// The marks of the batches that were confirmed last differ.
     pub(super) to_a_mark: bool,
+    /// The first page of the database differs.
+    pub(super) to_redbs_header: bool,
     /// The log differs.
     pub(super) to_the_log: bool,
 }
@@ -78,6 +80,9 @@ impl<'a> Edits<'a> {
             }
         }
         damage.to_a_mark = bytes.get(2 * PAGE..LOG) != good.get(2 * PAGE..LOG);
+        let redb = Part::Database.range(&good).start;
+        let redb = redb..redb + PAGE;
+        damage.to_redbs_header = bytes.get(redb.clone()) != good.get(redb);
         let log = LOG..log_end(&good);
         damage.to_the_log = bytes.get(log.clone()) != good.get(log);
         damage
