@@ -9,7 +9,7 @@ use redb::{ReadableDatabase, ReadableTable as _, TableDefinition, TableHandle as
 use crate::book::Book;
 use crate::files::Files;
 use crate::upkeep::{Stop, Told};
-use crate::{Namespace, Options, error, file, load, recover};
+use crate::{Namespace, error, file, load, recover};
 
 /// How much memory the cache of a copy may take, in bytes.
 pub(crate) const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -144,19 +144,14 @@ pub(crate) fn check(files: &Files, path: &Path, stop: &Stop) -> Result<Told, Sto
     read(files, database, path, stop).map_err(|why| file::named(path, why))
 }
 
-fn read(
-    files: &Files,
-    mut database: file::Open,
-    path: &Path,
-    stop: &Stop,
-) -> Result<Told, StoreError> {
+fn read(files: &Files, database: file::Open, path: &Path, stop: &Stop) -> Result<Told, StoreError> {
+    let mut database = recover::recovered(database)?;
     let mut told = Told { path: path.into(), ..Told::default() };
     for namespace in Book::namespaces(&database)? {
         stop.check()?;
-        let options = Options { namespace, ..Options::default() };
-        let book = Book::new(database, &options)?;
+        let (book, _) = Book::of(database, &namespace, 0)?;
         load::verify(&book, stop)?;
-        told.namespaces.push((options.namespace, book.rows(&Table::ALL)?));
+        told.namespaces.push((namespace, book.rows(&Table::ALL)?));
         database = book.close();
     }
     drop(database);

@@ -13,7 +13,7 @@ use agentcom_core::port::store::{StoreError, StoreErrorKind};
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use crate::error;
-use crate::files::{Files, Lock, Opened};
+use crate::files::{self, Files, Lock, Opened};
 use crate::latch::{FirstError, Latched};
 use crate::layout::{Behind, Layout};
 
@@ -129,7 +129,7 @@ pub(crate) fn open_existing(
     let deadline = Instant::now() + PATIENCE;
     loop {
         let Opened { content, found } =
-            open_file(files, path).map_err(|why| error::of(path, &why))?;
+            open_file(files, path).map_err(|why| not_opened(files, path, &why))?;
         let content = Content::read(content).map_err(|why| named(path, why))?;
         match content.open(cache_bytes) {
             // The name may stand for another file since, if this one was replaced meanwhile.
@@ -194,6 +194,16 @@ fn open_file(files: &Files, path: &Path) -> io::Result<Opened> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
     }
     Ok(opened)
+}
+
+/// Says of a file that may be read but not written what to do about that.
+fn not_opened(files: &Files, path: &Path, why: &io::Error) -> StoreError {
+    let error = error::of(path, why);
+    if files::is_read_only(why) && files.find(path).is_ok() {
+        let advice = "whoever opens it writes to it; copy it to where that is allowed";
+        return StoreError::new(error.kind, format_args!("{}; {advice}", error.message));
+    }
+    error
 }
 
 fn exists(files: &Files, path: &Path) -> io::Result<bool> {
@@ -302,4 +312,27 @@ fn make_dir(files: &Files, dir: &Path) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     files.sync(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_only_read_a_file_is_told_to_copy_it() {
+        let files = files::os();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hub.redb");
+        let says_so = |kind: io::ErrorKind| {
+            let error = not_opened(&files, &path, &io::Error::from(kind));
+            assert_eq!(error.kind, StoreErrorKind::Unavailable);
+            error.message.contains("copy it")
+        };
+        // One that is out of reach cannot be copied either.
+        assert!(!says_so(io::ErrorKind::PermissionDenied));
+        std::fs::write(&path, "").unwrap();
+        assert!(says_so(io::ErrorKind::PermissionDenied));
+        assert!(says_so(io::ErrorKind::ReadOnlyFilesystem));
+        assert!(!says_so(io::ErrorKind::IsADirectory));
+    }
 }

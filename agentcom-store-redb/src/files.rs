@@ -135,7 +135,8 @@ impl FileSystem for Os {
     }
 }
 
-fn is_read_only(why: &io::Error) -> bool {
+/// Whether a file cannot be opened because it would be written to.
+pub(crate) fn is_read_only(why: &io::Error) -> bool {
     matches!(why.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 

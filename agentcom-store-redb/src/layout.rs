@@ -107,7 +107,9 @@ impl Layout {
             let (content, sum) = header.split_at(HEADER_BYTES - 8);
             let is_whole = content.starts_with(&MAGIC) && xxh3_64(content).to_le_bytes() == sum;
             let layout = Self { log_bytes: number_at(content, 16)?, salt: number_at(content, 24)? };
-            is_whole.then_some(layout)
+            // Whoever forged the length has made the checksum fit, too.
+            let is_possible = layout.log_bytes.checked_add(LOG).is_some();
+            (is_whole && is_possible).then_some(layout)
         })
     }
 

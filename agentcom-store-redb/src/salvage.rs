@@ -20,7 +20,7 @@ use crate::copy::{self, Partial};
 use crate::files;
 use crate::head::{self, Head};
 use crate::layout::Layout;
-use crate::log::{self, Found};
+use crate::log::{self, Entry};
 use crate::record::Seal;
 use crate::tail;
 use crate::upkeep::{Staged, Stop};
@@ -94,10 +94,13 @@ pub fn salvage(path: &Path, namespace: &Namespace) -> Result<Salvage, StoreError
 pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
     let known = Layout::of(bytes);
     let layout = known.unwrap_or_else(|| Layout::guessed(bytes));
+    // Of a file that was cut off, or has a forged header, there is no more log than file.
+    let layout = Layout { log_bytes: layout.log_bytes.min(bytes.len() as u64), ..layout };
     let start = usize::try_from(layout.database()).unwrap_or(usize::MAX).min(bytes.len());
     let (log, database) = bytes.split_at(start);
     let (pages, seal) = (Pages::new(database), Seal::new(namespace.as_str()));
     let log = log::read(log, layout, seal);
+    let (known_batches, last) = (log.known(), log.last());
     let [latest, before] = pages.roots(Book::tree_name(namespace).as_bytes());
     let follow = |root: Option<(Link, bool)>| root.map_or_else(Walk::lost, |root| pages.walk(root));
     let walk = follow(latest);
@@ -107,7 +110,7 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
         let earlier = follow(before);
         let mut then = Saved::of(&earlier, seal);
         // What was folded since is in the log, unless something else is in its place.
-        if then.add_log(&log, saved.seq()) {
+        if then.add_log(&known_batches, saved.seq()) {
             saved.fill(then, &gaps, seal);
         }
         let seen = walk.seen.union(&earlier.seen).copied().collect();
@@ -118,7 +121,7 @@ pub fn salvage_bytes(bytes: &[u8], namespace: &Namespace) -> Salvage {
         }
         saved.add_last(pages.scan(&seen, &walk.missed), seal);
     }
-    saved.add_log(&log, log.last());
+    saved.add_log(&known_batches, last);
     if known.is_none() {
         // Batches that were in the log only are not told from what somebody submitted.
         saved.salvage.lost.insert(Lost::Head);
@@ -243,11 +246,10 @@ impl<'a> Saved<'a> {
 
     /// Adds the batches of the log from the last one in the rows on, up to `last`. Returns whether all
     /// of them are there.
-    fn add_log(&mut self, log: &Found<'a>, last: Option<u64>) -> bool {
+    fn add_log(&mut self, known: &BTreeMap<u64, Entry<&'a [u8]>>, last: Option<u64>) -> bool {
         let Some(last) = last else { return true };
         let mut before = self.seq();
         let mut is_whole = before.is_some();
-        let known = log.known();
         let first = before.map_or(Bound::Unbounded, Bound::Excluded);
         let known = known.range((first, Bound::Unbounded));
         for (seq, entry) in known.take_while(|(seq, _)| **seq <= last) {

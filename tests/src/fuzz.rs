@@ -8,11 +8,13 @@ mod files;
 mod formats;
 mod frames;
 mod requests;
+mod store_file;
 
-pub use files::{journal, store_file, store_record};
+pub use files::{journal, store_record};
 pub use formats::{host_and_origin, hub_config, sidecar_config};
 pub use frames::{frame_to_agent, frame_to_hub};
 pub use requests::http_request;
+pub use store_file::store_file;
 
 /// Tries one input. Panics if the code under test did something that it must not.
 pub type Target = fn(&[u8]);

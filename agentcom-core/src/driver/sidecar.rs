@@ -242,9 +242,9 @@ impl Running {
 
     /// Sets the alarm for whatever is due next.
     fn set_alarm(&mut self) {
-        let drop_due = self.jobs.drop_overdue(self.clock.now().mono);
+        self.jobs.drop_overdue(self.clock.now().mono);
         let wake = self.sidecar.next_wake().map(|(at, _)| at);
-        self.sleep_until(wake.into_iter().chain(drop_due).min());
+        self.sleep_until(wake.into_iter().chain(self.jobs.drop_due()).min());
     }
 
     /// Sets the alarm, unless it is set for that time.

@@ -251,7 +251,9 @@ fn refusal(exit: Exit, status: u16, text: &str) -> Failure {
         None => Failure::new(exit, format_args!("the hub answered with HTTP status {status}")),
     };
     failure.details = details;
-    failure.hint = word("hint").map(String::from).or_else(|| usual_hint(exit, &problem));
+    let (told, usual) = (word("hint").map(String::from), usual_hint(exit, &problem));
+    // What the hub says of tokens is for those who write headers.
+    failure.hint = if status == 401 { usual.or(told) } else { told.or(usual) };
     failure
 }
 
@@ -346,6 +348,13 @@ mod tests {
             )
         "#]]
         .assert_debug_eq(&refusal(Exit::TryAgain, 503, text).hint);
+        let header = r#"{"detail":"this needs a valid token","hint":"send a header"}"#;
+        expect![[r#"
+            Some(
+                "set AGENTCOM_TOKEN, or AGENTCOM_TOKEN_FILE to the hub's admin.token",
+            )
+        "#]]
+        .assert_debug_eq(&refusal(Exit::NotAllowed, 401, header).hint);
         expect![[r#"
             "the hub answered with HTTP status 500"
         "#]]

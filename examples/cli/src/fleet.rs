@@ -215,7 +215,9 @@ async fn register(hub: &Handle, name: &AgentId, dir: &Path) -> Result<String, Fa
     }
     let token = Token::generate().map_err(|error| Failure::new(Exit::Failure, error))?;
     let text = token.reveal().to_owned();
-    local::write_private(&file, format!("{text}\n").as_bytes())?;
+    local::write_private(&file, format!("{text}\n").as_bytes()).map_err(|error| {
+        Failure::new(Exit::Store, format_args!("cannot write {}: {error}", file.display()))
+    })?;
     let token = hash_of(&text);
     let mut reply = hub.call(Principal::Admin, Command::AddAgent { id: name.clone(), token }).await;
     if let Ok(Reply::Rejected(Rejected::AgentExists(id))) = reply {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::print::Printer;
 use crate::text;
 
 /// States that are never left by themselves.
@@ -26,19 +27,21 @@ pub(crate) fn state_of(task: &Value) -> &str {
 }
 
 /// Waits until a task that the hub acknowledged has ended, at most until `deadline`, and returns it.
+/// Says when there is no hub.
 pub(crate) async fn ended(
     client: &Client,
     id: &str,
     deadline: Option<Instant>,
+    print: Printer,
 ) -> Result<Value, Failure> {
     let late = || {
         Failure::new(Exit::TryAgain, format_args!("task {} has not ended yet", text::short(id)))
             .hint(format_args!("it goes on; see `agentcom why {}`", text::short(id)))
     };
     match deadline {
-        None => ended_some_time(client, id).await,
+        None => ended_some_time(client, id, print).await,
         Some(deadline) => {
-            match tokio::time::timeout_at(deadline, ended_some_time(client, id)).await {
+            match tokio::time::timeout_at(deadline, ended_some_time(client, id, print)).await {
                 Ok(ended) => ended,
                 Err(_) => Err(late()),
             }
@@ -46,14 +49,19 @@ pub(crate) async fn ended(
     }
 }
 
-async fn ended_some_time(client: &Client, id: &str) -> Result<Value, Failure> {
-    let mut pause = PAUSE_MIN;
+async fn ended_some_time(client: &Client, id: &str, print: Printer) -> Result<Value, Failure> {
+    let (mut pause, mut is_told) = (PAUSE_MIN, false);
     loop {
         match ended_on_one_connection(client, id).await {
             Ok(Some(task)) => return Ok(task),
-            Ok(None) => pause = PAUSE_MIN,
+            Ok(None) => (pause, is_told) = (PAUSE_MIN, false),
             // The hub was there a moment ago, so it is given time to come back.
-            Err(failure) if is_passing(failure.exit) => {}
+            Err(failure) if is_passing(failure.exit) => {
+                if !is_told {
+                    print.note(&format!("{}; waiting for it to come back", failure.message));
+                }
+                is_told = true;
+            }
             Err(failure) => return Err(failure),
         }
         tokio::time::sleep(pause).await;

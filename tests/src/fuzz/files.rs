@@ -13,30 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Everything in a store: its last batch, and each row with its table.
-type Everything = (Option<u64>, Vec<(Table, Vec<u8>, Vec<u8>)>);
-
-/// Pieces of six bytes, each a place in a good database file and what is to be there instead: the
-/// file is read as it was, or refused, and nothing wrong is ever read. One file has a log of the
-/// latest batches, another none, as earlier releases wrote it.
-pub fn store_file(input: &[u8]) {
-    for file in [&WITH_LOG, &WITHOUT_LOG] {
-        let (good, expected) = &**file;
-        let mut bytes = good.clone();
-        let (pieces, _) = input.as_chunks::<6>();
-        for [a, b, c, d, length, byte] in pieces.iter().take(64) {
-            let at = u32::from_le_bytes([*a, *b, *c, *d]) as usize % bytes.len();
-            let end = (at + usize::from(*length).max(1)).min(bytes.len());
-            bytes[at..end].fill(*byte);
-        }
-        let dir = TempDir::new().expect("a directory");
-        let path = dir.path().join("store.redb");
-        fs::write(&path, &bytes).expect("a file");
-        match runtime().block_on(read_file(&path)) {
-            Ok(found) => assert!(found == *expected, "damage was read as data"),
-            Err(error) => assert_ne!(error.kind, StoreErrorKind::Fenced, "{error}"),
-        }
-    }
-}
+pub(super) type Everything = (Option<u64>, Vec<(Table, Vec<u8>, Vec<u8>)>);
 
 /// A key, its length in front of it, and a record: put into a good database file, behind the
 /// store's back. What was there is read as it was, or the damage is named. With the highest bit of
@@ -47,7 +24,7 @@ pub fn store_record(input: &[u8]) {
     let (sealed, length) = (*length >= 0x80, usize::from(*length & 0x7F));
     let Some((place, record)) = rest.split_at_checked(length) else { return };
     let record = if sealed { &*seal(place, record) } else { record };
-    let (good, expected) = &*WITHOUT_LOG;
+    let (good, expected) = &*GOOD;
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("store.redb");
     fs::write(&path, good).expect("a file");
@@ -104,22 +81,24 @@ fn seal(place: &[u8], value: &[u8]) -> Vec<u8> {
     [&[1][..], &sum.to_le_bytes(), value].concat()
 }
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
+/// One for all inputs: its thread for what blocks is made once.
+pub(super) fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    &RUNTIME
 }
 
 /// A file, and what is in it.
 type Good = LazyLock<(Vec<u8>, Everything)>;
 
-static WITH_LOG: Good = LazyLock::new(|| good_file(16_384));
-static WITHOUT_LOG: Good = LazyLock::new(|| good_file(0));
+static GOOD: Good = LazyLock::new(good_file);
 
-/// A database file with rows, some of them in the latest batches; and what is in it.
-fn good_file(log_bytes: u64) -> (Vec<u8>, Everything) {
+/// A database file with rows, as earlier releases wrote it; and what is in it.
+fn good_file() -> (Vec<u8>, Everything) {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("store.redb");
     runtime().block_on(async {
-        let options = Options { tail_batches: 2, log_bytes, ..Options::default() };
+        let options = Options { tail_batches: 2, log_bytes: 0, ..Options::default() };
         let store = RedbStore::open_with(&path, options).await.expect("it is created");
         for seq in 1..=6_u8 {
             let row =
@@ -158,7 +137,7 @@ async fn read_file(path: &Path) -> Result<Everything, StoreError> {
     everything(&store).await
 }
 
-async fn everything(store: &dyn Store) -> Result<Everything, StoreError> {
+pub(super) async fn everything(store: &dyn Store) -> Result<Everything, StoreError> {
     let mut live = Vec::new();
     let seq = store
         .load(&mut |table, key, value| {

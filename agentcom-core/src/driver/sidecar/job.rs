@@ -115,12 +115,16 @@ impl Jobs {
         }
     }
 
-    /// Drops what was asked to stop and did not in time; when to look again.
-    pub(super) fn drop_overdue(&mut self, now: Mono) -> Option<Mono> {
+    /// Drops what was asked to stop and did not in time.
+    pub(super) fn drop_overdue(&mut self, now: Mono) {
         for handles in self.handles.values_mut().filter(|h| h.drop_at.is_some_and(|at| at <= now)) {
             handles.abort.abort();
             handles.drop_at = None;
         }
+    }
+
+    /// When the next one is overdue of those that were asked to stop.
+    pub(super) fn drop_due(&self) -> Option<Mono> {
         self.handles.values().filter_map(|handles| handles.drop_at).min()
     }
 

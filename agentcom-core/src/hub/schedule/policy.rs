@@ -47,7 +47,8 @@ pub struct AgentFacts<'a> {
 /// are decided before it is asked.
 pub trait Policy: fmt::Debug + Send {
     /// The place of a task in its lane: smaller starts earlier, equal ones in the order in which
-    /// they became ready. Asked once, when the task becomes ready.
+    /// they became ready, and the three largest numbers are equal. Asked once, when the task becomes
+    /// ready.
     fn key(&self, task: &TaskFacts<'_>) -> u64;
 
     /// How well an agent suits a task: larger is better, `None` is not at all. Among equals the

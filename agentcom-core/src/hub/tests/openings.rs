@@ -140,6 +140,41 @@ fn an_agent_with_room_has_only_what_it_can_run_try_again() {
     assert_eq!(bench.holds(&agent_id("nobody")).len(), 1);
 }
 
+/// Says the largest numbers that there are, and the smallest.
+#[derive(Debug)]
+struct Extreme;
+
+impl Policy for Extreme {
+    fn key(&self, task: &TaskFacts<'_>) -> u64 {
+        match &*task.spec.description {
+            "last" => u64::MAX,
+            "last but one" => u64::MAX - 3,
+            _ => 0,
+        }
+    }
+
+    fn fit(&self, _: &TaskFacts<'_>, _: &AgentFacts<'_>) -> Option<u32> {
+        Some(1)
+    }
+}
+
+#[test]
+fn the_largest_number_of_a_policy_is_a_place_and_the_smallest_is_behind_what_was_given_back() {
+    let mut bench = Bench::over(HubConfig::default(), Extreme);
+    let agent = slots(&mut bench, 1);
+    let say = |word: &str| Draft { description: word.into(), ..draft() };
+    let given_back = bench.submit(say("last"));
+    assert_eq!(bench.word(given_back), "assigned");
+    let last = bench.submit(say("last"));
+    let last_but_one = bench.submit(say("last but one"));
+    let first = bench.submit(say("first"));
+    let Held { task_id, generation } = held(&bench, given_back);
+    let frame = ToHub::TaskReleased(wire::Released { task_id, generation });
+    bench.frame(agent, frame);
+    let served = core::iter::from_fn(|| bench.serve(agent)).take(5).collect::<Vec<_>>();
+    assert_eq!(served, [given_back, first, last_but_one, last]);
+}
+
 /// Suits nobody, and counts how often that was asked.
 #[derive(Clone, Debug, Default)]
 struct Nobody(alloc::sync::Arc<core::sync::atomic::AtomicUsize>);

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::state::Session;
-use crate::wire::{Acked, Complete, Rejection, ToAgent};
+use crate::task::Category;
+use crate::wire::{Acked, Complete, Progress, Rejection, Released, ToAgent, Withdrawn};
 
 fn session(bench: &Bench, number: u64) -> &Session {
     bench.hub.state().session(SessionId(number)).unwrap()
@@ -65,6 +66,27 @@ fn an_acceptance_puts_off_when_a_task_counts_as_stuck() {
     assert_eq!(stuck(&bench), at_first + Span(1_000));
 }
 
+#[test]
+fn progress_puts_off_when_a_task_counts_as_stuck() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    bench.accept(agent, bench.holds(&agent_id("a"))[0]);
+    let stuck = |bench: &Bench| bench.hub.state().clocks(id).unwrap().stuck.unwrap();
+    let at_first = stuck(&bench);
+    bench.now.mono = bench.now.mono + Span(1_000);
+    bench.frame(
+        agent,
+        ToHub::TaskProgress(Progress {
+            task_id: id,
+            generation: None,
+            progress: Some(50),
+            execution_event: None,
+        }),
+    );
+    assert_eq!(stuck(&bench), at_first + Span(1_000));
+}
+
 fn done(held: Held, partial: Option<bool>) -> ToHub {
     ToHub::TaskComplete(Complete {
         task_id: held.task_id,
@@ -110,5 +132,41 @@ fn only_who_was_heard_before_is_told_that_again() {
         let said = bench.said(reporting);
         let acked = |frame: &ToAgent| matches!(frame, ToAgent::TaskAck(ack) if ack.status == Acked::Complete);
         assert_eq!(said.iter().any(acked), heard, "{said:?}");
+    }
+}
+
+#[test]
+fn a_plain_client_that_reports_twice_is_told_that_the_second_report_is_stale() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::Plain, 1, &[]);
+    let id = bench.submit(draft());
+    let held = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, held);
+    bench.complete(agent, held);
+    let Held { task_id, generation } = held;
+    let failed = ToHub::TaskFailed(wire::Failed {
+        task_id,
+        generation,
+        incarnation: None,
+        error: None,
+        reason: None,
+        category: Some(Category::Retryable),
+        retry_after_ms: None,
+        tokens_used: None,
+    });
+    let reports = [
+        ("task_complete", done(held, None)),
+        ("task_failed", failed),
+        ("task_released", ToHub::TaskReleased(Released { task_id, generation })),
+        ("task_withdrawn", ToHub::TaskWithdrawn(Withdrawn { task_id, generation, reason: None })),
+    ];
+    for (word, report) in reports {
+        bench.said(agent);
+        bench.frame(agent, report);
+        let said = bench.said(agent);
+        let [ToAgent::Error(error)] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(error.error, alloc::format!("{word}_failed: stale_generation"));
+        assert_eq!(error.task_id, Some(id));
+        assert_eq!(bench.word(id), "completed");
     }
 }

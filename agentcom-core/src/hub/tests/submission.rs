@@ -154,6 +154,22 @@ fn a_task_that_may_not_start_yet_waits_for_its_time() {
 }
 
 #[test]
+fn a_task_whose_time_comes_as_what_it_needs_ends_starts_in_that_step() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let needed = bench.submit(draft());
+    let held = bench.assigned(agent)[0];
+    bench.accept(agent, held);
+    let mut later = after(Dependency::Known(needed));
+    later.times.run_after = Some(bench.now.wall + Span::from_secs(5));
+    let id = bench.submit(later);
+    bench.pass(Span::from_secs(5));
+    assert_eq!(bench.word(id), "blocked");
+    bench.complete(agent, held);
+    assert_eq!(bench.word(id), "assigned");
+}
+
+#[test]
 fn a_used_key_is_kept_until_the_event_that_it_is_told_with_is_durable() {
     let (mut state, key) = (State::default(), Key::new("k").unwrap());
     let used = crate::command::KeyUse { task: TaskId(1), body: 0, until: Wall(1) };

@@ -44,7 +44,7 @@ Examples:
   agentcom db restore --latest             go back to the newest good backup; the hub must be stopped
   agentcom db salvage --to saved.redb      save what is not damaged; the damaged file stays as it is
 
-Ctrl-C ends each of them at any moment without harm.";
+Ctrl-C ends each of them at any moment without harm; a second one does not wait for the disk.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
@@ -165,7 +165,8 @@ async fn work<T: Send + 'static>(
 }
 
 /// Does what blocks on a thread of its own. Ctrl-C or SIGTERM asks it to stop, and what it was
-/// writing is removed before the process ends.
+/// writing is removed before the process ends. A second one ends the process at once; what is left
+/// then has a name that nobody takes for a good one, and is removed when its file is opened next.
 async fn work_typed<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<Result<T, StoreError>, Failure> {
@@ -177,7 +178,11 @@ async fn work_typed<T: Send + 'static>(
         ended = &mut at_work => ended,
         _ = signals.next() => {
             stop.ask();
-            at_work.await
+            tokio::select! {
+                ended = &mut at_work => ended,
+                // The thread may wait for a disk that does not answer, and returning waits for it.
+                code = signals.next() => std::process::exit(code.into()),
+            }
         }
     };
     let outcome = ended.map_err(|bug| Failure::new(Exit::Failure, bug))?;

@@ -121,7 +121,7 @@ impl Args {
     async fn wait_for(&self, client: &Client, id: &str, ctx: &Context) -> Outcome {
         ctx.print.note(&format!("waiting for {id}"));
         let deadline = self.timeout_wait.map(|span| Instant::now() + span);
-        let task = waiting::ended(client, id, deadline).await?;
+        let task = waiting::ended(client, id, deadline, ctx.print).await?;
         ctx.print.data(&task, || super::task::output(&task))?;
         judge(&task)
     }

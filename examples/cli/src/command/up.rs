@@ -27,7 +27,8 @@ pub(crate) struct Args {
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:4000",
         env = "AGENTCOM_BIND",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = address
     )]
     listen: SocketAddr,
     /// How many agents run beside the hub
@@ -97,6 +98,11 @@ async fn serve(args: &Args, ctx: &Context) -> Outcome {
     }
     ctx.print.note("stopped in good order");
     Ok(())
+}
+
+/// A name would stand for any number of addresses.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:4000")
 }
 
 impl Args {

@@ -87,8 +87,16 @@ fn no_agent(nearest: &Value) -> String {
     if nearest.is_null() {
         return "no agent is registered; `agentcom agent add NAME` registers one".into();
     }
-    let (agent, lacks) = (field(nearest, "agent"), plain(&nearest["lacks"]));
-    format!("no connected agent can run it; {agent} comes nearest and lacks {lacks}")
+    let agent = field(nearest, "agent");
+    let lacks = nearest["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let (offline, lacks): (Vec<&str>, Vec<&str>) = lacks.partition(|what| *what == "online");
+    let lacks = lacks.join(", ");
+    let but = match (lacks.is_empty(), offline.is_empty()) {
+        (true, _) => format!("{agent} could, and is offline"),
+        (false, false) => format!("{agent} comes nearest, lacks {lacks} and is offline"),
+        (false, true) => format!("{agent} comes nearest and lacks {lacks}"),
+    };
+    format!("no connected agent can run it; {but}")
 }
 
 fn ended(death: &str, error: &str) -> String {
@@ -152,6 +160,12 @@ mod tests {
                     lacks: vec!["gpu".into(), "online".into()],
                 }),
             },
+            Reason::NoAgent {
+                nearest: Some(Nearest { agent: agent(), lacks: vec!["gpu".into()] }),
+            },
+            Reason::NoAgent {
+                nearest: Some(Nearest { agent: agent(), lacks: vec!["online".into()] }),
+            },
             Reason::AgentsBusy { able: 2, kept_by: [("full", 1), ("silent", 1)].into() },
             Reason::Affinity { remaining: Span(500) },
             Reason::Accepting { agent: agent(), remaining: Span(500) },
@@ -172,7 +186,9 @@ mod tests {
             as many tasks with the key `k` run as may (1): 00000001
             the rate `k` allows the next start 1970-01-01 00:00:01 UTC
             no agent is registered; `agentcom agent add NAME` registers one
-            no connected agent can run it; a-1 comes nearest and lacks gpu, online
+            no connected agent can run it; a-1 comes nearest, lacks gpu and is offline
+            no connected agent can run it; a-1 comes nearest and lacks gpu
+            no connected agent can run it; a-1 could, and is offline
             2 agents can run it, and none takes work now (1 full, 1 silent)
             it waits 500 ms for the agent that has its repository at hand
             a-1 has 500 ms left to accept it

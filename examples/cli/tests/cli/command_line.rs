@@ -83,6 +83,15 @@ fn a_line_that_breaks_a_rule_ends_with_the_code_for_usage() {
     "#]],
     );
     fails(
+        &["up", "--listen", "localhost:4000"],
+        &expect![[r#"
+        64
+        error: invalid value 'localhost:4000' for '--listen <ADDR:PORT>': give an IP address and a port, such as 127.0.0.1:4000
+
+        For more information, try '--help'.
+    "#]],
+    );
+    fails(
         &["help", "nothing"],
         &expect![[r#"
         64

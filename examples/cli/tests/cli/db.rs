@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
-use crate::support::{Up, agentcom, eventually, json, printed, run};
+use crate::support::{Process, Up, agentcom, eventually, json, printed, run};
 
 const LATEST: [&str; 4] = ["db", "restore", "--latest", "--data"];
 
@@ -132,4 +134,27 @@ fn the_data_of_a_stopped_hub_is_checked_compacted_and_copied() {
     run(dir, &["db", "backup", "copy.redb"], 74);
     let made = json(dir, &["db", "backup"]);
     assert_eq!(made["rows"], rows);
+}
+
+#[test]
+fn a_second_interrupt_ends_what_does_not_hear_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // Nobody ever writes to it, so whoever reads it waits.
+    mkfifo(&dir.join("stuck"), Mode::S_IRWXU).unwrap();
+    let line = ["db", "salvage", "stuck", "--to", "saved.redb"];
+    let mut process = Process(agentcom(dir, &line).spawn().unwrap());
+    let open = PathBuf::from(format!("/proc/{}/fd", process.0.id()));
+    eventually("it reads", || {
+        let files = fs::read_dir(&open).into_iter().flatten().flatten();
+        let leads = |file: fs::DirEntry| fs::read_link(file.path()).unwrap_or_default();
+        files.map(leads).filter(|file| file.ends_with("stuck")).count() == 2
+    });
+    let mut code = None;
+    eventually("it ends", || {
+        process.signal(Signal::SIGINT);
+        code = process.0.try_wait().unwrap();
+        code.is_some()
+    });
+    assert_eq!(code.unwrap().code(), Some(130));
 }

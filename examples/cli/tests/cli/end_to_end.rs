@@ -180,6 +180,8 @@ fn who_waits_for_a_task_or_watches_gets_over_a_hub_that_is_killed() {
     eventually("the task is acknowledged", || holds("wait.err", "waiting for task-"));
     eventually("the task runs", || holds("watch.out", "task.working"));
     up.process.kill();
+    let back = "waiting for it to come back";
+    eventually("it is said that nobody answers", || holds("wait.err", back));
     let _up = Up::start(dir.path(), &["--listen", &listen]);
     std::fs::write(dir.path().join("go"), "").unwrap();
     assert_eq!(wait.ended(), Some(0));
@@ -189,6 +191,16 @@ fn who_waits_for_a_task_or_watches_gets_over_a_hub_that_is_killed() {
     assert_eq!(watch.ended(), Some(130));
     let seen = std::fs::read_to_string(dir.path().join("watch.out")).unwrap();
     assert_eq!(seen.matches("hub.founded").count(), 1, "nothing is told twice: {seen}");
+}
+
+#[test]
+fn a_token_of_an_agent_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("agentcom-data/agents/local-1/token")).unwrap();
+    let output = agentcom(dir.path(), &["up", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("agents/local-1/token"), "{said}");
 }
 
 fn log(dir: &Path, name: &str) -> File {
