@@ -252,8 +252,9 @@ fn refusal(exit: Exit, status: u16, text: &str) -> Failure {
     };
     failure.details = details;
     let (told, usual) = (word("hint").map(String::from), usual_hint(exit, &problem));
-    // What the hub says of tokens is for those who write headers.
-    failure.hint = if status == 401 { usual.or(told) } else { told.or(usual) };
+    // What the hub says of tokens is for those who write requests.
+    let is_about_tokens = status == 401 || problem["error"] == "agent_exists";
+    failure.hint = if is_about_tokens { usual.or(told) } else { told.or(usual) };
     failure
 }
 
@@ -278,6 +279,9 @@ fn usual_hint(exit: Exit, problem: &Value) -> Option<String> {
         Exit::TryAgain => {
             let wait = problem["retry_after_ms"].as_u64()?;
             Some(format!("try again in {}", agentcom_core::time::Span(wait)))
+        }
+        Exit::Conflict if problem["error"] == "agent_exists" => {
+            Some("`agentcom agent token NAME` gives it another token".into())
         }
         Exit::Ok
         | Exit::Failure

@@ -25,6 +25,8 @@ Example:
 enum Verb {
     /// Register an agent and print its token, which is shown this once
     Add(Name),
+    /// Give an agent another token and print it; the one it has stays valid until the next
+    Token(Name),
     /// Run an agent here that works for the hub, until it is interrupted
     Run(work::Args),
     /// Forget an agent: its token ends, and its work goes to others
@@ -74,6 +76,14 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
             ctx.print.note(&format!(
                 "agent {name} is registered; keep the token, it is not shown again"
             ));
+            Ok(())
+        }
+        Verb::Token(Name { name }) => {
+            let path = ["api", "admin", "agents", name, "reset-token"];
+            let answer = client.post(&path, &json!({})).await?;
+            ctx.print.data(&answer, || format!("{}\n", field(&answer, "token")))?;
+            ctx.print
+                .note(&format!("agent {name} has another token; keep it, it is not shown again"));
             Ok(())
         }
         Verb::Run(args) => work::run(args, ctx).await,

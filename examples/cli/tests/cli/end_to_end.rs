@@ -89,8 +89,11 @@ fn tokens_and_names_that_are_not_known_are_refused_with_their_codes() {
     run(dir.path(), &["task", "89abcdef"], 5);
     run(dir.path(), &["agent", "drain", "nobody"], 5);
     run(dir.path(), &["submit", "--shell", "true", "--priority", "asap"], 64);
-    run(dir.path(), &["agent", "add", "a-1"], 0);
+    let first = run(dir.path(), &["agent", "add", "a-1"], 0);
     run(dir.path(), &["agent", "add", "a-1"], 6);
+    let second = run(dir.path(), &["agent", "token", "a-1"], 0);
+    assert!(second.trim().len() > 20 && first != second);
+    run(dir.path(), &["agent", "token", "nobody"], 5);
     run(dir.path(), &["agent", "remove", "a-1"], 0);
 }
 
