@@ -12,8 +12,10 @@ use crate::view::Event;
 
 /// How many commits lie between two looks.
 pub(super) const EVERY: u64 = 256;
-/// How many rows one look takes in of each kind.
+/// How many keys one look takes in.
 const ROWS: usize = 1_024;
+/// How many rows of events: each has those of a whole commit, which may be thousands.
+const EVENT_ROWS: usize = 16;
 /// How many damaged rows it passes over.
 const DAMAGED_MAX: usize = 16;
 
@@ -42,7 +44,7 @@ fn unless_damaged<T: Default>(read: Result<T, StoreError>) -> Result<T, StoreErr
 
 /// Whether there may be more than one look has seen.
 pub(super) fn is_full(over: &Input) -> bool {
-    matches!(over, Input::Trim { keys, events, .. } if keys.len() == ROWS || events.len() == ROWS)
+    matches!(over, Input::Trim { keys, events, .. } if keys.len() == ROWS || events.len() >= EVENT_ROWS)
 }
 
 async fn keys_over(store: &dyn Store, now: Wall) -> Result<Vec<(Key, Wall)>, StoreError> {
@@ -100,7 +102,7 @@ async fn events_over(
     // Most looks find nothing, so the first row is read alone.
     let (mut damaged, mut rows) = first_events(store, head.oldest_event, 1).await?;
     if damaged.is_none() && rows.first().is_some_and(is_over) {
-        (damaged, rows) = first_events(store, head.oldest_event, ROWS).await?;
+        (damaged, rows) = first_events(store, head.oldest_event, EVENT_ROWS).await?;
     }
     rows.truncate(rows.iter().take_while(|row| is_over(row)).count());
     let Some(last) = rows.last().and_then(|row| row.last()) else { return Ok((Vec::new(), 0)) };

@@ -1,6 +1,9 @@
 //! This file checks that the loop is fair, ends when asked, and keeps house.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::config::HubConfig;
 use crate::port::store::{Batch, Range, RowKey, Table, Visit};
 use crate::time::Span;
 
@@ -147,4 +150,49 @@ fn a_damaged_row_of_history_stops_only_whoever_asks_for_it() {
         rig.submit(draft());
     }
     assert!(rig.ended.is_none(), "{:?}", rig.ended);
+}
+
+/// A store that notes how many rows of events were read at once.
+#[derive(Debug)]
+struct Noted(Arc<dyn Store>, Arc<AtomicUsize>);
+
+#[async_trait]
+impl Store for Noted {
+    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
+        self.0.load(visit).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.0.commit(batch).await
+    }
+
+    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.0.get(keys).await
+    }
+
+    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
+        let table = range.table;
+        let rows = self.0.history(range).await?;
+        if table == Table::Event {
+            self.1.fetch_max(rows.len(), Ordering::Relaxed);
+        }
+        Ok(rows)
+    }
+}
+
+#[test]
+fn old_events_are_let_go_a_few_rows_at_a_time() {
+    let (disk, faults) = (MemoryDisk::new(), Faults::new());
+    let most = Arc::new(AtomicUsize::new(0));
+    let store = Arc::new(Noted(Arc::new(disk.open()), Arc::clone(&most)));
+    let mut rig = Rig::over(store, disk, faults, |builder| {
+        builder.config(HubConfig { events_max: 100, ..HubConfig::default() })
+    });
+    for _ in 0..1_200 {
+        rig.submit(draft());
+    }
+    // A row may be as large as a commit, and the loop waits while they are read.
+    assert_eq!(most.load(Ordering::Relaxed), 16);
+    let left = rig.disk.rows().keys().filter(|key| key.table == Table::Event).count();
+    assert!(left < 100 + 300, "{left} rows of events are kept");
 }
