@@ -133,6 +133,11 @@ pub const FOUND: &[Found] = &[
         "an_agent_with_room_has_only_what_it_can_run_try_again",
     ),
     found(
+        "benches",
+        "a look at events that are too many read and decoded 200 MB while the loop waited",
+        "old_events_are_let_go_a_few_rows_at_a_time",
+    ),
+    found(
         "simulated disk",
         "a torn page made a read of a range return a row of another table",
         "a_whole_record_of_another_table_in_a_torn_page_is_not_taken_for_a_row",
