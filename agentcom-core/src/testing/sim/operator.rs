@@ -41,6 +41,9 @@ impl Operator {
         while !self.done.load(Ordering::Relaxed) {
             let wait = Span(self.rng.below(60_000));
             self.clock.sleep(wait).await;
+            if self.done.load(Ordering::Relaxed) {
+                return;
+            }
             let Some(handle) = pick(&self.doors, &mut self.rng) else { continue };
             match self.rng.below(11) {
                 0..3 => self.cancel(&handle).await,
