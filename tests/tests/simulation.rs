@@ -45,6 +45,17 @@ const REGRESSIONS: &[Regression] = &[
         options: Options::default,
         about: "a hub that was taken over let an agent in and took its work from it",
     },
+    Regression {
+        seed: 7_444,
+        options: || Options {
+            sidecars: 3,
+            plain: 1,
+            tasks: 40,
+            trouble: Span::from_secs(300),
+            ..Options::default()
+        },
+        about: "the operator brought a dead task back while the world was being judged",
+    },
 ];
 
 fn seeds() -> Range<u64> {
