@@ -29,7 +29,7 @@ use crate::driver::{CallError, token};
 use crate::id::{Boot, Incarnation};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Kind, Principal};
-use crate::port::store::{Row, StoreErrorKind};
+use crate::port::store::{Batch, Range, Row, RowKey, StoreErrorKind, Table, Visit};
 use crate::port::transport::Connection;
 use crate::task::Draft;
 use crate::testing::faulty::{Faults, FaultyStore};
@@ -54,6 +54,54 @@ impl Clock for ManualClock {
             |_| if self.now().mono < at { Poll::Pending } else { Poll::Ready(()) },
         )
         .await;
+    }
+}
+
+/// A store whose reads somebody is told of, who may refuse them: the table, and the keys of the rows.
+struct Watched<F> {
+    store: Arc<dyn Store>,
+    watch: F,
+}
+
+impl<F> Watched<F>
+where
+    F: Fn(Table, &[&[u8]]) -> Result<(), StoreError> + Send + Sync + 'static,
+{
+    fn over(store: impl Store + 'static, watch: F) -> Arc<Self> {
+        Arc::new(Self { store: Arc::new(store), watch })
+    }
+}
+
+impl<F> core::fmt::Debug for Watched<F> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Watched").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<F> Store for Watched<F>
+where
+    F: Fn(Table, &[&[u8]]) -> Result<(), StoreError> + Send + Sync + 'static,
+{
+    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
+        self.store.load(visit).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.store.commit(batch).await
+    }
+
+    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        keys.iter().try_for_each(|row| (self.watch)(row.table, &[&row.key]))?;
+        self.store.get(keys).await
+    }
+
+    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
+        let table = range.table;
+        let rows = self.store.history(range).await?;
+        let keys: Vec<&[u8]> = rows.iter().map(|(key, _)| key.as_slice()).collect();
+        (self.watch)(table, &keys)?;
+        Ok(rows)
     }
 }
 

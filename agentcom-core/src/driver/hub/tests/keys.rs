@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::Rejected;
 use crate::config::HubConfig;
-use crate::port::store::{Batch, Range, RowKey, Table, Visit};
+use crate::port::store::Table;
 use crate::task::Dependency;
 use crate::time::Span;
 
@@ -44,43 +44,20 @@ fn keys_are_let_go_as_fast_as_they_come() {
     assert_eq!(keys, 0);
 }
 
-/// A store in which the ends of some keys cannot be read.
-#[derive(Debug)]
-struct RottenEnds(Arc<dyn Store>);
-
 fn is_rotten(key: &[u8]) -> bool {
     [&b"0-0"[..], b"0-1", b"1-7", b"4-999"].iter().any(|name| key.ends_with(name))
-}
-
-#[async_trait]
-impl Store for RottenEnds {
-    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
-        self.0.load(visit).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.0.commit(batch).await
-    }
-
-    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.0.get(keys).await
-    }
-
-    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
-        let table = range.table;
-        let rows = self.0.history(range).await?;
-        match rows.iter().find(|(key, _)| table == Table::KeyEnd && is_rotten(key)) {
-            Some((key, _)) => Err(StoreError::corrupt(table, key, "rotten")),
-            None => Ok(rows),
-        }
-    }
 }
 
 #[test]
 fn a_key_whose_end_is_damaged_does_not_keep_the_others() {
     let kept = Span::from_mins(10);
     let (disk, faults) = (MemoryDisk::new(), Faults::new());
-    let store = Arc::new(RottenEnds(Arc::new(disk.open())));
+    let store = Watched::over(disk.open(), |table, keys| {
+        match keys.iter().find(|key| table == Table::KeyEnd && is_rotten(key)) {
+            Some(key) => Err(StoreError::corrupt(table, key, "rotten")),
+            None => Ok(()),
+        }
+    });
     let mut rig = Rig::over(store, disk, faults, |builder| {
         builder.config(HubConfig { key_kept: kept, ..HubConfig::default() })
     });

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::config::HubConfig;
-use crate::port::store::{Batch, Range, RowKey, Table, Visit};
+use crate::port::store::Table;
 use crate::time::Span;
 
 #[test]
@@ -96,39 +96,17 @@ fn a_hub_that_was_frozen_hears_its_agents_before_it_takes_their_leases() {
     assert_eq!(lag.max, Span(60_000 - 16_000), "it was late for the silence of its agent");
 }
 
-/// A store in which all that is ended has rotted.
-#[derive(Debug)]
-struct Rotten(Arc<dyn Store>);
-
-#[async_trait]
-impl Store for Rotten {
-    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
-        self.0.load(visit).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.0.commit(batch).await
-    }
-
-    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        match keys.iter().find(|key| key.table == Table::Ended) {
-            Some(key) => Err(StoreError::corrupt(key.table, &key.key, "rotten")),
-            None => self.0.get(keys).await,
-        }
-    }
-
-    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
-        if range.table == Table::Event {
-            return Err(StoreError::corrupt(range.table, b"", "rotten"));
-        }
-        self.0.history(range).await
-    }
-}
-
 #[test]
 fn a_damaged_row_of_history_stops_only_whoever_asks_for_it() {
     let (disk, faults) = (MemoryDisk::new(), Faults::new());
-    let store = Arc::new(Rotten(Arc::new(disk.open())));
+    // All that is ended has rotted, and so have the events.
+    let store = Watched::over(disk.open(), |table, keys| {
+        if !matches!(table, Table::Ended | Table::Event) {
+            return Ok(());
+        }
+        let key = keys.first().copied().unwrap_or_default();
+        Err(StoreError::corrupt(table, key, "rotten"))
+    });
     let mut rig = Rig::over(store, disk, faults, |builder| builder);
     let (id, _) = rig.submit(draft());
     assert!(rig.call(Command::Cancel(id)).is_ok());
@@ -152,39 +130,17 @@ fn a_damaged_row_of_history_stops_only_whoever_asks_for_it() {
     assert!(rig.ended.is_none(), "{:?}", rig.ended);
 }
 
-/// A store that notes how many rows of events were read at once.
-#[derive(Debug)]
-struct Noted(Arc<dyn Store>, Arc<AtomicUsize>);
-
-#[async_trait]
-impl Store for Noted {
-    async fn load(&self, visit: &mut Visit<'_>) -> Result<Option<u64>, StoreError> {
-        self.0.load(visit).await
-    }
-
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.0.commit(batch).await
-    }
-
-    async fn get(&self, keys: &[RowKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.0.get(keys).await
-    }
-
-    async fn history(&self, range: Range) -> Result<Vec<Row>, StoreError> {
-        let table = range.table;
-        let rows = self.0.history(range).await?;
-        if table == Table::Event {
-            self.1.fetch_max(rows.len(), Ordering::Relaxed);
-        }
-        Ok(rows)
-    }
-}
-
 #[test]
 fn old_events_are_let_go_a_few_rows_at_a_time() {
     let (disk, faults) = (MemoryDisk::new(), Faults::new());
     let most = Arc::new(AtomicUsize::new(0));
-    let store = Arc::new(Noted(Arc::new(disk.open()), Arc::clone(&most)));
+    let noted = Arc::clone(&most);
+    let store = Watched::over(disk.open(), move |table, keys| {
+        if table == Table::Event {
+            noted.fetch_max(keys.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    });
     let mut rig = Rig::over(store, disk, faults, |builder| {
         builder.config(HubConfig { events_max: 100, ..HubConfig::default() })
     });
