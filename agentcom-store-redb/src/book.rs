@@ -294,23 +294,21 @@ impl Book {
     /// Writes a batch to its rows at once, and all before it.
     fn write_through(&self, batch: Batch, sums: &[u64]) -> Result<(), StoreError> {
         let mut head = self.writing()?;
-        let seq = batch.seq;
         let layer = self.tail().with(batch, sums);
-        self.write_rows(&mut head, seq, &layer)
+        self.write_rows(&mut head, &layer)
     }
 
     /// Writes the batches of the tail to their rows if it is time to, or `all` of them in any case.
     pub(crate) fn fold(&self, all: bool) -> Result<(), StoreError> {
         let mut head = self.writing()?;
         let settling = self.tail_mut().settle(all);
-        let Some(layer) = settling else { return Ok(()) };
-        layer.last().map_or(Ok(()), |seq| self.write_rows(&mut head, seq, &layer))
+        settling.map_or(Ok(()), |layer| self.write_rows(&mut head, &layer))
     }
 
-    /// Writes what the batches up to `seq` left of their rows to the rows.
-    fn write_rows(&self, head: &mut Head, seq: u64, layer: &Layer) -> Result<(), StoreError> {
-        *head = write::fold(self, head, (seq, layer), &[])?;
-        self.tail_mut().forget(seq);
+    /// Writes what a layer left of its rows to the rows.
+    fn write_rows(&self, head: &mut Head, layer: &Layer) -> Result<(), StoreError> {
+        *head = write::fold(self, head, layer, &[])?;
+        self.tail_mut().forget(head.seq);
         Ok(())
     }
 

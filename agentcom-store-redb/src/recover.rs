@@ -39,8 +39,7 @@ fn bring_up(book: &Book, head: &Head, bytes: &[u8]) -> Result<(), StoreError> {
     for (batch, sums) in batches(bytes, book.database.layout, book.seal, head.seq)? {
         layer.take_in(batch, 0, &sums);
     }
-    let Some(last) = layer.last() else { return Ok(()) };
-    write::fold(book, head, (last, &layer), &in_tree).map(drop)
+    write::fold(book, head, &layer, &in_tree).map(drop)
 }
 
 /// All that is before the database.

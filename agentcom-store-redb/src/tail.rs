@@ -96,12 +96,12 @@ impl Tail {
     }
 
     /// Forgets the batches up to `seq`, which are in the rows.
-    pub(crate) fn forget(&mut self, seq: u64) {
+    pub(crate) fn forget(&mut self, seq: Option<u64>) {
         self.settling = Arc::default();
-        if self.latest.last().is_some_and(|last| last <= seq) {
+        if self.latest.last() <= seq {
             self.latest = Layer::default();
         }
-        self.folded = Some(seq);
+        self.folded = seq;
     }
 
     /// Takes in a batch whose record has so many bytes, and whose puts have these checksums.

@@ -10,14 +10,15 @@ use crate::layer::{Layer, Word};
 use crate::record::{sealed_sum, write_record};
 use crate::tail::{self, write_place};
 
-/// Makes the rows what the batches of a layer, up to `seq`, left of them, and removes those of the
-/// `batches` that an earlier release kept in the tree. Returns what the store says about itself then.
+/// Makes the rows what the batches of a layer left of them, and removes those of the `batches` that an
+/// earlier release kept in the tree. Returns what the store says about itself then.
 pub(crate) fn fold(
     book: &Book,
     head: &Head,
-    (seq, layer): (u64, &Layer),
+    layer: &Layer,
     batches: &[u64],
 ) -> Result<Head, StoreError> {
+    let Some(seq) = layer.last() else { return Ok(head.clone()) };
     let mut writing = book.database.begin_write().map_err(error::transaction)?;
     // Saves what a repair would have to find out by walking the file, and implies two syncs.
     writing.set_quick_repair(true);

@@ -87,7 +87,7 @@ fn batches_are_due_once_there_are_enough_and_none_settle() {
     batches(5..=8).for_each(|batch| due.take_in(batch, 100, &[0]));
     assert!(!due.is_due(), "others settle");
     assert_eq!(due.settle(true).unwrap().last(), Some(4), "they are written first");
-    due.forget(4);
+    due.forget(Some(4));
     assert!(due.is_due());
 
     let mut large = Tail::new(64, None);
@@ -108,10 +108,10 @@ fn what_settles_is_seen_beneath_what_comes_in_until_it_is_in_the_rows() {
     let seen = |tail: &Tail| ["a", "b", "c"].map(|key| tail.get(&row(key)).map(Word::is_some));
     assert_eq!(seen(&tail), [Some(true), Some(true), Some(false)]);
     assert_eq!((tail.last(), tail.folded()), (Some(3), None));
-    tail.forget(2);
+    tail.forget(Some(2));
     assert_eq!(seen(&tail), [None, Some(true), Some(false)]);
     assert_eq!((tail.last(), tail.folded()), (Some(3), Some(2)));
-    tail.forget(3);
+    tail.forget(Some(3));
     assert_eq!((seen(&tail), tail.last(), tail.unfolded()), ([None; 3], Some(3), None));
 }
 
