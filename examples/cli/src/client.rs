@@ -253,8 +253,8 @@ fn refusal(exit: Exit, status: u16, text: &str) -> Failure {
     failure.details = details;
     let (told, usual) = (word("hint").map(String::from), usual_hint(exit, &problem));
     // What the hub says of tokens is for those who write requests.
-    let is_about_tokens = status == 401 || problem["error"] == "agent_exists";
-    failure.hint = if is_about_tokens { usual.or(told) } else { told.or(usual) };
+    let is_for_those = status == 401 || exit == Exit::Conflict;
+    failure.hint = if is_for_those { usual.or(told) } else { told.or(usual) };
     failure
 }
 

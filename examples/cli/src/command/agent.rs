@@ -72,19 +72,14 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     match &args.verb {
         Verb::Add(Name { name }) => {
             let answer = client.post(&["admin", "tokens"], &json!({ "agent_id": name })).await?;
-            ctx.print.data(&answer, || format!("{}\n", field(&answer, "token")))?;
-            ctx.print.note(&format!(
-                "agent {name} is registered; keep the token, it is not shown again"
-            ));
-            Ok(())
+            let said = format!("agent {name} is registered; keep the token, it is not shown again");
+            show_token(ctx, &answer, &said)
         }
         Verb::Token(Name { name }) => {
             let path = ["api", "admin", "agents", name, "reset-token"];
             let answer = client.post(&path, &json!({})).await?;
-            ctx.print.data(&answer, || format!("{}\n", field(&answer, "token")))?;
-            ctx.print
-                .note(&format!("agent {name} has another token; keep it, it is not shown again"));
-            Ok(())
+            let said = format!("agent {name} has another token; keep it, it is not shown again");
+            show_token(ctx, &answer, &said)
         }
         Verb::Run(args) => work::run(args, ctx).await,
         Verb::Remove(Name { name }) => {
@@ -105,6 +100,13 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
             Ok(ctx.print.data(&answer, || format!("agent {name} gets work again\n"))?)
         }
     }
+}
+
+/// Prints a token as data, so that it can go into a file, and what is to be said about it beside.
+fn show_token(ctx: &Context, answer: &Value, said: &str) -> Outcome {
+    ctx.print.data(answer, || format!("{}\n", field(answer, "token")))?;
+    ctx.print.note(said);
+    Ok(())
 }
 
 fn render(answer: &Value) -> String {
