@@ -38,7 +38,7 @@ impl Operator {
     /// Interferes until there is peace.
     pub(super) async fn run(mut self) {
         let mut revivals = 0;
-        while !self.done.load(Ordering::Relaxed) {
+        loop {
             let wait = Span(self.rng.below(60_000));
             self.clock.sleep(wait).await;
             if self.done.load(Ordering::Relaxed) {
