@@ -77,8 +77,13 @@ pub fn journal(input: &[u8]) {
 
 /// The record of a value at a place in the namespace `main`, in the format 1.
 fn seal(place: &[u8], value: &[u8]) -> Vec<u8> {
-    let sum = xxh3_64_with_seed(value, xxh3_64_with_seed(place, xxh3_64(b"main")));
+    let sum = sum_of(xxh3_64(b"main"), place, value);
     [&[1][..], &sum.to_le_bytes(), value].concat()
+}
+
+/// The checksum of a value at a place in the namespace of this number, in the format 1.
+pub(super) fn sum_of(namespace: u64, place: &[u8], value: &[u8]) -> u64 {
+    xxh3_64_with_seed(value, xxh3_64_with_seed(place, namespace))
 }
 
 /// One for all inputs: its thread for what blocks is made once.
@@ -132,7 +137,11 @@ fn put(path: &Path, place: &[u8], record: &[u8]) -> bool {
 }
 
 async fn read_file(path: &Path) -> Result<Everything, StoreError> {
-    let store = RedbStore::open(path, "main").await?;
+    verified(RedbStore::open(path, "main").await?).await
+}
+
+/// All that is in a store, if all of it is good.
+pub(super) async fn verified(store: RedbStore) -> Result<Everything, StoreError> {
     store.verify().await?;
     everything(&store).await
 }

@@ -8,7 +8,7 @@ use agentcom_core::port::store::{Batch, RowKey, Store as _, StoreError, StoreErr
 use agentcom_store_redb::testing::Disk;
 use agentcom_store_redb::{Namespace, Options, RedbStore, salvage};
 
-use super::files::{Everything, everything, runtime};
+use super::files::{Everything, everything, runtime, verified};
 use edit::{Damage, Edits};
 
 /// The size of a page.
@@ -97,9 +97,7 @@ fn options(namespace: &str, log_bytes: usize) -> Options {
 }
 
 async fn read_disk(disk: &Disk) -> Result<Everything, StoreError> {
-    let store = RedbStore::on(disk, options("main", 0)).await?;
-    store.verify().await?;
-    everything(&store).await
+    verified(RedbStore::on(disk, options("main", 0)).await?).await
 }
 
 static WITH_LOG: LazyLock<Good> = LazyLock::new(|| good(LOG_BYTES));

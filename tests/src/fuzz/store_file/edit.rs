@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::super::files::sum_of;
 use super::{LOG, LOG_BYTES, PAGE};
 
 /// How long headers are, with the checksum at their end.
@@ -201,7 +202,7 @@ fn seal_record(record: &mut [u8], salt: u64) {
 /// Seals a value in its place; returns its checksum.
 fn seal_value(sealed: &mut [u8], place: &[u8], namespace: u64) -> Option<u64> {
     let (head, value) = sealed.split_at_mut_checked(SEALED)?;
-    let sum = xxh3_64_with_seed(value, xxh3_64_with_seed(place, namespace));
+    let sum = sum_of(namespace, place, value);
     head[0] = 1;
     head[1..].copy_from_slice(&sum.to_le_bytes());
     Some(sum)
