@@ -76,7 +76,7 @@ impl Report {
     }
 
     fn named(&self, work: &str, name: &str, field: &str) -> Option<f64> {
-        self.rows.iter().find(|row| row.work == work && row.subject.name == name)?.median(field)
+        self.row(work, name)?.median(field)
     }
 
     /// What peers have in a work.

@@ -56,7 +56,7 @@ impl Report {
 
     /// Whether it did not end in time before, and would not again.
     pub(crate) fn is_late(&self, measurement: &Measurement) -> bool {
-        self.row(measurement.name, measurement.subject).is_some_and(|row| row.is_late)
+        self.row(measurement.name, measurement.subject.name).is_some_and(|row| row.is_late)
     }
 
     fn row_of(&mut self, measurement: &Measurement) -> &mut Row {
@@ -70,8 +70,8 @@ impl Report {
         &mut self.rows[at]
     }
 
-    pub(crate) fn row(&self, work: &str, subject: &Subject) -> Option<&Row> {
-        self.rows.iter().find(|row| row.work == work && row.subject.name == subject.name)
+    pub(crate) fn row(&self, work: &str, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.work == work && row.subject.name == name)
     }
 
     /// Machine, disk and size, in a line.

@@ -19,11 +19,30 @@ use Cell::{Growth, Median, Spread as All};
 
 struct Table {
     title: &'static str,
-    columns: &'static [(&'static str, Cell)],
+    columns: &'static [Column],
 }
 
 const MIB: f64 = 1_048_576.0;
 const MIB_OF_KIB: f64 = 1_024.0;
+
+type Column = (&'static str, Cell);
+
+/// A size after the works in which it is looked at.
+const fn sizes(field: &'static str, unit: f64) -> [Column; 5] {
+    [
+        ("submit-64", Median("submit-64", field, unit)),
+        ("bulk", Median("bulk", field, unit)),
+        ("cycle", Median("cycle", field, unit)),
+        ("latency", Median("latency", field, unit)),
+        ("backlog-large", Median("backlog-large", field, unit)),
+    ]
+}
+
+/// As [`sizes`], and the most that it was in the last.
+const fn sizes_and_most(field: &'static str, most: &'static str, unit: f64) -> [Column; 6] {
+    let [submit, bulk, cycle, latency, backlog] = sizes(field, unit);
+    [submit, bulk, cycle, latency, backlog, ("its most", Median("backlog-large", most, unit))]
+}
 
 const TABLES: &[Table] = &[
     Table {
@@ -63,35 +82,10 @@ const TABLES: &[Table] = &[
     },
     Table {
         title: "Memory of the process that submits, with queue and workers if they are in it, MiB",
-        columns: &[
-            ("submit-64", Median("submit-64", "rss_kib", MIB_OF_KIB)),
-            ("bulk", Median("bulk", "rss_kib", MIB_OF_KIB)),
-            ("cycle", Median("cycle", "rss_kib", MIB_OF_KIB)),
-            ("latency", Median("latency", "rss_kib", MIB_OF_KIB)),
-            ("backlog-large", Median("backlog-large", "rss_kib", MIB_OF_KIB)),
-            ("its most", Median("backlog-large", "rss_max_kib", MIB_OF_KIB)),
-        ],
+        columns: &sizes_and_most("rss_kib", "rss_max_kib", MIB_OF_KIB),
     },
-    Table {
-        title: "Memory of the server, MiB",
-        columns: &[
-            ("submit-64", Median("submit-64", "server_kib", MIB_OF_KIB)),
-            ("bulk", Median("bulk", "server_kib", MIB_OF_KIB)),
-            ("cycle", Median("cycle", "server_kib", MIB_OF_KIB)),
-            ("latency", Median("latency", "server_kib", MIB_OF_KIB)),
-            ("backlog-large", Median("backlog-large", "server_kib", MIB_OF_KIB)),
-        ],
-    },
-    Table {
-        title: "On the disk, MiB",
-        columns: &[
-            ("submit-64", Median("submit-64", "bytes", MIB)),
-            ("bulk", Median("bulk", "bytes", MIB)),
-            ("cycle", Median("cycle", "bytes", MIB)),
-            ("latency", Median("latency", "bytes", MIB)),
-            ("backlog-large", Median("backlog-large", "bytes", MIB)),
-        ],
-    },
+    Table { title: "Memory of the server, MiB", columns: &sizes("server_kib", MIB_OF_KIB) },
+    Table { title: "On the disk, MiB", columns: &sizes("bytes", MIB) },
 ];
 
 impl Report {
@@ -132,13 +126,13 @@ impl Report {
     fn cell(&self, subject: &Subject, cell: &Cell) -> String {
         let shown = match cell {
             All(work, field, unit) => {
-                self.row(work, subject).map(|row| shown(row, field, *unit, true))
+                self.row(work, subject.name).map(|row| shown(row, field, *unit, true))
             }
             Median(work, field, unit) => {
-                self.row(work, subject).map(|row| shown(row, field, *unit, false))
+                self.row(work, subject.name).map(|row| shown(row, field, *unit, false))
             }
             Growth => {
-                let rate = |work| self.row(work, subject)?.median("rate");
+                let rate = |work| self.row(work, subject.name)?.median("rate");
                 rate("backlog-small")
                     .zip(rate("backlog-large"))
                     .map(|(small, large)| digits(small / large))
