@@ -359,6 +359,20 @@ mod tests {
             )
         "#]]
         .assert_debug_eq(&refusal(Exit::NotAllowed, 401, header).hint);
+        let route = r#"{"error":"agent_exists","hint":"post to a route"}"#;
+        expect![[r#"
+            Some(
+                "`agentcom agent token NAME` gives it another token",
+            )
+        "#]]
+        .assert_debug_eq(&refusal(Exit::Conflict, 409, route).hint);
+        let other = r#"{"error":"too_many_agents","hint":"remove one"}"#;
+        expect![[r#"
+            Some(
+                "remove one",
+            )
+        "#]]
+        .assert_debug_eq(&refusal(Exit::Conflict, 409, other).hint);
         expect![[r#"
             "the hub answered with HTTP status 500"
         "#]]
