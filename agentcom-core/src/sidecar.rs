@@ -16,6 +16,7 @@
 mod frame;
 mod input;
 mod job;
+mod jobs;
 mod leave;
 mod outbox;
 mod question;
@@ -40,6 +41,7 @@ use crate::time::{Mono, Now, Span};
 use crate::wire::ToHub;
 
 use job::{Bucket, Job, JobEvent, Phase, Verdict, Why};
+use jobs::Jobs;
 use leave::Leaving;
 use outbox::Outbox;
 use record::Entry;
@@ -88,7 +90,7 @@ pub struct Sidecar {
     failures: u32,
     /// The life of the data set that the hub last spoke for.
     incarnation: Option<Incarnation>,
-    jobs: BTreeMap<Claim, Job>,
+    jobs: Jobs,
     outbox: Outbox,
     /// Assignments that an earlier run took on and did not end.
     unfinished: Vec<Claim>,
@@ -174,7 +176,7 @@ impl Sidecar {
             session: Session::Waiting { until: Mono(0) },
             failures: 0,
             incarnation: None,
-            jobs: BTreeMap::new(),
+            jobs: Jobs::default(),
             outbox,
             unfinished,
             leaving: None,
@@ -302,9 +304,9 @@ impl Sidecar {
 
     fn news(&mut self, claim: Claim, news: News) {
         let now = self.floor.mono;
-        let Some(job) = self.jobs.get_mut(&claim) else { return };
-        let wanted = self.session.online().is_some() && job.is_held();
-        if wanted && job.news.take(now) {
+        let online = self.session.online().is_some();
+        let passes = |job: &mut Job| online && job.is_held() && job.news.take(now);
+        if self.jobs.change(claim, passes) == Some(true) {
             self.out.news.push(frame::progress(claim, news));
         }
     }
@@ -319,10 +321,9 @@ impl Sidecar {
 
     /// Moves a job on, and does what its new phase asks for.
     fn job_event(&mut self, claim: Claim, event: JobEvent, outcome: Option<JobOutcome>) {
-        let Some(job) = self.jobs.get_mut(&claim) else { return };
-        let was = job.phase;
+        let Some(was) = self.jobs.get(claim).map(|job| job.phase) else { return };
         let Ok(phase) = was.on(event) else { return };
-        job.phase = phase;
+        self.jobs.change(claim, |job| job.phase = phase);
         match phase {
             Phase::Offered | Phase::Running => {}
             Phase::Stopping(why) => {
@@ -342,7 +343,7 @@ impl Sidecar {
     }
 
     fn over(&mut self, claim: Claim, verdict: Verdict, outcome: JobOutcome) {
-        let Some(job) = self.jobs.remove(&claim) else { return };
+        let Some(job) = self.jobs.remove(claim) else { return };
         for open in &job.questions {
             self.out.effect(open.default_for(claim));
         }
@@ -376,23 +377,21 @@ impl Sidecar {
     /// Starts what has a slot and a good lease, and no other lease of the same task beside it.
     fn start_offered(&mut self) {
         let now = self.floor.mono;
-        let waits = |job: &Job| job.phase == Phase::Offered && !self.on(Guard::GoodLease);
-        let ready = self.jobs.iter().filter(|(_, job)| job.may_start(now) || waits(job));
-        let ready = ready.map(|(&claim, _)| claim);
-        for claim in ready.collect::<Vec<_>>() {
-            let mut at_work =
-                self.jobs.iter().filter(|(_, job)| job.phase.occupies()).map(|(claim, _)| claim);
-            let (mut busy, mut twin) = (0_usize, false);
-            for other in &mut at_work {
-                busy += 1;
-                twin |= other.task == claim.task;
-            }
-            if twin && self.on(Guard::OneLeaseAtWork)
-                || busy >= self.slots() && self.on(Guard::JobSlots)
-            {
+        let slots = if self.on(Guard::JobSlots) { self.slots() } else { usize::MAX };
+        if self.jobs.at_work() >= slots {
+            return;
+        }
+        let waits = !self.on(Guard::GoodLease);
+        let ready = self.jobs.offered().filter(|(_, job)| waits || job.may_start(now));
+        for claim in ready.map(|(claim, _)| claim).collect::<Vec<_>>() {
+            let twin = self.jobs.of(claim.task, None).any(|(_, job)| job.phase.occupies());
+            if twin && self.on(Guard::OneLeaseAtWork) {
                 continue;
             }
-            let assignment = self.jobs.get_mut(&claim).and_then(|job| job.start(now));
+            if self.jobs.at_work() >= slots {
+                return;
+            }
+            let assignment = self.jobs.change(claim, |job| job.start(now)).flatten();
             self.out.effects.extend(assignment.map(Effect::Start));
         }
     }

@@ -139,7 +139,7 @@ impl Sidecar {
         self.outbox.hurry();
         self.send_due_reports();
         let unheard = self.jobs.iter().filter(|(_, job)| job.is_held() && !job.accepted);
-        let frames: Vec<ToHub> = unheard.map(|(&claim, _)| accepted(claim)).collect();
+        let frames: Vec<ToHub> = unheard.map(|(claim, _)| accepted(claim)).collect();
         self.out.effects.extend(frames.into_iter().map(Effect::Send));
         self.ask_again();
     }
@@ -157,7 +157,8 @@ impl Sidecar {
             self.outbox.forget(claim);
             self.out.delete(claim);
         }
-        for claim in self.jobs.keys().copied().filter(foreign).collect::<Vec<_>>() {
+        let jobs = self.jobs.iter().map(|(claim, _)| claim).filter(foreign);
+        for claim in jobs.collect::<Vec<_>>() {
             self.stop(claim, Why::Cancelled);
         }
     }
@@ -186,7 +187,7 @@ impl Sidecar {
 
     fn assigned(&mut self, assignment: Box<Assignment>) {
         let claim = Claim::of(&assignment);
-        if self.jobs.get(&claim).is_some_and(Job::is_held) {
+        if self.jobs.get(claim).is_some_and(Job::is_held) {
             return self.out.effect(Effect::Send(accepted(claim)));
         }
         if let Some(report) = self.outbox.report(claim) {
@@ -204,8 +205,8 @@ impl Sidecar {
 
     fn reason_to_reject(&self, assignment: &Assignment) -> Option<String> {
         let claim = Claim::of(assignment);
-        let live =
-            self.jobs.iter().filter(|(other, job)| job.phase.is_live() && other.task != claim.task);
+        let twins = self.jobs.of(claim.task, None).filter(|(_, job)| job.phase.is_live());
+        let live = self.jobs.live() - twins.count();
         if self.leaving.is_some() {
             Some("draining".into())
         } else if Some(claim.incarnation) != self.incarnation && self.on(Guard::OtherLife) {
@@ -214,9 +215,9 @@ impl Sidecar {
             Some(alloc::format!("unknown_kind {}", assignment.kind()))
         } else if assignment.lease_ttl_ms < LEASE_MIN {
             Some("lease_too_short".into())
-        } else if live.count() >= self.slots() && self.on(Guard::JobSlots)
+        } else if live >= self.slots() && self.on(Guard::JobSlots)
             || self.jobs.len() >= 2 * self.slots()
-            || self.jobs.contains_key(&claim)
+            || self.jobs.get(claim).is_some()
             || self.outbox.len() >= self.config.outbox_max && self.on(Guard::OutboxMax)
         {
             Some("busy".into())
@@ -246,15 +247,17 @@ impl Sidecar {
         for claim in self.claims_of(ack.task_id, ack.generation) {
             match ack.status {
                 Acked::Accepted => {
-                    self.jobs.entry(claim).and_modify(|job| job.accepted = true);
+                    self.jobs.change(claim, |job| job.accepted = true);
                 }
                 Acked::Superseded => self.lose(claim),
                 Acked::Complete | Acked::Retried | Acked::DeadLetter | Acked::Released => {}
             }
         }
-        let about = |claim: &Claim| is_about(*claim, ack.task_id, ack.generation);
-        let heard: Vec<Claim> = self.outbox.claims().filter(about).collect();
-        for claim in heard.into_iter().filter(|_| ack.status != Acked::Accepted) {
+        if ack.status == Acked::Accepted {
+            return;
+        }
+        let heard = self.outbox.about(ack.task_id, ack.generation);
+        for claim in heard.collect::<Vec<_>>() {
             if ack.status == Acked::Superseded {
                 self.out.log(Level::Warn, claim, "its report came too late and counts no more");
             }
@@ -276,17 +279,17 @@ impl Sidecar {
         for claim in listed {
             if lost.contains(&claim.held()) {
                 self.lose(claim);
-            } else if let Some(job) = self.jobs.get_mut(&claim) {
-                job.renew(from);
+            } else {
+                self.jobs.change(claim, |job| job.renew(from));
             }
         }
     }
 
     /// The hub says that the lease of a job is gone.
     fn lose(&mut self, claim: Claim) {
-        match self.jobs.get_mut(&claim) {
+        match self.jobs.get(claim) {
             Some(job) if job.outlives_its_lease() => {
-                job.lost = true;
+                self.jobs.change(claim, |job| job.lost = true);
                 self.out.log(
                     Level::Warn,
                     claim,
@@ -327,7 +330,7 @@ impl Sidecar {
     /// The hub will never take in what is said about a task: the error names no lease, and the
     /// earliest one was sent first.
     fn forget_report(&mut self, task: TaskId) {
-        let first = self.outbox.claims().find(|claim| claim.task == task);
+        let first = self.outbox.about(task, None).next();
         if let Some(claim) = first {
             self.out.log(Level::Warn, claim, "the hub does not take its report; it is dropped");
             self.outbox.forget(claim);
@@ -337,14 +340,14 @@ impl Sidecar {
 
     /// The jobs that a frame is about.
     fn claims_of(&self, task: TaskId, lease: Option<Lease>) -> Vec<Claim> {
-        self.jobs.keys().copied().filter(|&claim| is_about(claim, task, lease)).collect()
+        self.jobs.of(task, lease).map(|(claim, _)| claim).collect()
     }
 
     /// Lists what is held.
     pub(super) fn ping(&mut self) {
         let now = self.floor.mono;
         let listed: Vec<Claim> =
-            self.jobs.iter().filter(|(_, job)| job.is_held()).map(|(&claim, _)| claim).collect();
+            self.jobs.iter().filter(|(_, job)| job.is_held()).map(|(claim, _)| claim).collect();
         let Some(online) = self.session.online_mut() else { return };
         self.nonce += 1;
         let held = listed.iter().map(|claim| claim.held()).collect();
@@ -367,21 +370,14 @@ impl Sidecar {
 
     /// How often to ping: as the hub says, but three times in the shortest lease.
     pub(super) fn ping_every(&self, heartbeat: Span) -> Span {
-        let held = self.jobs.values().filter(|job| job.is_held());
-        held.map(|job| Span((job.ttl.0 / 3).max(1)))
-            .min()
-            .map_or(heartbeat, |third| third.min(heartbeat))
+        let third = self.jobs.shortest_lease().map(|lease| Span((lease.0 / 3).max(1)));
+        third.map_or(heartbeat, |third| third.min(heartbeat))
     }
 
     /// Whether a job is at work or waits to be.
     pub(super) fn has_phase(&self, phase: Phase) -> Vec<Claim> {
-        self.jobs.iter().filter(|(_, job)| job.phase == phase).map(|(&claim, _)| claim).collect()
+        self.jobs.iter().filter(|(_, job)| job.phase == phase).map(|(claim, _)| claim).collect()
     }
-}
-
-/// Whether a frame about a task, with the lease if it names one, is about `claim`.
-fn is_about(claim: Claim, task: TaskId, lease: Option<Lease>) -> bool {
-    claim.task == task && lease.is_none_or(|lease| lease == Lease(0) || lease == claim.lease)
 }
 
 fn is_refusal(error: &ErrorFrame) -> bool {

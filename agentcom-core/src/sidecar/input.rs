@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::id::{Incarnation, Lease, TaskId};
 use crate::json::Json;
@@ -12,15 +13,15 @@ use crate::port::store::Batch;
 use crate::time::Span;
 use crate::wire::{Assignment, BadFrame, Held, ToAgent, ToHub};
 
-/// One assignment, as no other life of a data set can give it.
+/// One assignment, as no other life of a data set can give it. Those of a task follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claim {
-    /// Which life of the data set gave it.
-    pub incarnation: Incarnation,
     /// The task.
     pub task: TaskId,
     /// The number of the assignment.
     pub lease: Lease,
+    /// Which life of the data set gave it.
+    pub incarnation: Incarnation,
 }
 
 impl Claim {
@@ -32,6 +33,14 @@ impl Claim {
             task: assignment.task_id,
             lease: assignment.generation,
         }
+    }
+
+    /// All that a word about a task is about, with the lease if it names one.
+    pub(super) fn all_of(task: TaskId, lease: Option<Lease>) -> RangeInclusive<Self> {
+        let lease = lease.filter(|lease| *lease != Lease(0));
+        let first = Self { task, lease: lease.unwrap_or(Lease(0)), incarnation: Incarnation(0) };
+        let lease = lease.unwrap_or(Lease(u64::MAX));
+        first..=Self { task, lease, incarnation: Incarnation(u64::MAX) }
     }
 
     /// As the wire says it.

@@ -9,6 +9,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::name::Kind;
 use crate::port::executor::JobOutcome;
@@ -253,6 +254,18 @@ impl Job {
         self.phase = self.phase.on(JobEvent::Start).ok()?;
         self.timeout_at = self.timeout.map(|timeout| now + timeout);
         self.assignment.take()
+    }
+
+    /// Takes out the questions whose time is over, each with its place. An answer to the first is
+    /// still to come.
+    pub(super) fn take_overdue(&mut self, now: Mono) -> Vec<(usize, Open)> {
+        let mut over = Vec::new();
+        while let Some(at) = self.questions.iter().position(|open| open.due() <= now) {
+            let Some(open) = self.questions.remove(at) else { break };
+            self.stray_answers += u32::from(at == 0);
+            over.push((at, open));
+        }
+        over
     }
 
     /// How long it may take, for people.

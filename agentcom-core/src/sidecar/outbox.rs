@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::report::Report;
-use crate::id::TaskId;
+use crate::id::{Lease, TaskId};
 use crate::sidecar::Claim;
 use crate::time::{Mono, Span};
 
@@ -54,7 +54,7 @@ impl Outbox {
 
     /// Puts off what is said about a task.
     pub(super) fn put_off(&mut self, task: TaskId, until: Mono) {
-        for (claim, waiting) in self.waiting.iter_mut().filter(|(claim, _)| claim.task == task) {
+        for (claim, waiting) in self.waiting.range_mut(Claim::all_of(task, None)) {
             self.by_due.remove(&(waiting.due, *claim));
             waiting.due = waiting.due.max(until);
             self.by_due.insert((waiting.due, *claim));
@@ -85,6 +85,11 @@ impl Outbox {
     /// What the reports are about.
     pub(super) fn claims(&self) -> impl Iterator<Item = Claim> {
         self.waiting.keys().copied()
+    }
+
+    /// The assignments that it keeps a report of and that a word about a task is about.
+    pub(super) fn about(&self, task: TaskId, lease: Option<Lease>) -> impl Iterator<Item = Claim> {
+        self.waiting.range(Claim::all_of(task, lease)).map(|(claim, _)| *claim)
     }
 
     /// How many there are.

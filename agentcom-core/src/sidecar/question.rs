@@ -6,6 +6,7 @@
 //! question. Whatever happens, the job has its answer when the time is over.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::Sidecar;
 use super::job::Job;
@@ -28,6 +29,11 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// When its time is over, whatever the hub says.
+    pub(super) fn due(&self) -> Mono {
+        self.deadline + GRACE
+    }
+
     /// What is answered when nobody can answer any more.
     pub(super) fn default_for(&self, claim: Claim) -> Effect {
         Effect::Answer { claim, ask: self.ask, answer: self.default.clone() }
@@ -47,31 +53,33 @@ impl Sidecar {
         timeout: Span,
         default: Json,
     ) {
-        let now = self.floor.mono;
+        let deadline = self.floor.mono + timeout;
         let max = self.config.questions_max;
-        let Some(job) = self
-            .jobs
-            .get_mut(&claim)
-            .filter(|job| job.phase.is_live() && job.questions.len() < max)
-        else {
+        let takes = |job: &Job| job.phase.is_live() && job.questions.len() < max;
+        let Some(before) = self.jobs.get(claim).filter(|job| takes(job)) else {
             return self.out.effect(Effect::Answer { claim, ask, answer: default });
         };
-        job.questions.push_back(Open { ask, text, deadline: now + timeout, default });
-        if job.questions.len() == 1 {
+        let is_first = before.questions.is_empty();
+        let open = Open { ask, text, deadline, default };
+        self.jobs.change(claim, |job| job.questions.push_back(open));
+        if is_first {
             self.put_first_question(claim);
         }
     }
 
     /// The hub answers.
     pub(super) fn answered(&mut self, answered: Answered) {
-        let asking = |(_, job): &(&Claim, &mut Job)| !job.questions.is_empty();
-        let mut of_task = self.jobs.iter_mut().filter(|(claim, _)| claim.task == answered.task_id);
-        let Some((&claim, job)) = of_task.find(asking) else { return };
-        if job.stray_answers > 0 {
-            job.stray_answers -= 1;
-            return;
-        }
-        let Some(open) = job.questions.pop_front() else { return };
+        let is_asking = |(_, job): &(Claim, &Job)| !job.questions.is_empty();
+        let asking = self.jobs.of(answered.task_id, None).find(is_asking);
+        let Some(claim) = asking.map(|(claim, _)| claim) else { return };
+        let open = self.jobs.change(claim, |job| {
+            if job.stray_answers > 0 {
+                job.stray_answers -= 1;
+                return None;
+            }
+            job.questions.pop_front()
+        });
+        let Some(open) = open.flatten() else { return };
         self.out.effect(Effect::Answer { claim, ask: open.ask, answer: answered.answer });
         self.put_first_question(claim);
     }
@@ -79,13 +87,11 @@ impl Sidecar {
     /// Gives the default where the time is over.
     pub(super) fn answer_overdue(&mut self) {
         let now = self.floor.mono;
-        let mut moved = alloc::vec::Vec::new();
-        for (&claim, job) in &mut self.jobs {
-            while let Some(at) = job.questions.iter().position(|open| open.deadline + GRACE <= now)
-            {
-                let Some(open) = job.questions.remove(at) else { break };
+        let mut moved = Vec::new();
+        for claim in self.jobs.due(now) {
+            let over = self.jobs.change(claim, |job| job.take_overdue(now)).unwrap_or_default();
+            for (at, open) in over {
                 if at == 0 {
-                    job.stray_answers += 1;
                     moved.push(claim);
                 }
                 self.out.effect(Effect::Answer { claim, ask: open.ask, answer: open.default });
@@ -96,21 +102,11 @@ impl Sidecar {
         }
     }
 
-    /// When the next default is due.
-    pub(super) fn question_due(job: &Job) -> Option<Mono> {
-        job.questions.iter().map(|open| open.deadline + GRACE).min()
-    }
-
     /// Asks again after the connection broke: the hub may not have heard.
     pub(super) fn ask_again(&mut self) {
-        let asking = self.jobs.iter_mut().filter(|(_, job)| !job.questions.is_empty());
-        let claims: alloc::vec::Vec<Claim> = asking
-            .map(|(&claim, job)| {
-                job.stray_answers = 0;
-                claim
-            })
-            .collect();
-        for claim in claims {
+        let asking = self.jobs.iter().filter(|(_, job)| !job.questions.is_empty());
+        for claim in asking.map(|(claim, _)| claim).collect::<Vec<_>>() {
+            self.jobs.change(claim, |job| job.stray_answers = 0);
             self.put_first_question(claim);
         }
     }
@@ -120,7 +116,7 @@ impl Sidecar {
         if self.session.online().is_none() {
             return;
         }
-        let Some(open) = self.jobs.get(&claim).and_then(|job| job.questions.front()) else {
+        let Some(open) = self.jobs.get(claim).and_then(|job| job.questions.front()) else {
             return;
         };
         let frame = ToHub::TaskQuestion(Asked {

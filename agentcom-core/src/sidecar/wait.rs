@@ -40,7 +40,7 @@ impl Sidecar {
     /// When to step with [`Input::Wake`](super::Input::Wake) at the latest, and what for.
     #[must_use]
     pub fn next_wake(&self) -> Option<(Mono, Wake)> {
-        let jobs = self.jobs.iter().filter_map(|(&claim, job)| job_wake(claim, job));
+        let jobs = self.jobs.next_wake();
         let leaving = self.leaving.iter().map(super::leave::Leaving::wake);
         self.session_wakes().into_iter().chain(jobs).chain(leaving).min()
     }
@@ -97,16 +97,18 @@ impl Sidecar {
 
     fn jobs_lapse(&mut self) {
         let now = self.floor.mono;
-        let due = |at: Option<Mono>| at.is_some_and(|at| at <= now);
-        let late = |(&claim, job): (&Claim, &Job)| {
-            let timed_out = job.phase == Phase::Running && due(job.timeout_at);
-            match (timed_out, due(job.stop_at()) && self.on(Guard::StopInTime)) {
+        let is_over = |at: Option<Mono>| at.is_some_and(|at| at <= now);
+        let late = |claim: Claim, job: &Job| {
+            let timed_out = job.phase == Phase::Running && is_over(job.timeout_at);
+            match (timed_out, is_over(job.stop_at()) && self.on(Guard::StopInTime)) {
                 (true, _) => Some((claim, Why::TimedOut)),
                 (false, true) => Some((claim, Why::LeaseOut)),
                 (false, false) => None,
             }
         };
-        for (claim, why) in self.jobs.iter().filter_map(late).collect::<Vec<_>>() {
+        let due = self.jobs.due(now).into_iter();
+        let due = due.filter_map(|claim| late(claim, self.jobs.get(claim)?));
+        for (claim, why) in due.collect::<Vec<_>>() {
             if why == Why::LeaseOut {
                 self.out.log(Level::Warn, claim, "could not renew its lease in time");
             }
@@ -135,12 +137,4 @@ impl Sidecar {
         let first = self.session.online()?.pings.front()?;
         Some(first.at + self.config.pong_within)
     }
-}
-
-fn job_wake(claim: Claim, job: &Job) -> Option<(Mono, Wake)> {
-    let lease = job.stop_at().map(|at| (at, Wake::Lease(claim)));
-    let running = job.timeout_at.filter(|_| job.phase == Phase::Running);
-    let timeout = running.map(|at| (at, Wake::Timeout(claim)));
-    let question = Sidecar::question_due(job).map(|at| (at, Wake::Question(claim)));
-    [lease, timeout, question].into_iter().flatten().min()
 }

@@ -1,7 +1,7 @@
 //! This file runs jobs as futures and carries what they say to the loop.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::panic::AssertUnwindSafe;
@@ -58,6 +58,8 @@ pub(super) struct Jobs {
     stop_within: Span,
     work: FuturesUnordered<BoxFuture<'static, (Claim, JobOutcome)>>,
     handles: BTreeMap<Claim, Handles>,
+    /// Those that were asked to stop, by when they are dropped.
+    to_drop: BTreeSet<(Mono, Claim)>,
     post: mpsc::Sender<Mail>,
     mail: mpsc::Receiver<Mail>,
     asks: BTreeMap<AskId, oneshot::Sender<Json>>,
@@ -77,6 +79,7 @@ impl Jobs {
             stop_within,
             work: FuturesUnordered::new(),
             handles: BTreeMap::new(),
+            to_drop: BTreeSet::new(),
             post,
             mail,
             asks: BTreeMap::new(),
@@ -109,7 +112,9 @@ impl Jobs {
     pub(super) fn stop(&mut self, claim: Claim) {
         let Some(handles) = self.handles.get_mut(&claim) else { return };
         if let Some(cancel) = handles.cancel.take() {
-            handles.drop_at = Some(self.clock.now().mono + self.stop_within);
+            let at = self.clock.now().mono + self.stop_within;
+            handles.drop_at = Some(at);
+            self.to_drop.insert((at, claim));
             // It may have ended in this moment; then its end is on its way.
             let _ = cancel.send(());
         }
@@ -117,15 +122,18 @@ impl Jobs {
 
     /// Drops what was asked to stop and did not in time.
     pub(super) fn drop_overdue(&mut self, now: Mono) {
-        for handles in self.handles.values_mut().filter(|h| h.drop_at.is_some_and(|at| at <= now)) {
-            handles.abort.abort();
-            handles.drop_at = None;
+        while let Some(&(at, claim)) = self.to_drop.first().filter(|(at, _)| *at <= now) {
+            self.to_drop.remove(&(at, claim));
+            if let Some(handles) = self.handles.get_mut(&claim) {
+                handles.abort.abort();
+                handles.drop_at = None;
+            }
         }
     }
 
     /// When the next one is overdue of those that were asked to stop.
     pub(super) fn drop_due(&self) -> Option<Mono> {
-        self.handles.values().filter_map(|handles| handles.drop_at).min()
+        self.to_drop.first().map(|(at, _)| *at)
     }
 
     /// Answers a question; one whose asker is gone needs none.
@@ -139,7 +147,10 @@ impl Jobs {
     pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         match Pin::new(&mut self.work).poll_next(cx) {
             Poll::Ready(Some((claim, outcome))) => {
-                self.handles.remove(&claim);
+                let handles = self.handles.remove(&claim);
+                if let Some(at) = handles.and_then(|handles| handles.drop_at) {
+                    self.to_drop.remove(&(at, claim));
+                }
                 Poll::Ready(Input::JobEnded { claim, outcome })
             }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,

@@ -24,7 +24,7 @@ fn a_lease_is_counted_from_before_the_ping_that_renewed_it() {
     rig.ms += 4000;
     rig.pong();
     rig.step(Input::Disconnected);
-    let until = rig.sidecar.jobs[&claim(1, 1)].stop_at();
+    let until = rig.sidecar.jobs.get(claim(1, 1)).unwrap().stop_at();
     // Thirty seconds of lease, six of them to stop in.
     assert_eq!(until, Some(Mono(pinged + 24_000)));
 }
@@ -35,7 +35,7 @@ fn a_first_lease_is_counted_from_before_the_last_answer_of_the_hub() {
     let heard = rig.ms;
     rig.ms += 3000;
     rig.assign(assignment(1, 1));
-    assert_eq!(rig.sidecar.jobs[&claim(1, 1)].stop_at(), Some(Mono(heard + 24_000)));
+    assert_eq!(rig.sidecar.jobs.get(claim(1, 1)).unwrap().stop_at(), Some(Mono(heard + 24_000)));
 }
 
 #[test]

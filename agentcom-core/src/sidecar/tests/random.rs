@@ -135,6 +135,7 @@ impl Watch {
         let wake = self.rig.next_wake().map(|(at, _)| at.0);
         assert!(wake.is_none_or(|at| at > self.ms), "it would be woken over and over");
         assert!(self.rig.outbox.len() + self.rig.jobs.len() == self.stored.len());
+        self.rig.jobs.check();
     }
 
     fn watch(&mut self, effect: &Effect) {
