@@ -79,7 +79,7 @@ impl Book {
         namespace: &Namespace,
         tail_batches: usize,
     ) -> Result<(Self, Option<Head>), StoreError> {
-        let log = Log::empty(Arc::clone(&database.disk), database.layout);
+        let log = Log::empty(Arc::clone(&database.disk), database.layout, database.log_filled);
         let book = Self {
             database,
             tree: Self::tree_name(namespace),

@@ -34,6 +34,8 @@ pub(crate) struct Open {
     database: Option<Database>,
     pub(crate) disk: Arc<dyn StorageBackend>,
     pub(crate) layout: Layout,
+    /// Behind which byte the log is known to hold nothing.
+    pub(crate) log_filled: u64,
     first_error: FirstError,
 }
 
@@ -68,7 +70,8 @@ impl Content {
         let Self { disk, first_error, layout } = self;
         let behind = Behind { disk: Arc::clone(&disk), start: layout.database() };
         let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(behind)?;
-        Ok(Open { database: Some(database), disk, layout, first_error })
+        let log_filled = layout.log_bytes;
+        Ok(Open { database: Some(database), disk, layout, log_filled, first_error })
     }
 }
 

@@ -32,6 +32,10 @@ use crate::layout::{Layout, PAGE, number_at};
 use crate::record::Seal;
 use crate::tail;
 
+/// How many bytes of the log get room on the disk together: so many that it happens to few records,
+/// and so few that one is not kept waiting for long.
+const AHEAD: u64 = 2 * 1024 * 1024;
+
 const MAGIC: [u8; 8] = *b"\xacbatch\x00\x01";
 const HEADER_BYTES: usize = 56;
 const MARK_BYTES: usize = 24;
@@ -45,6 +49,8 @@ pub(crate) struct Log {
     live: VecDeque<(u64, u64)>,
     /// The byte behind the last batch.
     end: u64,
+    /// Up to where the log has room on the disk.
+    roomy: u64,
     /// The record at hand, from its header on; kept for its room.
     record: Vec<u8>,
 }
@@ -60,9 +66,9 @@ pub(crate) struct Entry<B> {
 }
 
 impl Log {
-    /// The log of a file all of whose batches are in the rows.
-    pub(crate) fn empty(disk: Arc<dyn StorageBackend>, layout: Layout) -> Self {
-        Self { disk, layout, live: VecDeque::new(), end: 0, record: Vec::new() }
+    /// The log of a file all of whose batches are in the rows; behind `roomy` it holds nothing.
+    pub(crate) fn empty(disk: Arc<dyn StorageBackend>, layout: Layout, roomy: u64) -> Self {
+        Self { disk, layout, live: VecDeque::new(), end: 0, roomy, record: Vec::new() }
     }
 
     /// Behind what the next batch is to be written.
@@ -86,6 +92,7 @@ impl Log {
         }
         let length = (self.record.len() as u64).next_multiple_of(PAGE);
         let Some(start) = self.room(length) else { return Ok(None) };
+        self.make_room(start, length)?;
         finish_record(self.layout, seal, [before, seq], &mut self.record);
         self.disk.write(self.layout.log() + start, &self.record)?;
         self.disk.sync_data()?;
@@ -93,6 +100,20 @@ impl Log {
         self.end = start + length;
         self.disk.write(self.layout.mark(seq), &mark(self.layout, seal, seq))?;
         Ok(Some(self.record.len()))
+    }
+
+    /// Gives the pages of a record room on the disk, and many behind them: a sync of a page that has
+    /// it is one write, and otherwise the file system has to write where the page is as well.
+    fn make_room(&mut self, start: u64, length: u64) -> io::Result<()> {
+        let end = start + length;
+        if end <= self.roomy {
+            return Ok(());
+        }
+        let roomy = (end + AHEAD).min(self.layout.log_bytes);
+        let nothing = vec![0; usize::try_from(roomy - end).unwrap_or_default()];
+        self.disk.write(self.layout.log() + end, &nothing)?;
+        self.roomy = roomy;
+        Ok(())
     }
 
     /// Where so many bytes are free: behind the last record, or else from the first page on. So what
@@ -129,6 +150,15 @@ fn mark(layout: Layout, seal: Seal, seq: u64) -> [u8; MARK_BYTES] {
     let sum = xxh3_64_with_seed(&mark[..16], layout.salt);
     mark[16..].copy_from_slice(&sum.to_le_bytes());
     mark
+}
+
+/// Behind which byte the log in the pages before a database holds nothing.
+pub(crate) fn filled(bytes: &[u8], layout: Layout) -> u64 {
+    const NOTHING: [u8; PAGE as usize] = [0; PAGE as usize];
+    let log = usize::try_from(layout.log()).ok().and_then(|start| bytes.get(start..));
+    let mut pages = log.unwrap_or_default().chunks(NOTHING.len());
+    let last = pages.rposition(|page| *page != NOTHING[..page.len()]);
+    last.map_or(0, |last| (last as u64 + 1) * PAGE)
 }
 
 /// What the pages before the database of a file say of one namespace.

@@ -20,6 +20,7 @@ pub(crate) type Sealed = (Batch, Vec<u64>);
 /// A file with all that was confirmed in the rows of all its stores.
 pub(crate) fn recovered(mut open: Open) -> Result<Open, StoreError> {
     let bytes = read_log(&open)?;
+    open.log_filled = log::filled(&bytes, open.layout);
     // Every tree in the file has to be a store's, under its right name. Otherwise a store whose name
     // is damaged would be taken for a fresh one, and be lost.
     for namespace in Book::namespaces(&open)? {

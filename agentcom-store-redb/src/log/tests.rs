@@ -20,7 +20,7 @@ fn disk() -> Disk {
 }
 
 fn log(disk: &Disk) -> Log {
-    Log::empty(Arc::new(disk.clone()), layout())
+    Log::empty(Arc::new(disk.clone()), layout(), 0)
 }
 
 /// A sealed batch that says nothing and has so many bytes.
@@ -94,6 +94,42 @@ fn what_is_in_the_rows_is_overwritten_last() {
     assert_eq!(seqs(&disk), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert!(append(&mut log, 9, 10, Some(8)));
     assert_eq!(seqs(&disk), [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn records_get_room_on_the_disk_together() {
+    let disk = disk();
+    let mut log = log(&disk);
+    let mut calls = |seq| {
+        let before = disk.calls();
+        assert!(append(&mut log, seq, 10, Some(seq - 1)));
+        disk.calls() - before
+    };
+    // The record, its sync and its mark; the first one also those behind it.
+    assert_eq!([1, 2, 8, 9].map(&mut calls), [4, 3, 3, 3]);
+}
+
+#[test]
+fn making_room_leaves_what_the_log_holds() {
+    let disk = disk();
+    let mut log = log(&disk);
+    for seq in 1..=4 {
+        assert!(append(&mut log, seq, 5_000, None));
+    }
+    assert!(append(&mut log, 5, 10, Some(4)), "where the first one was");
+    let filled = filled(&disk.bytes(), layout());
+    assert_eq!(filled, LOG_BYTES);
+    let mut opened = Log::empty(Arc::new(disk.clone()), layout(), filled);
+    assert!(append(&mut opened, 6, 10, Some(5)));
+    assert_eq!(seqs(&disk), [2, 3, 4, 6]);
+}
+
+#[test]
+fn a_log_is_filled_up_to_its_last_page_that_holds_something() {
+    let disk = disk();
+    assert_eq!(filled(&disk.bytes(), layout()), 0);
+    assert!(append(&mut log(&disk), 1, 5_000, None));
+    assert_eq!(filled(&disk.bytes(), layout()), 2 * PAGE);
 }
 
 #[test]
