@@ -10,6 +10,10 @@ use crate::layer::{Layer, Word};
 use crate::record::{sealed_sum, write_record};
 use crate::tail::{self, write_place};
 
+/// After how many rows it gives way to those who take in batches: otherwise they wait for as long as
+/// the operating system lets a thread compute, some milliseconds, where processors are few.
+const ROWS_AT_ONCE: usize = 16;
+
 /// Makes the rows what the batches of a layer left of them, and removes those of the `batches` that an
 /// earlier release kept in the tree. Returns what the store says about itself then.
 pub(crate) fn fold(
@@ -58,7 +62,10 @@ impl<'a> Writer<'a> {
         for batch in batches {
             self.remove(tail::TABLE, &tail::place(*batch))?;
         }
-        for (row, word) in layer.rows() {
+        for (at, (row, word)) in layer.rows().enumerate() {
+            if at.is_multiple_of(ROWS_AT_ONCE) {
+                std::thread::yield_now();
+            }
             self.settle(row, word)?;
         }
         self.head.seq = Some(seq);
