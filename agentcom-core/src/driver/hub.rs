@@ -65,6 +65,8 @@ pub struct HubDriver {
     open: Group,
     /// What the commit under way covers.
     under_way: Option<Group>,
+    /// A group that was said, empty, for the room that it has.
+    said: Group,
     committing: Option<Fuse<BoxFuture<'static, Result<(), StoreError>>>>,
     calls: BTreeMap<CallId, oneshot::Sender<super::handle::Answer>>,
     next_call: u64,
@@ -126,6 +128,7 @@ impl HubBuilder {
             links: Links::over(transports),
             open: Group::default(),
             under_way: None,
+            said: Group::default(),
             committing: None,
             calls: BTreeMap::new(),
             next_call: 0,

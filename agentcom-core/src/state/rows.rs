@@ -90,7 +90,9 @@ fn task_number(table: Table, key: &[u8]) -> Result<u64, StoreError> {
 /// The batch that brings the rows of `dirty` facts up to date and adds `events` to the feed.
 #[must_use]
 pub fn rows_of(state: &State, dirty: &BTreeSet<Dirty>, events: &[Event]) -> Batch {
-    let mut batch = Batch { seq: state.seq(), puts: Vec::new(), deletes: Vec::new() };
+    let (puts, deletes) =
+        (Vec::with_capacity(2 * dirty.len() + 2), Vec::with_capacity(dirty.len()));
+    let mut batch = Batch { seq: state.seq(), puts, deletes };
     for fact in dirty {
         write_fact(state, fact, &mut batch);
     }

@@ -10,6 +10,9 @@ use crate::port::store::Batch;
 use crate::state::{Dirty, State, rows_of};
 use crate::view::{Event, ProgressView};
 
+/// For how much an emptied group keeps room.
+const KEPT: usize = 4 * super::GROUP_MAX;
+
 /// Something that may be said once a group is durable.
 pub(super) type Release = Box<dyn FnOnce() + Send>;
 
@@ -34,6 +37,18 @@ impl Group {
         self.events.extend(step.events);
         self.effects.extend(step.effects);
         self.progress.extend(step.progress);
+    }
+
+    /// The same one with nothing in it: groups are about as large as those before them.
+    pub(super) fn emptied(mut self) -> Self {
+        self.dirty.clear();
+        self.events.clear();
+        self.effects.clear();
+        self.progress.clear();
+        self.releases.clear();
+        self.events.shrink_to(KEPT);
+        self.effects.shrink_to(KEPT);
+        Self { inputs: 0, seq: 0, ..self }
     }
 
     /// Whether it has nothing to store and nothing to say.

@@ -349,7 +349,8 @@ impl HubDriver {
 
     /// Begins the commit of what was decided, or says it at once if there is nothing to store.
     async fn close_group(&mut self) -> Result<(), StoreError> {
-        let mut group = core::mem::take(&mut self.open);
+        let next = core::mem::take(&mut self.said);
+        let mut group = core::mem::replace(&mut self.open, next);
         match group.batch(self.hub.state()) {
             Some(batch) => {
                 let store = self.store.clone();
@@ -393,9 +394,9 @@ impl HubDriver {
         Ok(())
     }
 
-    fn say(&mut self, group: Group) {
+    fn say(&mut self, mut group: Group) {
         self.tell_waiters(&group);
-        for effect in group.effects {
+        for effect in group.effects.drain(..) {
             match effect {
                 Effect::Reply(call, reply) => {
                     if let Some(sender) = self.calls.remove(&call) {
@@ -407,15 +408,15 @@ impl HubDriver {
                 Effect::Close(session, reason) => self.links.close(session, reason),
             }
         }
-        group.releases.into_iter().for_each(|release| release());
-        if self.listeners.is_empty() {
-            return;
+        group.releases.drain(..).for_each(|release| release());
+        if !self.listeners.is_empty() {
+            let events = group.events.drain(..).map(FeedItem::Event);
+            let progress = group.progress.drain(..).map(FeedItem::Progress);
+            for item in events.chain(progress) {
+                self.listeners.retain_mut(|listener| listener.hear(&item));
+            }
         }
-        let events = group.events.into_iter().map(FeedItem::Event);
-        let progress = group.progress.into_iter().map(FeedItem::Progress);
-        for item in events.chain(progress) {
-            self.listeners.retain_mut(|listener| listener.hear(&item));
-        }
+        self.said = group.emptied();
     }
 }
 
