@@ -11,7 +11,7 @@ use crate::change::decode;
 use crate::id::Incarnation;
 use crate::name::Principal;
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
-use crate::state::{State, ended_row, index_prefix, task_key};
+use crate::state::{EndedEntry, State, ended_row, index_entries, index_prefix, task_key};
 use crate::task::Task;
 use crate::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery};
 use crate::wire::Held;
@@ -29,10 +29,38 @@ pub(super) async fn ended(store: &dyn Store, number: u64) -> Result<Option<Task>
     }
 }
 
+/// How many rows of an index are read at once.
+const ROWS_MIN: usize = 16;
+const ROWS_MAX: usize = 256;
+
 /// Where a page starts: behind a living task, or behind an ended one in its index.
 enum Cursor {
     Living(u64),
-    Ended(Option<Vec<u8>>),
+    Ended(Place),
+}
+
+/// Where a reader is in an index of ended tasks.
+struct Place {
+    /// The key of the row that it read last.
+    row: Vec<u8>,
+    /// How many of the tasks in it were seen, from the one that ended last on.
+    seen: usize,
+}
+
+impl Place {
+    /// The key behind that of its row, so that the row is read again.
+    fn behind_row(&self) -> Vec<u8> {
+        [&self.row[..], &[0]].concat()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (row, seen) = text.split_once('.')?;
+        Some(Self { row: from_hex(row)?, seen: seen.parse().ok()? })
+    }
+
+    fn write(&self) -> String {
+        format!("{}.{}", to_hex(&self.row), self.seen)
+    }
 }
 
 impl Cursor {
@@ -42,10 +70,7 @@ impl Cursor {
             Some(("l", number)) => {
                 number.parse().map(Self::Living).map_err(|_| CallError::BadCursor)
             }
-            Some(("e", "")) => Ok(Self::Ended(None)),
-            Some(("e", hex)) => {
-                from_hex(hex).map(|key| Self::Ended(Some(key))).ok_or(CallError::BadCursor)
-            }
+            Some(("e", place)) => Place::read(place).map(Self::Ended).ok_or(CallError::BadCursor),
             _ => Err(CallError::BadCursor),
         }
     }
@@ -58,7 +83,7 @@ pub(super) async fn page(
 ) -> Result<TaskPage, CallError> {
     query.limit = if query.limit == 0 { 50 } else { query.limit.min(TaskQuery::LIMIT_MAX) };
     let mut tasks = Vec::new();
-    let mut after = match Cursor::read(query.after.as_deref())? {
+    let mut place = match Cursor::read(query.after.as_deref())? {
         Cursor::Living(number) if wants(&query, false) => {
             let asked = query.clone();
             let (found, next) = handle.view(move |state| living(state, &asked, number)).await?;
@@ -69,13 +94,13 @@ pub(super) async fn page(
             None
         }
         Cursor::Living(_) => None,
-        Cursor::Ended(after) => after,
+        Cursor::Ended(place) => Some(place),
     };
     if !wants(&query, true) {
         return Ok(TaskPage { tasks, next: None });
     }
-    let next = ended_page(store, &query, &mut after, &mut tasks).await?;
-    let next = next.then(|| format!("e.{}", to_hex(after.as_deref().unwrap_or_default())));
+    let next = ended_page(store, &query, &mut place, &mut tasks).await?;
+    let next = place.filter(|_| next).map(|place| format!("e.{}", place.write()));
     Ok(TaskPage { tasks, next })
 }
 
@@ -100,48 +125,70 @@ fn living(state: &State, query: &TaskQuery, after: u64) -> (Vec<Task>, Option<u6
     (found, None)
 }
 
-/// Adds ended tasks to a page; says whether there may be more behind `after`.
+/// Adds ended tasks to a page; says whether there may be more behind `place`.
 async fn ended_page(
     store: &dyn Store,
     query: &TaskQuery,
-    after: &mut Option<Vec<u8>>,
+    place: &mut Option<Place>,
     tasks: &mut Vec<Task>,
 ) -> Result<bool, CallError> {
     let prefix = index_for(query);
     let mut scanned = 0;
-    while scanned < SCANNED_MAX {
-        if tasks.len() >= query.limit {
-            return Ok(true);
-        }
-        let limit = (query.limit - tasks.len()).max(16);
+    loop {
+        let limit = (query.limit - tasks.len()).clamp(ROWS_MIN, ROWS_MAX);
         let range = Range {
             table: Table::EndedIndex,
             prefix: prefix.clone(),
-            after: after.clone(),
+            after: place.as_ref().map(Place::behind_row),
             backwards: true,
             limit,
         };
         let rows = store.history(range).await?;
-        let last = rows.len() < limit;
-        scanned += rows.len();
-        let number = |key: &[u8]| key.last_chunk::<8>().map(|number| u64::from_be_bytes(*number));
-        let keys: Vec<RowKey> = rows
-            .iter()
-            .filter_map(|(key, _)| Some(RowKey::new(Table::Ended, task_key(number(key)?))))
-            .collect();
-        for ((index, _), (key, row)) in rows.iter().zip(keys.iter().zip(store.get(&keys).await?)) {
-            if tasks.len() >= query.limit {
-                return Ok(true);
+        let is_last = rows.len() < limit;
+        for (key, value) in rows {
+            let entries = index_entries(&prefix, &key, &value)?;
+            let was_here = place.take().filter(|place| place.row == key);
+            let place = place.insert(was_here.unwrap_or(Place { row: key, seen: 0 }));
+            let mut unseen = &entries[..entries.len().saturating_sub(place.seen)];
+            while !unseen.is_empty() {
+                if tasks.len() >= query.limit || scanned >= SCANNED_MAX {
+                    return Ok(true);
+                }
+                let some = unseen.len().min((query.limit - tasks.len()).max(ROWS_MIN));
+                let latest = &unseen[unseen.len() - some..];
+                let seen = add_ended(store, query, latest, tasks).await?;
+                place.seen += seen;
+                scanned += seen;
+                unseen = &unseen[..unseen.len() - seen];
             }
-            *after = Some(index.clone());
-            let task = row.map(|row| ended_row(&key.key, &row)).transpose()?;
-            tasks.extend(task.filter(|task| fits(task, query)));
         }
-        if last {
+        if is_last {
             return Ok(false);
         }
     }
-    Ok(true)
+}
+
+/// Adds the tasks of some entries of an index to a page, the latest first, until it is full; returns
+/// how many it looked at.
+async fn add_ended(
+    store: &dyn Store,
+    query: &TaskQuery,
+    entries: &[EndedEntry],
+    tasks: &mut Vec<Task>,
+) -> Result<usize, CallError> {
+    let key = |entry: &EndedEntry| RowKey::new(Table::Ended, task_key(entry.number));
+    let keys: Vec<RowKey> = entries.iter().rev().map(key).collect();
+    let rows = store.get(&keys).await?;
+    for (seen, (entry, (key, row))) in entries.iter().rev().zip(keys.iter().zip(rows)).enumerate() {
+        if tasks.len() >= query.limit {
+            return Ok(seen);
+        }
+        let task = row.map(|row| ended_row(&key.key, &row)).transpose()?;
+        // One that came back since is elsewhere, if it has ended again.
+        let task = task.filter(|task| task.life.updated_at == entry.at);
+        tasks.extend(task.filter(|task| fits(task, query)));
+    }
+    Ok(entries.len())
 }
 
 /// The narrowest index for a query.

@@ -17,7 +17,7 @@ use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
 use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
-use crate::state::{Dirty, Pulse, index_keys};
+use crate::state::{Dirty, Pulse};
 use crate::task::{
     Answer, Category, Delay, Ended, Fence, Hold, LeaseLoss, Outcome, Place, Refused, Spec, Task,
     TaskEvent, TaskState, Wait, backoff,
@@ -214,8 +214,7 @@ impl<'a> Tx<'a> {
         let place = self.place(&old.spec, old.id, 0);
         let life =
             old.life.on_under(self.config.guards, self.now().wall, TaskEvent::Revive(place))?;
-        let keys = index_keys(old, self.state.number(old.id), old.life.updated_at);
-        self.dirty(Dirty::Revived(old.id, keys));
+        self.dirty(Dirty::Revived(old.id));
         let task = Task { id: old.id, spec: old.spec.clone(), life };
         self.record_as("task.revived", Change::TaskRevived(task.into()));
         Ok(())

@@ -3,12 +3,16 @@
 //! **Invariant:** the rows of the store, read back as changes, add up to the durable part of the
 //! state that wrote them.
 
+mod index;
+
+pub use index::{EndedEntry, index_entries, index_prefix};
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+use self::index::EndedIndex;
 use super::State;
 use crate::agent::Agent;
 use crate::change::{BucketRow, Change, Head, Settings, decode, encode};
@@ -32,8 +36,8 @@ pub enum Dirty {
     Life(TaskId),
     /// A task that ended.
     Ended(TaskId),
-    /// A task that came back from history, and the index rows under which it was found there.
-    Revived(TaskId, Vec<Vec<u8>>),
+    /// A task that came back from history.
+    Revived(TaskId),
     /// An agent.
     Agent(AgentId),
     /// A bucket.
@@ -93,11 +97,13 @@ pub fn rows_of(state: &State, dirty: &BTreeSet<Dirty>, events: &[Event]) -> Batc
     let (puts, deletes) =
         (Vec::with_capacity(2 * dirty.len() + 2), Vec::with_capacity(dirty.len()));
     let mut batch = Batch { seq: state.seq(), puts, deletes };
+    let mut index = EndedIndex::default();
     for fact in dirty {
-        write_fact(state, fact, &mut batch);
+        write_fact(state, fact, &mut batch, &mut index);
     }
-    if dirty.iter().any(|fact| matches!(fact, Dirty::Revived(..))) {
-        // A task that came back and ended again keeps the rows of its second end.
+    index.write(&mut batch);
+    if dirty.iter().any(|fact| matches!(fact, Dirty::Revived(_))) {
+        // A task that came back and ended again keeps the row of its second end.
         let written: BTreeSet<RowKey> = batch.puts.iter().map(|(key, _)| key.clone()).collect();
         batch.deletes.retain(|key| !written.contains(key));
     }
@@ -110,7 +116,7 @@ pub fn rows_of(state: &State, dirty: &BTreeSet<Dirty>, events: &[Event]) -> Batc
     batch
 }
 
-fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch) {
+fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch, index: &mut EndedIndex) {
     match fact {
         Dirty::Settings => put(batch, Table::Meta, SETTINGS.to_vec(), state.settings()),
         Dirty::Spec(id) => {
@@ -123,11 +129,9 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch) {
                 put(batch, Table::Life, task_key(state.number(*id)), &task.life);
             }
         }
-        Dirty::Ended(id) => write_ended(state, *id, batch),
-        Dirty::Revived(id, keys) => {
+        Dirty::Ended(id) => write_ended(state, *id, batch, index),
+        Dirty::Revived(id) => {
             batch.deletes.push(RowKey::new(Table::Ended, task_key(state.number(*id))));
-            let rows = keys.iter().map(|key| RowKey::new(Table::EndedIndex, key.clone()));
-            batch.deletes.extend(rows);
         }
         Dirty::Agent(id) => match state.agent(id) {
             Some(agent) => put(batch, Table::Agent, id.as_str().into(), agent),
@@ -160,16 +164,14 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch) {
     }
 }
 
-fn write_ended(state: &State, id: TaskId, batch: &mut Batch) {
+fn write_ended(state: &State, id: TaskId, batch: &mut Batch, index: &mut EndedIndex) {
     let Some(task) = state.just_ended(id) else { return };
     let number = state.number(id);
     batch.deletes.push(RowKey::new(Table::Spec, task_key(number)));
     batch.deletes.push(RowKey::new(Table::Life, task_key(number)));
     let row = EndedRef { id, spec: &task.spec, life: &task.life };
     put(batch, Table::Ended, task_key(number), &row);
-    for key in index_keys(task, number, task.life.updated_at) {
-        batch.puts.push((RowKey::new(Table::EndedIndex, key), Vec::new()));
-    }
+    index.add(task, number);
 }
 
 fn put<T: Serialize + ?Sized>(batch: &mut Batch, table: Table, key: Vec<u8>, value: &T) {
@@ -179,38 +181,6 @@ fn put<T: Serialize + ?Sized>(batch: &mut Batch, table: Table, key: Vec<u8>, val
 fn key_end(key: &Key, until: Wall) -> Vec<u8> {
     let mut bytes = until.0.to_be_bytes().to_vec();
     bytes.extend_from_slice(key.as_str().as_bytes());
-    bytes
-}
-
-/// The rows under which an ended task is found: for each index its letter, the value and a zero
-/// byte, then the time of the end and the number. Index `t` is by time alone.
-#[must_use]
-pub fn index_keys(task: &Task, number: u64, ended_at: Wall) -> Vec<Vec<u8>> {
-    let key = |index: u8, value: &str| {
-        let mut bytes = index_prefix(index, value);
-        bytes.extend_from_slice(&ended_at.0.to_be_bytes());
-        bytes.extend_from_slice(&number.to_be_bytes());
-        bytes
-    };
-    let agent = task.life.attempts.last().map(|attempt| key(b'a', attempt.agent.as_str()));
-    let goal = task.spec.goal_id().map(|goal| key(b'g', goal.as_str()));
-    let mut keys = Vec::from([
-        key(b't', ""),
-        key(b's', task.life.state.as_str()),
-        key(b'b', &task.spec.submitted_by.to_string()),
-    ]);
-    keys.extend(agent);
-    keys.extend(goal);
-    keys
-}
-
-/// What the keys of one value of an index start with.
-#[must_use]
-pub fn index_prefix(index: u8, value: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(value.len() + 18);
-    bytes.push(index);
-    bytes.extend_from_slice(value.as_bytes());
-    bytes.push(0);
     bytes
 }
 

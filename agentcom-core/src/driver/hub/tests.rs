@@ -2,6 +2,7 @@
 
 mod damage;
 mod keys;
+mod pages;
 mod panics;
 mod restart;
 mod restored;
