@@ -5,6 +5,7 @@
 
 mod format;
 
+pub(crate) use format::encode_within;
 pub use format::{FORMAT, decode, encode};
 
 use alloc::boxed::Box;

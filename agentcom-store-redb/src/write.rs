@@ -14,6 +14,9 @@ use crate::tail::{self, write_place};
 /// the operating system lets a thread compute, some milliseconds, where processors are few.
 const ROWS_AT_ONCE: usize = 16;
 
+/// What the record of a row rarely exceeds.
+const RECORD_BYTES: usize = 64 * 1024;
+
 /// Makes the rows what the batches of a layer left of them, and removes those of the `batches` that an
 /// earlier release kept in the tree. Returns what the store says about itself then.
 pub(crate) fn fold(
@@ -55,7 +58,8 @@ impl<'a> Writer<'a> {
     fn new(book: &'a Book, writing: &'a WriteTransaction, head: &Head) -> Result<Self, StoreError> {
         let tree = writing.open_table(book.definition()).map_err(error::table)?;
         let head = head.clone();
-        Ok(Self { book, tree, head, place: Vec::new(), record: Vec::new() })
+        let record = Vec::with_capacity(RECORD_BYTES);
+        Ok(Self { book, tree, head, place: Vec::new(), record })
     }
 
     fn fold(mut self, seq: u64, layer: &Layer, batches: &[u64]) -> Result<Head, StoreError> {

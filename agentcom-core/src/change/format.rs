@@ -18,7 +18,17 @@ pub const FORMAT: u8 = 1;
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     // Most rows fit, so that they are written without being moved.
-    let mut bytes = Vec::with_capacity(512);
+    encode_within(512, value)
+}
+
+/// As [`encode`], for a value that takes about so many bytes.
+///
+/// # Panics
+///
+/// As [`encode`].
+#[must_use]
+pub(crate) fn encode_within<T: Serialize + ?Sized>(room: usize, value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room);
     bytes.push(FORMAT);
     write_json(value, &mut bytes);
     bytes

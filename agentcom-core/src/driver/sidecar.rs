@@ -140,6 +140,7 @@ impl SidecarDriver {
             jobs,
             // The first step looks at what the journal held.
             inputs: VecDeque::from([Input::Wake]),
+            effects: Vec::new(),
             sleep: None,
             drain: self.drain,
         };
@@ -171,6 +172,8 @@ struct Running {
     jobs: Jobs,
     /// Inputs that effects gave rise to.
     inputs: VecDeque<Input>,
+    /// Empty between two decisions; kept for its room.
+    effects: Vec<Effect>,
     sleep: Option<(Mono, BoxFuture<'static, ()>)>,
     drain: mpsc::Receiver<()>,
 }
@@ -178,22 +181,24 @@ struct Running {
 impl Running {
     async fn run(&mut self) -> Result<Exit, SidecarError> {
         loop {
-            let (batch, effects) = self.decide().await;
+            let (batch, mut effects) = self.decide().await;
             if let Some(batch) = batch {
                 self.store.commit(batch).await?;
             }
-            for effect in effects {
+            for effect in effects.drain(..) {
                 if let Some(exit) = self.perform(effect) {
                     self.farewell().await;
                     return Ok(exit);
                 }
             }
+            self.effects = effects;
         }
     }
 
     /// Steps with the next input and with what else is there, up to a bound.
     async fn decide(&mut self) -> (Option<Batch>, Vec<Effect>) {
-        let mut joined = Joined::default();
+        let effects = core::mem::take(&mut self.effects);
+        let mut joined = Joined { effects, ..Joined::default() };
         // Even if there is never a moment without something to do.
         self.jobs.drop_overdue(self.clock.now().mono);
         let mut input = self.next().await;

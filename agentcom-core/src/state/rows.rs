@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::index::EndedIndex;
 use super::State;
 use crate::agent::Agent;
-use crate::change::{BucketRow, Change, Head, Settings, decode, encode};
+use crate::change::{BucketRow, Change, Head, Settings, decode, encode, encode_within};
 use crate::command::KeyUse;
 use crate::id::{QuestionId, TaskId};
 use crate::name::{AgentId, Key};
@@ -71,6 +71,8 @@ impl From<EndedRow> for Task {
 
 pub(super) const HEAD: &[u8] = b"head";
 const SETTINGS: &[u8] = b"settings";
+/// What an event takes, mostly.
+const EVENT_BYTES: usize = 200;
 
 /// [`EndedRow`] as it is written, without a copy of the task.
 #[derive(Serialize)]
@@ -108,7 +110,8 @@ pub fn rows_of(state: &State, dirty: &BTreeSet<Dirty>, events: &[Event]) -> Batc
         batch.deletes.retain(|key| !written.contains(key));
     }
     if let Some(first) = events.first() {
-        put(&mut batch, Table::Event, first.seq.to_be_bytes().to_vec(), events);
+        let row = encode_within(EVENT_BYTES * events.len(), events);
+        batch.puts.push((RowKey::new(Table::Event, first.seq.to_be_bytes()), row));
     }
     if let Some(head) = state.head() {
         put(&mut batch, Table::Meta, HEAD.to_vec(), head);
