@@ -184,9 +184,13 @@ async fn add_ended(
             return Ok(seen);
         }
         let task = row.map(|row| ended_row(&key.key, &row)).transpose()?;
-        // One that came back since is elsewhere, if it has ended again.
+        // One that came back since is elsewhere, if it has ended again; or here as well, if all of
+        // that took less than the clock can tell.
         let task = task.filter(|task| task.life.updated_at == entry.at);
-        tasks.extend(task.filter(|task| fits(task, query)));
+        let of_that_time = tasks.iter().rev().take_while(|task| task.life.updated_at == entry.at);
+        let listed = |task: &Task| of_that_time.clone().any(|listed| listed.id == task.id);
+        let task = task.filter(|task| !listed(task) && fits(task, query));
+        tasks.extend(task);
     }
     Ok(entries.len())
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -212,13 +213,13 @@ fn owner() -> Outcome<Option<User>> {
     Ok(Some(user.ok_or("install Debian's packages postgresql and redis-server first")?))
 }
 
-/// How many bytes the files in a directory have.
+/// How many bytes the files in a directory take on the disk: a file can be longer than that.
 pub(crate) fn bytes_in(dir: &Path) -> u64 {
     let mut sum = 0;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         sum += match entry.metadata() {
             Ok(found) if found.is_dir() => bytes_in(&entry.path()),
-            Ok(found) => found.len(),
+            Ok(found) => found.blocks() * 512,
             Err(_) => 0,
         };
     }

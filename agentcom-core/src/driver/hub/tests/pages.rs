@@ -69,3 +69,13 @@ fn a_task_that_came_back_is_on_no_page_until_it_ends_again_and_then_on_one() {
     assert_eq!(listed(&mut rig, "dead_letter", 1), [ids[3], ids[1]]);
     assert_eq!(listed(&mut rig, "", 2), [back, ids[3], ids[1], ids[0]]);
 }
+
+#[test]
+fn a_task_that_ended_twice_within_a_moment_is_on_a_page_once() {
+    let mut rig = Rig::new();
+    let ids = end_together(&mut rig, 2);
+    let revived = rig.call(Command::Revive(Vec::from([ids[1]])));
+    assert!(matches!(revived, Ok(Reply::Revived { .. })), "{revived:?}");
+    assert!(matches!(rig.call(Command::Cancel(ids[1])), Ok(Reply::Cancelled { .. })));
+    assert_eq!(sorted(listed(&mut rig, "", 10)), sorted(ids));
+}
