@@ -46,8 +46,10 @@ pub struct HubConfig {
     pub plain_silent_after: Span,
     /// How long an agent keeps a task without renewing, unless the task says otherwise.
     pub lease_ttl: Span,
-    /// How long plain clients keep a task at least after a hub start or a dropped connection.
-    pub plain_lease_min: Span,
+    /// How long an agent may take to come back to a hub that was away: the longest wait between two
+    /// attempts, and an attempt. After a start or a standstill of the hub every lease lasts at least
+    /// as long, and one of a plain client always does.
+    pub return_within: Span,
     /// How long an agent may take to accept.
     pub accept_within: Span,
     /// How long a plain client may hold a task without a word about it.
@@ -62,7 +64,7 @@ pub struct HubConfig {
     pub refused_for: Span,
     /// How long a client whose token was refused stays connected.
     pub refused_close_after: Span,
-    /// By how much a hub may be late for what is due before it takes it that it was stopped, and
+    /// By how much a hub may be late for what is due before it takes it that it stood still, and
     /// gives its agents time to be heard again.
     pub stalled_after: Span,
     /// How long a plain client may take to report what it holds after identifying.
@@ -110,7 +112,7 @@ impl Default for HubConfig {
             silent_after: Span::from_secs(16),
             plain_silent_after: Span::from_secs(60),
             lease_ttl: Span::from_secs(30),
-            plain_lease_min: Span::from_secs(75),
+            return_within: Span::from_secs(75),
             accept_within: Span::from_secs(60),
             stuck_after: Span::from_mins(5),
             timeout: Span::from_mins(24 * 60),
@@ -118,7 +120,7 @@ impl Default for HubConfig {
             refusals_max: 10,
             refused_for: Span::from_secs(60),
             refused_close_after: Span::from_secs(30),
-            stalled_after: Span::from_secs(1),
+            stalled_after: Span(100),
             report_within: Span::from_secs(5),
             attempts_max: 3,
             crashes_max: 3,

@@ -34,9 +34,13 @@ use crate::id::{CallId, Cipher, Incarnation, Lease, SessionId};
 use crate::name::{Key, Principal};
 use crate::port::transport::CloseReason;
 use crate::rng::Rng;
-use crate::state::Dirty;
-use crate::state::{Due, State};
+use crate::state::{Dirty, State};
 use crate::time::{Mono, Now, Span, Wall};
+
+/// How often a hub steps that has agents: they give up on one that says nothing for twice as long.
+const WATCH_EVERY: Span = Span::from_secs(5);
+/// By how much a hub is late that hears first.
+const LATE: Span = Span(20);
 use crate::view::{Event, ProgressView};
 use crate::wire::{BadFrame, Dialect, ToAgent, ToHub};
 use schedule::Policy;
@@ -81,8 +85,9 @@ pub enum Input {
     Closed(SessionId),
     /// It is time for something.
     Wake,
-    /// The hub was stopped while something became due: frozen, or its machine slept. Taken in
-    /// before anything else, so that nobody pays for what the hub did not hear.
+    /// The hub stood still while something became due: it was frozen, its machine slept, or its
+    /// store did not answer. Taken in before anything else, so that nobody pays for what the hub
+    /// did not hear.
     Stalled,
     /// The store holds keys and events whose time is over.
     Trim {
@@ -186,8 +191,13 @@ impl Hub {
         tx.finish()
     }
 
-    /// Takes `input` in and decides what follows from it and from the time.
+    /// Takes `input` in and decides what follows from it and from the time. A hub that is late lets
+    /// no deadline pass but in an [`Input::Wake`], which has to follow when all that waits has been
+    /// heard: it may be what the deadline is for.
     pub fn step(&mut self, now: Now, input: Input) -> Step {
+        let gone = now.mono - self.state.now().mono;
+        let hears_first = self.next_wake().is_some_and(|at| now.mono - at > LATE)
+            && !matches!(input, Input::Wake);
         self.state.tick(now);
         let mut tx = match &input {
             Input::Call { by, cause, .. } => {
@@ -216,31 +226,36 @@ impl Hub {
             }
             Input::Closed(session) => frame::closed(&mut tx, session),
             Input::Wake => {}
-            Input::Stalled => heal::give_grace(&mut tx),
+            Input::Stalled => heal::stood_still(&mut tx, gone),
             Input::Trim { keys, events, oldest } => {
                 tx.record_as("feed.trimmed", Change::Trimmed { keys, events, oldest });
             }
         }
         tx.by = Principal::System;
-        heal::run(&mut tx);
+        if !hears_first {
+            heal::run(&mut tx);
+        }
         advance::run(&mut tx);
         schedule::run(&mut tx);
         tx.finish()
     }
 
-    /// When to step with [`Input::Wake`] if nothing else happens, and what for.
+    /// When to step with [`Input::Wake`] if nothing else happens: when something is due and, as long
+    /// as there are agents that could pay for it, often enough to notice a standstill.
     #[must_use]
-    pub fn next_wake(&self) -> Option<(Mono, &Due)> {
-        self.state.alarms().next(self.state.now())
+    pub fn next_wake(&self) -> Option<Mono> {
+        let now = self.state.now();
+        let due = self.state.alarms().next(now).map(|(at, _)| at);
+        let watch = self.state.is_watching().then_some(now.mono + WATCH_EVERY);
+        due.into_iter().chain(watch).min()
     }
 
     /// By how much it is late at `now` for what is due, if that is more than a hub at work ever is:
     /// then the next step takes in [`Input::Stalled`].
     #[must_use]
     pub fn stalled_for(&self, now: Mono) -> Option<Span> {
-        let (at, _) = self.next_wake()?;
         // What was due at the latest step already waits for its turn and not for the hub.
-        let late = now - at.max(self.state.now().mono);
+        let late = now - self.next_wake()?.max(self.state.now().mono);
         Some(late).filter(|late| *late > self.config.stalled_after)
     }
 

@@ -85,6 +85,10 @@ pub struct State {
     refusals: BTreeMap<Claimant, Refusals>,
     last_outcomes: BTreeMap<AgentId, LastOutcome>,
     crashed_at: BTreeMap<AgentId, Wall>,
+    /// Until when agents may be on their way back, for the hub was away.
+    returning_until: Mono,
+    /// Until when no agent has to have been heard.
+    lenient_until: Mono,
     assignments: u64,
     warm: BTreeMap<Repo, AgentId>,
     /// While work is under way: when that began, or when a task was last completed.
@@ -227,6 +231,8 @@ impl State {
                 self.alarms.set(Due::Affinity(task), Some(When::Mono(at)));
             }
             Pulse::Refusals(claimant, refusals) => self.set_refusals(claimant, refusals),
+            Pulse::Returning(until) => self.returning_until = self.returning_until.max(until),
+            Pulse::Lenient(until) => self.lenient_until = self.lenient_until.max(until),
             Pulse::Passed(due) => self.pass(due),
         }
     }

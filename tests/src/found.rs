@@ -147,4 +147,34 @@ pub const FOUND: &[Found] = &[
         "a header with a checksum that fitted a log without an end was a panic, or salvaged for ever",
         "no_input_of_a_corpus_does_harm",
     ),
+    found(
+        "real processes",
+        "after a standstill of the hub, agents that had hung up lost their leases before they came back",
+        "who_gave_up_on_a_hub_that_was_stopped_has_the_time_to_come_back",
+    ),
+    found(
+        "simulation",
+        "a hub that stood still gave short leases to agents that had hung up meanwhile",
+        "what_is_granted_while_agents_have_yet_to_come_back_lasts_until_they_have",
+    ),
+    found(
+        "simulation",
+        "while the store stood still leases ran out, of which nobody could be told",
+        "a_store_that_stands_still_costs_nobody_a_lease",
+    ),
+    found(
+        "simulation",
+        "what was decided was not stored before all that waited had been read for",
+        "what_was_decided_is_stored_soon_however_slow_it_is_to_read",
+    ),
+    found(
+        "simulation",
+        "an agent that was told again of its work counted a lease that the hub had not renewed",
+        "who_is_told_again_after_a_reconnect_has_the_whole_lease_and_two_heartbeats",
+    ),
+    found(
+        "simulation",
+        "heartbeats that were on their way when an agent was told again counted as missing the work",
+        "who_is_told_again_after_a_reconnect_has_the_whole_lease_and_two_heartbeats",
+    ),
 ];

@@ -105,6 +105,13 @@ fn no_seed_breaks_a_promise_and_together_they_see_trouble() {
 }
 
 #[test]
+fn nobody_pays_where_only_hubs_and_their_stores_have_trouble() {
+    for seed in SEEDS.step_by(4) {
+        hold(&run(seed, &Options { agents_well: true, ..Options::default() }));
+    }
+}
+
+#[test]
 fn worlds_that_broke_a_promise_once_do_so_no_more() {
     for Regression { seed, options, about } in REGRESSIONS {
         let report = run(*seed, &options());

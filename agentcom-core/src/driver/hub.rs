@@ -8,6 +8,7 @@
 //! no frame, no answer to a reader, no item of the feed. A hub that was taken over lets no agent in,
 //! answers no command, and ends soon after an agent speaks to it.
 
+mod commit;
 mod facts;
 mod group;
 mod links;
@@ -36,13 +37,15 @@ use crate::id::{CallId, TaskId};
 use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError};
 use crate::port::transport::Transport;
-use crate::time::Mono;
+use crate::time::{Mono, Span};
 use group::Group;
 use links::Links;
 use panics::Panics;
 
 /// How many inputs share one commit at most.
 const GROUP_MAX: usize = 1_024;
+/// How long inputs are taken in before those that were are stored.
+const TAKEN_FOR: Span = Span(50);
 
 /// What a hub is built from.
 #[derive(Debug)]
@@ -67,6 +70,7 @@ pub struct HubDriver {
     under_way: Option<Group>,
     /// A group that was said, empty, for the room that it has.
     said: Group,
+    commit_began: Mono,
     committing: Option<Fuse<BoxFuture<'static, Result<(), StoreError>>>>,
     calls: BTreeMap<CallId, oneshot::Sender<super::handle::Answer>>,
     next_call: u64,
@@ -129,6 +133,7 @@ impl HubBuilder {
             open: Group::default(),
             under_way: None,
             said: Group::default(),
+            commit_began: owned_at,
             committing: None,
             calls: BTreeMap::new(),
             next_call: 0,

@@ -63,7 +63,7 @@ pub(super) fn lease_ttl(config: &HubConfig, spec: &Spec, dialect: Dialect) -> Sp
     let ttl = said.unwrap_or(config.lease_ttl);
     match dialect {
         Dialect::V1 => ttl,
-        Dialect::Plain => ttl.max(config.plain_lease_min),
+        Dialect::Plain => ttl.max(config.return_within),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
+use super::Effect;
 use super::tx::Tx;
-use super::{Effect, assignment};
 use crate::agent::TrustEvent;
 use crate::change::Change;
 use crate::guard::Guard;
@@ -15,6 +15,7 @@ use crate::port::transport::CloseReason;
 use crate::state::Pulse;
 use crate::state::{Due, Gate};
 use crate::task::{Answer, Death, Outcome, TaskEvent, TaskState, Wait};
+use crate::time::{Mono, Span};
 use crate::wire::{Answered, Dialect, ToAgent};
 
 /// The most deadlines that one step lets pass, so that a mass of them does not hold up the rest.
@@ -34,46 +35,43 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 /// Grants every lease anew, in full: nobody could renew while the hub was down.
 pub(super) fn resume(tx: &mut Tx<'_>) {
     let held: Vec<TaskId> = tx.state.held().collect();
-    let (ttl_min, stuck) = (tx.config.plain_lease_min, tx.config.stuck_after);
-    for id in held {
-        tx.grant(id);
-        // Who holds it may be a plain client, which shows only when it is back.
-        let now = tx.now().mono;
-        tx.clocks(id, |clocks| clocks.lease = clocks.lease.max(now + ttl_min));
-        tx.clocks(id, |clocks| clocks.stuck = clocks.stuck.map(|_| now + stuck));
-    }
+    held.into_iter().for_each(|id| tx.grant(id));
+    give_grace(tx, Span(0), tx.config.return_within);
 }
 
-/// Puts off what counts the silence of others, for a hub that was stopped heard nobody: what they
-/// said meanwhile waits in their connections.
-pub(super) fn give_grace(tx: &mut Tx<'_>) {
-    let now = tx.now().mono;
+/// A hub that stood still for `gone` heard nobody. What they said meanwhile waits in their
+/// connections, or in those who gave up on it: the longer it was gone, the longer they wait before
+/// they come back. Who is silent for good is found out all the same, unless the hub stands still
+/// for a fifth of the time.
+pub(super) fn stood_still(tx: &mut Tx<'_>, gone: Span) {
+    let more = tx.config.return_within.min(Span(gone.0.saturating_mul(4)));
+    // Some are still to be read who gave up since, and are taken for connected until then.
+    tx.feel(Pulse::Lenient(tx.now().mono + more));
+    give_grace(tx, gone, more);
+}
+
+/// Does not count `gone` against anybody, and gives those who hold a task at least `more`.
+fn give_grace(tx: &mut Tx<'_>, gone: Span, more: Span) {
+    let back_by = tx.now().mono + more;
+    tx.feel(Pulse::Returning(back_by));
+    let put_off = |at: Mono| (at + gone).max(back_by);
     let held: Vec<TaskId> = tx.state.held().collect();
-    let accept_by = now + tx.config.accept_within;
-    // A result in time may wait as well; a heartbeat is enough to read it.
-    let (timeout_at, stuck_at) = (now + tx.config.heartbeat, now + tx.config.stuck_after);
     for id in held {
-        let Some(task) = tx.state.task(id) else { continue };
-        let plain = tx.state.clocks(id).is_some_and(|clocks| clocks.stuck.is_some());
-        let dialect = if plain { Dialect::Plain } else { Dialect::V1 };
-        let lease = now + assignment::lease_ttl(tx.config, &task.spec, dialect);
         tx.clocks(id, |clocks| {
-            clocks.lease = clocks.lease.max(lease);
-            clocks.accept = clocks.accept.map(|at| at.max(accept_by));
-            clocks.timeout = clocks.timeout.map(|at| at.max(timeout_at));
-            clocks.stuck = clocks.stuck.map(|at| at.max(stuck_at));
+            clocks.lease = put_off(clocks.lease);
+            clocks.accept = clocks.accept.map(put_off);
+            // A result in time may be among what was not heard.
+            clocks.timeout = clocks.timeout.map(put_off);
+            clocks.stuck = clocks.stuck.map(put_off);
+            clocks.told = clocks.told + gone;
         });
     }
-    let identify_by = now + tx.config.identify_within;
-    let report_by = now + tx.config.report_within;
-    let sessions: Vec<_> =
-        tx.state.sessions().map(|session| (session.id, session.dialect)).collect();
-    for (id, dialect) in sessions {
-        let silent_at = tx.silent_at(dialect);
+    let sessions: Vec<_> = tx.state.sessions().map(|session| session.id).collect();
+    for id in sessions {
         tx.session(id, |session| {
-            session.identify_by = session.identify_by.map(|at| at.max(identify_by));
-            session.silent_at = session.silent_at.map(|at| at.max(silent_at));
-            session.report_by = session.report_by.map(|at| at.max(report_by));
+            session.identify_by = session.identify_by.map(|at| at + gone);
+            session.silent_at = session.silent_at.map(|at| at + gone);
+            session.report_by = session.report_by.map(|at| at + gone);
         });
     }
 }

@@ -330,14 +330,22 @@ impl<'a> Tx<'a> {
         let session = self.state.session_of(&hold.agent);
         let dialect = session.map_or(Dialect::V1, |session| session.dialect);
         let assigned = matches!(task.life.state, TaskState::Assigned(_));
+        let lenient = self.state.lenient_until();
         let clocks = Clocks {
-            lease: now + assignment::lease_ttl(self.config, &task.spec, dialect),
-            accept: assigned.then(|| now + self.config.accept_within),
+            lease: self.lease_end(&task.spec, dialect),
+            accept: assigned.then(|| (now + self.config.accept_within).max(lenient)),
             timeout: Some(now + times.timeout.unwrap_or(self.config.timeout)),
             stuck: (dialect == Dialect::Plain).then(|| now + self.config.stuck_after),
+            told: now,
             missing: 0,
         };
         self.feel(Pulse::Clocks(id, clocks));
+    }
+
+    /// When a lease is over that is granted at this moment.
+    pub(super) fn lease_end(&self, spec: &Spec, dialect: Dialect) -> Mono {
+        let end = self.now().mono + assignment::lease_ttl(self.config, spec, dialect);
+        end.max(self.state.lenient_until())
     }
 
     /// When a connection that is heard at this moment counts as silent.

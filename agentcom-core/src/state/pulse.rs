@@ -34,6 +34,10 @@ pub enum Pulse {
     AffinityEnds(TaskId, Mono),
     /// Somebody at an address failed to prove to be an agent, or did at last.
     Refusals(Claimant, Option<Refusals>),
+    /// The hub was away, and until this time agents may be on their way back.
+    Returning(Mono),
+    /// The hub stood still, and until this time no agent has to have been heard.
+    Lenient(Mono),
     /// A deadline has passed and is dealt with.
     Passed(Due),
 }

@@ -15,7 +15,7 @@ use crate::limit::Bucket;
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Life, Rate, Task, TaskState};
-use crate::time::{Now, Span, Wall};
+use crate::time::{Mono, Now, Span, Wall};
 
 impl State {
     /// The time of the step.
@@ -115,6 +115,20 @@ impl State {
     #[must_use]
     pub fn crashed_at(&self, id: &AgentId) -> Option<Wall> {
         self.crashed_at.get(id).copied()
+    }
+
+    /// Until when no agent has to have been heard, for the hub stood still: what is granted before then
+    /// lasts at least as long.
+    #[must_use]
+    pub const fn lenient_until(&self) -> Mono {
+        self.lenient_until
+    }
+
+    /// Whether there are agents that a standstill of the hub could cost something.
+    #[must_use]
+    pub fn is_watching(&self) -> bool {
+        let at_work = self.quiet_since.is_some();
+        at_work || !self.sessions.is_empty() || self.now.mono < self.returning_until
     }
 
     /// All tasks that agents hold.

@@ -119,6 +119,8 @@ pub struct Clocks {
     pub timeout: Option<Mono>,
     /// When the task counts as stuck.
     pub stuck: Option<Mono>,
+    /// When its agent was last told of it.
+    pub told: Mono,
     /// In how many heartbeats in a row it was missing.
     pub missing: u32,
 }

@@ -401,7 +401,7 @@ impl Bench {
 
     /// Lets time pass until the hub has been woken once, or until `end`; whether it was the former.
     pub fn pass_to_wake(&mut self, end: Mono) -> bool {
-        let next = self.hub.next_wake().map(|(at, _)| at).filter(|at| *at <= end);
+        let next = self.hub.next_wake().filter(|at| *at <= end);
         let at = next.unwrap_or(end).max(self.now.mono);
         let gone = at - self.now.mono;
         self.now = Now { mono: at, wall: self.now.wall + gone };

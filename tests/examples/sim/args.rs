@@ -24,6 +24,7 @@ Runs simulated fleets of hubs, sidecars and clients in worlds full of faults.
   --tasks N         tasks submitted during the trouble
   --trouble SECS    how long the trouble lasts
   --without A,B     kinds of faults that no world has
+  --agents-well     worlds in which only hubs and clients have trouble, and no agent may pay
   --some-marks      do not fail if a situation was never reached
   --figures FILE    write the figures as JSON
   --digest SEED     the digest of the trace of one seed, as a figure";
@@ -37,7 +38,7 @@ pub(crate) const USAGE: Usage<'_> = Usage {
         "minutes", "to", "threads", "seed", "digest", "sidecars", "plain", "tasks", "trouble",
         "without",
     ],
-    flags: &["some-marks"],
+    flags: &["some-marks", "agents-well"],
 };
 
 /// What to do.
@@ -86,11 +87,13 @@ impl Args {
         })
     }
 
-    /// The size of the world of a seed: long and short ones in turn, unless it was said.
+    /// The kind of world of a seed: long and short ones in turn, and some in which only hubs have
+    /// trouble, unless it was said.
     pub(crate) fn options_of(&self, seed: u64) -> Options {
-        match (self.sized, seed % 4) {
-            (true, _) | (false, 1..) => self.options.clone(),
-            (false, 0) => Options::default(),
+        match (self.sized, seed % 8) {
+            (false, 0 | 4) => Options::default(),
+            (false, 5) => Options { agents_well: true, ..self.options.clone() },
+            (true, _) | (false, _) => self.options.clone(),
         }
     }
 }
@@ -101,7 +104,8 @@ fn options(arguments: &Arguments) -> Result<Option<Options>, String> {
     let (sidecars, plain) = (arguments.text("sidecars")?, arguments.text("plain")?);
     let (tasks, trouble) = (arguments.text("tasks")?, arguments.text("trouble")?);
     let without: Option<String> = arguments.text("without")?;
-    let is_any = sidecars.is_some() || plain.is_some() || tasks.is_some();
+    let agents_well = arguments.flag("agents-well");
+    let is_any = sidecars.is_some() || plain.is_some() || tasks.is_some() || agents_well;
     if !is_any && trouble.is_none() && without.is_none() {
         return Ok(None);
     }
@@ -113,6 +117,7 @@ fn options(arguments: &Arguments) -> Result<Option<Options>, String> {
         tasks: tasks.unwrap_or(usual.tasks),
         trouble: trouble.map_or(usual.trouble, Span::from_secs),
         without: without.map_err(|unknown| unknown.to_string())?,
+        agents_well,
         ..usual
     }))
 }

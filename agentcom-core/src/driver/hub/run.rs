@@ -10,12 +10,11 @@ use futures_util::future::{BoxFuture, FutureExt, OptionFuture};
 use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::group::Group;
 use super::panics::Suspect;
-use super::{GROUP_MAX, HubDriver, facts, load, trim};
+use super::{GROUP_MAX, HubDriver, TAKEN_FOR, facts, load};
 use crate::command::Facts;
 use crate::driver::handle::Message;
-use crate::driver::{CallError, FeedItem, token};
+use crate::driver::{CallError, token};
 use crate::guard::Guard;
 use crate::hub::{Effect, Hub, Input, command_needs, frame_needs};
 use crate::id::{CallId, SessionId};
@@ -75,6 +74,7 @@ impl HubDriver {
             self.take(wakeup, &mut accepting).await?;
             self.take_waiting(&mut accepting).await?;
             if self.is_late() {
+                self.outlast().await?;
                 self.step(Input::Wake, None).await?;
             }
             if self.committing.is_none() {
@@ -91,13 +91,13 @@ impl HubDriver {
             return Some(self.inbox.meter.now());
         }
         let stepped = self.hub.state().now().mono;
-        self.hub.next_wake().map(|(at, _)| at.max(stepped))
+        self.hub.next_wake().map(|at| at.max(stepped))
     }
 
     /// Waits for whatever happens first. Only the branch that is returned has taken anything.
     async fn next(&mut self, accepting: &mut Accepting) -> Wakeup {
         let room = self.open.inputs < GROUP_MAX;
-        let due = self.hub.next_wake().map(|(at, _)| at);
+        let due = self.hub.next_wake();
         let pending_work = self.hub.state().is_pending();
         let clock = &*self.clock;
         let wait: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match due {
@@ -137,9 +137,11 @@ impl HubDriver {
     }
 
     /// Takes in what has happened already: it shares the commit. One from each source in turn, so
-    /// that none is kept waiting by a flood from another.
+    /// that none is kept waiting by a flood from another; and not for long, as when each has to wait
+    /// for the store, so that what was decided first is not kept waiting either.
     async fn take_waiting(&mut self, accepting: &mut Accepting) -> Result<(), StoreError> {
-        for _ in 0..GROUP_MAX {
+        let until = self.clock.now().mono + TAKEN_FOR;
+        while self.clock.now().mono < until {
             let mut quiet = true;
             for source in [Self::message_waiting, Self::frame_waiting, Self::connection_waiting] {
                 if self.stopping || self.open.inputs >= GROUP_MAX {
@@ -171,20 +173,19 @@ impl HubDriver {
         Some(Wakeup::Connected(transport, connected))
     }
 
-    /// Whether something is due that no step has dealt with, as when there are only readers.
+    /// Whether something is due that no step has dealt with, as when there are only readers or the
+    /// hub was late.
     fn is_late(&self) -> bool {
-        let due = self.hub.next_wake().is_some_and(|(at, _)| at <= self.clock.now().mono);
-        due && !self.stopping && self.open.inputs < GROUP_MAX
+        self.hub.next_wake().is_some_and(|at| at <= self.clock.now().mono) && !self.stopping
     }
 
     async fn take(&mut self, wakeup: Wakeup, accepting: &mut Accepting) -> Result<(), StoreError> {
+        if !matches!(wakeup, Wakeup::Committed(_)) {
+            // Before anything is read for it: what it may find in the store has to fit the state.
+            self.outlast().await?;
+        }
         match wakeup {
-            Wakeup::Committed(result) => {
-                self.committing = None;
-                result?;
-                self.owned_at = self.clock.now().mono;
-                self.committed().await
-            }
+            Wakeup::Committed(result) => self.committed(result).await,
             Wakeup::Message(message) => self.message(message).await,
             Wakeup::Abandoned => {
                 self.stopping = true;
@@ -285,17 +286,17 @@ impl HubDriver {
         self.step(Input::Frame { session, frame, token, facts }, suspect).await
     }
 
-    /// One step; before it, another that gives grace if the hub was stopped for a while.
+    /// One step; before it, another that gives grace if the hub stood still for a while.
     async fn step(&mut self, input: Input, suspect: Option<Suspect>) -> Result<(), StoreError> {
         if let Some(late) = self.hub.stalled_for(self.clock.now().mono) {
-            tracing::warn!(%late, "the hub was stopped for a while; its agents get time to be heard");
+            tracing::warn!(%late, "the hub stood still for a while; its agents get time to be heard");
             self.step_once(Input::Stalled, None).await?;
         }
         self.step_once(input, suspect).await
     }
 
     /// A panic drops the hub: what was not committed is undone, whoever asked is told.
-    async fn step_once(
+    pub(super) async fn step_once(
         &mut self,
         input: Input,
         suspect: Option<Suspect>,
@@ -345,78 +346,6 @@ impl HubDriver {
         let step = self.hub.resume(self.clock.now());
         self.open.join(step);
         Ok(())
-    }
-
-    /// Begins the commit of what was decided, or says it at once if there is nothing to store.
-    async fn close_group(&mut self) -> Result<(), StoreError> {
-        let next = core::mem::take(&mut self.said);
-        let mut group = core::mem::replace(&mut self.open, next);
-        match group.batch(self.hub.state()) {
-            Some(batch) => {
-                let store = self.store.clone();
-                let commit: BoxFuture<'static, _> =
-                    Box::pin(async move { store.commit(batch).await });
-                if !self.hub.config().guards.on(Guard::CommitFirst) {
-                    let seq = group.seq;
-                    self.say(core::mem::take(&mut group));
-                    group.seq = seq;
-                }
-                self.under_way = Some(group);
-                self.committing = Some(commit.fuse());
-            }
-            None => {
-                if group.answers() {
-                    self.prove_owned(true).await?;
-                }
-                self.say(group);
-            }
-        }
-        Ok(())
-    }
-
-    /// The commit under way is durable: now, and only now, is it spoken of.
-    async fn committed(&mut self) -> Result<(), StoreError> {
-        if let Some(group) = self.under_way.take() {
-            let seq = group.seq;
-            self.say(group);
-            self.hub.settle(seq);
-        }
-        self.commits += 1;
-        if self.trimming || self.commits.is_multiple_of(trim::EVERY) {
-            let Some(head) = self.hub.state().head() else { return Ok(()) };
-            let now = self.clock.now().wall;
-            let over = trim::look(&*self.store, self.hub.config(), now, head).await?;
-            self.trimming = over.as_ref().is_some_and(trim::is_full);
-            if let Some(input) = over {
-                self.step(input, None).await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn say(&mut self, mut group: Group) {
-        self.tell_waiters(&group);
-        for effect in group.effects.drain(..) {
-            match effect {
-                Effect::Reply(call, reply) => {
-                    if let Some(sender) = self.calls.remove(&call) {
-                        // Whoever asked may be gone.
-                        let _ = sender.send(Ok(reply));
-                    }
-                }
-                Effect::Send(session, frame) => self.links.send(session, frame),
-                Effect::Close(session, reason) => self.links.close(session, reason),
-            }
-        }
-        group.releases.drain(..).for_each(|release| release());
-        if !self.listeners.is_empty() {
-            let events = group.events.drain(..).map(FeedItem::Event);
-            let progress = group.progress.drain(..).map(FeedItem::Progress);
-            for item in events.chain(progress) {
-                self.listeners.retain_mut(|listener| listener.hear(&item));
-            }
-        }
-        self.said = group.emptied();
     }
 }
 

@@ -6,6 +6,7 @@ mod pages;
 mod panics;
 mod restart;
 mod restored;
+mod stalls;
 mod takeover;
 mod turns;
 

@@ -143,13 +143,17 @@ fn replace(tx: &mut Tx<'_>, id: SessionId, agent: &AgentId) {
     }
 }
 
-/// Says again what was assigned and not accepted, since the first word may have been lost.
+/// Says again what was assigned and not accepted, since the first word may have been lost. Whoever
+/// hears it counts the lease from now on.
 fn remind(tx: &mut Tx<'_>, id: SessionId, held: &[TaskId]) {
     for task in held {
         let Some(task) = tx.state.task(*task) else { continue };
         if let TaskState::Assigned(hold) = &task.life.state {
             let frame = assignment::of(tx.state, tx.config, task, hold, Dialect::V1);
+            let lease = tx.lease_end(&task.spec, Dialect::V1);
+            let (task, told) = (task.id, tx.now().mono);
             tx.send(id, ToAgent::TaskAssign(frame.into()));
+            tx.clocks(task, |clocks| (clocks.lease, clocks.told) = (lease, told));
         }
     }
 }

@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
 
-use super::super::assignment;
 use super::super::tx::Tx;
 use super::{From, fail_about, holds};
 use crate::change::Change;
@@ -63,22 +62,21 @@ pub(super) fn ping(tx: &mut Tx<'_>, from: &From, ping: Ping) {
 /// Grants the lease of a held task anew, in full.
 pub(super) fn renew(tx: &mut Tx<'_>, dialect: Dialect, id: TaskId) {
     let Some(task) = tx.state.task(id) else { return };
-    let lease = tx.now().mono + assignment::lease_ttl(tx.config, &task.spec, dialect);
+    let lease = tx.lease_end(&task.spec, dialect);
     tx.clocks(id, |clocks| {
         clocks.lease = lease;
         clocks.missing = 0;
     });
 }
 
-/// A task that is missing from two heartbeats in a row is lost, unless it was given out so lately
-/// that the agent may not know of it.
+/// A task that is missing from two heartbeats in a row is lost, unless its agent was told of it so
+/// lately that it may not have heard.
 fn missing(tx: &mut Tx<'_>, id: TaskId) {
-    let Some(task) = tx.state.task(id) else { return };
-    let Some(hold) = task.life.state.hold() else { return };
-    if tx.now().wall - hold.since < tx.config.heartbeat.times(2) {
+    let Some(clocks) = tx.state.clocks(id) else { return };
+    if tx.now().mono - clocks.told < tx.config.heartbeat.times(2) {
         return;
     }
-    let missing = tx.state.clocks(id).map_or(0, |clocks| clocks.missing) + 1;
+    let missing = clocks.missing + 1;
     if missing >= 2 && tx.on(Guard::MissingTwice) {
         tx.lose(id, Outcome::LeaseLost, "missing from two heartbeats");
     } else {

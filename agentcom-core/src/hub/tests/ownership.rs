@@ -261,3 +261,26 @@ fn a_restarted_hub_grants_every_lease_again() {
     again.complete(agent, held);
     assert_eq!(again.word(id), "completed");
 }
+
+/// Whoever is told again counts the lease from then on, and says what it runs when it has heard.
+#[test]
+fn who_is_told_again_after_a_reconnect_has_the_whole_lease_and_two_heartbeats() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let id = bench.submit(draft());
+    bench.leave(agent);
+    bench.pass(Span::from_secs(25));
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let held = bench.assigned(agent)[0];
+    assert_eq!(held.task_id, id);
+    // Pings that were on their way before it heard.
+    bench.ping(agent, &[]);
+    bench.ping(agent, &[]);
+    assert_eq!(bench.word(id), "assigned");
+    bench.pass(Span::from_secs(29));
+    bench.ping(agent, &[held]);
+    assert_eq!(bench.word(id), "assigned", "its lease of 30 s began when it was told");
+    bench.pass(Span::from_secs(20));
+    let failures = bench.hub.state().task(id).unwrap().life.failures;
+    assert_eq!(failures, 1, "there is no more time to accept it than ever");
+}

@@ -45,12 +45,37 @@ fn a_hub_that_was_stopped_takes_no_lease_from_those_it_did_not_hear() {
 fn after_a_stall_silence_ends_a_lease_as_ever() {
     let (mut bench, at_work) = busy(2);
     bench.stall(LONG);
-    for _ in 0..6 {
+    for _ in 0..15 {
         bench.ping(at_work[0].0, &[at_work[0].1]);
         bench.pass(Span::from_secs(5));
     }
     let words = at_work.iter().map(|(_, held)| bench.word(held.task_id)).collect::<Vec<_>>();
     assert_eq!(words, ["working", "delayed"]);
+}
+
+/// A sidecar that hears nothing hangs up, and waits for up to a minute between two attempts.
+#[test]
+fn who_gave_up_on_a_hub_that_was_stopped_has_the_time_to_come_back() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 2, &[]);
+    let lease_ttl = Some(Span::from_secs(5));
+    let [renewed, ended] = [None, Some(Span::from_secs(20))].map(|timeout| {
+        let times = Times { lease_ttl, timeout, ..Times::default() };
+        bench.submit(Draft { times, ..draft() });
+        let held = *bench.assigned(agent).last().unwrap();
+        bench.accept(agent, held);
+        held
+    });
+    bench.stall(LONG);
+    bench.leave(agent);
+    bench.pass(Span::from_secs(70));
+    let agent = bench.join("a", Dialect::V1, 2, &[]);
+    bench.ping(agent, &[renewed, ended]);
+    bench.complete(agent, ended);
+    assert_eq!(bench.word(renewed.task_id), "working");
+    assert_eq!(bench.word(ended.task_id), "completed", "it ended while the hub was stopped");
+    bench.pass(Span::from_secs(6));
+    assert_eq!(bench.word(renewed.task_id), "delayed", "its lease is as short as before");
 }
 
 #[test]
@@ -95,8 +120,38 @@ fn who_wanted_to_come_in_while_the_hub_was_stopped_is_let_in() {
 fn a_hub_that_is_only_a_little_late_gives_no_grace() {
     let (mut bench, at_work) = busy(1);
     bench.leave(at_work[0].0);
-    bench.pass(Span(29_900));
-    bench.stall(Span(900));
+    bench.pass(Span(29_950));
+    bench.stall(Span(150));
     bench.step(Input::Wake);
     assert_eq!(bench.word(at_work[0].1.task_id), "delayed");
+}
+
+#[test]
+fn a_hub_that_is_a_little_late_hears_what_waits_before_it_lets_deadlines_pass() {
+    let (mut bench, at_work) = busy(2);
+    bench.pass(Span(29_950));
+    bench.stall(Span(150));
+    let (session, held) = at_work[1];
+    bench.ping(session, &[held]);
+    bench.step(Input::Wake);
+    let words = at_work.iter().map(|(_, held)| bench.word(held.task_id)).collect::<Vec<_>>();
+    assert_eq!(words, ["delayed", "working"]);
+}
+
+#[test]
+fn what_is_granted_while_agents_have_yet_to_come_back_lasts_until_they_have() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    bench.stall(LONG);
+    // It hung up meanwhile, which the hub has not heard when it gives it a task.
+    let lease_ttl = Some(Span::from_secs(5));
+    let id = bench.submit(Draft { times: Times { lease_ttl, ..Times::default() }, ..draft() });
+    assert_eq!(bench.word(id), "assigned");
+    bench.leave(agent);
+    bench.pass(Span::from_secs(70));
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let held = bench.assigned(agent)[0];
+    assert_eq!(held.task_id, id, "it is told again");
+    bench.accept(agent, held);
+    assert_eq!(bench.word(id), "working");
 }

@@ -25,7 +25,7 @@ impl Model {
                     self.revive(task);
                 }
             }
-            Happening::Join(at) => self.agent_at(*at, |agent| agent.connected = true),
+            Happening::Join(at) => self.join(*at % self.agents.len()),
             Happening::Leave(at) => self.agent_at(*at, |agent| agent.connected = false),
             Happening::Drain(at) => self.agent_at(*at, |agent| agent.draining = true),
             Happening::Resume(at) => self.agent_at(*at, |agent| {
@@ -140,6 +140,19 @@ impl Model {
 
     fn pick_task(&self, at: usize) -> Option<usize> {
         pick(&(0..self.tasks.len()).collect::<Vec<_>>(), at)
+    }
+
+    /// Who comes back is told again of what it has not accepted, and counts its leases from then.
+    fn join(&mut self, agent: usize) {
+        if self.agents[agent].connected {
+            return;
+        }
+        self.agents[agent].connected = true;
+        for task in self.held_by(agent) {
+            if matches!(self.tasks[task].state, TaskState::Assigned(_)) {
+                self.renew(task);
+            }
+        }
     }
 
     fn agent_at(&mut self, at: usize, change: impl FnOnce(&mut super::ModelAgent)) {

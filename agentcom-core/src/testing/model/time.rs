@@ -35,7 +35,7 @@ impl Model {
                 self.let_pass();
             }
             self.now = beat;
-            self.renew();
+            self.beat();
             if beat == end {
                 return;
             }
@@ -52,17 +52,18 @@ impl Model {
         self.settle();
     }
 
-    fn renew(&mut self) {
+    fn beat(&mut self) {
         for agent in (0..self.agents.len())
             .filter(|agent| self.agents[*agent].connected)
             .collect::<alloc::vec::Vec<_>>()
         {
-            for task in self.held_by(agent) {
-                let said = self.tasks[task].spec.times().lease_ttl;
-                self.tasks[task].lease_ends =
-                    Some(self.now + said.unwrap_or(self.config.lease_ttl));
-            }
+            self.held_by(agent).into_iter().for_each(|task| self.renew(task));
         }
+    }
+
+    pub(super) fn renew(&mut self, task: usize) {
+        let said = self.tasks[task].spec.times().lease_ttl;
+        self.tasks[task].lease_ends = Some(self.now + said.unwrap_or(self.config.lease_ttl));
     }
 
     fn first_due(&self) -> Option<(Wall, Due)> {

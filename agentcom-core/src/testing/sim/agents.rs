@@ -48,8 +48,10 @@ pub(super) struct SimAgent {
 
 /// The agents of a fleet: sidecars first, then plain clients, then the one that breaks the rules.
 pub(super) fn all(options: &Options, rogue: bool) -> Vec<SimAgent> {
+    // A client of the original does not notice that its hub stands still, and stays with it.
+    let plain = if options.agents_well { 0 } else { options.plain };
     let makes = core::iter::repeat_n(Make::Sidecar, options.sidecars.max(1))
-        .chain(core::iter::repeat_n(Make::Plain, options.plain))
+        .chain(core::iter::repeat_n(Make::Plain, plain))
         .chain(rogue.then_some(Make::Rogue));
     let agent = |(n, make): (usize, Make)| SimAgent {
         name: format!("agent-{n}"),

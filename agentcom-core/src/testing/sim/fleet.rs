@@ -145,7 +145,7 @@ impl Fleet {
         let plan = Plan::draw(seed, options);
         let world = World::new(Wall(1_700_000_000_000));
         let clock = world.clock();
-        let oracle = Oracle::new(clock.clone(), options.traced);
+        let oracle = Oracle::new(clock.clone(), options);
         oracle.note("plan", || format!("{plan:?}"));
         let net = Net::new(seed, plan.weather, plan.queue, clock.clone(), oracle.clone());
         Self {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ledger::{Claim, Ledger, Stand};
 use super::marks::Mark;
+use super::swarm::Options;
 use super::world::SimClock;
 use crate::id::{Lease, TaskId};
 use crate::name::AgentId;
@@ -19,6 +20,10 @@ use crate::rng::scramble;
 
 /// How many lines of the trace are kept.
 const TRACE_KEPT: usize = 2_000;
+
+/// Ends of attempts that only an agent or a link of ours can be to blame for.
+const BLAME: &[Mark] =
+    &[Mark::LeaseRanOut, Mark::NotAccepted, Mark::MissedTwice, Mark::RestartedAtWork];
 
 /// What has been seen.
 #[derive(Default)]
@@ -42,6 +47,7 @@ pub(super) struct Seen {
     /// Submitters who have not ended.
     pub(super) submitters: usize,
     pub(super) wrongs: Vec<String>,
+    agents_well: bool,
     traced: bool,
     trace: Vec<String>,
     digest: u64,
@@ -71,8 +77,9 @@ impl fmt::Debug for Oracle {
 }
 
 impl Oracle {
-    pub(super) fn new(clock: SimClock, traced: bool) -> Self {
-        let seen = Seen { traced, ..Seen::default() };
+    pub(super) fn new(clock: SimClock, options: &Options) -> Self {
+        let (agents_well, traced) = (options.agents_well, options.traced);
+        let seen = Seen { agents_well, traced, ..Seen::default() };
         Self { seen: Arc::new(Mutex::new(seen)), clock }
     }
 
@@ -119,6 +126,10 @@ impl Oracle {
         let claims = |claim: &Claim| seen.claims.contains(claim);
         match seen.ledger.committed(batch, hub, &claims) {
             Ok(findings) => {
+                let charged = findings.marks.iter().filter(|mark| BLAME.contains(mark));
+                let charged = charged.filter(|_| seen.agents_well);
+                seen.wrongs
+                    .extend(charged.map(|mark| format!("{mark:?}: agents and links are well")));
                 findings.marks.into_iter().for_each(|mark| seen.mark(mark));
                 seen.wrongs.extend(findings.wrongs);
             }

@@ -64,6 +64,7 @@ impl Fleet {
         let sidecars = self.options.sidecars.max(1);
         let n = self.rng.below(sidecars as u64) as usize;
         match self.rng.below(6) {
+            _ if self.options.agents_well => {}
             0 if sidecars > 1 => {
                 self.kill_agent(n);
                 broken.away = Some(n);

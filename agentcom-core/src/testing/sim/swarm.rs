@@ -67,6 +67,22 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Those that an agent, its work or its link suffers, and not only the hub or its clients.
+    const OF_AGENTS: &[Self] = &[
+        Self::Loss,
+        Self::Twice,
+        Self::Delay,
+        Self::Reorder,
+        Self::Cut,
+        Self::OneWay,
+        Self::HalfOpen,
+        Self::Slow,
+        Self::AgentKill,
+        Self::Drift,
+        Self::Rogue,
+        Self::Poison,
+    ];
+
     /// All kinds.
     pub const ALL: &[Self] = &[
         Self::Loss,
@@ -160,6 +176,9 @@ pub struct Options {
     pub peace: Span,
     /// Kinds of faults that no seed has.
     pub without: BTreeSet<Fault>,
+    /// Whether agents, all of them ours, and links are well. Then hubs and submitters have all the
+    /// trouble, and no agent and no task may pay for it.
+    pub agents_well: bool,
     /// Whether every line of the trace is kept; otherwise only its digest is.
     pub traced: bool,
     /// Which guards stand; all of them, except where the judges are judged.
@@ -178,6 +197,7 @@ impl Default for Options {
             trouble: Span::from_mins(5),
             peace: Span::from_mins(120),
             without: BTreeSet::new(),
+            agents_well: false,
             traced: false,
             guards: Guards::all(),
             forgets: 0,
@@ -195,14 +215,17 @@ impl Options {
     /// What `cargo xtask sim` has to be told to run with these, beside the seed.
     #[must_use]
     pub fn arguments(&self) -> String {
-        let Self { sidecars, plain, tasks, trouble, .. } = self;
+        let Self { sidecars, plain, tasks, trouble, agents_well, .. } = self;
         let without: Vec<&str> = self.without.iter().map(|fault| fault.as_str()).collect();
         let without = match without.is_empty() {
             true => String::new(),
             false => format!(" --without {}", without.join(",")),
         };
         let secs = trouble.0 / 1_000;
-        format!(" --sidecars {sidecars} --plain {plain} --tasks {tasks} --trouble {secs}{without}")
+        let well = if *agents_well { " --agents-well" } else { "" };
+        format!(
+            " --sidecars {sidecars} --plain {plain} --tasks {tasks} --trouble {secs}{without}{well}"
+        )
     }
 }
 
@@ -248,7 +271,8 @@ impl Plan {
         let share = [15, 50, 50, 50, 50, 90][rng.below(6) as usize];
         let drawn = Fault::ALL.iter().filter(|_| rng.below(100) < share).copied();
         let drawn: BTreeSet<Fault> = drawn.collect();
-        let has: BTreeSet<Fault> = drawn.difference(&options.without).copied().collect();
+        let mut has: BTreeSet<Fault> = drawn.difference(&options.without).copied().collect();
+        has.retain(|fault| !(options.agents_well && Fault::OF_AGENTS.contains(fault)));
         let mut rate = |fault: Fault, most: u64| {
             let rate = 1 + rng.below(most);
             if has.contains(&fault) { rate } else { 0 }

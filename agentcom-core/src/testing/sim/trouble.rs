@@ -215,7 +215,7 @@ impl Fleet {
 
     fn pause(&mut self, n: usize) {
         let span = Span(100 + self.rng.below(120_000));
-        let hub = self.rng.below(3) == 0;
+        let hub = self.rng.below(3) == 0 || self.options.agents_well;
         let process = match hub {
             true => self.hubs.last().map(|hub| hub.process),
             false => self.agents[n].process,

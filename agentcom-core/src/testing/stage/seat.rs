@@ -96,7 +96,7 @@ impl Seat {
     }
 
     pub(super) fn wake(&self) -> Option<Mono> {
-        self.hub.next_wake().map(|(at, _)| at).into_iter().chain(self.replaced_at).min()
+        self.hub.next_wake().into_iter().chain(self.replaced_at).min()
     }
 }
 

@@ -173,7 +173,8 @@ impl Plant {
             Some(Self::AlarmKept) => hub.feel(Pulse::Backoff(id, later)),
             Some(Self::ClocksKept) => {
                 let (accept, timeout, stuck) = (None, None, None);
-                let clocks = Clocks { lease: later, accept, timeout, stuck, missing: 0 };
+                let clocks =
+                    Clocks { lease: later, accept, timeout, stuck, told: later, missing: 0 };
                 hub.feel(Pulse::Clocks(id, clocks));
             }
             Some(Self::QuestionKept) => hub.apply(Change::QuestionAsked(about(hub, id).into())),
