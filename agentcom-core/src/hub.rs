@@ -170,13 +170,14 @@ impl Hub {
     }
 
     /// Makes a loaded state ready to go on: leases are granted again in full, for nobody can renew
-    /// while a hub is down.
+    /// while a hub is down. Its time so far is when the loading began.
     pub fn resume(&mut self, now: Now) -> Step {
+        let took = now.mono - self.state.now().mono;
         self.state.tick(now);
         self.state.resume_shares();
         self.state.resume_rates();
         let mut tx = self.tx(Principal::System, None);
-        heal::resume(&mut tx);
+        heal::resume(&mut tx, took);
         schedule::run(&mut tx);
         tx.finish()
     }

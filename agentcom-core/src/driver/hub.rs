@@ -70,6 +70,7 @@ pub struct HubDriver {
     under_way: Option<Group>,
     /// A group that was said, empty, for the room that it has.
     said: Group,
+    /// When the latest commit began.
     commit_began: Mono,
     committing: Option<Fuse<BoxFuture<'static, Result<(), StoreError>>>>,
     calls: BTreeMap<CallId, oneshot::Sender<super::handle::Answer>>,

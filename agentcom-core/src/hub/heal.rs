@@ -32,22 +32,30 @@ pub(super) fn run(tx: &mut Tx<'_>) {
     }
 }
 
-/// Grants every lease anew, in full: nobody could renew while the hub was down.
-pub(super) fn resume(tx: &mut Tx<'_>) {
+/// Grants every lease anew, in full: nobody could renew while the hub was down, nor in the time
+/// that it took to start.
+pub(super) fn resume(tx: &mut Tx<'_>, took: Span) {
     let held: Vec<TaskId> = tx.state.held().collect();
     held.into_iter().for_each(|id| tx.grant(id));
+    be_lenient(tx, took);
     give_grace(tx, Span(0), tx.config.return_within);
 }
 
 /// A hub that stood still for `gone` heard nobody. What they said meanwhile waits in their
-/// connections, or in those who gave up on it: the longer it was gone, the longer they wait before
-/// they come back. Who is silent for good is found out all the same, unless the hub stands still
-/// for a fifth of the time.
+/// connections, or in those who gave up on it.
 pub(super) fn stood_still(tx: &mut Tx<'_>, gone: Span) {
-    let more = tx.config.return_within.min(Span(gone.0.saturating_mul(4)));
-    // Some are still to be read who gave up since, and are taken for connected until then.
-    tx.feel(Pulse::Lenient(tx.now().mono + more));
+    let more = be_lenient(tx, gone);
     give_grace(tx, gone, more);
+}
+
+/// How long agents may take to come back to a hub that was gone for so long: the longer it was, the
+/// longer they wait before they try again. Some of them are taken for connected until then, since
+/// what they said before they gave up is still to be read. Who is silent for good is found out all
+/// the same, unless the hub stands still for a fifth of the time.
+fn be_lenient(tx: &mut Tx<'_>, gone: Span) -> Span {
+    let more = tx.config.return_within.min(Span(gone.0.saturating_mul(4)));
+    tx.feel(Pulse::Lenient(tx.now().mono + more));
+    more
 }
 
 /// Does not count `gone` against anybody, and gives those who hold a task at least `more`.
