@@ -205,7 +205,7 @@ impl SidecarConfig {
             version: None,
             slots: 1,
             backoff_base: Span::from_secs(1),
-            backoff_cap: Span::from_secs(60),
+            backoff_cap: Span::from_secs(30),
             refused_wait: Span::from_secs(60),
             connect_within: Span::from_secs(30),
             identify_within: Span::from_secs(10),

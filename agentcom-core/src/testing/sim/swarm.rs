@@ -67,7 +67,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Those that an agent, its work or its link suffers, and not only the hub or its clients.
+    /// Those that an agent, its work or its link suffers, and not only the hub or its clients: an
+    /// operator also restarts agents.
     const OF_AGENTS: &[Self] = &[
         Self::Loss,
         Self::Twice,
@@ -81,6 +82,7 @@ impl Fault {
         Self::Drift,
         Self::Rogue,
         Self::Poison,
+        Self::Operator,
     ];
 
     /// All kinds.
