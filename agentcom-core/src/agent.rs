@@ -136,3 +136,20 @@ impl Phase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
+        let read = |text: &str| serde_json::from_str::<TokenHash>(&alloc::format!("{text:?}")).ok();
+        let hash = TokenHash([0xab; 32]);
+        assert_eq!(read(&"ab".repeat(32)), Some(hash));
+        assert_eq!(serde_json::to_string(&hash).unwrap(), alloc::format!("{:?}", "ab".repeat(32)));
+        for bad in ["", "ab", &"ab".repeat(31), &"ab".repeat(33), &"é".repeat(32), &"xy".repeat(32)]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -9,8 +9,10 @@ mod openings;
 mod ownership;
 mod reports;
 mod resubmission;
+mod roster;
 mod stalls;
 mod submission;
+mod why;
 
 use super::*;
 use crate::command::Reply;

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::command::Rejected;
-use crate::task::{Concurrency, Priority, Rate};
+use crate::name::Tag;
+use crate::task::{Concurrency, Dependency, FileHint, Priority, Rate, VerificationStep};
+use crate::time::Wall;
 
 fn rated(limit: u32) -> Draft {
     let mut draft = draft();
@@ -128,4 +130,107 @@ fn lanes_are_called_by_the_words_that_name_them() {
         assert_eq!((lane.as_str(), alloc::format!("{lane}").as_str()), (word, word));
         assert_eq!((word.parse(), number.parse()), (Ok(lane), Ok(lane)));
     }
+}
+
+/// The field for which a draft is refused that was changed in this way.
+fn refused(change: impl FnOnce(&mut Draft)) -> Option<&'static str> {
+    let mut draft = draft();
+    change(&mut draft);
+    draft.check().err().map(|bad| bad.field)
+}
+
+#[test]
+fn spans_of_a_task_are_taken_up_to_their_bounds_and_not_beyond() {
+    let day = Span::from_mins(24 * 60);
+    let days = |days: u64| Span(day.0 * days);
+    type Set = fn(&mut Draft, Span);
+    let bounds: [(&str, Set, Span, Span); 5] = [
+        (
+            "lease_ttl",
+            |draft, span| draft.times.lease_ttl = Some(span),
+            Span::from_secs(5),
+            Span::from_mins(30),
+        ),
+        ("timeout", |draft, span| draft.times.timeout = Some(span), Span(1), days(30)),
+        ("expires_after", |draft, span| draft.times.expires_after = Some(span), Span(1), days(366)),
+        ("backoff_base", |draft, span| draft.retry.backoff_base = Some(span), Span(1), day),
+        ("backoff_cap", |draft, span| draft.retry.backoff_cap = Some(span), Span(1), day),
+    ];
+    for (field, set, min, max) in bounds {
+        let found = [min.0 - 1, min.0, max.0, max.0 + 1]
+            .map(|span| refused(|draft| set(draft, Span(span))));
+        assert_eq!(found, [Some(field), None, None, Some(field)]);
+    }
+    let by = |by| {
+        refused(|draft| {
+            (draft.times.run_after, draft.times.complete_by) = (Some(Wall(2)), Some(by))
+        })
+    };
+    assert_eq!([by(Wall(2)), by(Wall(3))], [Some("complete_by"), None]);
+}
+
+#[test]
+fn numbers_of_a_task_are_taken_up_to_their_bounds_and_not_beyond() {
+    let attempts =
+        [0, 1, 1_000, 1_001].map(|max| refused(|draft| draft.retry.attempts_max = Some(max)));
+    assert_eq!(attempts, [Some("attempts_max"), None, None, Some("attempts_max")]);
+    let cost = [0, 1, 1_000, 1_001].map(|cost| refused(|draft| draft.share.cost = cost));
+    assert_eq!(cost, [Some("cost"), None, None, Some("cost")]);
+    let rounds =
+        [5, 6].map(|rounds| refused(|draft| draft.coding.verification_retries_max = rounds));
+    assert_eq!(rounds, [None, Some("max_verification_retries")]);
+    let rate = |limit: u32, burst: u32, per: u64| {
+        let key = Key::new("r").unwrap();
+        refused(|draft| draft.share.rates = vec![Rate { key, limit, burst, per: Span(per) }])
+    };
+    let found = [rate(1, 1, 1), rate(0, 1, 1), rate(1, 0, 1), rate(1, 1, 0)];
+    assert_eq!(found, [None, Some("rates"), Some("rates"), Some("rates")]);
+    let none_at_once = Concurrency { key: Key::new("k").unwrap(), max: 0 };
+    let found = refused(|draft| draft.share.concurrency = Some(none_at_once));
+    assert_eq!(found, Some("concurrency.max"));
+}
+
+#[test]
+fn lists_and_texts_of_a_task_are_taken_up_to_their_bounds_and_not_beyond() {
+    type Set = fn(&mut Draft, usize);
+    let bounds: [(&str, Set, usize); 9] = [
+        ("description", |draft, n| draft.description = "é".repeat(n), 10_000),
+        ("needs", |draft, n| draft.needs = vec![Capability::new("c").unwrap(); n], 64),
+        ("depends_on", |draft, n| draft.depends_on = vec![Dependency::Known(TaskId(1)); n], 1_000),
+        ("tags", |draft, n| draft.group.tags = vec![Tag::new("t").unwrap(); n], 64),
+        ("file_hints", |draft, n| draft.coding.file_hints = vec![hint("a.rs"); n], 64),
+        ("success_criteria", |draft, n| draft.coding.success_criteria = vec!["x".into(); n], 64),
+        (
+            "verification_steps",
+            |draft, n| draft.coding.verification_steps = vec![step("k", "t"); n],
+            64,
+        ),
+        ("texts", |draft, n| draft.coding.success_criteria = vec!["é".repeat(n)], 2_000),
+        ("rates", |draft, n| draft.share.rates = (0..n).map(numbered).collect(), 8),
+    ];
+    for (field, set, max) in bounds {
+        let found = [max, max + 1].map(|n| refused(|draft| set(draft, n)));
+        assert_eq!(found, [None, Some(field)]);
+    }
+    let found = refused(|draft| draft.share.rates = vec![numbered(1), numbered(1)]);
+    assert_eq!(found, Some("rates"), "each of its own key");
+    let found = refused(|draft| draft.coding.file_hints = vec![hint("")]);
+    assert_eq!(found, Some("file_hints"));
+    for step in [step("", "t"), step("k", "")] {
+        let found = refused(|draft| draft.coding.verification_steps = vec![step]);
+        assert_eq!(found, Some("verification_steps"));
+    }
+}
+
+fn hint(path: &str) -> FileHint {
+    FileHint { path: path.into(), reason: None }
+}
+
+fn step(kind: &str, target: &str) -> VerificationStep {
+    VerificationStep { kind: kind.into(), target: target.into(), description: None }
+}
+
+fn numbered(number: usize) -> Rate {
+    let key = Key::new(&alloc::format!("r{number}")).unwrap();
+    Rate { key, limit: 1, per: Span(1), burst: 1 }
 }

@@ -3,6 +3,9 @@
 use super::*;
 use crate::task::{Concurrency, Priority, Rate};
 use crate::view::Reason;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use schedule::{AgentFacts, TaskFacts};
 
 fn of(priority: Priority) -> Draft {
@@ -222,6 +225,21 @@ fn a_task_that_meets_a_second_limit_makes_way_for_the_next_at_the_first() {
 }
 
 #[test]
+fn a_task_that_may_not_start_does_not_keep_its_agent_from_the_next_one() {
+    let pinned = |draft: Draft| Draft { assign_to: Some(agent_id("a")), ..draft };
+    for (every, meant) in [(0, true), (1, false)] {
+        let mut bench = Bench::new();
+        bench.call(Command::SetOldestFirst { every });
+        let agent = bench.join("a", Dialect::V1, 1, &["gpu"]);
+        bench.submit(rated(draft()));
+        let [held_back, next] = [rated(needing("gpu")), draft()]
+            .map(|draft| bench.submit(if meant { pinned(draft) } else { draft }));
+        serve(&mut bench, agent);
+        assert_eq!([bench.word(held_back), bench.word(next)], ["ready", "assigned"]);
+    }
+}
+
+#[test]
 fn a_pinned_task_waits_for_its_agent() {
     let mut bench = Bench::new();
     let other = bench.join("other", Dialect::V1, 1, &[]);
@@ -307,4 +325,79 @@ fn a_task_waits_for_the_agent_that_has_its_repository_at_hand_but_not_for_ever()
     assert_eq!(bench.word(waits), "ready");
     bench.pass(Span(1));
     assert_eq!(bench.state(waits).hold().unwrap().agent, agent_id("cold"));
+}
+
+#[test]
+fn a_task_does_not_wait_for_an_agent_that_has_its_repository_at_hand_and_cannot_do_it() {
+    let config = HubConfig { affinity_wait: Span::from_secs(10), ..HubConfig::default() };
+    let mut bench = Bench::with(config);
+    let repo = crate::name::Repo::new("https://host/r").ok();
+    let warm = bench.join("warm", Dialect::V1, 1, &[]);
+    bench.submit(Draft { repo: repo.clone(), ..draft() });
+    serve(&mut bench, warm);
+    bench.join("able", Dialect::V1, 1, &["gpu"]);
+    let id = bench.submit(Draft { repo, ..needing("gpu") });
+    assert_eq!(bench.word(id), "assigned");
+}
+
+#[test]
+fn a_policy_in_a_box_is_asked_as_it_is_without_one() {
+    /// The youngest task first, and nothing for the first agent by name.
+    #[derive(Debug)]
+    struct Young;
+    impl Policy for Young {
+        fn key(&self, task: &TaskFacts<'_>) -> u64 {
+            u64::MAX - 1 - task.ready_at.0
+        }
+        fn fit(&self, _: &TaskFacts<'_>, agent: &AgentFacts<'_>) -> Option<u32> {
+            (agent.id.as_str() != "a").then_some(0)
+        }
+    }
+    let boxed: Box<dyn Policy> = Box::new(Young);
+    assert!(boxed.may_refuse());
+    let fair: Box<dyn Policy> = Box::new(FairPolicy);
+    assert!(!fair.may_refuse());
+    let mut bench = Bench::over(HubConfig::default(), boxed);
+    let old = bench.submit(draft());
+    bench.pass(Span(1));
+    let young = bench.submit(draft());
+    bench.join("a", Dialect::V1, 1, &[]);
+    let agent = bench.join("b", Dialect::V1, 1, &[]);
+    assert_eq!([bench.serve(agent), bench.serve(agent)], [Some(young), Some(old)]);
+}
+
+#[test]
+fn good_standing_counts_more_than_a_repository_at_hand_and_that_more_than_spare_abilities() {
+    let bench_task = |needs: &[&str]| {
+        let mut bench = Bench::new();
+        let needs = needs.iter().map(|need| Capability::new(need).unwrap()).collect();
+        let id = bench.submit(Draft { needs, ..draft() });
+        bench.task(id).clone()
+    };
+    let task = bench_task(&["gpu"]);
+    let fit = |probation: bool, warm: bool, abilities: usize| {
+        let mut bench = Bench::new();
+        let able: Vec<String> = (0..abilities).map(|n| alloc::format!("c{n}")).collect();
+        let able: Vec<&str> = able.iter().map(String::as_str).collect();
+        bench.join("a", Dialect::V1, 1, &able);
+        let id = &agent_id("a");
+        let profile = bench.hub.state().profile(id).unwrap();
+        let (ready_at, load, last_assigned) = (bench.now.wall, 0, 0);
+        let (spec, failures, start_tag) = (&*task.spec, 0, 0);
+        FairPolicy.fit(
+            &TaskFacts { id: task.id, spec, failures, ready_at, start_tag },
+            &AgentFacts { id, profile, load, probation, last_assigned, warm },
+        )
+    };
+    let best_first = [
+        fit(false, true, 1),
+        fit(false, true, 2),
+        fit(false, false, 1),
+        fit(false, false, 2),
+        fit(true, true, 1),
+        fit(true, true, 2),
+        fit(true, false, 1),
+        fit(true, false, 2),
+    ];
+    assert!(best_first.is_sorted_by(|a, b| a > b), "{best_first:?}");
 }

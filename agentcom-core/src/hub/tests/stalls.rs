@@ -139,6 +139,32 @@ fn a_hub_that_is_a_little_late_hears_what_waits_before_it_lets_deadlines_pass() 
 }
 
 #[test]
+fn a_hub_that_is_a_little_late_takes_no_lease_before_it_has_heard_everybody() {
+    let (mut bench, at_work) = busy(2);
+    bench.pass(Span(29_950));
+    bench.stall(Span(150));
+    for (session, held) in &at_work {
+        bench.ping(*session, &[*held]);
+    }
+    bench.step(Input::Wake);
+    let words = at_work.iter().map(|(_, held)| bench.word(held.task_id)).collect::<Vec<_>>();
+    assert_eq!(words, ["working", "working"]);
+}
+
+#[test]
+fn a_hub_that_is_late_by_no_more_than_it_may_be_lets_deadlines_pass_with_whatever_comes() {
+    for late in [Span(10), LATE] {
+        let (mut bench, at_work) = busy(1);
+        let id = at_work[0].1.task_id;
+        bench.pass(Span(29_950));
+        let lease = bench.hub.state().clocks(id).unwrap().lease;
+        bench.stall(lease - bench.now.mono + late);
+        bench.submit(draft());
+        assert_eq!(bench.word(id), "delayed", "{late:?}");
+    }
+}
+
+#[test]
 fn what_is_granted_while_agents_have_yet_to_come_back_lasts_until_they_have() {
     let mut bench = Bench::new();
     let agent = bench.join("a", Dialect::V1, 1, &[]);
@@ -147,11 +173,41 @@ fn what_is_granted_while_agents_have_yet_to_come_back_lasts_until_they_have() {
     let lease_ttl = Some(Span::from_secs(5));
     let id = bench.submit(Draft { times: Times { lease_ttl, ..Times::default() }, ..draft() });
     assert_eq!(bench.word(id), "assigned");
+    let granted = bench.assigned(agent);
     bench.leave(agent);
     bench.pass(Span::from_secs(70));
     let agent = bench.join("a", Dialect::V1, 1, &[]);
     let held = bench.assigned(agent)[0];
-    assert_eq!(held.task_id, id, "it is told again");
+    assert_eq!([held], granted[..], "it is told again of the same lease");
     bench.accept(agent, held);
     assert_eq!(bench.word(id), "working");
+}
+
+#[test]
+fn a_hub_wakes_often_as_long_as_a_standstill_could_cost_somebody_something() {
+    let mut bench = Bench::new();
+    let wait = |bench: &Bench| Some(bench.hub.next_wake()? - bench.now.mono);
+    assert_eq!(wait(&bench), None, "nobody is there");
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    assert_eq!(wait(&bench), Some(WATCH_EVERY), "somebody is there");
+    bench.stall(LONG);
+    bench.leave(agent);
+    assert_eq!(wait(&bench), Some(WATCH_EVERY), "somebody may come back");
+    bench.pass(Span::from_mins(60));
+    assert_eq!(wait(&bench), None, "nobody came back");
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    bench.submit(draft());
+    bench.leave(agent);
+    assert_eq!(wait(&bench), Some(WATCH_EVERY), "somebody is at work");
+}
+
+#[test]
+fn whoever_is_heard_often_enough_never_counts_as_silent() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    for _ in 0..6 {
+        bench.pass(Span::from_secs(5));
+        assert!(!bench.hub.state().session(SessionId(agent)).unwrap().silent);
+        bench.ping(agent, &[]);
+    }
 }

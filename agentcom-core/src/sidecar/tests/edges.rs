@@ -29,6 +29,7 @@ fn an_answer_that_comes_too_late_is_not_taken_for_that_to_the_next_question() {
     ask(&mut rig, 2, "B?", 600);
     let said = rig.after(3_000, Input::Wake);
     assert!(said.contains(&"answer 1/1 \"no\"".into()), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("question:B?")), "{said:?}");
     assert!(answer(&mut rig, "to A").is_empty());
     assert_eq!(answer(&mut rig, "to B"), ["answer 1/1 \"to B\""]);
 }
@@ -80,4 +81,20 @@ fn a_report_that_the_hub_puts_off_goes_out_when_the_hub_says_and_the_others_when
     }
     let usual = rig.sidecar.config.resend_every.0;
     assert_eq!(again, [Some(33_333), Some(usual)]);
+}
+
+#[test]
+fn the_shortest_lease_that_is_long_enough_is_taken_on() {
+    let mut rig = Rig::online(1);
+    let mut short = assignment(1, 1);
+    short.lease_ttl_ms = Span(2_000);
+    assert!(rig.assign(short).contains(&"start 1/1".into()));
+}
+
+#[test]
+fn every_ping_is_told_from_the_one_before() {
+    let mut rig = Rig::online(1);
+    let first = rig.sidecar.nonce;
+    assert_eq!(rig.next(), (Some(Wake::Ping), alloc::vec!["> ping []".into()]));
+    assert_ne!(rig.sidecar.nonce, first);
 }

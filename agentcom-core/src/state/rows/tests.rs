@@ -156,4 +156,6 @@ fn unknown_fields_of_a_later_release_are_passed_over() {
     let change = Loader::default().row(&State::default(), Table::Meta, b"settings", &row).unwrap();
     let settings = bench.hub.state().settings().clone();
     assert_eq!(change, Some(Change::Settings(settings.into())));
+    let later = Loader::default().row(&State::default(), Table::Meta, b"later", &row).unwrap();
+    assert_eq!(later, None);
 }

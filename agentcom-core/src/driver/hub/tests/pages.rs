@@ -1,6 +1,7 @@
 //! This file checks that pages of ended tasks show each once, however many ended together.
 
 use super::*;
+use crate::name::GoalId;
 use crate::task::Dependency;
 use crate::view::TaskQuery;
 
@@ -78,4 +79,20 @@ fn a_task_that_ended_twice_within_a_moment_is_on_a_page_once() {
     assert!(matches!(revived, Ok(Reply::Revived { .. })), "{revived:?}");
     assert!(matches!(rig.call(Command::Cancel(ids[1])), Ok(Reply::Cancelled { .. })));
     assert_eq!(sorted(listed(&mut rig, "", 10)), sorted(ids));
+}
+
+#[test]
+fn tasks_of_a_goal_are_found_as_long_as_they_live_and_when_they_have_ended() {
+    let mut rig = Rig::new();
+    let goal = GoalId::new("goal-1").ok();
+    let mut of_goal = draft();
+    of_goal.group.goal_id = goal.clone();
+    rig.submit(draft());
+    let [ended, living] = [(); 2].map(|()| rig.submit(of_goal.clone()).0);
+    assert!(rig.call(Command::Cancel(ended)).is_ok());
+    let (other, _) = rig.submit(draft());
+    assert!(rig.call(Command::Cancel(other)).is_ok());
+    let handle = rig.handle.clone();
+    let page = rig.ask(handle.tasks(TaskQuery { goal, ..TaskQuery::default() })).unwrap();
+    assert_eq!(page.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [living, ended]);
 }

@@ -1,9 +1,13 @@
 //! This file checks what is out there against a hub that was restored from a backup.
 
 use super::*;
+use crate::change::{Head, decode, encode};
+use crate::id::{Lease, QuestionId};
 use crate::port::store::{Batch, RowKey, Table};
-use crate::state::mend;
+use crate::question::Question;
+use crate::state::{Rows, mend};
 use crate::task::{Death, Dependency, TaskState};
+use crate::time::Wall;
 
 /// A copy of what is stored, on a disk of its own.
 fn backup(rig: &mut Rig) -> MemoryDisk {
@@ -151,4 +155,39 @@ fn without_its_head_there_is_no_data_set() {
     rows.remove(&RowKey::new(Table::Meta, "head"));
     let error = mend(&mut rows).unwrap_err();
     assert_eq!(error.message, "table meta, row head: without it there is no data set");
+}
+
+#[test]
+fn questions_about_lost_tasks_go_and_numbers_go_on_past_those_that_are_there() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.submit(draft());
+    let mut rows = rig.disk.rows();
+    let head_row = RowKey::new(Table::Meta, "head");
+    let head = |rows: &Rows| decode::<Head>(Table::Meta, b"head", &rows[&head_row]).unwrap();
+    let (ids, older) = (head(&rows).ids, Head { next_task: 1, ..head(&rows) });
+    rows.insert(head_row.clone(), encode(&older));
+    let mut ask = |counter: u64, task: TaskId| {
+        let question = Question {
+            id: QuestionId(ids.hide(counter)),
+            task,
+            lease: Lease(1),
+            asked_by: AgentId::new("a").unwrap(),
+            text: "which?".into(),
+            asked_at: Wall(1),
+            deadline: Wall(2),
+            default: Json::null(),
+        };
+        let row = RowKey::new(Table::Question, question.id.0.to_be_bytes());
+        rows.insert(row.clone(), encode(&question));
+        row
+    };
+    let (kept, lost) = (ask(6, id), ask(7, TaskId(ids.hide(99))));
+    rows.insert(RowKey::new(Table::Meta, "settings"), b"?".to_vec());
+    let (_, aside) = mend(&mut rows).unwrap();
+    let why: Vec<_> = aside.iter().map(|error| error.message.as_str()).collect();
+    assert!(why[0].starts_with("table meta, row settings: format 63 is newer"), "{why:?}");
+    assert!(why[1].ends_with("the task that it is about is lost"), "{why:?}");
+    assert_eq!(why.len(), 2);
+    assert_eq!([rows.contains_key(&kept), rows.contains_key(&lost)], [true, false]);
+    assert_eq!([head(&rows).next_task, head(&rows).next_question], [2, 7]);
 }
