@@ -47,8 +47,8 @@ pub struct HubConfig {
     /// How long an agent keeps a task without renewing, unless the task says otherwise.
     pub lease_ttl: Span,
     /// How long an agent may take to come back to a hub that was away: the longest wait between two
-    /// attempts, and an attempt. After a start or a standstill of the hub every lease lasts at least
-    /// as long, and one of a plain client always does.
+    /// attempts, and an attempt. After a start of the hub every lease lasts at least as long, and
+    /// after a standstill up to as long; one of a plain client always lasts at least as long.
     pub return_within: Span,
     /// How long an agent may take to accept.
     pub accept_within: Span,

@@ -36,14 +36,14 @@ use crate::port::transport::CloseReason;
 use crate::rng::Rng;
 use crate::state::{Dirty, State};
 use crate::time::{Mono, Now, Span, Wall};
+use crate::view::{Event, ProgressView};
+use crate::wire::{BadFrame, Dialect, ToAgent, ToHub};
+use schedule::Policy;
 
 /// How often a hub steps that has agents: they give up on one that says nothing for twice as long.
 const WATCH_EVERY: Span = Span::from_secs(5);
 /// By how much a hub is late that hears first.
 const LATE: Span = Span(20);
-use crate::view::{Event, ProgressView};
-use crate::wire::{BadFrame, Dialect, ToAgent, ToHub};
-use schedule::Policy;
 
 /// What a hub is told.
 #[derive(Clone, Debug)]
@@ -197,8 +197,8 @@ impl Hub {
     /// heard: it may be what the deadline is for.
     pub fn step(&mut self, now: Now, input: Input) -> Step {
         let gone = now.mono - self.state.now().mono;
-        let hears_first = self.next_wake().is_some_and(|at| now.mono - at > LATE)
-            && !matches!(input, Input::Wake);
+        let hears_first = !matches!(input, Input::Wake)
+            && self.next_wake().is_some_and(|at| now.mono - at > LATE);
         self.state.tick(now);
         let mut tx = match &input {
             Input::Call { by, cause, .. } => {

@@ -93,7 +93,7 @@ impl Args {
         match (self.sized, seed % 8) {
             (false, 0 | 4) => Options::default(),
             (false, 5) => Options { agents_well: true, ..self.options.clone() },
-            (true, _) | (false, _) => self.options.clone(),
+            _ => self.options.clone(),
         }
     }
 }

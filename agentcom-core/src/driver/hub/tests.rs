@@ -188,6 +188,20 @@ impl Rig {
         }
     }
 
+    /// A submission that waits for its answer.
+    fn begin(
+        &self,
+        draft: Draft,
+    ) -> impl Future<Output = Result<Reply, CallError>> + Unpin + use<> {
+        let handle = self.handle.clone();
+        let mut call =
+            Box::pin(
+                async move { handle.call(Principal::Admin, Command::Submit(draft.into())).await },
+            );
+        assert!(now_of(&mut call).is_none());
+        call
+    }
+
     fn pass(&mut self, ms: u64) {
         self.clock.0.fetch_add(ms, Ordering::Relaxed);
         self.turn();
@@ -225,6 +239,11 @@ fn identify(name: &str) -> String {
 
 fn ping() -> String {
     wire(&ToHub::Ping(Ping::default()))
+}
+
+/// The acceptance of the first assignment of a task.
+fn accept(id: TaskId) -> String {
+    alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","generation":1}}"#)
 }
 
 fn wire(frame: &ToHub) -> String {

@@ -368,13 +368,9 @@ fn a_policy_in_a_box_is_asked_as_it_is_without_one() {
 
 #[test]
 fn good_standing_counts_more_than_a_repository_at_hand_and_that_more_than_spare_abilities() {
-    let bench_task = |needs: &[&str]| {
-        let mut bench = Bench::new();
-        let needs = needs.iter().map(|need| Capability::new(need).unwrap()).collect();
-        let id = bench.submit(Draft { needs, ..draft() });
-        bench.task(id).clone()
-    };
-    let task = bench_task(&["gpu"]);
+    let mut bench = Bench::new();
+    let id = bench.submit(needing("gpu"));
+    let task = bench.task(id);
     let fit = |probation: bool, warm: bool, abilities: usize| {
         let mut bench = Bench::new();
         let able: Vec<String> = (0..abilities).map(|n| alloc::format!("c{n}")).collect();

@@ -53,7 +53,7 @@ fn after_a_stall_silence_ends_a_lease_as_ever() {
     assert_eq!(words, ["working", "delayed"]);
 }
 
-/// A sidecar that hears nothing hangs up, and waits for up to a minute between two attempts.
+/// A sidecar that hears nothing hangs up, and waits for up to half a minute between two attempts.
 #[test]
 fn who_gave_up_on_a_hub_that_was_stopped_has_the_time_to_come_back() {
     let mut bench = Bench::new();

@@ -126,10 +126,11 @@ impl Oracle {
         let claims = |claim: &Claim| seen.claims.contains(claim);
         match seen.ledger.committed(batch, hub, &claims) {
             Ok(findings) => {
-                let charged = findings.marks.iter().filter(|mark| BLAME.contains(mark));
-                let charged = charged.filter(|_| seen.agents_well);
-                seen.wrongs
-                    .extend(charged.map(|mark| format!("{mark:?}: agents and links are well")));
+                if seen.agents_well {
+                    let charged = findings.marks.iter().filter(|mark| BLAME.contains(mark));
+                    let wrongs = charged.map(|mark| format!("{mark:?}: agents and links are well"));
+                    seen.wrongs.extend(wrongs);
+                }
                 findings.marks.into_iter().for_each(|mark| seen.mark(mark));
                 seen.wrongs.extend(findings.wrongs);
             }

@@ -67,24 +67,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Those that an agent, its work or its link suffers, and not only the hub or its clients: an
-    /// operator also restarts agents.
-    const OF_AGENTS: &[Self] = &[
-        Self::Loss,
-        Self::Twice,
-        Self::Delay,
-        Self::Reorder,
-        Self::Cut,
-        Self::OneWay,
-        Self::HalfOpen,
-        Self::Slow,
-        Self::AgentKill,
-        Self::Drift,
-        Self::Rogue,
-        Self::Poison,
-        Self::Operator,
-    ];
-
     /// All kinds.
     pub const ALL: &[Self] = &[
         Self::Loss,
@@ -111,6 +93,21 @@ impl Fault {
         Self::Operator,
         Self::Short,
     ];
+
+    /// Whether an agent, its work or its link suffers it, and not only the hub or its submitters; an
+    /// operator also restarts agents. A pause is of the hub where agents are well.
+    const fn is_of_agents(self) -> bool {
+        match self {
+            Self::Loss | Self::Twice | Self::Delay | Self::Reorder | Self::Cut | Self::OneWay => {
+                true
+            }
+            Self::HalfOpen | Self::Slow | Self::AgentKill | Self::Drift => true,
+            Self::Rogue | Self::Poison | Self::Operator => true,
+            Self::HubKill | Self::Storm | Self::Pause | Self::Takeover | Self::Jump => false,
+            Self::StoreBefore | Self::StoreAfter | Self::StoreSlow => false,
+            Self::Clients | Self::Short => false,
+        }
+    }
 
     /// The word for it.
     #[must_use]
@@ -273,8 +270,9 @@ impl Plan {
         let share = [15, 50, 50, 50, 50, 90][rng.below(6) as usize];
         let drawn = Fault::ALL.iter().filter(|_| rng.below(100) < share).copied();
         let drawn: BTreeSet<Fault> = drawn.collect();
-        let mut has: BTreeSet<Fault> = drawn.difference(&options.without).copied().collect();
-        has.retain(|fault| !(options.agents_well && Fault::OF_AGENTS.contains(fault)));
+        let wanted = drawn.difference(&options.without).copied();
+        let has: BTreeSet<Fault> =
+            wanted.filter(|fault| !(options.agents_well && fault.is_of_agents())).collect();
         let mut rate = |fault: Fault, most: u64| {
             let rate = 1 + rng.below(most);
             if has.contains(&fault) { rate } else { 0 }

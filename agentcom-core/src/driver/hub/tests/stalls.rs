@@ -4,22 +4,6 @@ use std::sync::OnceLock;
 
 use super::*;
 
-fn accept(id: TaskId) -> String {
-    alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","generation":1}}"#)
-}
-
-/// A call that waits for its answer.
-fn begin(
-    rig: &Rig,
-    draft: Draft,
-) -> impl Future<Output = Result<Reply, CallError>> + Unpin + use<> {
-    let handle = rig.handle.clone();
-    let mut call =
-        Box::pin(async move { handle.call(Principal::Admin, Command::Submit(draft.into())).await });
-    assert!(now_of(&mut call).is_none());
-    call
-}
-
 #[test]
 fn a_store_that_stands_still_costs_nobody_a_lease() {
     let mut rig = Rig::new();
@@ -28,7 +12,7 @@ fn a_store_that_stands_still_costs_nobody_a_lease() {
     agent.outgoing.send(accept(id)).unwrap();
     rig.turn();
     rig.faults.hold();
-    let mut call = begin(&rig, draft());
+    let mut call = rig.begin(draft());
     rig.turn();
     assert_eq!(rig.faults.held(), 1);
     // Its agent hears nothing and gives up; its lease of 30 s would be over.
@@ -66,7 +50,7 @@ fn what_was_decided_is_stored_soon_however_slow_it_is_to_read() {
     let mut rig = Rig::over(store, disk, faults, |builder| builder);
     let _ = clock.set(Arc::clone(&rig.clock));
     rig.faults.hold();
-    let mut calls: Vec<_> = (0..20).map(|n| begin(&rig, keyed(&alloc::format!("k-{n}")))).collect();
+    let mut calls: Vec<_> = (0..20).map(|n| rig.begin(keyed(&alloc::format!("k-{n}")))).collect();
     rig.turn();
     assert!(rig.faults.release_one());
     rig.turn();
@@ -82,10 +66,10 @@ fn what_was_decided_is_stored_soon_however_slow_it_is_to_read() {
 fn a_key_that_is_used_in_a_commit_that_stands_still_is_known_to_whoever_comes_next() {
     let mut rig = Rig::new();
     rig.faults.hold();
-    let mut first = begin(&rig, keyed("k"));
+    let mut first = rig.begin(keyed("k"));
     rig.turn();
     rig.pass(2_000);
-    let mut second = begin(&rig, keyed("k"));
+    let mut second = rig.begin(keyed("k"));
     rig.turn();
     rig.faults.release();
     let told = |reply| match reply {

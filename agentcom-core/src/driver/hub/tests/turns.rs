@@ -13,16 +13,7 @@ fn a_flood_of_calls_does_not_keep_frames_waiting() {
     let mut agent = rig.join("a");
     heard(&mut agent);
     rig.faults.hold();
-    let calls: Vec<_> = (0..3_000)
-        .map(|_| {
-            let handle = rig.handle.clone();
-            let mut call = Box::pin(async move {
-                handle.call(Principal::Admin, Command::Submit(draft().into())).await
-            });
-            assert!(now_of(&mut call).is_none());
-            call
-        })
-        .collect();
+    let calls: Vec<_> = (0..3_000).map(|_| rig.begin(draft())).collect();
     agent.outgoing.send(ping()).unwrap();
     rig.turn();
     assert!(rig.faults.release_one());
@@ -40,12 +31,11 @@ fn a_hub_that_is_asked_to_stop_does_so_whatever_its_agents_say() {
     let (id, _) = rig.submit(draft());
     rig.faults.hold();
     // Each acceptance is a change of its own.
-    let accept = alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","generation":1}}"#);
-    agent.outgoing.send(accept.clone()).unwrap();
+    agent.outgoing.send(accept(id)).unwrap();
     rig.turn();
     rig.handle.stop();
     for _ in 0..10 {
-        let _ = agent.outgoing.send(accept.clone());
+        let _ = agent.outgoing.send(accept(id));
         rig.turn();
         rig.faults.release_one();
     }
@@ -76,10 +66,7 @@ fn a_hub_that_was_frozen_hears_its_agents_before_it_takes_their_leases() {
     let mut rig = Rig::new();
     let mut agent = rig.join("a");
     let (id, _) = rig.submit(draft());
-    agent
-        .outgoing
-        .send(alloc::format!(r#"{{"type":"task_accepted","task_id":"{id}","generation":1}}"#))
-        .unwrap();
+    agent.outgoing.send(accept(id)).unwrap();
     rig.turn();
     rig.clock.0.fetch_add(60_000, Ordering::Relaxed);
     agent
