@@ -5,7 +5,7 @@
 //! no transport does so, but agents that break the rules do.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -45,6 +45,8 @@ struct Shared {
     cut: BTreeMap<(String, Towards), Mono>,
     /// Hubs that listen, the latest last.
     hubs: Vec<Door>,
+    /// Whose last attempt led to an older hub.
+    astray: BTreeSet<String>,
     links: Vec<Weak<Link>>,
 }
 
@@ -81,6 +83,7 @@ impl Net {
             queue,
             cut: BTreeMap::new(),
             hubs: Vec::new(),
+            astray: BTreeSet::new(),
             links: Vec::new(),
         };
         Self { shared: Arc::new(Mutex::new(shared)), clock, oracle }
@@ -410,6 +413,12 @@ impl Dialer {
         [Towards::Hub, Towards::Agent].into_iter().filter_map(until).any(|until| until > now)
     }
 
+    /// Whether it may reach an older hub. Where links are well it does so once, as by a name that was
+    /// looked up before, and not again: a hub that stands still would keep it away for long.
+    fn may_stray(&self, shared: &Shared) -> bool {
+        !(self.net.oracle.seen().agents_well && shared.astray.contains(&self.agent))
+    }
+
     fn connection(&self, link: &Arc<Link>, out: Towards, into: Towards) -> Connection {
         Connection {
             dialect: self.dialect,
@@ -430,7 +439,12 @@ impl Transport for Dialer {
         if count == 0 || self.is_cut(&shared, clock.now().mono) {
             return Err(TransportError::Unreachable("the hub is out of reach".into()));
         }
-        let older = count > 1 && shared.rng.below(6) == 0;
+        let older = count > 1 && shared.rng.below(6) == 0 && self.may_stray(&shared);
+        if older {
+            shared.astray.insert(self.agent.clone());
+        } else {
+            shared.astray.remove(&self.agent);
+        }
         let at = if older { shared.rng.below(count - 1) } else { count - 1 } as usize;
         if older {
             self.net.oracle.mark(Mark::OldHubReached);

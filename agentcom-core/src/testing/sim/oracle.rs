@@ -47,7 +47,7 @@ pub(super) struct Seen {
     /// Submitters who have not ended.
     pub(super) submitters: usize,
     pub(super) wrongs: Vec<String>,
-    agents_well: bool,
+    pub(super) agents_well: bool,
     traced: bool,
     trace: Vec<String>,
     digest: u64,
