@@ -56,6 +56,11 @@ const REGRESSIONS: &[Regression] = &[
         },
         about: "the operator brought a dead task back while the world was being judged",
     },
+    Regression {
+        seed: 9_853,
+        options: || Options { agents_well: true, ..Options::long() },
+        about: "an agent reached a hub that stood still twice in a row, and was late at the next",
+    },
 ];
 
 fn seeds() -> Range<u64> {
