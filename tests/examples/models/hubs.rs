@@ -11,11 +11,11 @@ pub(crate) type Player = fn(u32, u64) -> Result<(), String>;
 
 /// The loads by name.
 pub(crate) const ALL: &[(&str, Player)] = &[
-    ("hub, lives of tasks", load::<Queue>),
-    ("hub, scheduler", load::<Scheduler>),
-    ("hub, ageing", load::<Ageing>),
-    ("hub, caps and rates", load::<Caps>),
-    ("hub, a policy that refuses", load::<Whims>),
+    ("hub-lives", load::<Queue>),
+    ("hub-scheduler", load::<Scheduler>),
+    ("hub-ageing", load::<Ageing>),
+    ("hub-caps", load::<Caps>),
+    ("hub-policy", load::<Whims>),
 ];
 
 fn load<L: Load>(sequences: u32, seed: u64) -> Result<(), String> {

@@ -15,13 +15,11 @@ use crate::hubs::Player;
 
 /// The stores by name.
 pub(crate) const ALL: &[(&str, Player)] = &[
-    ("store, memory", |count, seed| play(MemoryDisk::new, count, seed)),
-    ("store, redb", |count, seed| play(|| Files::of(Kind::Redb(64)), count, seed)),
-    ("store, redb that folds at once", |count, seed| {
-        play(|| Files::of(Kind::Redb(2)), count, seed)
-    }),
-    ("store, journal", |count, seed| play(|| Files::of(Kind::Journal), count, seed)),
-    ("store, custom", |count, seed| play(|| Files::of(Kind::Custom), count, seed)),
+    ("store-memory", |count, seed| play(MemoryDisk::new, count, seed)),
+    ("store-redb", |count, seed| play(|| Files::of(Kind::Redb(64)), count, seed)),
+    ("store-redb-small", |count, seed| play(|| Files::of(Kind::Redb(2)), count, seed)),
+    ("store-journal", |count, seed| play(|| Files::of(Kind::Journal), count, seed)),
+    ("store-custom", |count, seed| play(|| Files::of(Kind::Custom), count, seed)),
 ];
 
 fn play<F: StoreFixture>(make: impl Fn() -> F, count: u32, seed: u64) -> Result<(), String> {
