@@ -1,6 +1,7 @@
 //! This file opens a database file that another process holds, and again when that was killed.
 //!
-//! It runs without a test harness, because it starts itself as the other process.
+//! It runs without a test harness, because it starts itself as the other process, and lists its only
+//! test as a harness would.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
 
 use std::env;
@@ -17,8 +18,14 @@ const OTHER: &str = "AGENTCOM_TEST_HOLDS";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let is_asked = |flag: &str| env::args().any(|arg| arg == flag);
     match env::var_os(OTHER) {
         Some(path) => hold(Path::new(&path)).await,
+        None if is_asked("--list") => {
+            if !is_asked("--ignored") {
+                println!("a_file_held_by_another_process_is_refused_until_that_is_killed: test");
+            }
+        }
         None => a_file_held_by_another_process_is_refused_until_that_is_killed().await,
     }
 }
