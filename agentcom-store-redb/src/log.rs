@@ -91,8 +91,8 @@ impl Log {
             self.live.pop_front();
         }
         let length = (self.record.len() as u64).next_multiple_of(PAGE);
-        let Some(start) = self.room(length) else { return Ok(None) };
-        self.make_room(start, length)?;
+        let Some(start) = self.free(length) else { return Ok(None) };
+        self.reserve(start, length)?;
         finish_record(self.layout, seal, [before, seq], &mut self.record);
         self.disk.write(self.layout.log() + start, &self.record)?;
         self.disk.sync_data()?;
@@ -104,7 +104,7 @@ impl Log {
 
     /// Gives the pages of a record room on the disk, and many behind them: a sync of a page that has
     /// it is one write, and otherwise the file system has to write where the page is as well.
-    fn make_room(&mut self, start: u64, length: u64) -> io::Result<()> {
+    fn reserve(&mut self, start: u64, length: u64) -> io::Result<()> {
         let end = start + length;
         if end <= self.roomy {
             return Ok(());
@@ -118,7 +118,7 @@ impl Log {
 
     /// Where so many bytes are free: behind the last record, or else from the first page on. So what
     /// is in the rows is overwritten late, and can be looked up when they are damaged.
-    fn room(&self, length: u64) -> Option<u64> {
+    fn free(&self, length: u64) -> Option<u64> {
         let total = self.layout.log_bytes;
         let first = self.live.front().map(|(_, first)| *first);
         let goes_round = first.is_some_and(|first| self.end <= first);
