@@ -1,10 +1,12 @@
 //! This file describes a task: what was asked for, and where its life stands.
 
+mod complexity;
 mod draft;
 mod life;
 mod retry;
 mod spec;
 
+pub use complexity::{Complexity, Inferred, Signals};
 pub use draft::{BadDraft, Dependency, Draft};
 pub use life::{
     Answer, Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place,

@@ -14,8 +14,8 @@ mod to_hub;
 pub use frame::Frame;
 pub use read::{BadFrame, FieldError, read_to_agent, read_to_hub};
 pub use to_agent::{
-    Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, PeerAgent,
-    ReportAction, RoutingDecision, TaskAck, ToAgent,
+    Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, InferredTier,
+    PeerAgent, ReportAction, RoutingDecision, TaskAck, ToAgent,
 };
 pub use to_hub::{
     Accepted, Asked, Complete, Failed, Held, Identify, Ping, Progress, Recovering, Rejection,

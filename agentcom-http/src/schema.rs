@@ -47,7 +47,11 @@ const TYPES: [Line; 29] = [
     ("after_dependency", "fail or continue"),
     ("acked", "accepted, complete, retried, dead_letter, released or superseded"),
     ("report_action", "continue or abort"),
-    ("complexity", "{effective_tier: tier, explicit_tier: tier, source: text}"),
+    (
+        "complexity",
+        "{effective_tier: tier, explicit_tier: tier, source: explicit or inferred, \
+         inferred: {tier: tier, confidence_percent: integer}}",
+    ),
     ("routing", "{target_type: sidecar or wake, effective_tier: tier}"),
     ("peer", "{agent_id, name, status, capabilities: [text], connected_at: date}"),
     ("post_task", "a body of that name; ref names it for depends_on within the batch"),

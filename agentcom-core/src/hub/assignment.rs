@@ -7,9 +7,9 @@ use crate::config::HubConfig;
 use crate::id::Incarnation;
 use crate::json::Json;
 use crate::state::State;
-use crate::task::{Hold, Spec, Task, Tier};
+use crate::task::{Complexity, Hold, Spec, Task};
 use crate::time::Span;
-use crate::wire::{AssignedComplexity, Assignment, Dialect, RoutingDecision};
+use crate::wire::{AssignedComplexity, Assignment, Dialect, InferredTier, RoutingDecision};
 
 /// The frame for a task that an agent holds.
 #[must_use]
@@ -23,7 +23,7 @@ pub(super) fn of(
     let spec = &task.spec;
     let (times, coding) = (spec.times(), spec.coding.as_deref().cloned().unwrap_or_default());
     let plain = dialect == Dialect::Plain;
-    let tier = coding.tier.unwrap_or(Tier::Unknown);
+    let complexity = (plain || spec.coding.is_some()).then(|| Complexity::of(spec));
     Assignment {
         task_id: task.id,
         generation: hold.lease,
@@ -41,19 +41,26 @@ pub(super) fn of(
         file_hints: coding.file_hints,
         success_criteria: coding.success_criteria,
         verification_steps: coding.verification_steps,
-        complexity: plain.then(|| AssignedComplexity {
-            effective_tier: tier,
-            explicit_tier: coding.tier,
-            source: if coding.tier.is_some() { "explicit" } else { "default" }.into(),
-        }),
-        routing_decision: plain.then(|| RoutingDecision {
+        complexity: complexity.as_ref().map(told),
+        routing_decision: complexity.filter(|_| plain).map(|complexity| RoutingDecision {
             target_type: if spec.op.kind.as_str() == "shell" { "sidecar" } else { "wake" }.into(),
-            effective_tier: tier,
+            effective_tier: complexity.effective(),
         }),
         answers: task.life.answers.clone(),
         skip_verification: coding.skip_verification,
         verification_timeout_ms: coding.verification_timeout,
         max_verification_retries: coding.verification_retries_max,
+    }
+}
+
+/// How demanding a task is, in the words of the wire.
+fn told(complexity: &Complexity) -> AssignedComplexity {
+    let inferred = complexity.inferred;
+    AssignedComplexity {
+        effective_tier: complexity.effective(),
+        explicit_tier: complexity.explicit,
+        source: complexity.source().into(),
+        inferred: InferredTier { tier: inferred.tier, confidence_percent: inferred.confidence },
     }
 }
 

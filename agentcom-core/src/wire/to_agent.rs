@@ -131,15 +131,26 @@ pub struct RoutingDecision {
     pub effective_tier: Tier,
 }
 
-/// How demanding a task is, in the original's form.
+/// How demanding a task is, as the original tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedComplexity {
     /// The tier that counts.
     pub effective_tier: Tier,
     /// The tier that the submitter gave.
     pub explicit_tier: Option<Tier>,
-    /// Where the tier comes from: `explicit` or `default`.
+    /// Where the tier comes from: `explicit` or `inferred`.
     pub source: String,
+    /// What the task looks like.
+    pub inferred: InferredTier,
+}
+
+/// How demanding a task looks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InferredTier {
+    /// The tier.
+    pub tier: Tier,
+    /// How sure that is. The original tells it as a fraction of one, by the name of `confidence`.
+    pub confidence_percent: u32,
 }
 
 /// Work for an agent.

@@ -4,8 +4,8 @@ use agentcom_core::id::{Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::name::{AgentId, Capability, GoalId, Key, Principal, Repo, Tag};
 use agentcom_core::task::{
-    AfterDependency, Attempt, Category, Coding, Concurrency, Delay, FileHint, LeaseLoss, Op,
-    Outcome, Priority, Retry, Task, TaskState, Tier, VerificationStep, Wait,
+    AfterDependency, Attempt, Category, Coding, Complexity, Concurrency, Delay, FileHint,
+    LeaseLoss, Op, Outcome, Priority, Retry, Task, TaskState, Tier, VerificationStep, Wait,
 };
 use agentcom_core::time::{Span, Wall};
 use serde::Serialize;
@@ -43,6 +43,7 @@ pub(crate) struct TaskView {
     limits: LimitsView,
     #[serde(flatten)]
     group: GroupView,
+    complexity: ComplexityView,
     #[serde(flatten)]
     coding: CodingView,
     result: Option<Json>,
@@ -124,7 +125,6 @@ struct CodingView {
     file_hints: Vec<FileHint>,
     success_criteria: Vec<String>,
     verification_steps: Vec<VerificationStep>,
-    complexity: ComplexityView,
     skip_verification: bool,
     verification_timeout_ms: Option<Span>,
     max_verification_retries: u32,
@@ -135,6 +135,18 @@ struct ComplexityView {
     effective_tier: Tier,
     explicit_tier: Option<Tier>,
     source: &'static str,
+    inferred: InferredView,
+}
+
+/// What the task looks like, and what that follows from.
+#[derive(Debug, Serialize)]
+struct InferredView {
+    tier: Tier,
+    confidence_percent: u32,
+    words: u32,
+    file_hints: u32,
+    verification_steps: u32,
+    keyword: Option<&'static str>,
 }
 
 /// One try.
@@ -189,6 +201,7 @@ impl From<Task> for TaskView {
             crash_count: life.crashes,
             limits: LimitsView::of(&spec, retry),
             group: GroupView::of(spec.group.as_deref().cloned().unwrap_or_default()),
+            complexity: ComplexityView::of(Complexity::of(&spec)),
             coding: CodingView::of(spec.coding.as_deref().cloned().unwrap_or_default()),
             tokens_used: life.finish.as_ref().and_then(|finish| finish.tokens),
             result: life.finish.as_ref().map(|finish| finish.result.clone()),
@@ -301,6 +314,25 @@ impl GroupView {
     }
 }
 
+impl ComplexityView {
+    fn of(complexity: Complexity) -> Self {
+        let Complexity { explicit, inferred } = complexity;
+        Self {
+            effective_tier: complexity.effective(),
+            explicit_tier: explicit,
+            source: complexity.source(),
+            inferred: InferredView {
+                tier: inferred.tier,
+                confidence_percent: inferred.confidence,
+                words: inferred.signals.words,
+                file_hints: inferred.signals.file_hints,
+                verification_steps: inferred.signals.verification_steps,
+                keyword: inferred.signals.keyword.map(|(_, word)| word),
+            },
+        }
+    }
+}
+
 impl CodingView {
     fn of(coding: Coding) -> Self {
         Self {
@@ -308,11 +340,6 @@ impl CodingView {
             file_hints: coding.file_hints,
             success_criteria: coding.success_criteria,
             verification_steps: coding.verification_steps,
-            complexity: ComplexityView {
-                effective_tier: coding.tier.unwrap_or(Tier::Unknown),
-                explicit_tier: coding.tier,
-                source: if coding.tier.is_some() { "explicit" } else { "default" },
-            },
             skip_verification: coding.skip_verification,
             verification_timeout_ms: coding.verification_timeout,
             max_verification_retries: coding.verification_retries_max,

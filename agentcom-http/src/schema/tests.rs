@@ -40,7 +40,8 @@ fn sample(kind: &str) -> Value {
         "lease_loss" | "after_dependency" | "report_action" => json!("continue"),
         "acked" => json!("retried"),
         "complexity" => {
-            json!({ "effective_tier": "trivial", "explicit_tier": null, "source": "x" })
+            let inferred = json!({ "tier": "trivial", "confidence_percent": 90 });
+            json!({ "effective_tier": "trivial", "explicit_tier": null, "source": "x", "inferred": inferred })
         }
         "routing" => json!({ "target_type": "wake", "effective_tier": "trivial" }),
         "peer" => {

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// The repository that it concerns
     #[arg(long, value_name = "ADDRESS")]
     repo: Option<String>,
+    /// How demanding it is: trivial, standard or complex; guessed from its words if it is not said
+    #[arg(long, value_name = "TIER")]
+    tier: Option<String>,
     /// The one agent that may run it
     #[arg(long, value_name = "AGENT")]
     assign_to: Option<String>,
@@ -111,6 +114,7 @@ impl Args {
         set("priority", self.priority.as_ref().map(|lane| json!(lane)));
         set("needs", list(&self.needs));
         set("repo", self.repo.as_ref().map(|repo| json!(repo)));
+        set("complexity_tier", self.tier.as_ref().map(|tier| json!(tier)));
         set("assign_to", self.assign_to.as_ref().map(|agent| json!(agent)));
         set("timeout_ms", self.timeout.map(|timeout| json!(millis(timeout))));
         set("max_attempts", self.max_attempts.map(|max| json!(max)));
@@ -196,6 +200,8 @@ mod tests {
             "a,b",
             "-p",
             "high",
+            "--tier",
+            "complex",
             "--timeout",
             "2m",
             "--max-attempts",
@@ -203,7 +209,7 @@ mod tests {
             "--tag",
             "t",
         ];
-        expect![[r#"{"description":"build it","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+        expect![[r#"{"complexity_tier":"complex","description":"build it","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
     }
 
     #[test]

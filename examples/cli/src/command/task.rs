@@ -38,6 +38,7 @@ fn render(task: &Value, now: Wall) -> String {
     line("description", &text::field(task, "description"));
     line("runs", &operation(task));
     line("lane", &super::tasks::lane(task));
+    line("tier", &tier(&task["complexity"]));
     for (name, field) in FIELDS {
         line(name, &text::field(task, field));
     }
@@ -79,6 +80,22 @@ fn operation(task: &Value) -> String {
         Some(command) => format!("{kind}: {command}"),
         None if op["input"].is_null() => kind,
         None => format!("{kind}: {}", op["input"]),
+    }
+}
+
+/// How demanding the task is, and why; nothing if there is nothing to go by.
+fn tier(complexity: &Value) -> String {
+    let inferred = &complexity["inferred"];
+    let (effective, looks) =
+        (text::field(complexity, "effective_tier"), text::field(inferred, "tier"));
+    let keyword = text::field(inferred, "keyword");
+    let by = if keyword.is_empty() { keyword } else { format!(" by `{keyword}`") };
+    let sure = format!("{} % sure{by}", text::field(inferred, "confidence_percent"));
+    match complexity["source"].as_str() {
+        Some("explicit") if looks == "unknown" => format!("{effective}, as was said"),
+        Some("explicit") => format!("{effective}, as was said; it looks {looks} ({sure})"),
+        Some(_) if looks != "unknown" => format!("{effective} ({sure})"),
+        _ => String::new(),
     }
 }
 
@@ -129,6 +146,8 @@ mod tests {
             "created_at": 1000, "attempts": [
                 {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1"},
                 {"generation": 2, "agent_id": "y"}],
+            "complexity": {"effective_tier": "complex", "source": "explicit", "inferred": {
+                "tier": "trivial", "confidence_percent": 90, "keyword": "typo"}},
             "result": {"exit_code": 0, "stdout": "hello\u{1b}[2J\nworld"},
         });
         let text = render(&task, Wall(61_000));
@@ -137,6 +156,7 @@ mod tests {
               description  say hello
               runs         shell: echo hello
               lane         normal
+              tier         complex, as was said; it looks trivial (90 % sure by `typo`)
               needs        a, b
               created      1970-01-01 00:00:01 UTC (1 min ago)
               attempt      1 on x, failed, retryable, exit code 1
@@ -146,6 +166,18 @@ mod tests {
                 world
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn a_tier_is_shown_with_what_speaks_for_it() {
+        let of = |source: &str, looks: &str| {
+            let inferred = json!({"tier": looks, "confidence_percent": 66, "keyword": null});
+            tier(&json!({"effective_tier": "standard", "source": source, "inferred": inferred}))
+        };
+        assert_eq!(of("inferred", "standard"), "standard (66 % sure)");
+        assert_eq!(of("inferred", "unknown"), "");
+        assert_eq!(of("explicit", "unknown"), "standard, as was said");
+        assert_eq!(tier(&Value::Null), "");
     }
 
     #[test]
