@@ -2,6 +2,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`guard`] | the process between a sidecar and each job, which leaves no orphan behind |
 //! | [`shell`] | the executor of explicit commands |
 //! | [`wake`] | the executor that wakes another program and waits for its result file |
@@ -9,6 +10,7 @@
 //! | [`journal`] | the sidecar's store on one append-only file |
 
 pub mod environment;
+pub mod git;
 pub mod guard;
 pub mod journal;
 mod output;

@@ -86,6 +86,8 @@ enum Command {
     Pause(command::pause::Args),
     /// Start work again
     Unpause(command::pause::Args),
+    /// Work on a task in a clone of its repository
+    Git(command::git::Args),
     /// Follow what happens, live
     Watch(command::watch::Args),
     /// Show figures about the hub
@@ -146,6 +148,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
+        Command::Git(args) => asking(command::git::run(&args, ctx)),
         Command::Watch(args) => asking(command::watch::run(&args, ctx)),
         Command::Db(args) => heeding(command::db::run(args, ctx)),
         Command::Stats => asking(command::stats::run(ctx)),

@@ -5,6 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod cancel;
 pub(crate) mod db;
 pub(crate) mod demo;
+pub(crate) mod git;
 pub(crate) mod journal;
 pub(crate) mod pause;
 pub(crate) mod retry;

@@ -5,6 +5,7 @@ mod abuse;
 mod command_line;
 mod db;
 mod end_to_end;
+mod git;
 mod kill;
 mod smoke;
 mod support;

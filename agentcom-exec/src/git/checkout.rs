@@ -1,0 +1,319 @@
+//! This file brings a clone to the branch of a task, says where that stands, commits and pushes it.
+
+use std::path::{Path, PathBuf};
+
+use agentcom_core::id::TaskId;
+
+use super::{Git, GitError, task_branch, task_of};
+
+/// Where what is pushed goes, and what is fetched comes from.
+const REMOTE: &str = "origin";
+
+/// A clone in which a task is worked on.
+#[derive(Clone, Debug)]
+pub struct Checkout {
+    git: Git,
+}
+
+/// What to begin.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// The task.
+    pub task: TaskId,
+    /// What it is about; the branch is named after it.
+    pub description: &'a str,
+    /// The branch of the remote to start from; the default branch of the remote if it is not said.
+    pub base: Option<&'a str>,
+    /// A folder for a worktree of its own; otherwise the clone itself goes to the branch.
+    pub worktree: Option<&'a Path>,
+}
+
+/// What was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The branch.
+    pub branch: String,
+    /// The branch of the remote that it starts from.
+    pub base: String,
+    /// Where it is checked out.
+    pub dir: PathBuf,
+    /// Whether the branch was there already.
+    pub resumed: bool,
+}
+
+/// A file that differs from the base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Where it is, from the root of the repository on.
+    pub path: String,
+    /// How many lines came; `None` for what is no text.
+    pub added: Option<u64>,
+    /// How many lines went; `None` for what is no text.
+    pub deleted: Option<u64>,
+}
+
+/// Where a branch stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The branch.
+    pub branch: String,
+    /// The task that it is of.
+    pub task: TaskId,
+    /// The branch of the remote that it starts from.
+    pub base: String,
+    /// Commits that the base does not have.
+    pub ahead: u64,
+    /// Commits of the base, as it was last fetched, that it does not have.
+    pub behind: u64,
+    /// What its commits change.
+    pub changed: Vec<Changed>,
+    /// Files that are not committed, as `git status --porcelain` shows them.
+    pub uncommitted: Vec<String>,
+    /// Whether the remote has all of its commits.
+    pub pushed: bool,
+}
+
+/// Why a clone is left as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckoutError {
+    /// Git said no.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// There is no repository there.
+    #[error("{0} is no clone of a repository")]
+    NoClone(String),
+    /// It has no remote of that name.
+    #[error("the clone has no remote `{REMOTE}`")]
+    NoRemote,
+    /// The remote has no such branch.
+    #[error("`{REMOTE}` has no branch `{0}`")]
+    NoBase(String),
+    /// It does not say which branch is its usual one.
+    #[error("`{REMOTE}` does not say which branch is its default")]
+    NoDefault,
+    /// There are changes that would get lost, or into a commit that they do not belong to.
+    #[error("there are changes that are not committed: {}", few(.0))]
+    Uncommitted(Vec<String>),
+    /// What is checked out is not the branch of a task.
+    #[error("`{0}` is not the branch of a task")]
+    NoTask(String),
+    /// There is nothing to push.
+    #[error("the branch has no commit that `{0}` does not have")]
+    Nothing(String),
+    /// The remote has commits that the branch does not have.
+    #[error("`{REMOTE}` has commits on `{0}` that are not here; nothing is pushed over them")]
+    Overtaken(String),
+}
+
+impl Checkout {
+    /// The clone at `dir`, or in a folder above it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it has no remote `origin`.
+    pub async fn at(dir: &Path) -> Result<Self, CheckoutError> {
+        let no_clone = || CheckoutError::NoClone(dir.display().to_string());
+        if !dir.is_dir() {
+            return Err(no_clone());
+        }
+        let top = Git::at(dir).maybe(&["rev-parse", "--show-toplevel"]).await?;
+        let top = top.ok_or_else(no_clone)?;
+        let git = Git::at(top);
+        if git.maybe(&["remote", "get-url", REMOTE]).await?.is_none() {
+            return Err(CheckoutError::NoRemote);
+        }
+        Ok(Self { git })
+    }
+
+    /// Brings the clone, or a worktree of its own, to the branch of a task, which starts from its
+    /// base as the remote has it at this moment. If the branch is there already, here or at the
+    /// remote, it goes on with that.
+    ///
+    /// # Errors
+    ///
+    /// If there are changes that are not committed, unless a worktree is asked for; if the remote or
+    /// the base is not there; if git says no. The clone is as it was then, but for what was fetched.
+    pub async fn start(&self, start: &Start<'_>) -> Result<Started, CheckoutError> {
+        if start.worktree.is_none() {
+            let uncommitted = self.uncommitted().await?;
+            if !uncommitted.is_empty() {
+                return Err(CheckoutError::Uncommitted(uncommitted));
+            }
+        }
+        let known = self.known(start.task).await?;
+        let base = match (start.base, &known) {
+            (Some(base), _) => base.to_owned(),
+            (None, Some(branch)) => self.base_of(branch).await?,
+            (None, None) => self.default_branch().await?,
+        };
+        let heads = format!("refs/heads/{base}:refs/remotes/{REMOTE}/{base}");
+        if self.git.maybe(&["fetch", "--quiet", REMOTE, &format!("+{heads}")]).await?.is_none() {
+            return Err(CheckoutError::NoBase(base));
+        }
+        let resumed = known.is_some();
+        let branch = known.unwrap_or_else(|| task_branch(start.task, start.description));
+        let from = format!("{REMOTE}/{base}");
+        let dir = match (start.worktree, resumed) {
+            (None, true) => {
+                self.git.run(&["switch", "--quiet", &branch]).await?;
+                self.git.dir().to_owned()
+            }
+            (None, false) => {
+                let create = ["switch", "--quiet", "--no-track", "--create", &branch, &from];
+                self.git.run(&create).await?;
+                self.git.dir().to_owned()
+            }
+            (Some(dir), resumed) => self.add_worktree(dir, &branch, &from, resumed).await?,
+        };
+        self.git.run(&["config", &base_key(&branch), &base]).await?;
+        Ok(Started { branch, base, dir, resumed })
+    }
+
+    async fn add_worktree(
+        &self,
+        dir: &Path,
+        branch: &str,
+        from: &str,
+        resumed: bool,
+    ) -> Result<PathBuf, CheckoutError> {
+        let at = std::path::absolute(dir).map_err(|error| GitError::NotRun(error.to_string()))?;
+        let path = at.to_string_lossy();
+        let add = ["worktree", "add", "--quiet"];
+        let rest: &[&str] =
+            if resumed { &[&path, branch] } else { &["--no-track", "-b", branch, &path, from] };
+        self.git.run(&[&add[..], rest].concat()).await?;
+        Ok(at)
+    }
+
+    /// Where the branch that is checked out stands, as far as is known here: nothing is fetched.
+    ///
+    /// # Errors
+    ///
+    /// If it is not the branch of a task, or git says no.
+    pub async fn status(&self) -> Result<Status, CheckoutError> {
+        let branch = self.git.run(&["branch", "--show-current"]).await?;
+        let Some(task) = task_of(&branch) else { return Err(CheckoutError::NoTask(branch)) };
+        let base = self.base_of(&branch).await?;
+        let from = format!("{REMOTE}/{base}");
+        let both = format!("{from}...HEAD");
+        let counts = self.git.run(&["rev-list", "--left-right", "--count", &both]).await?;
+        let mut counts = counts.split_whitespace().map(|count| count.parse().unwrap_or(0));
+        let (behind, ahead) = (counts.next().unwrap_or(0), counts.next().unwrap_or(0));
+        let changed = self.git.lines(&["diff", "--numstat", "--no-renames", &both]).await?;
+        let theirs = format!("refs/remotes/{REMOTE}/{branch}");
+        let has = self.git.maybe(&["rev-parse", "--verify", "--quiet", &theirs]).await?;
+        let head = self.git.run(&["rev-parse", "HEAD"]).await?;
+        Ok(Status {
+            task,
+            base,
+            ahead,
+            behind,
+            changed: changed.iter().filter_map(|line| changed_file(line)).collect(),
+            uncommitted: self.uncommitted().await?,
+            pushed: has == Some(head),
+            branch,
+        })
+    }
+
+    /// Commits all that is not committed, and says in the message for which task and in which attempt.
+    ///
+    /// # Errors
+    ///
+    /// If git says no, as it does where there is nothing to commit.
+    pub async fn commit(
+        &self,
+        message: &str,
+        task: TaskId,
+        attempt: u32,
+    ) -> Result<(), CheckoutError> {
+        self.git.run(&["add", "--all"]).await?;
+        let task = format!("Agentcom-Task: {task}");
+        let attempt = format!("Agentcom-Attempt: {attempt}");
+        let commit = ["commit", "--quiet", "--message", message];
+        self.git.run(&[&commit[..], &["--trailer", &task, "--trailer", &attempt]].concat()).await?;
+        Ok(())
+    }
+
+    /// Pushes the branch, and never with force.
+    ///
+    /// # Errors
+    ///
+    /// If there are changes that are not committed, or no commits, or the remote has others.
+    pub async fn push(&self) -> Result<Status, CheckoutError> {
+        let status = self.status().await?;
+        if !status.uncommitted.is_empty() {
+            return Err(CheckoutError::Uncommitted(status.uncommitted));
+        }
+        if status.ahead == 0 {
+            return Err(CheckoutError::Nothing(status.base));
+        }
+        let name = format!("refs/heads/{}", status.branch);
+        let push = ["push", "--quiet", "--set-upstream", REMOTE, &format!("{name}:{name}")];
+        match self.git.run(&push).await {
+            Ok(_) => Ok(Status { pushed: true, ..status }),
+            Err(GitError::Failed { said, .. }) if said.contains("[rejected]") => {
+                Err(CheckoutError::Overtaken(status.branch))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// The branch of a task that is there already; one that only the remote has is brought here.
+    async fn known(&self, task: TaskId) -> Result<Option<String>, CheckoutError> {
+        let list = ["for-each-ref", "--format=%(refname:short)", "refs/heads/agentcom/"];
+        let here = self.git.lines(&list).await?;
+        if let Some(branch) = here.into_iter().find(|branch| task_of(branch) == Some(task)) {
+            return Ok(Some(branch));
+        }
+        let pattern = format!("refs/heads/agentcom/{task}*");
+        let there = self.git.lines(&["ls-remote", "--heads", REMOTE, &pattern]).await?;
+        let names = there.iter().filter_map(|line| line.split_once("refs/heads/"));
+        let Some((_, branch)) = names.clone().find(|(_, name)| task_of(name) == Some(task)) else {
+            return Ok(None);
+        };
+        let fetch = format!("refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}");
+        self.git.run(&["fetch", "--quiet", REMOTE, &format!("+{fetch}")]).await?;
+        self.git
+            .run(&["branch", "--quiet", "--track", branch, &format!("{REMOTE}/{branch}")])
+            .await?;
+        Ok(Some(branch.to_owned()))
+    }
+
+    async fn base_of(&self, branch: &str) -> Result<String, CheckoutError> {
+        match self.git.maybe(&["config", "--get", &base_key(branch)]).await? {
+            Some(base) => Ok(base),
+            None => self.default_branch().await,
+        }
+    }
+
+    async fn default_branch(&self) -> Result<String, CheckoutError> {
+        let lines = self.git.lines(&["ls-remote", "--symref", REMOTE, "HEAD"]).await?;
+        let head = lines.iter().find_map(|line| line.strip_prefix("ref: refs/heads/"));
+        let name = head.and_then(|rest| rest.split_whitespace().next());
+        name.map(str::to_owned).ok_or(CheckoutError::NoDefault)
+    }
+
+    async fn uncommitted(&self) -> Result<Vec<String>, CheckoutError> {
+        Ok(self.git.lines(&["status", "--porcelain"]).await?)
+    }
+}
+
+/// Where the clone remembers what a branch started from.
+fn base_key(branch: &str) -> String {
+    format!("branch.{branch}.agentcomBase")
+}
+
+/// A line of `git diff --numstat`.
+fn changed_file(line: &str) -> Option<Changed> {
+    let mut fields = line.splitn(3, '\t');
+    let (added, deleted) = (fields.next()?.parse().ok(), fields.next()?.parse().ok());
+    Some(Changed { path: fields.next()?.to_owned(), added, deleted })
+}
+
+fn few(files: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = files.iter().take(SHOWN).map(|file| file.trim()).collect();
+    let rest = files.len().saturating_sub(SHOWN);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}

@@ -1,0 +1,184 @@
+//! This file tests branches of tasks in real clones of a real remote, which is a folder beside them.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use agentcom_core::id::TaskId;
+use agentcom_exec::git::{Changed, Checkout, CheckoutError, Start, Started};
+use tempfile::TempDir;
+
+const TASK: TaskId = TaskId(0xab);
+const BRANCH: &str = "agentcom/task-00000000000000ab-fix-the-parser";
+
+/// A remote with one commit on `trunk`, and clones of it.
+struct Ground {
+    dir: TempDir,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let ground = Self { dir: TempDir::new().unwrap() };
+        git(ground.dir.path(), &["init", "--quiet", "--bare", "--initial-branch=trunk", "remote"]);
+        let first = ground.clone("first");
+        commit(&first, "lib.rs", "one\n");
+        git(&first, &["push", "--quiet", "origin", "HEAD:trunk"]);
+        ground
+    }
+
+    fn clone(&self, name: &str) -> PathBuf {
+        git(self.dir.path(), &["clone", "--quiet", "remote", name]);
+        let clone = self.dir.path().join(name);
+        for (key, value) in [("user.name", "A"), ("user.email", "a@example.org")] {
+            git(&clone, &["config", key, value]);
+        }
+        clone
+    }
+
+    /// Somebody else moves the base on.
+    fn moves_on(&self) {
+        let other = self.dir.path().join("first");
+        commit(&other, "other.rs", "new\n");
+        git(&other, &["push", "--quiet", "origin", "HEAD:trunk"]);
+    }
+}
+
+#[track_caller]
+fn git(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+fn commit(dir: &Path, file: &str, text: &str) {
+    fs::write(dir.join(file), text).unwrap();
+    git(dir, &["add", file]);
+    git(dir, &["commit", "--quiet", "-m", file]);
+}
+
+fn fix<'a>() -> Start<'a> {
+    Start { task: TASK, description: "Fix the parser", base: None, worktree: None }
+}
+
+async fn start(dir: &Path) -> Result<Started, CheckoutError> {
+    Checkout::at(dir).await.unwrap().start(&fix()).await
+}
+
+#[tokio::test]
+async fn a_task_starts_from_what_the_remote_has_at_that_moment() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    ground.moves_on();
+    let started = start(&clone).await.unwrap();
+    assert_eq!((started.branch.as_str(), started.base.as_str()), (BRANCH, "trunk"));
+    assert!(!started.resumed && clone.join("other.rs").exists());
+    assert_eq!(git(&clone, &["branch", "--show-current"]), BRANCH);
+}
+
+#[tokio::test]
+async fn changes_that_are_not_committed_stop_a_start_and_stay() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    fs::write(clone.join("lib.rs"), "mine\n").unwrap();
+    let refused = start(&clone).await.unwrap_err();
+    assert_eq!(refused, CheckoutError::Uncommitted(vec![" M lib.rs".into()]));
+    assert_eq!(fs::read_to_string(clone.join("lib.rs")).unwrap(), "mine\n");
+    assert_eq!(git(&clone, &["branch", "--show-current"]), "trunk");
+}
+
+#[tokio::test]
+async fn a_task_that_was_begun_is_gone_on_with_here_and_in_another_clone() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    start(&clone).await.unwrap();
+    commit(&clone, "lib.rs", "two\n");
+    git(&clone, &["switch", "--quiet", "trunk"]);
+    let again = start(&clone).await.unwrap();
+    assert!(again.resumed);
+    assert_eq!(fs::read_to_string(clone.join("lib.rs")).unwrap(), "two\n");
+
+    Checkout::at(&clone).await.unwrap().push().await.unwrap();
+    let other = ground.clone("theirs");
+    let there = start(&other).await.unwrap();
+    assert!(there.resumed);
+    assert_eq!(there.branch, BRANCH);
+    assert_eq!(fs::read_to_string(other.join("lib.rs")).unwrap(), "two\n");
+}
+
+#[tokio::test]
+async fn a_worktree_leaves_the_clone_as_it_is() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    fs::write(clone.join("lib.rs"), "half done\n").unwrap();
+    let dir = ground.dir.path().join("apart");
+    let checkout = Checkout::at(&clone).await.unwrap();
+    let started = checkout.start(&Start { worktree: Some(&dir), ..fix() }).await.unwrap();
+    assert_eq!(started.dir, dir);
+    assert_eq!(fs::read_to_string(dir.join("lib.rs")).unwrap(), "one\n");
+    assert_eq!(git(&clone, &["branch", "--show-current"]), "trunk");
+    assert_eq!(Checkout::at(&dir).await.unwrap().status().await.unwrap().branch, BRANCH);
+}
+
+#[tokio::test]
+async fn a_status_says_what_the_branch_changes_and_what_is_left_to_commit() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    start(&clone).await.unwrap();
+    commit(&clone, "lib.rs", "two\nthree\n");
+    fs::write(clone.join("new.rs"), "").unwrap();
+    let status = Checkout::at(&clone).await.unwrap().status().await.unwrap();
+    let lib = Changed { path: "lib.rs".into(), added: Some(2), deleted: Some(1) };
+    assert_eq!((status.ahead, status.behind, status.pushed), (1, 0, false));
+    assert_eq!((status.task, status.changed), (TASK, vec![lib]));
+    assert_eq!(status.uncommitted, ["?? new.rs"]);
+}
+
+#[tokio::test]
+async fn what_is_committed_names_its_task_and_is_pushed() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    let checkout = Checkout::at(&clone).await.unwrap();
+    start(&clone).await.unwrap();
+    assert_eq!(checkout.push().await.unwrap_err(), CheckoutError::Nothing("trunk".into()));
+    fs::write(clone.join("lib.rs"), "two\n").unwrap();
+    let left = checkout.push().await.unwrap_err();
+    assert_eq!(left, CheckoutError::Uncommitted(vec![" M lib.rs".into()]));
+    checkout.commit("Fix the parser", TASK, 2).await.unwrap();
+    assert!(checkout.push().await.unwrap().pushed);
+    assert!(checkout.status().await.unwrap().pushed);
+    let remote = ground.dir.path().join("remote");
+    let message = git(&remote, &["log", "-1", "--format=%B", BRANCH]);
+    let trailers = "Agentcom-Task: task-00000000000000ab\nAgentcom-Attempt: 2";
+    assert_eq!(message, format!("Fix the parser\n\n{trailers}"));
+}
+
+#[tokio::test]
+async fn nothing_is_pushed_over_what_somebody_else_pushed() {
+    let ground = Ground::new();
+    let [mine, theirs] = ["mine", "theirs"].map(|name| ground.clone(name));
+    for (clone, text) in [(&mine, "two\n"), (&theirs, "three\n")] {
+        start(clone).await.unwrap();
+        commit(clone, "lib.rs", text);
+    }
+    Checkout::at(&mine).await.unwrap().push().await.unwrap();
+    let refused = Checkout::at(&theirs).await.unwrap().push().await.unwrap_err();
+    assert_eq!(refused, CheckoutError::Overtaken(BRANCH.into()));
+    let remote = ground.dir.path().join("remote");
+    assert_eq!(git(&remote, &["show", &format!("{BRANCH}:lib.rs")]), "two");
+}
+
+#[tokio::test]
+async fn where_there_is_no_clone_no_remote_no_base_and_no_task_it_says_so() {
+    let ground = Ground::new();
+    let here = ground.dir.path();
+    let nothing = Checkout::at(here).await.unwrap_err();
+    assert_eq!(nothing, CheckoutError::NoClone(here.display().to_string()));
+    let clone = ground.clone("mine");
+    let checkout = Checkout::at(&clone).await.unwrap();
+    let no_base = checkout.start(&Start { base: Some("nowhere"), ..fix() }).await.unwrap_err();
+    assert_eq!(no_base, CheckoutError::NoBase("nowhere".into()));
+    assert_eq!(checkout.status().await.unwrap_err(), CheckoutError::NoTask("trunk".into()));
+    git(&clone, &["remote", "remove", "origin"]);
+    assert_eq!(Checkout::at(&clone).await.unwrap_err(), CheckoutError::NoRemote);
+}
