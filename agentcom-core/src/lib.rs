@@ -39,6 +39,7 @@ pub mod name;
 pub mod origin;
 pub mod port;
 pub mod question;
+pub mod risk;
 pub mod rng;
 pub mod sidecar;
 pub mod state;

@@ -75,7 +75,13 @@ impl Git {
     /// If it cannot be run, takes longer than five minutes, or says no.
     pub async fn run(&self, args: &[&str]) -> Result<String, GitError> {
         let mut command = Command::new("git");
-        command.args(args).current_dir(&self.dir).stdin(Stdio::null()).kill_on_drop(true);
+        // Names are told as they are, not in quotes.
+        command
+            .args(["-c", "core.quotePath=false"])
+            .args(args)
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
         // A hook that calls this would have it work on the hook's repository.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {

@@ -126,11 +126,14 @@ async fn a_status_says_what_the_branch_changes_and_what_is_left_to_commit() {
     let clone = ground.clone("mine");
     start(&clone).await.unwrap();
     commit(&clone, "lib.rs", "two\nthree\n");
+    commit(&clone, "größe.rs", "x\n");
     fs::write(clone.join("new.rs"), "").unwrap();
     let status = Checkout::at(&clone).await.unwrap().status().await.unwrap();
-    let lib = Changed { path: "lib.rs".into(), added: Some(2), deleted: Some(1) };
-    assert_eq!((status.ahead, status.behind, status.pushed), (1, 0, false));
-    assert_eq!((status.task, status.changed), (TASK, vec![lib]));
+    let lib = Changed { path: "lib.rs".into(), added: Some(2), deleted: Some(1), is_new: false };
+    let new = Changed { path: "größe.rs".into(), added: Some(1), deleted: Some(0), is_new: true };
+    assert_eq!((status.ahead, status.behind, status.pushed), (2, 0, false));
+    assert_eq!((status.task, status.changed), (TASK, vec![new, lib]));
+    assert_eq!(status.head, git(&clone, &["rev-parse", "HEAD"]));
     assert_eq!(status.uncommitted, ["?? new.rs"]);
 }
 

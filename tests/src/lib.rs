@@ -6,3 +6,4 @@ pub mod fuzz;
 pub mod proof;
 pub mod real;
 pub mod sim_disk;
+pub mod stand_in;

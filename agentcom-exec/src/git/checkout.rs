@@ -50,6 +50,8 @@ pub struct Changed {
     pub added: Option<u64>,
     /// How many lines went; `None` for what is no text.
     pub deleted: Option<u64>,
+    /// Whether the base does not have it.
+    pub is_new: bool,
 }
 
 /// Where a branch stands.
@@ -57,6 +59,8 @@ pub struct Changed {
 pub struct Status {
     /// The branch.
     pub branch: String,
+    /// The commit that is checked out.
+    pub head: String,
     /// The task that it is of.
     pub task: TaskId,
     /// The branch of the remote that it starts from.
@@ -200,6 +204,8 @@ impl Checkout {
         let mut counts = counts.split_whitespace().map(|count| count.parse().unwrap_or(0));
         let (behind, ahead) = (counts.next().unwrap_or(0), counts.next().unwrap_or(0));
         let changed = self.git.lines(&["diff", "--numstat", "--no-renames", &both]).await?;
+        let added = ["diff", "--name-only", "--no-renames", "--diff-filter=A", &both];
+        let added = self.git.lines(&added).await?;
         let theirs = format!("refs/remotes/{REMOTE}/{branch}");
         let has = self.git.maybe(&["rev-parse", "--verify", "--quiet", &theirs]).await?;
         let head = self.git.run(&["rev-parse", "HEAD"]).await?;
@@ -208,9 +214,10 @@ impl Checkout {
             base,
             ahead,
             behind,
-            changed: changed.iter().filter_map(|line| changed_file(line)).collect(),
+            changed: changed.iter().filter_map(|line| changed_file(line, &added)).collect(),
             uncommitted: self.uncommitted().await?,
-            pushed: has == Some(head),
+            pushed: has.as_ref() == Some(&head),
+            head,
             branch,
         })
     }
@@ -258,6 +265,24 @@ impl Checkout {
         }
     }
 
+    /// The address of the remote.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn remote(&self) -> Result<String, CheckoutError> {
+        Ok(self.git.run(&["remote", "get-url", REMOTE]).await?)
+    }
+
+    /// All files that are in the commit that is checked out.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn files(&self) -> Result<Vec<String>, CheckoutError> {
+        Ok(self.git.lines(&["ls-tree", "-r", "--name-only", "--full-tree", "HEAD"]).await?)
+    }
+
     /// The branch of a task that is there already; one that only the remote has is brought here.
     async fn known(&self, task: TaskId) -> Result<Option<String>, CheckoutError> {
         let list = ["for-each-ref", "--format=%(refname:short)", "refs/heads/agentcom/"];
@@ -303,11 +328,12 @@ fn base_key(branch: &str) -> String {
     format!("branch.{branch}.agentcomBase")
 }
 
-/// A line of `git diff --numstat`.
-fn changed_file(line: &str) -> Option<Changed> {
+/// A line of `git diff --numstat`, of a file that is new if it is among `new`.
+fn changed_file(line: &str, new: &[String]) -> Option<Changed> {
     let mut fields = line.splitn(3, '\t');
     let (added, deleted) = (fields.next()?.parse().ok(), fields.next()?.parse().ok());
-    Some(Changed { path: fields.next()?.to_owned(), added, deleted })
+    let path = fields.next()?.to_owned();
+    Some(Changed { is_new: new.contains(&path), path, added, deleted })
 }
 
 fn few(files: &[String]) -> String {

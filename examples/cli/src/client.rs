@@ -1,5 +1,6 @@
 //! This file speaks to a hub over HTTP, and says helpfully why it could not.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,11 +85,9 @@ impl Client {
     }
 
     fn new(base: Url, token: Option<String>) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let http = agentcom_exec::web::client()
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(FEED_SILENT_MAX)
-            .user_agent(concat!("agentcom/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::new(Exit::Failure, error))?;
         Ok(Self { http, base, token })
@@ -220,6 +219,12 @@ impl Client {
 
     fn unreached(&self, error: &reqwest::Error) -> Failure {
         let address = self.address();
+        if error.is_connect() && !is_refused(error) && !error.is_timeout() {
+            return Failure::new(
+                Exit::Unavailable,
+                format_args!("cannot connect to the hub on {address}: {}", cause(error)),
+            );
+        }
         if error.is_connect() {
             return Failure::new(Exit::Unavailable, format_args!("hub not running on {address}"))
                 .hint("start it with `agentcom up`, or name another with --url or AGENTCOM_URL");
@@ -302,9 +307,8 @@ fn parse_url(text: &str) -> Result<Url, Failure> {
     };
     let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
     match url.scheme() {
-        "http" => Ok(url),
-        "https" => Err(bad("this command speaks no TLS; use a trusted network or a local tunnel")),
-        _ => Err(bad("it must start with http://")),
+        "http" | "https" => Ok(url),
+        _ => Err(bad("it must start with http:// or https://")),
     }
 }
 
@@ -318,12 +322,24 @@ fn read_token(file: &std::path::Path) -> Result<String, Failure> {
     }
 }
 
+/// Whether nobody listens there.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let found = deepest(error).downcast_ref::<io::Error>();
+    found.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
 fn cause(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
+    deepest(error).to_string()
+}
+
+fn deepest<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    deepest.to_string()
+    deepest
 }
 
 #[cfg(test)]
@@ -389,11 +405,11 @@ mod tests {
                 Ok(
                     "http://localhost:4000/",
                 ),
-                Err(
-                    "`https://a` is no address of a hub: this command speaks no TLS; use a trusted network or a local tunnel",
+                Ok(
+                    "https://a/",
                 ),
                 Err(
-                    "`localhost:4000` is no address of a hub: it must start with http://",
+                    "`localhost:4000` is no address of a hub: it must start with http:// or https://",
                 ),
                 Err(
                     "`` is no address of a hub: relative URL without a base",

@@ -1,10 +1,15 @@
 //! This file works on a task in a clone of its repository: it begins a branch, says where that stands
 //! and pushes it.
 
+mod pull;
+
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
+use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, Verified, has_tests};
+use agentcom_core::task::Tier;
 use agentcom_exec::git::{Changed, Checkout, CheckoutError, GitError, Start, Status};
+use agentcom_exec::github;
 use serde_json::{Value, json};
 
 use crate::args::Context;
@@ -30,9 +35,10 @@ Examples:
   agentcom git start-task 89abcdef                 fetch, and go to the branch of the task
   agentcom git start-task 89abcdef --worktree ../t the same, in a folder of its own
   agentcom git status                              what the branch changes, and what is left to do
-  agentcom git submit --commit 'Fix the parser'    commit everything, and push the branch
+  agentcom git submit --commit 'Fix the parser'    commit everything, push, and open a pull request
 
-Nothing is pushed with force, and no branch is deleted.";
+Nothing is pushed with force, no branch is deleted, and nothing is merged. The pull request is opened by
+the token in GITHUB_TOKEN or GH_TOKEN.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
@@ -50,12 +56,25 @@ enum Verb {
     },
     /// Say where the branch of a task stands
     Status,
-    /// Push the branch of a task
-    Submit {
-        /// Commit everything first, with this message and the task's id
-        #[arg(long, value_name = "MESSAGE")]
-        commit: Option<String>,
-    },
+    /// Push the branch of a task, and open a pull request for it, or bring the one that is open up to date
+    Submit(Submit),
+}
+
+#[derive(Debug, clap::Args)]
+struct Submit {
+    /// Commit everything first, with this message and the task's id
+    #[arg(long, value_name = "MESSAGE")]
+    commit: Option<String>,
+    /// Only push
+    #[arg(long)]
+    no_pr: bool,
+    /// Where GitHub's API is
+    #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
+    github_api: String,
+    /// Something that a person has to look at, beside the usual: `name/` for folders of that name, `name`
+    /// for files, `name*` for files whose names begin so (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    protect: Vec<String>,
 }
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
@@ -68,7 +87,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
             let status = Checkout::at(&args.dir).await?.status().await?;
             Ok(ctx.print.data(&data(&status), || render(&status))?)
         }
-        Verb::Submit { commit } => submit(&args.dir, commit.as_deref(), ctx).await,
+        Verb::Submit(submit) => submit.run(&args.dir, ctx).await,
     }
 }
 
@@ -113,26 +132,92 @@ async fn look_up(client: &Client, given: &str) -> Result<(TaskId, Value), Failur
     Ok((task, told))
 }
 
-async fn submit(dir: &Path, message: Option<&str>, ctx: &Context) -> Outcome {
-    let checkout = Checkout::at(dir).await?;
-    if let Some(message) = message {
+impl Submit {
+    async fn run(&self, dir: &Path, ctx: &Context) -> Outcome {
+        let checkout = Checkout::at(dir).await?;
         let task = checkout.status().await?.task;
         let (_, told) = look_up(&ctx.client()?, &task.to_string()).await?;
-        let attempts = told["attempts"].as_array().map_or(0, Vec::len);
-        let attempt = u32::try_from(attempts.max(1)).unwrap_or(u32::MAX);
-        checkout.commit(message, task, attempt).await?;
+        let attempt = attempt_of(&told);
+        if let Some(message) = &self.commit {
+            checkout.commit(message, task, attempt).await?;
+        }
+        let status = checkout.push().await?;
+        let files = changes(&status);
+        let risk = self.judge(&files, &checkout.files().await?, &told);
+        let proposal =
+            pull::Proposal { status: &status, files: &files, told: &told, attempt, risk: &risk };
+        let pull = match self.no_pr {
+            true => None,
+            false => proposal.open(&checkout.remote().await?, &self.github_api, ctx).await?,
+        };
+        let mut said = data(&status);
+        said["risk"] = json!({ "tier": risk.tier.number(), "reasons": reasons(&risk) });
+        said["pull_request"] = pull.as_ref().map_or(
+            Value::Null,
+            |pull| json!({ "number": pull.number, "url": pull.url, "existed": pull.existed }),
+        );
+        Ok(ctx.print.data(&said, || {
+            let mut out = render(&status);
+            let why = reasons(&risk).join("; ");
+            let why = if why.is_empty() { why } else { format!(": {why}") };
+            out.push_str(&one_line(&format!("risk tier {}{why}", risk.tier.number())));
+            out.push('\n');
+            if let Some(pull) = &pull {
+                out.push_str(&format!("{STRONG}{}{STRONG:#}\n", one_line(&pull.url)));
+            }
+            out
+        })?)
     }
-    let status = checkout.push().await?;
-    ctx.print.data(&data(&status), || render(&status))?;
-    Ok(())
+
+    fn judge(&self, files: &[FileChange], all: &[String], told: &Value) -> Risk {
+        let mut rules = Rules::default();
+        rules.protected.extend(self.protect.iter().cloned());
+        let changed = files.iter().map(|file| file.path.as_str());
+        let tier = &told["complexity"]["effective_tier"];
+        rules.judge(&Proposed {
+            files,
+            has_tests: has_tests(changed, all.iter().map(String::as_str)),
+            complexity: serde_json::from_value(tier.clone()).unwrap_or(Tier::Unknown),
+            verified: verified(&told["verification_report"]),
+        })
+    }
+}
+
+/// What the checks of a task said, if there were any.
+fn verified(report: &Value) -> Verified {
+    match report["status"].as_str() {
+        Some("pass" | "auto_pass") => Verified::Passed,
+        Some("skip") | None => Verified::NotChecked,
+        Some(_) => Verified::Failed,
+    }
+}
+
+/// In which attempt a task is, counted from 1.
+fn attempt_of(told: &Value) -> u32 {
+    let attempts = told["attempts"].as_array().map_or(0, Vec::len);
+    u32::try_from(attempts.max(1)).unwrap_or(u32::MAX)
+}
+
+fn changes(status: &Status) -> Vec<FileChange> {
+    let change = |file: &Changed| FileChange {
+        path: file.path.clone(),
+        lines: file.added.zip(file.deleted).map(|(added, deleted)| added + deleted),
+        is_new: file.is_new,
+    };
+    status.changed.iter().map(change).collect()
+}
+
+fn reasons(risk: &Risk) -> Vec<String> {
+    risk.reasons.iter().map(ToString::to_string).collect()
 }
 
 fn data(status: &Status) -> Value {
-    let file = |Changed { path, added, deleted }: &Changed| json!({ "path": path, "added": added, "deleted": deleted });
+    let file = |Changed { path, added, deleted, is_new }: &Changed| json!({ "path": path, "added": added, "deleted": deleted, "is_new": is_new });
     json!({
         "task_id": status.task.to_string(),
         "branch": status.branch,
         "base": status.base,
+        "head": status.head,
         "ahead": status.ahead,
         "behind": status.behind,
         "changed": status.changed.iter().map(file).collect::<Vec<_>>(),
@@ -151,7 +236,7 @@ fn render(status: &Status) -> String {
     }
     let pushed = if *pushed { format!("{GOOD}pushed{GOOD:#}") } else { "not pushed".into() };
     out.push_str(&format!(", {pushed}\n"));
-    for Changed { path, added, deleted } in changed {
+    for Changed { path, added, deleted, .. } in changed {
         let lines = match (added, deleted) {
             (Some(added), Some(deleted)) => format!("+{added} -{deleted}"),
             (None, _) | (_, None) => "not text".into(),
@@ -213,9 +298,15 @@ mod tests {
 
     #[test]
     fn a_status_is_shown_with_its_files() {
-        let file = |path: &str, added, deleted| Changed { path: path.into(), added, deleted };
+        let file = |path: &str, added, deleted| Changed {
+            path: path.into(),
+            added,
+            deleted,
+            is_new: false,
+        };
         let status = Status {
             branch: "agentcom/task-00000000000000ab-fix".into(),
+            head: "0123".into(),
             task: TaskId(0xab),
             base: "main".into(),
             ahead: 1,

@@ -78,7 +78,7 @@ fn a_line_that_breaks_a_rule_ends_with_the_code_for_usage() {
         &["tasks", "--url", "ftp://hub"],
         &expect![[r#"
         64
-        error: `ftp://hub` is no address of a hub: it must start with http://
+        error: `ftp://hub` is no address of a hub: it must start with http:// or https://
         hint: an address looks like http://127.0.0.1:4000
     "#]],
     );

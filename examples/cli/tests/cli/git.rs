@@ -4,7 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Up, json, run};
+use agentcom_tests::stand_in::github::{StandIn, TOKEN};
+use serde_json::Value;
+
+use crate::support::{Up, agentcom, json, printed, run};
+
+/// The remote is called as a repository at GitHub is.
+const REMOTE: &str = "owner/name";
 
 #[track_caller]
 fn git(dir: &Path, args: &[&str]) -> String {
@@ -15,8 +21,8 @@ fn git(dir: &Path, args: &[&str]) -> String {
 
 /// A remote with one file on `main`, and a clone of it.
 fn clone(dir: &Path) {
-    git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "remote"]);
-    git(dir, &["clone", "--quiet", "remote", "clone"]);
+    git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", REMOTE]);
+    git(dir, &["clone", "--quiet", REMOTE, "clone"]);
     let clone = dir.join("clone");
     git(&clone, &["config", "user.name", "A"]);
     git(&clone, &["config", "user.email", "a@example.org"]);
@@ -47,10 +53,45 @@ fn a_task_goes_from_the_queue_to_a_pushed_branch_that_names_it() {
     fs::write(dir.join("clone/lib.rs"), "two\n").unwrap();
     let status = json(dir, &["git", "status", "--dir", "clone"]);
     assert_eq!((&status["ahead"], &status["uncommitted"][0]), (&0.into(), &" M lib.rs".into()));
+    // Without a token it is pushed, and no pull request is opened.
     let line = ["git", "submit", "--dir", "clone", "--commit", "Fix the parser"];
-    assert_eq!(json(dir, &line)["pushed"], true);
-    let message = git(&dir.join("remote"), &["log", "-1", "--format=%B", &branch]);
+    let said = json(dir, &line);
+    assert_eq!((&said["pushed"], &said["pull_request"]), (&true.into(), &Value::Null));
+    let message = git(&dir.join(REMOTE), &["log", "-1", "--format=%B", &branch]);
     assert_eq!(message, format!("Fix the parser\n\nAgentcom-Task: {id}\nAgentcom-Attempt: 1"));
+}
+
+#[tokio::test]
+async fn what_is_submitted_becomes_one_pull_request_with_what_speaks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    clone(dir);
+    let _up = Up::start(dir, &["--agents", "0"]);
+    let github = StandIn::start().await;
+    let told =
+        json(dir, &["submit", "--shell", "true", "-d", "Fix the parser", "--tier", "trivial"]);
+    let id = told["task_id"].as_str().unwrap();
+    run(dir, &["git", "start-task", id, "--dir", "clone"], 0);
+    for (text, existed) in [("two\n", false), ("three\n", true)] {
+        fs::write(dir.join("clone/lib.rs"), text).unwrap();
+        let line = ["git", "submit", "--dir", "clone", "--commit", "Fix", "--github-api"];
+        let mut command = agentcom(dir, &line);
+        command.args([&github.api(), "--json"]).env("GITHUB_TOKEN", TOKEN);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said: Value = serde_json::from_str(&printed(&output, 0)).unwrap();
+        assert_eq!(
+            (&said["pull_request"]["number"], &said["pull_request"]["existed"]),
+            (&1.into(), &existed.into())
+        );
+        assert_eq!(said["risk"]["tier"], 2, "{said}");
+        let body = github.pulls()[0]["body"].as_str().unwrap().to_owned();
+        for part in
+            [id, said["head"].as_str().unwrap(), "tier 2: no test is named after what it touches"]
+        {
+            assert!(body.contains(part), "{part} in {body}");
+        }
+    }
+    assert_eq!(github.pulls()[0]["title"], "Fix the parser");
 }
 
 #[test]

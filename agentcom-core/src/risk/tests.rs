@@ -1,0 +1,124 @@
+//! This file tests how risky changes are taken to be.
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{FileChange, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests};
+use crate::task::Tier;
+
+fn file(path: &str, lines: u64) -> FileChange {
+    FileChange { path: path.into(), lines: Some(lines), is_new: false }
+}
+
+fn small(files: &[FileChange]) -> Proposed<'_> {
+    Proposed { files, has_tests: true, complexity: Tier::Standard, verified: Verified::Passed }
+}
+
+fn tier(proposed: &Proposed<'_>) -> u8 {
+    Rules::default().judge(proposed).tier.number()
+}
+
+#[test]
+fn a_small_change_that_is_tested_is_of_low_risk() {
+    let files = [file("src/a.rs", 10), file("src/b.rs", 9)];
+    let risk = Rules::default().judge(&small(&files));
+    assert_eq!((risk.tier, risk.reasons), (RiskTier::Low, vec![]));
+}
+
+#[test]
+fn each_thing_that_is_not_small_makes_it_usual() {
+    let few = [file("a.rs", 1)];
+    let new = [FileChange { is_new: true, ..file("a.rs", 1) }];
+    let binary = [FileChange { lines: None, ..file("a.png", 0) }];
+    let (long, many) = ([file("a.rs", 20)], vec![file("a.rs", 1); 4]);
+    let reasons = [
+        (small(&long), Reason::Lines(20)),
+        (small(&many), Reason::Files(4)),
+        (small(&new), Reason::NewFiles(1)),
+        (small(&binary), Reason::NotText(1)),
+        (Proposed { has_tests: false, ..small(&few) }, Reason::NoTests),
+        (Proposed { complexity: Tier::Complex, ..small(&few) }, Reason::Complexity(Tier::Complex)),
+        (Proposed { complexity: Tier::Unknown, ..small(&few) }, Reason::Complexity(Tier::Unknown)),
+    ];
+    for (proposed, reason) in reasons {
+        let risk = Rules::default().judge(&proposed);
+        assert_eq!((risk.tier, risk.reasons), (RiskTier::Usual, vec![reason]));
+    }
+    assert_eq!(tier(&Proposed { verified: Verified::NotChecked, ..small(&few) }), 1);
+}
+
+#[test]
+fn what_is_protected_or_failed_its_checks_is_of_high_risk() {
+    let files = [file("a.rs", 1)];
+    let failed = Proposed { verified: Verified::Failed, ..small(&files) };
+    assert_eq!(tier(&failed), 3);
+    for path in
+        [".github/workflows/ci.yml", "app/config/x.toml", "Dockerfile.dev", "a/.env", "CARGO.lock"]
+    {
+        let files = [file(path, 1)];
+        let risk = Rules::default().judge(&small(&files));
+        assert_eq!(risk.tier, RiskTier::High, "{path}");
+        assert_eq!(
+            risk.reasons[0].to_string(),
+            alloc::format!("it touches {path}, which is protected")
+        );
+    }
+    for path in
+        ["reconfig/x.toml", "src/config.rs", "docs/Dockerfiles", "my.environment", "author/x"]
+    {
+        let is_file = fits("Dockerfile*", path);
+        assert_eq!(tier(&small(&[file(path, 1)])), if is_file { 3 } else { 1 }, "{path}");
+    }
+}
+
+#[test]
+fn tests_are_found_by_their_names() {
+    for (changed, all, expected) in [
+        (vec!["src/a.rs"], vec!["src/a.rs", "tests/a.rs"], true),
+        (vec!["src/a.rs"], vec!["src/a.rs", "tests/b.rs"], false),
+        (vec!["lib/a.ex"], vec!["test/a_test.exs"], true),
+        (vec!["a.py"], vec!["test_a.py"], true),
+        (vec!["a.ts"], vec!["a.spec.ts"], true),
+        (vec!["a.ts"], vec!["ba.spec.ts", "latest.ts"], false),
+        (vec!["tests/new.rs"], vec![], true),
+        (vec![], vec!["tests/a.rs"], false),
+    ] {
+        assert_eq!(has_tests(changed.clone(), all.clone()), expected, "{changed:?} {all:?}");
+    }
+}
+
+fn files() -> impl Strategy<Value = Vec<FileChange>> {
+    let path = prop_oneof![
+        "[a-z]{1,3}(/[a-z]{1,3}){0,2}",
+        select(vec!["config/x", "Cargo.toml"]).prop_map(ToString::to_string)
+    ];
+    let one = (path, proptest::option::of(0_u64..30), any::<bool>());
+    proptest::collection::vec(
+        one.prop_map(|(path, lines, is_new)| FileChange { path, lines, is_new }),
+        0..6,
+    )
+}
+
+proptest! {
+    #[test]
+    fn more_of_a_change_is_never_of_less_risk(
+        (files, more, has_tests) in (files(), files(), any::<bool>()),
+    ) {
+        let part = Proposed { has_tests, ..small(&files) };
+        let all = [files.clone(), more].concat();
+        let whole = Proposed { files: &all, ..part };
+        prop_assert!(tier(&whole) >= tier(&part));
+        let failed = Proposed { verified: Verified::Failed, ..part };
+        prop_assert_eq!(tier(&failed), 3);
+    }
+
+    #[test]
+    fn low_risk_is_what_nothing_speaks_against(files in files()) {
+        let risk = Rules::default().judge(&small(&files));
+        prop_assert_eq!(risk.tier == RiskTier::Low, risk.reasons.is_empty());
+    }
+}

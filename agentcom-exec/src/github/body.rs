@@ -1,0 +1,132 @@
+//! This file writes what a pull request says: what the task was, and what speaks for the change.
+//!
+//! What is written here stands between two marks, so that it can be brought up to date without
+//! touching what people wrote around it.
+
+use std::fmt::Write as _;
+
+use agentcom_core::id::TaskId;
+use agentcom_core::risk::{FileChange, Risk};
+
+const BEGIN: &str = "<!-- agentcom: begin -->";
+const END: &str = "<!-- agentcom: end -->";
+/// So many files are named.
+const FILES_SHOWN: usize = 30;
+
+/// What speaks for a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The task.
+    pub task: TaskId,
+    /// What it asked for.
+    pub description: &'a str,
+    /// When the change is good, in words.
+    pub criteria: &'a [String],
+    /// In which attempt it was made.
+    pub attempt: u32,
+    /// The commit that is proposed.
+    pub commit: &'a str,
+    /// What it touches.
+    pub files: &'a [FileChange],
+    /// How closely to look.
+    pub risk: &'a Risk,
+}
+
+/// The text of a new pull request.
+#[must_use]
+pub fn body_of(evidence: &Evidence<'_>) -> String {
+    let Evidence { task, description, criteria, attempt, commit, files, risk } = evidence;
+    let mut text = format!("{BEGIN}\n");
+    for line in description.lines() {
+        let _ = writeln!(text, "> {}", plain(line));
+    }
+    if !criteria.is_empty() {
+        text.push_str("\nIt is good when\n\n");
+        criteria.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
+    }
+    let _ = write!(
+        text,
+        "\n| | |\n|---|---|\n| task | `{task}`, attempt {attempt} |\n| commit | `{commit}` |\n"
+    );
+    let reasons: Vec<String> =
+        risk.reasons.iter().map(|reason| plain(&reason.to_string())).collect();
+    let reasons =
+        if reasons.is_empty() { "nothing speaks against it".into() } else { reasons.join("; ") };
+    let _ =
+        writeln!(text, "| risk | tier {}: {} |", risk.tier.number(), reasons.replace('|', "\\|"));
+    let _ = write!(text, "\n<details><summary>{} files</summary>\n\n", files.len());
+    for FileChange { path, lines, .. } in files.iter().take(FILES_SHOWN) {
+        let lines = lines.map_or("not text".into(), |lines| format!("{lines} lines"));
+        let _ = writeln!(text, "- `{}`, {lines}", path.replace('`', "'"));
+    }
+    if files.len() > FILES_SHOWN {
+        let _ = writeln!(text, "- and {} more", files.len() - FILES_SHOWN);
+    }
+    let _ = write!(text, "\n</details>\n{END}");
+    text
+}
+
+/// `before` with what was written here before in exchange for what `body` has; behind all of it if
+/// nothing was.
+#[must_use]
+pub fn with_evidence(before: &str, body: &str) -> String {
+    let begin = before.find(BEGIN);
+    let end = begin.and_then(|begin| Some(begin + before[begin..].find(END)? + END.len()));
+    match begin.zip(end) {
+        Some((begin, end)) => format!("{}{body}{}", &before[..begin], &before[end..]),
+        None if before.trim().is_empty() => body.to_owned(),
+        None => format!("{}\n\n{body}", before.trim_end()),
+    }
+}
+
+/// A line that cannot end the marked part, open HTML or call people by their names.
+fn plain(line: &str) -> String {
+    line.replace('<', "&lt;").replace('@', "&#64;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agentcom_core::risk::{Reason, RiskTier};
+
+    fn evidence(description: &str) -> String {
+        let file = FileChange { path: "src/lib.rs".into(), lines: Some(3), is_new: false };
+        let risk = Risk { tier: RiskTier::Usual, reasons: vec![Reason::NoTests, Reason::Files(4)] };
+        body_of(&Evidence {
+            task: TaskId(0xab),
+            description,
+            criteria: &["it parses".into()],
+            attempt: 2,
+            commit: "0123abc",
+            files: &[file],
+            risk: &risk,
+        })
+    }
+
+    #[test]
+    fn a_pull_request_says_what_was_asked_for_and_what_speaks_for_it() {
+        let expected = "<!-- agentcom: begin -->\n> Fix it\n\nIt is good when\n\n- it parses\n\n\
+            | | |\n|---|---|\n| task | `task-00000000000000ab`, attempt 2 |\n| commit | `0123abc` |\n\
+            | risk | tier 2: no test is named after what it touches; it touches 4 files |\n\n\
+            <details><summary>1 files</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
+            <!-- agentcom: end -->";
+        assert_eq!(evidence("Fix it"), expected);
+    }
+
+    #[test]
+    fn what_people_wrote_around_it_stays() {
+        let (old, new) = (evidence("old"), evidence("new"));
+        assert_eq!(with_evidence("", &new), new);
+        assert_eq!(with_evidence("Mine.\n", &new), format!("Mine.\n\n{new}"));
+        let around = format!("Before.\n{old}\nAfter.");
+        assert_eq!(with_evidence(&around, &new), format!("Before.\n{new}\nAfter."));
+    }
+
+    #[test]
+    fn a_description_cannot_end_the_marked_part_or_call_people() {
+        let body = evidence("<!-- agentcom: end --> @all");
+        assert_eq!(body.matches(END).count(), 1);
+        assert!(!body.contains("@all"));
+        assert_eq!(with_evidence(&body, "x"), "x");
+    }
+}

@@ -1,0 +1,119 @@
+//! This file opens the pull request of a task, or says where a person can.
+
+use agentcom_core::risk::{FileChange, Risk};
+use agentcom_exec::git::Status;
+use agentcom_exec::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of};
+use serde_json::Value;
+
+use crate::args::Context;
+use crate::exit::{Exit, Failure};
+use crate::table::one_line;
+use crate::text;
+
+/// The longest title, in characters.
+const TITLE_CHARS_MAX: usize = 72;
+
+/// A pushed branch, and what speaks for it.
+pub(super) struct Proposal<'a> {
+    pub(super) status: &'a Status,
+    pub(super) files: &'a [FileChange],
+    /// The task, as the hub tells it.
+    pub(super) told: &'a Value,
+    pub(super) attempt: u32,
+    pub(super) risk: &'a Risk,
+}
+
+impl Proposal<'_> {
+    /// Opens the pull request, or finds it. Without a token it tells people what to do, and there is none.
+    pub(super) async fn open(
+        &self,
+        remote: &str,
+        api: &str,
+        ctx: &Context,
+    ) -> Result<Option<Pull>, Failure> {
+        let Some(repository) = Repository::of_remote(remote) else {
+            ctx.print.note("the remote is no repository at GitHub; open the pull request by hand");
+            return Ok(None);
+        };
+        let Some(token) = ["GITHUB_TOKEN", "GH_TOKEN"].iter().find_map(|name| token(name)) else {
+            ctx.print.note(&self.by_hand(&repository, api));
+            return Ok(None);
+        };
+        let description = text::field(self.told, "description");
+        let criteria = self.told["success_criteria"].as_array().into_iter().flatten();
+        let criteria: Vec<String> = criteria.map(text::plain).collect();
+        let body = body_of(&Evidence {
+            task: self.status.task,
+            description: &description,
+            criteria: &criteria,
+            attempt: self.attempt,
+            commit: &self.status.head,
+            files: self.files,
+            risk: self.risk,
+        });
+        let title = title_of(&description, &self.status.branch);
+        let (head, base) = (self.status.branch.as_str(), self.status.base.as_str());
+        let proposal = github::Proposal { head, base, title: &title, body: &body };
+        Ok(Some(GitHub::at(api, token)?.propose(&repository, &proposal).await?))
+    }
+
+    fn by_hand(&self, Repository { owner, name }: &Repository, api: &str) -> String {
+        let Status { base, branch, .. } = self.status;
+        let how = "set GITHUB_TOKEN to have the pull request opened";
+        if api == github::API {
+            return format!(
+                "{how}, or open it at https://github.com/{owner}/{name}/compare/{base}...{branch}"
+            );
+        }
+        how.to_owned()
+    }
+}
+
+fn token(name: &str) -> Option<String> {
+    let token = std::env::var(name).ok()?;
+    let token = token.trim();
+    (!token.is_empty()).then(|| token.to_owned())
+}
+
+/// The first line of a description, or the branch if there is none.
+fn title_of(description: &str, branch: &str) -> String {
+    let line = one_line(description.lines().next().unwrap_or_default());
+    if line.is_empty() {
+        return branch.to_owned();
+    }
+    if line.chars().count() <= TITLE_CHARS_MAX {
+        return line;
+    }
+    let cut: String = line.chars().take(TITLE_CHARS_MAX - 1).collect();
+    format!("{}\u{2026}", cut.trim_end())
+}
+
+impl From<GitHubError> for Failure {
+    fn from(error: GitHubError) -> Self {
+        let (exit, hint) = match &error {
+            GitHubError::Unreachable { .. } => {
+                (Exit::TryAgain, "the branch is pushed; submit again, or with --no-pr")
+            }
+            GitHubError::Busy { .. } => (Exit::TryAgain, "the branch is pushed; submit again then"),
+            GitHubError::Token(_) | GitHubError::NoRepository(_) => (
+                Exit::NotAllowed,
+                "the token needs to read and write pull requests of the repository",
+            ),
+            GitHubError::Refused { .. } => (Exit::Conflict, "the branch is pushed"),
+        };
+        Self::new(exit, &error).hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_first_line_or_the_branch() {
+        assert_eq!(title_of("Fix the parser\nand more", "b"), "Fix the parser");
+        assert_eq!(title_of(" \n", "agentcom/task-1"), "agentcom/task-1");
+        let long = title_of(&"word ".repeat(30), "b");
+        assert!(long.chars().count() <= TITLE_CHARS_MAX && long.ends_with('\u{2026}'));
+    }
+}
