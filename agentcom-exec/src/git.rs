@@ -102,8 +102,10 @@ impl Git {
             let text = String::from_utf8_lossy(&output.stdout);
             return Ok(text.trim_end_matches('\n').to_owned());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(GitError::Failed { command: verb(), said: end_of(said.trim()).to_owned() })
+        // What is no error to git, as that there is nothing to commit, it prints.
+        let streams = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes));
+        let said = streams.iter().map(|text| text.trim()).find(|text| !text.is_empty());
+        Err(GitError::Failed { command: verb(), said: end_of(said.unwrap_or_default()).to_owned() })
     }
 
     /// The lines that git prints.

@@ -148,6 +148,8 @@ async fn what_is_committed_names_its_task_and_is_pushed() {
     let left = checkout.push().await.unwrap_err();
     assert_eq!(left, CheckoutError::Uncommitted(vec![" M lib.rs".into()]));
     checkout.commit("Fix the parser", TASK, 2).await.unwrap();
+    let nothing = checkout.commit("Again", TASK, 2).await.unwrap_err();
+    assert!(nothing.to_string().contains("nothing to commit"), "{nothing}");
     assert!(checkout.push().await.unwrap().pushed);
     assert!(checkout.status().await.unwrap().pushed);
     let remote = ground.dir.path().join("remote");
