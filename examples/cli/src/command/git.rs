@@ -183,12 +183,13 @@ impl Submit {
     }
 }
 
-/// What the checks of a task said, if there were any.
+/// What the checks of a task said, if there were any. A report that says nothing known is no good one.
 fn verified(report: &Value) -> Verified {
     match report["status"].as_str() {
         Some("pass" | "auto_pass") => Verified::Passed,
-        Some("skip") | None => Verified::NotChecked,
-        Some(_) => Verified::Failed,
+        Some("skip") => Verified::NotChecked,
+        None if report.is_null() => Verified::NotChecked,
+        Some(_) | None => Verified::Failed,
     }
 }
 
@@ -295,6 +296,19 @@ impl From<CheckoutError> for Failure {
 mod tests {
     use super::*;
     use expect_test::expect;
+
+    #[test]
+    fn a_report_is_good_only_if_it_says_so() {
+        let of = |status: Value| verified(&json!({ "status": status }));
+        assert_eq!(verified(&Value::Null), Verified::NotChecked);
+        assert_eq!(
+            (of(json!("pass")), of(json!("skip"))),
+            (Verified::Passed, Verified::NotChecked)
+        );
+        for odd in [json!("fail"), json!("timeout"), json!(true), Value::Null] {
+            assert_eq!(of(odd.clone()), Verified::Failed, "{odd}");
+        }
+    }
 
     #[test]
     fn a_status_is_shown_with_its_files() {
