@@ -187,3 +187,13 @@ async fn where_there_is_no_clone_no_remote_no_base_and_no_task_it_says_so() {
     git(&clone, &["remote", "remove", "origin"]);
     assert_eq!(Checkout::at(&clone).await.unwrap_err(), CheckoutError::NoRemote);
 }
+
+#[tokio::test]
+async fn a_remote_that_is_out_of_reach_is_not_taken_for_one_without_the_base() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    start(&clone).await.unwrap();
+    fs::rename(ground.dir.path().join("remote"), ground.dir.path().join("moved")).unwrap();
+    let refused = start(&clone).await.unwrap_err();
+    assert!(matches!(refused, CheckoutError::Git(_)), "{refused}");
+}

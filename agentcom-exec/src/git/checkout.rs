@@ -150,24 +150,24 @@ impl Checkout {
             (None, Some(branch)) => self.base_of(branch).await?,
             (None, None) => self.default_branch().await?,
         };
-        let heads = format!("refs/heads/{base}:refs/remotes/{REMOTE}/{base}");
-        if self.git.maybe(&["fetch", "--quiet", REMOTE, &format!("+{heads}")]).await?.is_none() {
-            return Err(CheckoutError::NoBase(base));
+        match self.fetch(&base).await {
+            Ok(()) => {}
+            Err(GitError::Failed { said, .. }) if said.contains("couldn't find remote ref") => {
+                return Err(CheckoutError::NoBase(base));
+            }
+            Err(other) => return Err(other.into()),
         }
         let resumed = known.is_some();
         let branch = known.unwrap_or_else(|| task_branch(start.task, start.description));
         let from = format!("{REMOTE}/{base}");
-        let dir = match (start.worktree, resumed) {
-            (None, true) => {
-                self.git.run(&["switch", "--quiet", &branch]).await?;
+        let dir = match start.worktree {
+            Some(dir) => self.add_worktree(dir, &branch, &from, resumed).await?,
+            None => {
+                let rest: &[&str] =
+                    if resumed { &[&branch] } else { &["--no-track", "--create", &branch, &from] };
+                self.git.run(&[&["switch", "--quiet"], rest].concat()).await?;
                 self.git.dir().to_owned()
             }
-            (None, false) => {
-                let create = ["switch", "--quiet", "--no-track", "--create", &branch, &from];
-                self.git.run(&create).await?;
-                self.git.dir().to_owned()
-            }
-            (Some(dir), resumed) => self.add_worktree(dir, &branch, &from, resumed).await?,
         };
         self.git.run(&["config", &base_key(&branch), &base]).await?;
         Ok(Started { branch, base, dir, resumed })
@@ -189,14 +189,26 @@ impl Checkout {
         Ok(at)
     }
 
+    /// The branch that is checked out, and the task that it is of.
+    ///
+    /// # Errors
+    ///
+    /// If it is not the branch of a task, or git says no.
+    pub async fn current(&self) -> Result<(String, TaskId), CheckoutError> {
+        let branch = self.git.run(&["branch", "--show-current"]).await?;
+        match task_of(&branch) {
+            Some(task) => Ok((branch, task)),
+            None => Err(CheckoutError::NoTask(branch)),
+        }
+    }
+
     /// Where the branch that is checked out stands, as far as is known here: nothing is fetched.
     ///
     /// # Errors
     ///
     /// If it is not the branch of a task, or git says no.
     pub async fn status(&self) -> Result<Status, CheckoutError> {
-        let branch = self.git.run(&["branch", "--show-current"]).await?;
-        let Some(task) = task_of(&branch) else { return Err(CheckoutError::NoTask(branch)) };
+        let (branch, task) = self.current().await?;
         let base = self.base_of(&branch).await?;
         let from = format!("{REMOTE}/{base}");
         let both = format!("{from}...HEAD");
@@ -296,12 +308,17 @@ impl Checkout {
         let Some((_, branch)) = names.clone().find(|(_, name)| task_of(name) == Some(task)) else {
             return Ok(None);
         };
-        let fetch = format!("refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}");
-        self.git.run(&["fetch", "--quiet", REMOTE, &format!("+{fetch}")]).await?;
+        self.fetch(branch).await?;
         self.git
             .run(&["branch", "--quiet", "--track", branch, &format!("{REMOTE}/{branch}")])
             .await?;
         Ok(Some(branch.to_owned()))
+    }
+
+    /// Brings what is known here of a branch of the remote up to date.
+    async fn fetch(&self, branch: &str) -> Result<(), GitError> {
+        let heads = format!("+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}");
+        self.git.run(&["fetch", "--quiet", REMOTE, &heads]).await.map(drop)
     }
 
     async fn base_of(&self, branch: &str) -> Result<String, CheckoutError> {

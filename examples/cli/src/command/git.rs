@@ -135,7 +135,7 @@ async fn look_up(client: &Client, given: &str) -> Result<(TaskId, Value), Failur
 impl Submit {
     async fn run(&self, dir: &Path, ctx: &Context) -> Outcome {
         let checkout = Checkout::at(dir).await?;
-        let task = checkout.status().await?.task;
+        let (_, task) = checkout.current().await?;
         let (_, told) = look_up(&ctx.client()?, &task.to_string()).await?;
         let attempt = attempt_of(&told);
         if let Some(message) = &self.commit {
