@@ -33,7 +33,9 @@ async fn outcome(input: &str) -> JobOutcome {
 
 async fn result(input: &str) -> Result {
     let outcome = outcome(input).await;
-    let JobOutcome::Done { result, tokens: None } = outcome else { panic!("{input}: {outcome:?}") };
+    let JobOutcome::Done { result, tokens: None, .. } = outcome else {
+        panic!("{input}: {outcome:?}")
+    };
     result.read().unwrap()
 }
 

@@ -65,7 +65,7 @@ fn error_of(outcome: JobOutcome, expected: Category) -> String {
 async fn a10_a_session_is_woken_works_and_answers_by_a_file() {
     let setup =
         setup(&answering(r#"{"status":"success","output":"ok","pr_url":"u","tokens_used":7}"#));
-    let JobOutcome::Done { result, tokens } = setup.run().await else { panic!() };
+    let JobOutcome::Done { result, tokens, .. } = setup.run().await else { panic!() };
     let expected = json!({ "status": "success", "output": "ok", "pr_url": "u", "tokens_used": 7 });
     assert_eq!((result.read::<Value>().unwrap(), tokens), (expected, Some(7)));
 }

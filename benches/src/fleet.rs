@@ -143,7 +143,7 @@ impl Executor for Nothing {
 
     async fn run(&self, _job: &Assignment, _ctx: &dyn JobContext) -> JobOutcome {
         self.done.fetch_add(1, Ordering::Relaxed);
-        JobOutcome::Done { result: Json::null(), tokens: None }
+        JobOutcome::done(Json::null())
     }
 }
 

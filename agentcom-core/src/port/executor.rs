@@ -21,6 +21,8 @@ pub enum JobOutcome {
         result: Json,
         /// Model tokens used.
         tokens: Option<u64>,
+        /// What the checks said, if there were any.
+        verification: Option<Json>,
     },
     /// Part of it is done.
     Partial {
@@ -28,6 +30,8 @@ pub enum JobOutcome {
         result: Json,
         /// Model tokens used.
         tokens: Option<u64>,
+        /// What the checks said, if there were any.
+        verification: Option<Json>,
     },
     /// It failed.
     Failed {
@@ -55,6 +59,12 @@ pub enum JobOutcome {
 }
 
 impl JobOutcome {
+    /// It is done, and no model had a part in it.
+    #[must_use]
+    pub fn done(result: Json) -> Self {
+        Self::Done { result, tokens: None, verification: None }
+    }
+
     /// A failure that another attempt may mend.
     #[must_use]
     pub fn retryable(error: impl fmt::Display) -> Self {

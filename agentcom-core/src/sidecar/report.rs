@@ -23,6 +23,8 @@ pub(super) enum Report {
         result: Json,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tokens: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verification: Option<Json>,
     },
     /// It failed.
     Failed {
@@ -65,15 +67,17 @@ impl Report {
     pub(super) fn frame(&self, claim: Claim) -> ToHub {
         let (task_id, generation, incarnation) = (claim.task, claim.lease, Some(claim.incarnation));
         match self.clone() {
-            Self::Complete { partial, result, tokens } => ToHub::TaskComplete(Complete {
-                task_id,
-                generation,
-                incarnation,
-                result: Some(result),
-                partial: partial.then_some(true),
-                tokens_used: tokens,
-                verification_report: None,
-            }),
+            Self::Complete { partial, result, tokens, verification } => {
+                ToHub::TaskComplete(Complete {
+                    task_id,
+                    generation,
+                    incarnation,
+                    result: Some(result),
+                    partial: partial.then_some(true),
+                    tokens_used: tokens,
+                    verification_report: verification,
+                })
+            }
             Self::Failed { category, error, retry_after, tokens } => ToHub::TaskFailed(Failed {
                 task_id,
                 generation,
@@ -106,11 +110,11 @@ impl Report {
 impl From<JobOutcome> for Report {
     fn from(outcome: JobOutcome) -> Self {
         match outcome {
-            JobOutcome::Done { result, tokens } => {
-                Self::Complete { partial: false, result, tokens }
+            JobOutcome::Done { result, tokens, verification } => {
+                Self::Complete { partial: false, result, tokens, verification }
             }
-            JobOutcome::Partial { result, tokens } => {
-                Self::Complete { partial: true, result, tokens }
+            JobOutcome::Partial { result, tokens, verification } => {
+                Self::Complete { partial: true, result, tokens, verification }
             }
             JobOutcome::Failed { category, error, retry_after, tokens } => {
                 Self::Failed { category, error: clipped(error), retry_after, tokens }

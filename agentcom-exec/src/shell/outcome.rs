@@ -63,7 +63,7 @@ impl Report<'_> {
             Ended::Refused(refusal) => JobOutcome::failed(
                 match refusal.kind {
                     RefusalKind::Command => Category::Permanent,
-                    RefusalKind::Machine => Category::Retryable,
+                    RefusalKind::Machine | RefusalKind::Sandbox => Category::Retryable,
                 },
                 refusal.message,
             ),
@@ -114,7 +114,7 @@ impl Report<'_> {
             duration_ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         };
         match Json::of(&result) {
-            Ok(result) => JobOutcome::Done { result, tokens: None },
+            Ok(result) => JobOutcome::done(result),
             Err(error) => JobOutcome::permanent(format_args!("the result {error}")),
         }
     }

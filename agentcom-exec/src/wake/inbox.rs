@@ -152,7 +152,7 @@ impl Understood {
         });
         let status = self.status.as_deref().unwrap_or("without status");
         if status == "success" {
-            return JobOutcome::Done { result: self.payload(text), tokens };
+            return JobOutcome::Done { result: self.payload(text), tokens, verification: None };
         }
         let error = self.reason.or(self.error).unwrap_or_else(|| format!("the result is {status}"));
         let fits = json_len(&error) <= Inbox::ERROR_BYTES_MAX;

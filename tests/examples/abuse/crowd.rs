@@ -38,7 +38,7 @@ impl Executor for Busy {
 
     async fn run(&self, _: &Assignment, _: &dyn JobContext) -> JobOutcome {
         tokio::time::sleep(self.takes).await;
-        JobOutcome::Done { result: Json::null(), tokens: None }
+        JobOutcome::done(Json::null())
     }
 }
 

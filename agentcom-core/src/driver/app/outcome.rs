@@ -90,7 +90,7 @@ impl<T: Serialize, E: fmt::Display> IntoOutcome for Result<Outcome<T>, E> {
 
 fn done(result: &impl Serialize) -> JobOutcome {
     match Json::of(result) {
-        Ok(result) => JobOutcome::Done { result, tokens: None },
+        Ok(result) => JobOutcome::done(result),
         // The work is done, and would be done again for the same result.
         Err(bad) => JobOutcome::permanent(format_args!("the result {bad}")),
     }

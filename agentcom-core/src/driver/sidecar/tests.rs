@@ -71,14 +71,14 @@ impl Executor for Scripted {
     async fn run(&self, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome {
         let word: String = job.op.input.read().unwrap();
         match &*word {
-            "done" => JobOutcome::Done { result: Json::text("ok"), tokens: None },
+            "done" => JobOutcome::done(Json::text("ok")),
             "news" => {
                 ctx.report(News { percent: Some(50), event: None });
                 core::future::pending().await
             }
             "ask" => {
                 let result = ctx.ask("may I?", Span::from_secs(60), Json::text("no")).await;
-                JobOutcome::Done { result, tokens: None }
+                JobOutcome::done(result)
             }
             "heed" => {
                 ctx.cancelled().await;

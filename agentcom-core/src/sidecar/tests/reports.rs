@@ -23,7 +23,11 @@ fn each_outcome_has_its_frame() {
     };
     let outcomes = [
         done(),
-        JobOutcome::Partial { result: Json::null(), tokens: Some(9) },
+        JobOutcome::Partial {
+            result: Json::null(),
+            tokens: Some(9),
+            verification: Some(Json::parse(r#"{"status":"partial"}"#).unwrap()),
+        },
         failed,
         JobOutcome::Snooze { wait: Span(60_000) },
         JobOutcome::Cancel { reason: "no need".into() },
@@ -32,7 +36,7 @@ fn each_outcome_has_its_frame() {
     let lines: Vec<String> = outcomes.into_iter().map(said_of).collect();
     expect![[r#"
         > {task_complete,t1,generation:1,result:1}
-        > {task_complete,t1,generation:1,result:null,partial:true,tokens_used:9}
+        > {task_complete,t1,generation:1,result:null,partial:true,tokens_used:9,verification_report:{status:partial}}
         > {task_failed,t1,generation:1,error:no such file,category:permanent,retry_after_ms:10,tokens_used:3}
         > {task_failed,t1,generation:1,error:asked to run again in 1 min,category:quota,retry_after_ms:60000}
         > {task_withdrawn,t1,generation:1,reason:no need}

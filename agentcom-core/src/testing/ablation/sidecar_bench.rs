@@ -134,7 +134,7 @@ impl SidecarBench {
     /// A job ends well.
     pub(super) fn done(&mut self, task: u64, lease: u64) {
         let claim = Claim { incarnation: LIFE, task: TaskId(task), lease: Lease(lease) };
-        let outcome = JobOutcome::Done { result: Json::null(), tokens: None };
+        let outcome = JobOutcome::done(Json::null());
         self.step(Input::JobEnded { claim, outcome });
     }
 

@@ -103,20 +103,24 @@ impl Executor for SimExecutor {
 impl SimExecutor {
     async fn end(&self, fate: Fate, ctx: &dyn JobContext) -> JobOutcome {
         match fate {
-            Fate::Well => JobOutcome::Done { result: Json::null(), tokens: Some(1) },
-            Fate::Partly => JobOutcome::Partial { result: Json::null(), tokens: Some(1) },
+            Fate::Well => {
+                JobOutcome::Done { result: Json::null(), tokens: Some(1), verification: None }
+            }
+            Fate::Partly => {
+                JobOutcome::Partial { result: Json::null(), tokens: Some(1), verification: None }
+            }
             Fate::Badly => JobOutcome::retryable("it went badly"),
             Fate::Hopeless => JobOutcome::permanent("it is hopeless"),
             Fate::Quota => JobOutcome::Snooze { wait: Span::from_secs(20) },
             Fate::Crash => JobOutcome::failed(Category::Crash, "it blew up"),
             Fate::Asks => {
                 let result = ctx.ask("may I?", Span::from_secs(40), Json::null()).await;
-                JobOutcome::Done { result, tokens: None }
+                JobOutcome::done(result)
             }
             Fate::Hangs => pending().await,
             Fate::Huge => {
                 let result = Json::text(&"x".repeat(Json::BYTES_MAX - 2));
-                JobOutcome::Done { result, tokens: None }
+                JobOutcome::done(result)
             }
             Fate::Poison => {
                 self.oracle.mark(Mark::Poisoned);

@@ -242,7 +242,7 @@ impl Stage {
         let Some(claim) = self.agents[n].running.pop_first() else { return Ok(()) };
         self.ledger.stopped(n, claim);
         let outcome = match well {
-            true => JobOutcome::Done { result: Json::null(), tokens: None },
+            true => JobOutcome::done(Json::null()),
             false => JobOutcome::retryable("it went badly"),
         };
         self.agent_step(n, Input::JobEnded { claim, outcome })
