@@ -5,7 +5,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
-//! | things | [`task`] [`agent`] [`limit`] [`question`] | plain data, and for each state machine one `on` |
+//! | things | [`task`] [`agent`] [`agentic`] [`limit`] [`question`] [`risk`] [`verify`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
 //! | outside | [`port`] | four small traits with written contracts |
@@ -25,6 +25,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod agent;
+pub mod agentic;
 pub mod change;
 pub mod command;
 pub mod config;
@@ -47,5 +48,6 @@ pub mod task;
 #[cfg(any(feature = "testing", all(test, feature = "driver")))]
 pub mod testing;
 pub mod time;
+pub mod verify;
 pub mod view;
 pub mod wire;

@@ -210,19 +210,20 @@ pub fn has_tests<'a>(
     })
 }
 
-/// Whether a path is of a test, by the usual conventions.
-fn is_test(path: &str) -> bool {
+/// Whether a path is of a test, by the usual conventions of languages: in a folder for tests, or named
+/// like one.
+#[must_use]
+pub fn is_test(path: &str) -> bool {
     let (folders, _) = path.rsplit_once('/').unwrap_or(("", path));
-    let is_folder =
-        folders.split('/').any(|part| matches!(part, "test" | "tests" | "spec" | "__tests__"));
-    is_folder || subject_of(path) != stem(path)
+    let is_folder = |part: &str| matches!(part, "test" | "tests" | "spec" | "specs" | "__tests__");
+    folders.split('/').any(is_folder) || stem(path) == "tests" || subject_of(path) != stem(path)
 }
 
 /// What a test is about, by its name.
 fn subject_of(path: &str) -> &str {
     let stem = stem(path);
     let start = stem.strip_prefix("test_").unwrap_or(stem);
-    let ends = ["_test", "_spec", ".test", ".spec"];
+    let ends = ["_test", "_tests", "_spec", ".test", ".spec", "Test", "Tests", "Spec"];
     ends.iter().find_map(|end| start.strip_suffix(end)).unwrap_or(start)
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{FileChange, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests};
+use super::{FileChange, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests, is_test};
 use crate::task::Tier;
 
 fn file(path: &str, lines: u64) -> FileChange {
@@ -120,5 +120,25 @@ proptest! {
     fn low_risk_is_what_nothing_speaks_against(files in files()) {
         let risk = Rules::default().judge(&small(&files));
         prop_assert_eq!(risk.tier == RiskTier::Low, risk.reasons.is_empty());
+    }
+}
+
+#[test]
+fn tests_are_known_by_their_folders_and_names() {
+    for path in [
+        "tests/a.rs",
+        "src/parser/tests.rs",
+        "lib/a_test.exs",
+        "test_a.py",
+        "src/a.test.ts",
+        "a/__tests__/b.js",
+        "FooTest.java",
+        "pkg/a_test.go",
+        "spec/a.rb",
+    ] {
+        assert!(is_test(path), "{path}");
+    }
+    for path in ["src/contest.rs", "latest.rs", "src/testing.rs", "docs/a.md", "attest/a.rs"] {
+        assert!(!is_test(path), "{path}");
     }
 }
