@@ -40,13 +40,33 @@ pub const ARG: &str = "__guard";
 
 /// Set in the environment of guards, so that a program that forgot to call [`dispatch`] does not
 /// start itself over and over.
-const MARK: &str = "AGENTCOM_GUARD";
+pub(crate) const MARK: &str = "AGENTCOM_GUARD";
 
-/// Is the guard if this process was started as one, and does nothing otherwise.
+/// Is the guard, or the helper that sets a sandbox up, if this process was started as one, and does
+/// nothing otherwise.
 #[must_use]
 pub fn dispatch() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
-    (args.next()? == ARG).then(|| main(args))
+    let role = args.next()?;
+    #[cfg(target_os = "linux")]
+    if role == crate::sandbox::ARG {
+        close_inherited();
+        return Some(crate::sandbox::main());
+    }
+    (role == ARG).then(|| main(args))
+}
+
+/// Closes what whoever started this process left open for it, beside standard input, output and
+/// error: it is not for jobs.
+fn close_inherited() {
+    const FIRST: i32 = 3;
+    let numbers = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    // The list is complete before anything is closed, and its own descriptor is closed by then.
+    let open: Vec<i32> = open.filter_map(numbers).filter(|&number| number >= FIRST).collect();
+    for number in open {
+        let _ = nix::unistd::close(number);
+    }
 }
 
 /// Is the guard: takes an order from standard input, a socket, and returns when nothing of the job
@@ -57,6 +77,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if args.into_iter().next().is_some() {
         return ExitCode::from(USAGE);
     }
+    close_inherited();
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -96,7 +96,7 @@ impl Session {
     }
 
     /// Stops the command: TERM, a grace, KILL.
-    pub(crate) async fn stop(mut self, ctx: &dyn JobContext) {
+    pub(crate) async fn stop(&mut self, ctx: &dyn JobContext) {
         self.running.stop();
         let _ = timeout(self.grace + STOP_MARGIN, self.settled(ctx)).await;
     }

@@ -18,6 +18,7 @@ pub use input::{BadShellInput, ShellInput};
 
 use crate::environment::Environment;
 use crate::guard::{GuardCommand, Leftovers, Spawner};
+use crate::sandbox::{Cell, Policy, Sandbox};
 use crate::session::Session;
 
 /// Runs commands.
@@ -37,6 +38,7 @@ pub struct Shell {
     spawner: Spawner,
     root: PathBuf,
     environment: Environment,
+    sandbox: Option<Sandbox>,
     retry_after: Duration,
 }
 
@@ -51,6 +53,7 @@ impl Shell {
             spawner,
             root: PathBuf::from("."),
             environment: Environment::default(),
+            sandbox: None,
             retry_after: Duration::from_secs(30),
         }
     }
@@ -67,19 +70,31 @@ impl Shell {
         Self { environment, ..self }
     }
 
+    /// Runs each command in `sandbox`, with the executor's directory as its workspace.
+    #[must_use]
+    pub fn in_sandbox(self, sandbox: Sandbox) -> Self {
+        Self { sandbox: Some(sandbox), ..self }
+    }
+
     /// How long the next attempt waits after exit code 75: 30 s unless said otherwise.
     #[must_use]
     pub fn retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after, ..self }
     }
 
-    fn command(&self, job: &Assignment, input: &ShellInput) -> GuardCommand {
+    fn command(
+        &self,
+        job: &Assignment,
+        input: &ShellInput,
+        sandbox: Option<Policy>,
+    ) -> GuardCommand {
         GuardCommand {
             argv: input.argv(),
             env: self.environment.of(job, &input.env),
             cwd: input.cwd.as_ref().map_or_else(|| self.root.clone(), |cwd| self.root.join(cwd)),
             stdin: input.stdin.clone(),
             leftovers: Leftovers::Kill,
+            sandbox,
         }
     }
 }
@@ -97,7 +112,12 @@ impl Executor for Shell {
             Err(bad) => return JobOutcome::permanent(bad),
         };
         let started = Instant::now();
-        let command = self.command(job, &input);
+        let cell = match self.sandbox.as_ref().map(|sandbox| sandbox.around(&self.root)) {
+            Some(Err(error)) => return JobOutcome::retryable(format_args!("the sandbox: {error}")),
+            Some(Ok(cell)) => Some(cell),
+            None => None,
+        };
+        let command = self.command(job, &input, cell.as_ref().map(Cell::policy));
         let mut session =
             match Session::start(&self.spawner, &command, input.output_bytes_max()).await {
                 Ok(session) => session,

@@ -105,6 +105,7 @@ impl Wake {
             cwd: self.config.cwd.clone(),
             stdin: None,
             leftovers: Leftovers::Keep,
+            sandbox: None,
         }
     }
 
@@ -201,7 +202,7 @@ impl Executor for Wake {
             () = ctx.cancelled() => JobOutcome::Stopped,
             outcome = self.work(job, ctx, &mut live) => outcome,
         };
-        if let Some(session) = live {
+        if let Some(mut session) = live {
             session.stop(ctx).await;
         }
         outcome

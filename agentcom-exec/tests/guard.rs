@@ -49,6 +49,16 @@ fn the_command_passes_exit_codes_and_output_on() {
 }
 
 #[test]
+fn what_is_left_open_for_the_sidecar_is_not_handed_on() {
+    let guard = env!("CARGO_BIN_EXE_agentcom-guard");
+    let inner = "set -- /proc/$$/fd/*; echo $#";
+    let script = format!("exec 8</dev/null; exec 9<&8; exec {guard} sh -c '{inner}'");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    // Standard input, output and error, and the folder that is listed.
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "4\n");
+}
+
+#[test]
 fn a_guard_without_an_order_ends() {
     let guard = Command::new(env!("CARGO_BIN_EXE_agentcom-guard"))
         .arg("__guard")

@@ -29,6 +29,7 @@ async fn run(argv: Vec<String>) -> io::Result<ExitCode> {
             cwd: std::env::current_dir()?,
             stdin: None,
             leftovers: Leftovers::Kill,
+            sandbox: None,
         })
         .await?;
     let (mut out, mut err) = running.take_output();

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::Policy;
+
 /// What a guard is to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardCommand {
@@ -17,8 +19,10 @@ pub struct GuardCommand {
     pub cwd: PathBuf,
     /// What it reads from its standard input; nothing if there is none.
     pub stdin: Option<String>,
-    /// What becomes of processes that outlive it.
+    /// What becomes of processes that outlive it. In a sandbox of level 3 none does.
     pub leftovers: Leftovers,
+    /// The sandbox that it runs in; none if there is none.
+    pub sandbox: Option<Policy>,
 }
 
 /// What becomes of processes that outlive the command which started them.
@@ -90,13 +94,15 @@ pub enum RefusalKind {
     Command,
     /// Wait: the machine is out of something.
     Machine,
+    /// Its sandbox cannot be set up here; another agent may do better.
+    Sandbox,
 }
 
 impl Refusal {
     /// How much of a program's name is told.
     const WHAT_CHARS_MAX: usize = 300;
 
-    pub(super) fn new(what: &str, error: &io::Error) -> Self {
+    pub(crate) fn new(what: &str, error: &io::Error) -> Self {
         let permanent = matches!(
             error.kind(),
             io::ErrorKind::NotFound

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::family::Family;
 use super::message::{GuardCommand, How, Leftovers, Order, Refusal, STOP, Said};
+use crate::sandbox;
 
 /// How long the sweep goes on: processes in uninterruptible sleep outlive a KILL for a while.
 const SWEEP_MAX: Duration = Duration::from_secs(5);
@@ -193,7 +194,10 @@ fn mute() -> io::Result<()> {
 }
 
 fn start(command: GuardCommand) -> Result<Pid, Refusal> {
-    let GuardCommand { argv, env, cwd, stdin, leftovers: _ } = command;
+    if command.sandbox.is_some() {
+        return Ok(number(&sandbox::start(command)?));
+    }
+    let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox: _ } = command;
     let [program, args @ ..] = &*argv else {
         return Err(Refusal::new("no command", &io::ErrorKind::InvalidInput.into()));
     };
@@ -207,6 +211,9 @@ fn start(command: GuardCommand) -> Result<Pid, Refusal> {
         // Ends with the job at the latest: its end of the pipe closes, and the write fails.
         std::thread::spawn(move || io::Write::write_all(&mut pipe, text.as_bytes()));
     }
-    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
-    Ok(Pid::from_raw(pid))
+    Ok(number(&child))
+}
+
+fn number(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }

@@ -54,6 +54,11 @@ impl Spawner {
         Self { grace, ..self }
     }
 
+    /// The program that guards are.
+    pub(crate) fn guard(&self) -> &std::path::Path {
+        &self.guard
+    }
+
     pub(crate) fn grace(&self) -> Duration {
         self.grace
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
+use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
+use agentcom_exec::sandbox::Sandbox;
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
@@ -29,11 +31,21 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     for damage in journal.reports() {
         tracing::warn!("the journal was damaged: {damage}");
     }
+    let spawner = Spawner::current_exe()?;
+    let sandbox = settings.sandbox()?;
+    let mut config = settings.sidecar()?;
+    if let Some(sandbox) = &sandbox {
+        let report = sandbox.demand(&spawner)?;
+        tracing::info!(level = %report.level, tried = report.attempts.len(), "commands are confined");
+        for word in report.capabilities() {
+            config.capabilities.push(Capability::new(&word)?);
+        }
+    }
     let driver = SidecarDriver::new(
-        settings.sidecar()?,
+        config,
         Arc::clone(&client) as _,
         Box::new(journal),
-        executors(&settings)?,
+        executors(&settings, spawner, sandbox)?,
         Arc::new(SystemClock::new()),
         Entropy::of_the_system()?,
     )?;
@@ -50,12 +62,19 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-fn executors(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
-    let spawner = Spawner::current_exe()?;
+fn executors(
+    settings: &Settings,
+    spawner: Spawner,
+    sandbox: Option<Sandbox>,
+) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
     let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
     if settings.shell.enabled {
         let root = &settings.shell.root;
-        executors.push(Arc::new(Shell::new(spawner.clone()).in_directory(root)));
+        let shell = Shell::new(spawner.clone()).in_directory(root);
+        executors.push(Arc::new(match sandbox {
+            Some(sandbox) => shell.in_sandbox(sandbox),
+            None => shell,
+        }));
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();

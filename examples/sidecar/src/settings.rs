@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
+use agentcom_exec::sandbox::{Level, Sandbox};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Shell work.
     pub shell: Shell,
+    /// How the commands of shell work are confined; not at all unless said.
+    pub sandbox: Option<Confine>,
     /// Wake work.
     pub wake: Wake,
     /// Logs.
@@ -50,6 +53,19 @@ pub struct Shell {
     pub enabled: bool,
     /// The directory in which commands run.
     pub root: PathBuf,
+}
+
+/// How commands are confined.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confine {
+    /// How much is demanded: L2 or L3. The sidecar does not start where less is proved.
+    pub level: Level,
+    /// What commands may read and execute beside the system's files.
+    #[serde(default)]
+    pub read: Vec<PathBuf>,
+    /// The user that they become, if the sidecar is root.
+    pub user: Option<u32>,
 }
 
 /// Wake work.
@@ -102,6 +118,7 @@ impl Default for Settings {
             drain_secs: 30,
             state_dir: PathBuf::from("agentcom-sidecar"),
             shell: Shell::default(),
+            sandbox: None,
             wake: Wake::default(),
             log: Log::default(),
         }
@@ -187,6 +204,23 @@ impl Settings {
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.state_dir.join("journal")
+    }
+
+    /// How commands are confined, if they are.
+    ///
+    /// # Errors
+    ///
+    /// If the level is none at which commands are run, or the user is root.
+    pub fn sandbox(&self) -> anyhow::Result<Option<Sandbox>> {
+        let Some(confine) = &self.sandbox else { return Ok(None) };
+        if confine.level < Level::L2 {
+            bail!("sandbox.level is {}; commands are confined at L2 and L3", confine.level);
+        }
+        if confine.user == Some(0) {
+            bail!("sandbox.user is root; it has to be a user of its own");
+        }
+        let read = confine.read.clone();
+        Ok(Some(Sandbox { read, user: confine.user, ..Sandbox::new(confine.level) }))
     }
 
     /// What the core needs to know.

@@ -1,0 +1,76 @@
+//! This file introduces the sandbox: what stands between a command that nobody has read and the
+//! machine that it runs on.
+//!
+//! ```text
+//! guard ──socket──▶ helper: namespaces, limits, privileges, Landlock, seccomp ──exec──▶ command
+//! ```
+//!
+//! | level | what holds | what it needs |
+//! |---|---|---|
+//! | [`Level::L3`] | all of L2; nothing outside can be seen or touched, its metadata included; a network of its own with nothing in it but loopback; nothing outlives it | user namespaces |
+//! | [`Level::L2`] | files outside cannot be read or written; no network; no other process can be signalled or traced; no privileges | Linux 6.2 |
+//! | [`Level::L1`] | file tools stay beneath the workspace; no commands | |
+//! | [`Level::L0`] | nothing | |
+//!
+//! What L2 leaves open, and is said in its [`Report`]: that a file outside is there, and with which
+//! size and times, can be found out; how many processes there are has no limit, unless the sandbox
+//! has a user of its own.
+//!
+//! A level is never assumed: [`prove`] tries to break out of a real sandbox and reports what was
+//! blocked, and a command whose sandbox cannot be set up is refused, not run without it.
+//!
+//! Programs that run commands in a sandbox call [`guard::dispatch`](crate::guard::dispatch) before
+//! anything else.
+
+#[cfg(target_os = "linux")]
+mod attempts;
+mod cell;
+#[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
+mod helper;
+#[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
+mod namespace;
+mod policy;
+#[cfg(target_os = "linux")]
+mod privileges;
+#[cfg(target_os = "linux")]
+mod prove;
+mod report;
+#[cfg(target_os = "linux")]
+mod syscalls;
+
+#[cfg(target_os = "linux")]
+pub(crate) use helper::main;
+#[cfg(target_os = "linux")]
+pub(crate) use launch::start;
+#[cfg(target_os = "linux")]
+pub use prove::{attempts, prove};
+
+pub(crate) use cell::hand_over;
+pub use cell::{Cell, Sandbox, TooWeak};
+pub use policy::{BadLevel, Level, Limits, Policy};
+pub use report::{Attempt, Expected, Missing, Report};
+
+/// The first argument of a process that is to put itself into a sandbox.
+#[cfg(target_os = "linux")]
+pub(crate) const ARG: &str = "__sandbox";
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn start(
+    _command: crate::guard::GuardCommand,
+) -> Result<std::process::Child, crate::guard::Refusal> {
+    let missing = Missing::system();
+    let kind = crate::guard::RefusalKind::Sandbox;
+    Err(crate::guard::Refusal { kind, message: format!("sandbox: {}", missing.seen) })
+}
+
+/// What can be proved where there is nothing to confine commands with: that files can be kept
+/// beneath a folder.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn prove(_spawner: &crate::guard::Spawner, _user: Option<u32>) -> Report {
+    Report { level: Level::L1, missing: vec![Missing::system()], attempts: Vec::new() }
+}

@@ -1,0 +1,176 @@
+//! This file tries to break out of the sandbox that it runs in, and to do what commands have to.
+//!
+//! Each attempt is harmless where it succeeds: its targets were made for it.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Expected, Level, Policy};
+
+/// What is outside of the sandbox.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Targets {
+    /// A folder with a file, [`Targets::SECRET`], of the same user.
+    pub(super) outside: PathBuf,
+    /// A port of the loopback interface at which somebody listens.
+    pub(super) port: u16,
+    /// A process of the same user, which can do without being stopped.
+    pub(super) process: i32,
+}
+
+impl Targets {
+    pub(super) const SECRET: &str = "secret";
+}
+
+type Tried = Result<(), io::Error>;
+
+/// All attempts, in a sandbox of `policy`.
+pub(super) fn all(targets: &Targets, policy: &Policy) -> Vec<Attempt> {
+    let blocked = breaking_out(targets, policy);
+    let blocked = blocked.into_iter().map(|(what, tried)| Attempt {
+        what: what.to_owned(),
+        expected: Expected::Blocked,
+        held: tried.is_err(),
+    });
+    let works = working(policy).into_iter().map(|(what, tried)| Attempt {
+        what: what.to_owned(),
+        expected: Expected::Works,
+        held: tried.is_ok(),
+    });
+    blocked.chain(works).collect()
+}
+
+fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)> {
+    let secret = targets.outside.join(Targets::SECRET);
+    let process = Pid::from_raw(targets.process);
+    let inside = policy.workspace.join("from-outside");
+    let about = |file: &str| Path::new("/proc").join(targets.process.to_string()).join(file);
+    let mut tried = vec![
+        ("read a file outside", fs::read(&secret).map(drop)),
+        ("read it through a link in the workspace", through_link(&secret, policy)),
+        ("write to a file outside", OpenOptions::new().append(true).open(&secret).map(drop)),
+        (
+            "empty a file outside",
+            OpenOptions::new().write(true).truncate(true).open(&secret).map(drop),
+        ),
+        ("make a file outside", fs::write(targets.outside.join("new"), "")),
+        ("list a folder outside", fs::read_dir(&targets.outside).map(drop)),
+        ("rename a file outside", fs::rename(&secret, targets.outside.join("renamed"))),
+        ("move a file outside into the workspace", fs::rename(&secret, &inside)),
+        ("link a file outside into the workspace", fs::hard_link(&secret, &inside)),
+        ("remove a file outside", fs::remove_file(&secret)),
+        (
+            "change the kernel's settings",
+            OpenOptions::new().write(true).open("/proc/sys/kernel/core_pattern").map(drop),
+        ),
+        ("reach a port of this machine", connect(targets.port)),
+        ("trace a process outside", ptrace::attach(process).map_err(io::Error::from)),
+        ("see the environment of a process outside", fs::read(about("environ")).map(drop)),
+        (
+            "mount",
+            mount(Some("tmpfs"), &policy.workspace, Some("tmpfs"), MsFlags::empty(), None::<&str>)
+                .map_err(io::Error::from),
+        ),
+        ("make a user namespace", unshare(CloneFlags::CLONE_NEWUSER).map_err(io::Error::from)),
+        (
+            "become root",
+            nix::unistd::setuid(nix::unistd::Uid::from_raw(0))
+                .map_err(io::Error::from)
+                .and_then(|()| fs::read("/etc/shadow").map(drop)),
+        ),
+        ("signal a process outside", kill(process, Signal::SIGCONT).map_err(io::Error::from)),
+    ];
+    // A user of its own has no files outside, so nothing keeps it from changing their modes.
+    if policy.level >= Level::L3 || policy.user.is_none() {
+        let open = Permissions::from_mode(0o666);
+        tried.push(("change the mode of a file outside", fs::set_permissions(&secret, open)));
+    }
+    if policy.level >= Level::L3 {
+        tried.push(("find out that a file outside is there", fs::metadata(&secret).map(drop)));
+        tried.push(("see that a process outside is there", fs::metadata(about("")).map(drop)));
+        tried.push(("change what git does", plant(policy)));
+    } else {
+        tried.push(("open a socket", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)));
+    }
+    tried
+}
+
+fn working(policy: &Policy) -> Vec<(&'static str, Tried)> {
+    let file = policy.workspace.join("file");
+    let scratch = policy.scratch.join("file");
+    let mut tried = vec![
+        ("write and read in the workspace", write_and_read(&file)),
+        ("write and read a temporary file", write_and_read(&scratch)),
+        ("make a folder, a link and rename them", rename(policy)),
+        ("run a program", run()),
+        ("talk to a process of its own", UnixStream::pair().map(drop)),
+    ];
+    if policy.level >= Level::L3 {
+        tried.push(("serve on its own loopback", serve()));
+        tried.push((
+            "make a file executable",
+            fs::set_permissions(&file, Permissions::from_mode(0o755)),
+        ));
+    }
+    tried
+}
+
+fn through_link(secret: &Path, policy: &Policy) -> Tried {
+    let link = policy.workspace.join("link-outside");
+    symlink(secret, &link)?;
+    fs::read(link).map(drop)
+}
+
+fn connect(port: u16) -> Tried {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, PATIENCE).map(drop)
+}
+
+/// Writes a hook for git.
+fn plant(policy: &Policy) -> Tried {
+    let git = policy.workspace.join(".git");
+    let planted = fs::write(git.join("hook"), "");
+    planted.or_else(|_| fs::rename(&git, policy.workspace.join("git-of-old")))
+}
+
+fn write_and_read(file: &Path) -> Tried {
+    fs::write(file, "text")?;
+    match &*fs::read(file)? {
+        b"text" => Ok(()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+fn rename(policy: &Policy) -> Tried {
+    let at = |name: &str| policy.workspace.join(name);
+    fs::create_dir(at("folder"))?;
+    symlink("file", at("folder/link"))?;
+    fs::rename(at("folder/link"), at("link"))?;
+    fs::rename(at("folder"), at("folder-of-old"))
+}
+
+fn run() -> Tried {
+    let ended = Command::new("/bin/sh").args(["-c", "exit 7"]).status()?;
+    if ended.code() == Some(7) { Ok(()) } else { Err(io::Error::other("another exit code")) }
+}
+
+fn serve() -> Tried {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    connect(port)?;
+    listener.accept().map(drop)
+}

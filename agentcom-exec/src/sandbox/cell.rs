@@ -1,0 +1,103 @@
+//! This file makes the surroundings of one command: its workspace, and a folder for temporary files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Level, Limits, Policy, Report};
+use crate::guard::Spawner;
+
+/// How commands are confined on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// How much is demanded; see [`Policy::level`].
+    pub level: Level,
+    /// What commands may read and execute beside what every command may; see [`Policy::read`].
+    pub read: Vec<PathBuf>,
+    /// See [`Policy::user`].
+    pub user: Option<u32>,
+    /// How much commands may use.
+    pub limits: Limits,
+}
+
+impl Sandbox {
+    /// A sandbox of `level` with the usual limits.
+    #[must_use]
+    pub fn new(level: Level) -> Self {
+        Self { level, read: Vec::new(), user: None, limits: Limits::default() }
+    }
+
+    /// Proves that this machine holds what is demanded. Takes some ten milliseconds, blocking.
+    ///
+    /// # Errors
+    ///
+    /// What it holds instead, why, and what to do about it.
+    pub fn demand(&self, spawner: &Spawner) -> Result<Report, TooWeak> {
+        let report = super::prove(spawner, self.user);
+        if report.level < self.level {
+            return Err(TooWeak { demanded: self.level, report });
+        }
+        Ok(report)
+    }
+
+    /// Surroundings for a command that may change what is in `workspace`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such folder, or no room for temporary files.
+    pub fn around(&self, workspace: &Path) -> io::Result<Cell> {
+        let workspace = workspace.canonicalize()?;
+        let scratch = tempfile::Builder::new().prefix("agentcom-job-").tempdir()?;
+        #[cfg(unix)]
+        if let Some(user) = self.user.filter(|_| nix::unistd::getuid().is_root()) {
+            std::os::unix::fs::chown(scratch.path(), Some(user), Some(user))?;
+        }
+        let policy = Policy {
+            read: self.read.clone(),
+            user: self.user,
+            limits: self.limits,
+            ..Policy::new(self.level, workspace, scratch.path())
+        };
+        Ok(Cell { policy, _scratch: scratch })
+    }
+}
+
+/// A machine holds less than is demanded of its sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sandbox of this machine holds {}, not {}: {}", report.level, demanded, report.why(*demanded))]
+pub struct TooWeak {
+    /// What is demanded.
+    pub demanded: Level,
+    /// What was seen.
+    pub report: Report,
+}
+
+/// The surroundings of one command. Dropping them removes the temporary files.
+#[derive(Debug)]
+pub struct Cell {
+    policy: Policy,
+    _scratch: TempDir,
+}
+
+impl Cell {
+    /// What the command may do.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.clone()
+    }
+}
+
+/// Gives all that is in `folder` to `user`.
+pub(crate) fn hand_over(folder: &Path, user: u32) -> io::Result<()> {
+    std::os::unix::fs::lchown(folder, Some(user), Some(user))?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            hand_over(&entry.path(), user)?;
+        } else {
+            std::os::unix::fs::lchown(entry.path(), Some(user), Some(user))?;
+        }
+    }
+    Ok(())
+}

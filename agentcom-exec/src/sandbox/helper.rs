@@ -1,0 +1,195 @@
+//! This file is the helper: a process that puts itself into a sandbox and becomes a command there.
+//!
+//! It reads an [`Order`] from standard input, a socket. What goes wrong it says there, as a
+//! [`Refusal`]; if the socket closes without a word, the command has started. Order of its steps:
+//! namespaces, limits, privileges, files, system calls; each needs what the next takes away.
+
+use std::io::{self, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::attempts::{self, Targets};
+use super::syscalls::{self, Metadata, Profile};
+use super::{Level, Policy, files, launch, namespace, privileges};
+use crate::guard::{GuardCommand, Refusal, RefusalKind};
+
+/// What a helper is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) policy: Policy,
+    pub(crate) act: Act,
+    /// Whether namespaces have been made for it already.
+    pub(super) inside: bool,
+}
+
+impl Order {
+    pub(crate) fn new(policy: Policy, act: Act) -> Self {
+        Self { policy, act, inside: false }
+    }
+}
+
+/// What a helper becomes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Act {
+    /// A command.
+    Run(GuardCommand),
+    /// Somebody who tries to break out, and prints how it went.
+    Try(Targets),
+}
+
+/// What a helper ends with that has not become a command.
+const FAILED: u8 = 125;
+
+/// Is the helper.
+pub(crate) fn main() -> ExitCode {
+    let Ok(mut socket) = take_socket() else { return ExitCode::from(FAILED) };
+    let served = launch::receive(&mut socket)
+        .map_err(|error| refusal("order", &error))
+        .and_then(|order| serve(order, &mut socket));
+    served.unwrap_or_else(|refusal| {
+        // Whoever no longer listens knows that it failed.
+        let _ = serde_json::to_writer(&mut socket, &refusal);
+        ExitCode::from(FAILED)
+    })
+}
+
+fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
+    let isolated = order.policy.level >= Level::L3;
+    let own_user = order.policy.user.filter(|_| nix::unistd::getuid().is_root());
+    if let (Some(user), false) = (own_user, order.inside) {
+        privileges::become_user(user).map_err(|error| refusal("user", &error))?;
+    }
+    if isolated && !order.inside {
+        return outside(order, socket);
+    }
+    confine(&order.policy, own_user.is_some())?;
+    match order.act {
+        Act::Run(command) => {
+            let command = prepare(command, &order.policy)?;
+            if isolated { init(command, socket) } else { Err(replace(command)) }
+        }
+        Act::Try(targets) => {
+            let attempts = attempts::all(&targets, &order.policy);
+            let printed = serde_json::to_writer(io::stdout(), &attempts);
+            printed.map_err(|error| refusal("attempts", &error.into()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Makes namespaces, has another helper go on within them, and ends as it does.
+fn outside(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
+    namespace::enter().map_err(|error| refusal("namespaces", &error))?;
+    privileges::keep_all().map_err(|error| refusal("namespaces", &error))?;
+    // What the command is asked, not this process, which waits for it.
+    let asked = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
+    asked.thread_block().map_err(|error| refusal("signals", &error.into()))?;
+    die_with_parent()?;
+    let helper = Command::new("/proc/self/exe");
+    let mut child = launch::launch(helper, &Order { inside: true, ..order })?;
+    hang_up(socket);
+    let status = child.wait().map_err(|error| refusal("helper", &error))?;
+    Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
+}
+
+fn confine(policy: &Policy, user_is_own: bool) -> Result<(), Refusal> {
+    let isolated = policy.level >= Level::L3;
+    let metadata = match (isolated || user_is_own, nix::unistd::getuid().is_root()) {
+        (true, _) => Metadata::Open,
+        (false, false) => Metadata::OfOpenFiles,
+        (false, true) => Metadata::Fixed,
+    };
+    die_with_parent()?;
+    if isolated {
+        namespace::furnish(policy).map_err(|error| refusal("mounts", &error))?;
+    }
+    privileges::limit(&policy.limits, isolated || user_is_own)
+        .map_err(|error| refusal("limits", &error))?;
+    privileges::drop_all().map_err(|error| refusal("privileges", &error))?;
+    files::confine(policy, isolated).map_err(|error| refusal("Landlock", &error))?;
+    syscalls::confine(Profile { sockets: isolated, metadata })
+        .map_err(|error| refusal("seccomp", &error))
+}
+
+/// A guard that is killed takes the command with it.
+fn die_with_parent() -> Result<(), Refusal> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|error| refusal("signals", &error.into()))
+}
+
+fn prepare(command: GuardCommand, policy: &Policy) -> Result<Command, Refusal> {
+    let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox: _ } = command;
+    let [program, args @ ..] = &*argv else {
+        return Err(Refusal::new("no command", &io::ErrorKind::InvalidInput.into()));
+    };
+    std::env::set_current_dir(&cwd)
+        .map_err(|error| Refusal::new(&format!("working directory {}", cwd.display()), &error))?;
+    give_input(stdin.unwrap_or_default()).map_err(|error| Refusal::new("input", &error))?;
+    let mut command = Command::new(program);
+    command.args(args).env_clear().envs(policy.environment(env));
+    Ok(command)
+}
+
+/// Becomes the command.
+fn replace(mut command: Command) -> Refusal {
+    let error = command.exec();
+    Refusal::new(&command.get_program().to_string_lossy(), &error)
+}
+
+/// Is the first process of its namespace: starts the command, buries whom nobody else does, and ends
+/// with the command, which ends all others. A command that died of a signal is 128 and its number.
+fn init(mut command: Command, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
+    const SIGNAL_BASE: i32 = 128;
+    let child = command
+        .spawn()
+        .map_err(|error| Refusal::new(&command.get_program().to_string_lossy(), &error))?;
+    hang_up(socket);
+    let first = Pid::from_raw(child.id().cast_signed());
+    let code = loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == first => break code,
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == first => {
+                break SIGNAL_BASE + signal as i32;
+            }
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => break 1,
+        }
+    };
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// The command has started.
+fn hang_up(socket: &UnixStream) {
+    let _ = socket.shutdown(std::net::Shutdown::Both);
+}
+
+/// Takes the socket off standard input, which the command must not have.
+fn take_socket() -> io::Result<UnixStream> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    Ok(UnixStream::from(socket))
+}
+
+/// Has the command find `text` on its standard input. It is there as a whole, so nobody has to stay
+/// behind and write it.
+fn give_input(text: String) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut file = std::fs::File::from(memfd_create("stdin", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(nix::unistd::dup2_stdin(file)?)
+}
+
+fn refusal(step: &str, error: &io::Error) -> Refusal {
+    Refusal { kind: RefusalKind::Sandbox, message: format!("sandbox, {step}: {error}") }
+}

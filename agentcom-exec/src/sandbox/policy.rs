@@ -1,0 +1,207 @@
+//! This file says what a sandbox lets a command do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How much a sandbox holds; each level holds all that the lower ones do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Level {
+    /// Nothing.
+    L0,
+    /// Files are kept beneath the workspace; no commands are run.
+    L1,
+    /// Commands are confined by Landlock and seccomp.
+    L2,
+    /// They run in namespaces of their own as well.
+    L3,
+}
+
+impl Level {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 4] = [Self::L0, Self::L1, Self::L2, Self::L3];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::L0 => "L0",
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Level {
+    type Err = BadLevel;
+
+    fn from_str(name: &str) -> Result<Self, BadLevel> {
+        let found = Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| BadLevel(name.to_owned()))
+    }
+}
+
+/// Not the name of a level.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no level of a sandbox; there are L0, L1, L2 and L3")]
+pub struct BadLevel(String);
+
+/// What a command in a sandbox may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// How much is demanded: [`Level::L2`] or [`Level::L3`]. Where that cannot be set up the
+    /// command is refused.
+    pub level: Level,
+    /// The folder that it may change; absolute. In L3 its `.git` cannot be changed, so that nobody
+    /// outside follows what was planted there.
+    pub workspace: PathBuf,
+    /// A folder for temporary files, outside the workspace and empty at first; absolute. It is
+    /// `HOME` and `TMPDIR`.
+    pub scratch: PathBuf,
+    /// What it may read and execute beyond [`Policy::SYSTEM`]; what is not there is passed over.
+    pub read: Vec<PathBuf>,
+    /// The user that it becomes if the sidecar runs as root; never 0. The workspace and the scratch
+    /// folder have to belong to that user. Without one it stays root, and loses all capabilities.
+    pub user: Option<u32>,
+    /// How much it may use.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// What every command may read and execute: programs, libraries, and what these look up. No
+    /// home, no keys, nothing of other processes.
+    pub const SYSTEM: [&str; 36] = [
+        "/usr",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/nix/store",
+        "/etc/alternatives",
+        "/etc/bash.bashrc",
+        "/etc/ca-certificates",
+        "/etc/gai.conf",
+        "/etc/group",
+        "/etc/host.conf",
+        "/etc/hosts",
+        "/etc/inputrc",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.conf",
+        "/etc/ld.so.conf.d",
+        "/etc/locale.alias",
+        "/etc/localtime",
+        "/etc/magic",
+        "/etc/mime.types",
+        "/etc/nsswitch.conf",
+        "/etc/os-release",
+        "/etc/passwd",
+        "/etc/perl",
+        "/etc/profile",
+        "/etc/protocols",
+        "/etc/services",
+        "/etc/shells",
+        "/etc/ssl/certs",
+        "/etc/ssl/openssl.cnf",
+        "/etc/terminfo",
+        "/etc/timezone",
+        "/etc/xdg",
+    ];
+
+    /// A policy for `workspace` at `level`, with `scratch` for temporary files.
+    #[must_use]
+    pub fn new(level: Level, workspace: impl Into<PathBuf>, scratch: impl Into<PathBuf>) -> Self {
+        Self {
+            level,
+            workspace: workspace.into(),
+            scratch: scratch.into(),
+            read: Vec::new(),
+            user: None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// All that can be read and executed, and not written.
+    pub(super) fn readable(&self) -> impl Iterator<Item = &Path> {
+        Self::SYSTEM.into_iter().map(Path::new).chain(self.read.iter().map(PathBuf::as_path))
+    }
+
+    /// What a command sees of `env`: all, but for what the sandbox decides.
+    pub(super) fn environment(
+        &self,
+        mut env: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let scratch = self.scratch.to_string_lossy().into_owned();
+        for name in ["HOME", "TMPDIR"] {
+            env.insert(name.to_owned(), scratch.clone());
+        }
+        env.insert("TERM".to_owned(), "dumb".to_owned());
+        env
+    }
+}
+
+/// How much a command and what it starts may use; more makes their system calls fail, or ends them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory of each process, in bytes: what it may write to. Address space that is only reserved
+    /// is free, since runtimes with a collector reserve many times what they use.
+    pub memory_bytes: u64,
+    /// The size of each file that is written, in bytes.
+    pub file_bytes: u64,
+    /// Open files of each process.
+    pub files: u64,
+    /// Processes and threads, of all that run as the sandbox's user. Not set where that user is
+    /// shared with others outside.
+    pub processes: u64,
+    /// Processor time of each process, in seconds.
+    pub cpu_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            memory_bytes: 2048 * MIB,
+            file_bytes: 512 * MIB,
+            files: 1024,
+            processes: 512,
+            cpu_seconds: 600,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_have_names_and_an_order() {
+        for level in Level::ALL {
+            assert_eq!(level.to_string().to_lowercase().parse(), Ok(level));
+        }
+        assert!(Level::ALL.is_sorted());
+        assert!("L4".parse::<Level>().unwrap_err().to_string().contains("`L4`"));
+    }
+
+    #[test]
+    fn home_and_temporary_files_are_the_sandboxs_own() {
+        let policy = Policy::new(Level::L2, "/work", "/scratch");
+        let env = [("HOME", "/root"), ("PATH", "/bin")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let seen = policy.environment(env);
+        assert_eq!(seen["HOME"], "/scratch");
+        assert_eq!(seen["TMPDIR"], "/scratch");
+        assert_eq!(seen["PATH"], "/bin");
+    }
+}

@@ -1,0 +1,124 @@
+//! This file proves what the sandbox of this machine holds.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use super::attempts::Targets;
+use super::cell::hand_over;
+use super::helper::{Act, Order};
+use super::{Attempt, Expected, Level, Missing, Policy, Report, launch::launch};
+use crate::guard::{ARG as GUARD_ARG, MARK, Spawner};
+
+/// Tries to break out of real sandboxes, the strongest first, until one holds. Takes some ten
+/// milliseconds, blocking; its files are in the system's folder for temporary files, and removed.
+///
+/// A sidecar that runs as root and has a `user` for its sandboxes proves it with that user.
+#[must_use]
+pub fn prove(spawner: &Spawner, user: Option<u32>) -> Report {
+    let mut missing = Vec::new();
+    for level in [Level::L3, Level::L2] {
+        match attempts(spawner, level, user) {
+            Ok(attempts) => match failed(&attempts) {
+                None => return Report { level, missing, attempts },
+                Some(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
+            },
+            Err(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
+        }
+    }
+    Report { level: Level::L1, missing, attempts: Vec::new() }
+}
+
+/// What did not end as it has to.
+fn failed(attempts: &[Attempt]) -> Option<String> {
+    let failed: Vec<String> = attempts
+        .iter()
+        .filter(|attempt| !attempt.held)
+        .map(|attempt| match attempt.expected {
+            Expected::Blocked => format!("it could {}", attempt.what),
+            Expected::Works => format!("it could not {}", attempt.what),
+        })
+        .collect();
+    (!failed.is_empty()).then(|| failed.join("; "))
+}
+
+fn hint(level: Level, seen: &str) -> String {
+    let hint = match level {
+        Level::L3 if seen.contains("namespaces") => {
+            "allow user namespaces: sysctl user.max_user_namespaces above 0, and on Ubuntu \
+             kernel.apparmor_restrict_unprivileged_userns=0 or a profile for this program; in \
+             Docker, a seccomp profile that allows unshare"
+        }
+        Level::L3 if seen.contains("mounts") => {
+            "allow mounts in user namespaces; in Docker, --security-opt systempaths=unconfined"
+        }
+        _ if seen.contains("Landlock") => {
+            "Linux 6.2 or later with landlock among the kernel's lsm=; in Docker, a seccomp \
+             profile that allows the calls of Landlock"
+        }
+        _ if seen.contains("seccomp") => "a kernel with CONFIG_SECCOMP_FILTER",
+        _ if seen.contains("signal a process") => {
+            "Linux 6.12 or later, or run the sidecar as root with a user for its sandboxes"
+        }
+        Level::L0 | Level::L1 | Level::L2 | Level::L3 => {
+            "report this with the kernel's version, `uname -r`"
+        }
+    };
+    hint.to_owned()
+}
+
+/// What is tried in a sandbox of `level`, and how it ended.
+///
+/// # Errors
+///
+/// Why there is no such sandbox.
+pub fn attempts(
+    spawner: &Spawner,
+    level: Level,
+    user: Option<u32>,
+) -> Result<Vec<Attempt>, String> {
+    let files = |error: io::Error| format!("files for the proof: {error}");
+    let root = tempfile::Builder::new().prefix("agentcom-sandbox-").tempdir().map_err(files)?;
+    let [workspace, scratch, outside] =
+        ["workspace", "scratch", "outside"].map(|name| root.path().join(name));
+    for folder in [&workspace, &scratch, &outside, &workspace.join(".git")] {
+        fs::create_dir(folder).map_err(files)?;
+    }
+    fs::write(outside.join(Targets::SECRET), "secret").map_err(files)?;
+    let user = user.filter(|_| nix::unistd::getuid().is_root());
+    if let Some(user) = user {
+        hand_over(root.path(), user).map_err(files)?;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(files)?;
+    let port = listener.local_addr().map_err(files)?.port();
+    let mut bystander = bystander(spawner, user).map_err(files)?;
+    let process = bystander.id().cast_signed();
+    let policy = Policy { user, ..Policy::new(level, workspace, scratch) };
+    let order = Order::new(policy, Act::Try(Targets { outside, port, process }));
+    let output = root.path().join("attempts");
+    let mut helper = Command::new(spawner.guard());
+    helper.stdout(File::create(&output).map_err(files)?).stderr(Stdio::null());
+    let ended = launch(helper, &order).map(|mut helper| helper.wait());
+    // Closes its socket, at which it ends.
+    drop(bystander.stdin.take());
+    let _ = bystander.wait();
+    let ended = ended.map_err(|refusal| refusal.message)?;
+    let printed = fs::read(output).map_err(files)?;
+    serde_json::from_slice(&printed).map_err(|error| match ended {
+        Ok(status) => format!("the attempts ended with {status}: {error}"),
+        Err(ended) => format!("the attempts ended: {ended}"),
+    })
+}
+
+/// A process of the sandbox's user that waits: a guard without an order.
+fn bystander(spawner: &Spawner, user: Option<u32>) -> io::Result<Child> {
+    let mut guard = Command::new(spawner.guard());
+    guard.arg(GUARD_ARG).env_clear().env(MARK, "1").stdin(Stdio::piped());
+    guard.stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(user) = user {
+        guard.uid(user).gid(user);
+    }
+    guard.spawn()
+}

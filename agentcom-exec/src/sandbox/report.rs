@@ -1,0 +1,95 @@
+//! This file says what a sandbox was seen to hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::Level;
+
+/// What was proved of the sandbox of this machine, and why it is not more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The highest level of which every attempt ended as it has to.
+    pub level: Level,
+    /// Why it is not higher, and what a person can do about it.
+    pub missing: Vec<Missing>,
+    /// What was tried in a sandbox of that level.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Report {
+    /// What is missing for `level`, and what to do about it.
+    #[must_use]
+    pub fn why(&self, level: Level) -> String {
+        let missing = self.missing.iter().filter(|missing| missing.level == level);
+        let lines: Vec<String> =
+            missing.map(|missing| format!("{}; {}", missing.seen, missing.hint)).collect();
+        lines.join("; ")
+    }
+
+    /// The capabilities that an agent with such a sandbox has: `sandbox-l1` and so on up to its
+    /// level. A task that needs one of them is offered to no agent that has not proved as much.
+    pub fn capabilities(&self) -> impl Iterator<Item = String> {
+        let proved = self.level;
+        let levels = Level::ALL.into_iter().filter(move |&level| level > Level::L0);
+        levels
+            .filter(move |&level| level <= proved)
+            .map(|level| format!("sandbox-{}", level.as_str().to_lowercase()))
+    }
+}
+
+/// Something that a sandbox of a higher level would need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The level that cannot be had.
+    pub level: Level,
+    /// What was seen.
+    pub seen: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Missing {
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn system() -> Self {
+        Self {
+            level: Level::L2,
+            seen: format!("nothing confines commands on {}", std::env::consts::OS),
+            hint: "run the sidecar on Linux, or in a container or virtual machine of it".into(),
+        }
+    }
+}
+
+/// Something that was tried in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What was tried, in words.
+    pub what: String,
+    /// How it has to end.
+    pub expected: Expected,
+    /// Whether it did.
+    pub held: bool,
+}
+
+/// How an attempt has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expected {
+    /// The sandbox refuses it.
+    Blocked,
+    /// It works, for commands need it.
+    Works,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_capable_of_what_it_has_proved_and_no_more() {
+        let capabilities = |level| {
+            let report = Report { level, missing: Vec::new(), attempts: Vec::new() };
+            report.capabilities().collect::<Vec<_>>()
+        };
+        assert_eq!(capabilities(Level::L3), ["sandbox-l1", "sandbox-l2", "sandbox-l3"]);
+        assert_eq!(capabilities(Level::L1), ["sandbox-l1"]);
+        assert_eq!(capabilities(Level::L0), [""; 0]);
+    }
+}

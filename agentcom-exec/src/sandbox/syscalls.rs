@@ -1,0 +1,150 @@
+//! This file confines a process to the system calls that commands need, by seccomp.
+//!
+//! Two filters, since a program should learn the right thing from each "no":
+//!
+//! | a system call | fails with | so that |
+//! |---|---|---|
+//! | in [`lists::ALLOWED`] | – | |
+//! | in [`lists::REFUSED`], or allowed but for its arguments | `EPERM` | the program says that it may not |
+//! | any other | `ENOSYS` | the C library falls back to an older one, as on an older kernel |
+//!
+//! Those of other architectures than this one's kill the process; the numbers of x32 are in no list.
+
+mod lists;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
+
+/// What is refused beyond what always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Profile {
+    /// Whether sockets can be opened: where the network is the sandbox's own.
+    pub(super) sockets: bool,
+    /// Whose files can be reached by system calls that Landlock does not govern: those which change
+    /// modes, owners, times and attributes.
+    pub(super) metadata: Metadata,
+}
+
+/// Whether metadata of files can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Metadata {
+    /// It can: what is outside is out of reach.
+    Open,
+    /// Only of files that are open, which only its own can be.
+    OfOpenFiles,
+    /// It cannot, but for times of open files: the process is root, and can open files of the system
+    /// to read them.
+    Fixed,
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Confines this process and all that it will start. Privileges cannot be gained from here on.
+pub(super) fn confine(profile: Profile) -> io::Result<()> {
+    let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
+    let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
+    let filters = [
+        (allowed()?, errno(libc::ENOSYS), SeccompAction::Allow),
+        (refused(profile)?, SeccompAction::Allow, errno(libc::EPERM)),
+    ];
+    for (rules, otherwise, matched) in filters {
+        let program: BpfProgram = SeccompFilter::new(rules, otherwise, matched, arch)
+            .and_then(TryInto::try_into)
+            .map_err(io::Error::other)?;
+        seccompiler::apply_filter(&program).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+fn allowed() -> io::Result<Rules> {
+    let mut rules: Rules = lists::ALLOWED.iter().map(|&call| (call, Vec::new())).collect();
+    // As `uname -m` under another personality asks for it; others change how memory is laid out.
+    let asked = [0, 0xffff_ffff].map(|value| one(0, SeccompCmpOp::Eq, value));
+    rules.insert(libc::SYS_personality, asked.into_iter().collect::<io::Result<_>>()?);
+    Ok(rules)
+}
+
+fn refused(profile: Profile) -> io::Result<Rules> {
+    /// All flags of `clone` that make a namespace.
+    const NAMESPACES: u64 = 0x7e02_0000;
+    /// Types into the terminal, as if its user did.
+    const TERMINAL: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+    let mut rules: Rules = lists::REFUSED.iter().map(|&call| (call, Vec::new())).collect();
+    let typing = TERMINAL.map(|request| one(1, SeccompCmpOp::Eq, request));
+    rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<io::Result<_>>()?);
+    let namespaces = (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| NAMESPACES & bit != 0);
+    let cloning = namespaces.map(|bit| one(0, SeccompCmpOp::MaskedEq(bit), bit));
+    rules.insert(libc::SYS_clone, cloning.collect::<io::Result<_>>()?);
+    rules.insert(libc::SYS_socket, sockets(profile.sockets)?);
+    let metadata: &[&[i64]] = match profile.metadata {
+        Metadata::Open => &[],
+        Metadata::OfOpenFiles => &[lists::METADATA_BY_PATH],
+        Metadata::Fixed => &[lists::METADATA_BY_PATH, lists::METADATA_OF_OPEN_FILES],
+    };
+    for &call in metadata.iter().copied().flatten() {
+        rules.insert(call, Vec::new());
+    }
+    if profile.metadata != Metadata::Open {
+        // Without a path it is about an open file, as `touch` does it. The times of a system file do
+        // less harm than its mode.
+        rules.insert(libc::SYS_utimensat, vec![one(1, SeccompCmpOp::Ne, 0)?]);
+    }
+    Ok(rules)
+}
+
+/// Which sockets are refused: all, or those of families that do not stay in a network namespace.
+fn sockets(some: bool) -> io::Result<Vec<SeccompRule>> {
+    const OWN: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    if !some {
+        return Ok(Vec::new());
+    }
+    let other = OWN
+        .into_iter()
+        .map(|family| condition(0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())))
+        .collect::<io::Result<_>>()?;
+    Ok(vec![SeccompRule::new(other).map_err(io::Error::other)?])
+}
+
+fn one(argument: u8, op: SeccompCmpOp, value: u64) -> io::Result<SeccompRule> {
+    SeccompRule::new(vec![condition(argument, op, value)?]).map_err(io::Error::other)
+}
+
+fn condition(argument: u8, op: SeccompCmpOp, value: u64) -> io::Result<SeccompCondition> {
+    // Pointers have all their bytes; flags and numbers of requests and families have four.
+    let is_pointer = op == SeccompCmpOp::Ne && value == 0;
+    let length = if is_pointer { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
+    SeccompCondition::new(argument, length, op, value).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_in_no_other_list() {
+        let allowed: BTreeSet<i64> = lists::ALLOWED.iter().copied().collect();
+        assert_eq!(allowed.len(), lists::ALLOWED.len(), "each is listed once");
+        for call in lists::REFUSED {
+            assert!(!allowed.contains(call), "{call}");
+        }
+    }
+
+    #[test]
+    fn all_profiles_can_be_compiled() {
+        for sockets in [false, true] {
+            for metadata in [Metadata::Open, Metadata::OfOpenFiles, Metadata::Fixed] {
+                let rules = refused(Profile { sockets, metadata }).unwrap();
+                assert!(rules.len() > lists::REFUSED.len());
+            }
+        }
+        assert!(allowed().unwrap().len() > lists::ALLOWED.len());
+    }
+}

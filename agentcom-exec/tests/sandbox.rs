@@ -1,0 +1,295 @@
+//! This file proves what commands in a sandbox can and cannot do, at each level that this machine
+//! has, and that the proof would notice a sandbox that holds less.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said};
+use agentcom_exec::sandbox::{self, Attempt, Expected, Level, Policy, Sandbox};
+use support::{eventually, mark, marked, spawner};
+use tokio::io::AsyncReadExt;
+
+/// Nobody's user.
+const OTHER: u32 = 65_534;
+
+/// The levels that this machine has. L2 needs nothing but a kernel that is not old; without it there
+/// is nothing to test, and `sandbox::prove` says so to whoever needs it.
+fn levels() -> Vec<Level> {
+    let proved = sandbox::prove(&spawner(), None);
+    [Level::L2, Level::L3].into_iter().filter(|&level| level <= proved.level).collect()
+}
+
+fn is_root() -> bool {
+    nix::unistd::getuid().is_root()
+}
+
+/// How a command ended, and what it printed.
+#[derive(Debug)]
+struct Ran {
+    ended: Result<How, Refusal>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn assert(&self, code: i32, out: &str) {
+        assert_eq!((&self.ended, &*self.out), (&Ok(How::Exited(code)), out), "{self:?}");
+    }
+}
+
+/// A workspace, and what is outside.
+struct Place {
+    dir: tempfile::TempDir,
+    sandbox: Sandbox,
+}
+
+impl Place {
+    fn new(level: Level) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("workspace")).unwrap();
+        fs::create_dir(dir.path().join("outside")).unwrap();
+        fs::write(dir.path().join("outside/secret"), "secret").unwrap();
+        Self { dir, sandbox: Sandbox::new(level) }
+    }
+
+    fn at(&self, path: &str) -> std::path::PathBuf {
+        self.dir.path().join(path)
+    }
+
+    async fn run(&self, script: &str) -> Ran {
+        self.run_with(&["/bin/sh", "-c", script], None).await
+    }
+
+    async fn run_with(&self, argv: &[&str], stdin: Option<&str>) -> Ran {
+        let cell = self.sandbox.around(&self.at("workspace")).unwrap();
+        let outside = self.at("outside");
+        let env = [("PATH", "/usr/bin:/bin"), ("OUTSIDE", outside.to_str().unwrap())];
+        run(argv, &self.at("workspace"), &env, stdin, cell.policy()).await
+    }
+}
+
+async fn run(
+    argv: &[&str],
+    cwd: &Path,
+    env: &[(&str, &str)],
+    stdin: Option<&str>,
+    policy: Policy,
+) -> Ran {
+    let env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    let command = GuardCommand {
+        argv: argv.iter().map(|&word| word.to_owned()).collect(),
+        env: env.collect::<BTreeMap<_, _>>(),
+        cwd: cwd.to_owned(),
+        stdin: stdin.map(str::to_owned),
+        leftovers: Leftovers::Kill,
+        sandbox: Some(policy),
+    };
+    let mut running = spawner().spawn(&command).await.unwrap();
+    let (mut to_out, mut to_err) = running.take_output();
+    let ending = async {
+        loop {
+            match running.next().await.unwrap() {
+                Said::Started { .. } => {}
+                Said::Exited(how) => break Ok(how),
+                Said::Refused(refusal) => break Err(refusal),
+                Said::Clear { .. } => panic!("the command ended before"),
+            }
+        }
+    };
+    let (mut out, mut err) = (String::new(), String::new());
+    let (ended, read_out, read_err) =
+        tokio::join!(ending, to_out.read_to_string(&mut out), to_err.read_to_string(&mut err));
+    read_out.and(read_err).unwrap();
+    Ran { ended, out, err }
+}
+
+fn open(attempts: &[Attempt], expected: Expected) -> Vec<&str> {
+    let open = attempts.iter().filter(|attempt| attempt.expected == expected && !attempt.held);
+    open.map(|attempt| &*attempt.what).collect()
+}
+
+#[test]
+fn no_attempt_to_break_out_of_any_level_succeeds_and_all_that_commands_need_works() {
+    for level in levels() {
+        for user in [None, is_root().then_some(OTHER)] {
+            let attempts = sandbox::attempts(&spawner(), level, user).unwrap();
+            assert_eq!(open(&attempts, Expected::Blocked), [""; 0], "{level} {user:?}");
+            assert_eq!(open(&attempts, Expected::Works), [""; 0], "{level} {user:?}");
+            assert!(attempts.len() >= 20, "{}", attempts.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_works_in_its_workspace_and_ends_as_it_ends() {
+    for level in levels() {
+        let place = Place::new(level);
+        place.run("echo one > file && cat file && pwd").await.assert(
+            0,
+            &format!("one\n{}\n", place.at("workspace").canonicalize().unwrap().display()),
+        );
+        assert_eq!(fs::read_to_string(place.at("workspace/file")).unwrap(), "one\n");
+        place.run("exit 7").await.assert(7, "");
+        place.run_with(&["cat"], Some("input")).await.assert(0, "input");
+        place.run_with(&["cat"], None).await.assert(0, "");
+        let killed = place.run("kill -9 $$").await.ended;
+        let expected = match level {
+            // What ends it is the first process of its namespace.
+            Level::L3 => How::Exited(137),
+            Level::L0 | Level::L1 | Level::L2 => How::Signalled(9),
+        };
+        assert_eq!(killed, Ok(expected));
+    }
+}
+
+#[tokio::test]
+async fn what_is_outside_can_neither_be_read_nor_written_nor_seen_through_links() {
+    for level in levels() {
+        let place = Place::new(level);
+        let ran =
+            place.run("cat $OUTSIDE/secret; cat ../outside/secret; ls $OUTSIDE; ls /root").await;
+        assert_eq!((&*ran.out, ran.ended.is_ok()), ("", true), "{level}: {ran:?}");
+        place.run("ln -s $OUTSIDE/secret link; cat link || echo no").await.assert(0, "no\n");
+        place.run("echo x > $OUTSIDE/secret || echo no").await.assert(0, "no\n");
+        place.run("rm -rf $OUTSIDE /usr/bin/env 2> err; test -e /usr/bin/env").await.assert(0, "");
+        assert_eq!(fs::read_to_string(place.at("outside/secret")).unwrap(), "secret");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_sidecars_environment_and_files_is_handed_on() {
+    for level in levels() {
+        let place = Place::new(level);
+        let names = "env | cut -d= -f1 | sort | tr '\\n' ' '";
+        let ran = place.run(&format!("{names}; set -- /proc/$$/fd/*; echo $#")).await;
+        // Standard input, output and error, and the folder that is listed.
+        ran.assert(0, "HOME OUTSIDE PATH PWD TERM TMPDIR 4\n");
+        place.run("touch $HOME/a $TMPDIR/b && ls $HOME | tr '\\n' ' '").await.assert(0, "a b ");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_network() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for level in levels() {
+        let place = Place::new(level);
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo through");
+        let ran = place.run_with(&["/bin/bash", "-c", &script], None).await;
+        assert_eq!((&*ran.out, &ran.ended), ("", &Ok(How::Exited(1))), "{level}: {ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_behind_is_gone_with_it() {
+    for level in levels() {
+        let place = Place::new(level);
+        let mark = mark(level.as_str());
+        let script =
+            format!("export MARK={mark}; setsid sleep 1000 & (setsid sleep 1000 &) ; true");
+        place.run(&script).await.assert(0, "");
+        eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn limits_end_what_takes_too_much() {
+    for level in levels() {
+        let mut place = Place::new(level);
+        place.sandbox.limits.file_bytes = 10_000;
+        place.run("head -c 20000 /dev/zero > big; test $(wc -c < big) = 10000").await.assert(0, "");
+        place.sandbox.limits.files = 16;
+        let script = "for i in 3 4 5 6 7 8 9; do eval \"exec $i</dev/null\"; done; ulimit -n";
+        place.run(script).await.assert(0, "16\n");
+        place.sandbox.limits.memory_bytes = 100 << 20;
+        let ran = place.run("head -c 300000000 /dev/zero | tail -c 250000000 | wc -c").await;
+        assert_ne!(ran.out.trim(), "250000000", "{level}: {ran:?}");
+        // As root in its namespace it is exempt.
+        if level == Level::L3 && !is_root() {
+            place.sandbox.limits.processes = 20;
+            let ran = place.run("for i in $(seq 60); do sleep 5 & done; wait").await;
+            assert!(!ran.err.is_empty(), "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn git_cannot_be_tampered_with_in_a_namespace() {
+    for level in levels().into_iter().filter(|&level| level == Level::L3) {
+        let place = Place::new(level);
+        fs::create_dir_all(place.at("workspace/.git/hooks")).unwrap();
+        let script =
+            "echo x > .git/hooks/post-commit; mv .git old; rm -rf .git; echo x > .git/config";
+        place.run(script).await;
+        assert_eq!(fs::read_dir(place.at("workspace")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(place.at("workspace/.git")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(place.at("workspace/.git/hooks")).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_is_refused_by_name() {
+    for level in levels() {
+        let place = Place::new(level);
+        let refusal = place.run_with(&["no-such-program"], None).await.ended.unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Command);
+        assert!(refusal.message.starts_with("no-such-program: "), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_cannot_be_set_up_is_refused_and_the_command_does_not_run() {
+    let place = Place::new(Level::L2);
+    let cell = place.sandbox.around(&place.at("workspace")).unwrap();
+    // Root is no user for a sandbox; who is not root cannot become another.
+    let policies = [
+        Policy { user: Some(0), ..cell.policy() },
+        Policy { level: Level::L3, scratch: place.at("not-there"), ..cell.policy() },
+    ];
+    for policy in policies.into_iter().skip(usize::from(!is_root())) {
+        let argv = ["/bin/sh", "-c", "echo ran > file"];
+        let ran = run(&argv, &place.at("workspace"), &[], None, policy).await;
+        assert_eq!(ran.ended.unwrap_err().kind, RefusalKind::Sandbox);
+        assert!(!place.at("workspace/file").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_its_own_is_limited_and_may_change_modes() {
+    if !is_root() {
+        return;
+    }
+    for level in levels() {
+        let mut place = Place::new(level);
+        place.sandbox.user = Some(OTHER);
+        place.sandbox.limits.processes = 20;
+        for path in ["", "workspace"] {
+            std::os::unix::fs::chown(place.at(path), Some(OTHER), Some(OTHER)).unwrap();
+        }
+        place
+            .run("id -u; id -g; touch file && chmod 755 file && echo ok")
+            .await
+            .assert(0, &format!("{OTHER}\n{OTHER}\nok\n"));
+        let ran = place.run("for i in $(seq 60); do sleep 5 & done; wait").await;
+        assert!(!ran.err.is_empty(), "{level}: {ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_gives_something_away_is_found_out() {
+    for level in levels() {
+        let place = Place::new(level);
+        let cell = place.sandbox.around(&place.at("workspace")).unwrap();
+        let policy = Policy { read: vec![place.at("outside")], ..cell.policy() };
+        let secret = place.at("outside/secret");
+        let argv = ["/bin/cat", secret.to_str().unwrap()];
+        run(&argv, &place.at("workspace"), &[], None, policy).await.assert(0, "secret");
+    }
+}
