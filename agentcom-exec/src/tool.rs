@@ -1,0 +1,169 @@
+//! This file introduces tools: what a model may do, and how it is told what came of it.
+//!
+//! | tool | what it does |
+//! |---|---|
+//! | [`ReadFile`] | reads a file, or some of its lines |
+//! | [`WriteFile`] | writes a file as a whole |
+//! | [`ListDirectory`] | lists a folder |
+//! | [`RunCommand`] | runs a command in the [sandbox](crate::sandbox) |
+//! | [`SearchFiles`] | searches files for a regular expression |
+//!
+//! The file tools work on an open [`Workspace`], beneath which they stay whatever paths and links
+//! say; commands are confined to it by the kernel. Whoever embeds this adds tools of their own by
+//! implementing [`Tool`].
+//!
+//! What a tool answers is bounded, and always JSON: `{"ok":true,…}`, or
+//! `{"ok":false,"error":"not_found","message":"…"}`, whose message says what to do instead.
+
+mod list_directory;
+mod read_file;
+mod run_command;
+mod search_files;
+mod toolbox;
+mod walk;
+mod workspace;
+mod write_file;
+
+use std::fmt;
+
+use agentcom_core::port::executor::JobContext;
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub use list_directory::ListDirectory;
+pub use read_file::ReadFile;
+pub use run_command::RunCommand;
+pub use search_files::SearchFiles;
+pub use toolbox::Toolbox;
+pub use workspace::Workspace;
+pub use write_file::WriteFile;
+
+/// Something that a model may do.
+#[async_trait]
+pub trait Tool: fmt::Debug + Send + Sync {
+    /// What the model is told of it.
+    fn spec(&self) -> Spec;
+
+    /// Whether it changes anything, as opposed to looking.
+    fn changes(&self) -> bool {
+        false
+    }
+
+    /// Does it. `input` is what the model gave, which may be anything. Dropping the future stops
+    /// what it does.
+    async fn call(&self, input: Value, ctx: &dyn JobContext) -> Result<Value, ToolError>;
+}
+
+/// What a model is told of a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The name by which it is called.
+    pub name: String,
+    /// What it is for, in a sentence or two.
+    pub description: String,
+    /// A JSON schema of its input, an object.
+    pub input: Value,
+}
+
+impl Spec {
+    /// As `/api/chat` of Ollama takes it, which is also how OpenAI's interface does.
+    #[must_use]
+    pub fn for_ollama(&self) -> Value {
+        json!({
+            "type": "function",
+            "function": {
+                "name": self.name, "description": self.description, "parameters": self.input,
+            },
+        })
+    }
+
+    /// As the Messages API of Anthropic takes it.
+    #[must_use]
+    pub fn for_messages(&self) -> Value {
+        json!({
+            "name": self.name, "description": self.description, "input_schema": self.input,
+        })
+    }
+}
+
+/// Why a tool did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ToolError {
+    /// What kind of failure it is.
+    pub kind: ToolErrorKind,
+    /// What went wrong and what to do instead, for the model.
+    pub message: String,
+}
+
+/// Kinds of failures of tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolErrorKind {
+    /// There is no such tool.
+    UnknownTool,
+    /// The input does not fit the schema, or cannot be: a regular expression that is none.
+    BadInput,
+    /// There is no such file or folder.
+    NotFound,
+    /// The path leads out of the workspace, or to what no tool may touch.
+    Refused,
+    /// It is of another kind: a folder where a file is expected, or the reverse.
+    WrongKind,
+    /// It is larger than tools go.
+    TooLarge,
+    /// It is no text.
+    Binary,
+    /// The command cannot be started, or not in the sandbox that is demanded.
+    CannotRun,
+    /// The system refused for another reason.
+    Failed,
+}
+
+impl ToolError {
+    /// A failure of `kind`.
+    #[must_use]
+    pub fn new(kind: ToolErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string() }
+    }
+}
+
+/// What a model is told of a call.
+#[must_use]
+pub fn observation(result: &Result<Value, ToolError>) -> Value {
+    match result {
+        Ok(Value::Object(fields)) => {
+            let mut told = fields.clone();
+            told.insert("ok".to_owned(), true.into());
+            Value::Object(told)
+        }
+        Ok(value) => json!({ "ok": true, "result": value }),
+        Err(error) => json!({ "ok": false, "error": error.kind, "message": error.message }),
+    }
+}
+
+/// Reads the input of a tool.
+fn read<T: DeserializeOwned>(input: Value, spec: &Spec) -> Result<T, ToolError> {
+    serde_json::from_value(input).map_err(|error| {
+        let fields = spec.input["properties"].as_object();
+        let names: Vec<&str> = fields.into_iter().flatten().map(|(name, _)| &**name).collect();
+        let message = format!("{error}; the fields of {} are {}", spec.name, names.join(", "));
+        ToolError::new(ToolErrorKind::BadInput, message)
+    })
+}
+
+fn answer(value: &impl Serialize) -> Result<Value, ToolError> {
+    serde_json::to_value(value).map_err(|error| ToolError::new(ToolErrorKind::Failed, error))
+}
+
+/// Does file work on a thread where it holds nobody up.
+async fn on_files<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(lost) => Err(ToolError::new(ToolErrorKind::Failed, lost)),
+    }
+}

@@ -1,0 +1,146 @@
+//! This file is the tool that runs commands.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use agentcom_core::port::executor::JobContext;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Spec, Tool, ToolError, ToolErrorKind, answer, read};
+use crate::guard::{GuardCommand, How, Leftovers, Spawner};
+use crate::sandbox::{Level, Sandbox};
+use crate::session::{Ended, Session};
+
+/// Runs a command in a sandbox whose workspace is that of the tools.
+#[derive(Clone, Debug)]
+pub struct RunCommand {
+    spawner: Spawner,
+    sandbox: Sandbox,
+    workspace: PathBuf,
+    env: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    #[serde(alias = "cmd")]
+    command: String,
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Output {
+    /// Absent where a signal ended it, or its time was over.
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+    stdout: String,
+    stderr: String,
+    timed_out: bool,
+    truncated: bool,
+    duration_ms: u64,
+    sandbox: Level,
+}
+
+/// How much of each output is told, in bytes.
+const OUTPUT_BYTES_MAX: usize = 12 * 1024;
+
+impl RunCommand {
+    /// How long a command may take unless the model asks for less or more.
+    pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// The most that a model can ask for.
+    pub const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+    /// Runs commands in `workspace`, an absolute path. They see `env` and nothing else.
+    #[must_use]
+    pub fn new(
+        spawner: Spawner,
+        sandbox: Sandbox,
+        workspace: &Path,
+        env: BTreeMap<String, String>,
+    ) -> Self {
+        Self { spawner, sandbox, workspace: workspace.to_owned(), env }
+    }
+}
+
+#[async_trait]
+impl Tool for RunCommand {
+    fn spec(&self) -> Spec {
+        Spec {
+            name: "run_command".to_owned(),
+            description: "Run a shell command in the workspace, without network. It sees only the \
+                          workspace and the system's programs."
+                .to_owned(),
+            input: json!({
+                "type": "object",
+                "properties": {
+                    "command": { "type": "string", "description": "For /bin/sh -c" },
+                    "timeout_ms": { "type": "integer", "description": "How long it may take (60000)" },
+                },
+                "required": ["command"],
+            }),
+        }
+    }
+
+    async fn call(&self, input: Value, ctx: &dyn JobContext) -> Result<Value, ToolError> {
+        let input: Input = read(input, &self.spec())?;
+        if input.command.trim().is_empty() || input.command.contains('\0') {
+            return Err(ToolError::new(
+                ToolErrorKind::BadInput,
+                "the command is empty or holds NUL",
+            ));
+        }
+        answer(&self.run(&input, ctx).await?)
+    }
+}
+
+impl RunCommand {
+    async fn run(&self, input: &Input, ctx: &dyn JobContext) -> Result<Output, ToolError> {
+        let cannot =
+            |error: &dyn std::fmt::Display| ToolError::new(ToolErrorKind::CannotRun, error);
+        let cell = self.sandbox.around(&self.workspace).map_err(|error| cannot(&error))?;
+        let command = GuardCommand {
+            argv: ["/bin/sh", "-c", &input.command].map(str::to_owned).into(),
+            env: self.env.clone(),
+            cwd: self.workspace.clone(),
+            stdin: None,
+            leftovers: Leftovers::Kill,
+            sandbox: Some(cell.policy()),
+        };
+        let timeout = input.timeout_ms.map_or(Self::TIMEOUT, Duration::from_millis);
+        let started = Instant::now();
+        let mut session = Session::start(&self.spawner, &command, OUTPUT_BYTES_MAX)
+            .await
+            .map_err(|error| cannot(&error))?;
+        let ended = tokio::time::timeout(timeout.min(Self::TIMEOUT_MAX), session.ended(ctx)).await;
+        let (exit_code, signal) = match ended {
+            Ok(Ended::Ran(How::Exited(code))) => (Some(code), None),
+            Ok(Ended::Ran(How::Signalled(signal))) => (None, Some(signal)),
+            Ok(Ended::Refused(refusal)) => return Err(cannot(&refusal.message)),
+            Ok(Ended::Lost) => return Err(cannot(&"its guard was killed")),
+            Err(_) => (None, None),
+        };
+        if ended.is_err() {
+            session.stop(ctx).await;
+        } else {
+            session.settled(ctx).await;
+        }
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (stdout, out_cut) = session.printed.out.kept.text(OUTPUT_BYTES_MAX);
+        let (stderr, err_cut) = session.printed.err.kept.text(OUTPUT_BYTES_MAX);
+        Ok(Output {
+            exit_code,
+            signal,
+            stdout,
+            stderr,
+            timed_out: ended.is_err(),
+            truncated: out_cut || err_cut,
+            duration_ms,
+            sandbox: self.sandbox.level,
+        })
+    }
+}

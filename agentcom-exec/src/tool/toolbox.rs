@@ -1,0 +1,73 @@
+//! This file holds the tools that a model is given, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agentcom_core::port::executor::JobContext;
+use serde_json::Value;
+
+use super::{
+    ListDirectory, ReadFile, RunCommand, SearchFiles, Spec, Tool, ToolError, ToolErrorKind,
+    Workspace, WriteFile,
+};
+
+/// The tools that a model is given.
+#[derive(Clone, Debug, Default)]
+pub struct Toolbox {
+    tools: BTreeMap<String, Arc<dyn Tool>>,
+}
+
+impl Toolbox {
+    /// The file tools, on `workspace`.
+    #[must_use]
+    pub fn of_files(workspace: &Arc<Workspace>) -> Self {
+        Self::default()
+            .with(ReadFile(Arc::clone(workspace)))
+            .with(WriteFile(Arc::clone(workspace)))
+            .with(ListDirectory(Arc::clone(workspace)))
+            .with(SearchFiles(Arc::clone(workspace)))
+    }
+
+    /// The file tools on `workspace`, and commands.
+    #[must_use]
+    pub fn of_all(workspace: &Arc<Workspace>, commands: RunCommand) -> Self {
+        Self::of_files(workspace).with(commands)
+    }
+
+    /// One tool more; it takes the place of one with the same name.
+    #[must_use]
+    pub fn with(mut self, tool: impl Tool + 'static) -> Self {
+        self.tools.insert(tool.spec().name, Arc::new(tool));
+        self
+    }
+
+    /// What the model is told of them, by name.
+    pub fn specs(&self) -> impl Iterator<Item = Spec> {
+        self.tools.values().map(|tool| tool.spec())
+    }
+
+    /// Whether the tool of that name changes anything.
+    #[must_use]
+    pub fn changes(&self, name: &str) -> bool {
+        self.tools.get(name).is_some_and(|tool| tool.changes())
+    }
+
+    /// Calls a tool. Dropping the future stops what it does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such tool, or what the tool says.
+    pub async fn call(
+        &self,
+        name: &str,
+        input: Value,
+        ctx: &dyn JobContext,
+    ) -> Result<Value, ToolError> {
+        let Some(tool) = self.tools.get(name) else {
+            let names: Vec<&str> = self.tools.keys().map(String::as_str).collect();
+            let message = format!("there is no tool `{name}`; there are {}", names.join(", "));
+            return Err(ToolError::new(ToolErrorKind::UnknownTool, message));
+        };
+        tool.call(input, ctx).await
+    }
+}

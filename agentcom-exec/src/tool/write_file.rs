@@ -1,0 +1,123 @@
+//! This file is the tool that writes files.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agentcom_core::port::executor::JobContext;
+use async_trait::async_trait;
+use cap_std::fs::{Dir, OpenOptions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::workspace::{FILE_BYTES_MAX, refused};
+use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+
+/// Writes a file as a whole: it has its old content or its new one, and never a part of it.
+#[derive(Clone, Debug)]
+pub struct WriteFile(pub Arc<Workspace>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    #[serde(alias = "file", alias = "file_path", alias = "filename")]
+    path: String,
+    #[serde(alias = "contents", alias = "text")]
+    content: String,
+    #[serde(default = "yes")]
+    create_dirs: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Serialize)]
+struct Output {
+    path: String,
+    bytes_written: usize,
+    /// Whether there was no such file before.
+    created: bool,
+}
+
+#[async_trait]
+impl Tool for WriteFile {
+    fn spec(&self) -> Spec {
+        Spec {
+            name: "write_file".to_owned(),
+            description: "Write a text file of the workspace as a whole. What was in it is gone: \
+                          read it first to change it."
+                .to_owned(),
+            input: json!({
+                "type": "object",
+                "properties": {
+                    "path": { "type": "string", "description": "Path, relative to the workspace" },
+                    "content": { "type": "string", "description": "All of the file" },
+                    "create_dirs": { "type": "boolean", "description": "Make missing folders (true)" },
+                },
+                "required": ["path", "content"],
+            }),
+        }
+    }
+
+    fn changes(&self) -> bool {
+        true
+    }
+
+    async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {
+        let input: Input = read(input, &self.spec())?;
+        let workspace = Arc::clone(&self.0);
+        answer(&on_files(move || input.write(&workspace)).await?)
+    }
+}
+
+impl Input {
+    fn write(&self, workspace: &Workspace) -> Result<Output, ToolError> {
+        if self.content.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("{} bytes are too many for one file", self.content.len());
+            return Err(ToolError::new(ToolErrorKind::TooLarge, message));
+        }
+        let path = workspace.relative(&self.path);
+        let (dir, name) = workspace.place(&path, self.create_dirs)?;
+        let before = dir.metadata(name).ok();
+        if before.as_ref().is_some_and(|before| !before.is_file()) {
+            let message = format!("{} is no regular file", self.path);
+            return Err(ToolError::new(ToolErrorKind::WrongKind, message));
+        }
+        let temporary = temporary_name();
+        let written = self.fill(&dir, Path::new(&temporary), before.as_ref());
+        let moved = written.and_then(|()| dir.rename(&temporary, &dir, name));
+        if let Err(error) = moved {
+            let _ = dir.remove_file(&temporary);
+            return Err(refused(&path, &error));
+        }
+        Ok(Output {
+            path: path.display().to_string(),
+            bytes_written: self.content.len(),
+            created: before.is_none(),
+        })
+    }
+
+    fn fill(
+        &self,
+        dir: &Dir,
+        temporary: &Path,
+        before: Option<&cap_std::fs::Metadata>,
+    ) -> std::io::Result<()> {
+        let mut file = dir.open_with(temporary, OpenOptions::new().write(true).create_new(true))?;
+        file.write_all(self.content.as_bytes())?;
+        if let Some(before) = before {
+            // Scripts stay executable.
+            file.set_permissions(before.permissions())?;
+        }
+        file.sync_all()
+    }
+}
+
+/// A name that nobody else has.
+fn temporary_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!(".agentcom-{}-{number}.tmp", std::process::id())
+}
