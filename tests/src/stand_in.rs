@@ -2,3 +2,4 @@
 //! told to misbehave.
 
 pub mod github;
+pub mod ollama;

@@ -150,12 +150,23 @@ impl Up {
     /// If it does not get ready.
     #[must_use]
     pub fn start(program: &Program, dir: &Path, more: &[&str]) -> Self {
+        Self::start_with(program, dir, more, &[])
+    }
+
+    /// As [`Up::start`], with these variables in its environment.
+    ///
+    /// # Panics
+    ///
+    /// If it does not get ready.
+    #[must_use]
+    pub fn start_with(program: &Program, dir: &Path, more: &[&str], env: &[(&str, &str)]) -> Self {
         let listen =
             if more.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"][..] };
         let line = [&["up", "--json"][..], listen, more].concat();
         let said = File::options().create(true).append(true).open(dir.join("up.log"));
         let mut command = program.command(dir, &line);
         command.stdout(Stdio::piped()).stderr(said.expect("the log can be written"));
+        command.envs(env.iter().copied());
         let mut child = command.spawn().expect("the command can be started");
         let out = child.stdout.take().expect("its output is piped");
         let process = Process(child);

@@ -1,0 +1,224 @@
+//! This file lets a model work on a task with tools, turn by turn, until it says that it is done or
+//! is stopped.
+//!
+//! When it goes on and when it is stopped [`agentcom_core::agentic`] decides. What a model says is
+//! never taken for proof that the task is done; checks say that.
+
+mod feed;
+mod prompt;
+
+use std::time::Instant;
+
+use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
+use agentcom_core::port::executor::JobContext;
+use agentcom_core::time::Span;
+
+use crate::model::{Call, Message, Model, ModelError, Reply, Request, Usage, calls, history};
+use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
+use feed::{Feed, ToolCall};
+
+pub use prompt::Brief;
+
+/// How many tools a model may call in one turn.
+const CALLS_MAX: usize = 16;
+
+/// How often a model that is busy or breaks off is asked again.
+const RETRIES: u32 = 2;
+
+/// A model at work.
+#[derive(Debug)]
+pub struct Loop<'a> {
+    /// The model.
+    pub model: &'a dyn Model,
+    /// What it may do.
+    pub tools: &'a Toolbox,
+    /// How long it may go on.
+    pub limits: Limits,
+    /// Who hears of it.
+    pub ctx: &'a dyn JobContext,
+}
+
+/// How the work of a model ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Why.
+    pub how: How,
+    /// The last that it said.
+    pub answer: String,
+    /// How often it was asked.
+    pub turns: u32,
+    /// What all of it took.
+    pub usage: Usage,
+    /// Each call and its outcome, a line each.
+    pub steps: Vec<String>,
+}
+
+/// Why the work of a model ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It says that it is done.
+    Answered,
+    /// It was stopped.
+    Stopped(Stop),
+    /// It could not be asked.
+    Failed(ModelError),
+}
+
+impl Loop<'_> {
+    /// Has the model work on what `brief` says. Dropping the future stops it, and what its tools do.
+    pub async fn run(&self, brief: &Brief) -> Ended {
+        let mut run = Run {
+            at: self,
+            course: Course::new(self.limits),
+            specs: self.tools.specs().collect(),
+            system: brief.system(),
+            messages: vec![Message::User(brief.task())],
+            room: self.model.context_tokens() * 3 / 4,
+            usage: Usage::default(),
+            steps: Vec::new(),
+            feed: Feed::new(self.ctx, self.model.name()),
+            started: Instant::now(),
+        };
+        let (how, answer) = run.run().await;
+        let (turns, usage, steps) = (run.course.turns(), run.usage, run.steps);
+        Ended { how, answer, turns, usage, steps }
+    }
+}
+
+struct Run<'a> {
+    at: &'a Loop<'a>,
+    course: Course,
+    specs: Vec<Spec>,
+    system: String,
+    messages: Vec<Message>,
+    /// How many tokens a request may take; the rest of the context is for the answer.
+    room: u64,
+    usage: Usage,
+    steps: Vec<String>,
+    feed: Feed<'a>,
+    started: Instant,
+}
+
+impl Run<'_> {
+    async fn run(&mut self) -> (How, String) {
+        let mut answer = String::new();
+        loop {
+            let reply = match self.ask().await {
+                Ok(reply) => reply,
+                Err(how) => return (how, answer),
+            };
+            if !reply.text.is_empty() {
+                answer.clone_from(&reply.text);
+            }
+            let tokens = self.account(&reply);
+            let called = key(&reply.calls);
+            let turn = match &reply {
+                reply if !reply.calls.is_empty() => Turn::Calls(&called),
+                reply if reply.text.trim().is_empty() || reply.cut => Turn::Nothing,
+                _ => Turn::Answer,
+            };
+            let next = self.course.turn(turn, tokens);
+            let (calls, cut) = (reply.calls.clone(), reply.cut);
+            self.messages.push(Message::Model(reply));
+            match next {
+                Next::RunTools => self.run_tools(calls).await,
+                Next::Nudge => self.messages.push(Message::User(prompt::nudge(cut).to_owned())),
+                Next::Done => return (How::Answered, answer),
+                Next::Stop(stop) => return (How::Stopped(stop), answer),
+            }
+        }
+    }
+
+    /// Asks the model for its next turn.
+    async fn ask(&mut self) -> Result<Reply, How> {
+        let mut left = RETRIES;
+        let mut asked = false;
+        loop {
+            if !history::fit(&self.system, &mut self.messages, &self.specs, self.room) {
+                let message = format!("the task does not fit {} tokens", self.room);
+                return Err(How::Failed(ModelError::TooLong(message)));
+            }
+            let request =
+                Request { system: &self.system, messages: &self.messages, tools: &self.specs };
+            if !asked {
+                let passed = Span::from(self.started.elapsed());
+                let expected = history::tokens(&request);
+                self.course.may_ask(passed, expected).map_err(How::Stopped)?;
+                asked = true;
+            }
+            let mut said = |text: &str| self.feed.said(text);
+            let reply = self.at.model.ask(&request, &mut said).await;
+            self.feed.flush();
+            match reply {
+                Ok(mut reply) => {
+                    calls::settle(&mut reply, &self.specs);
+                    return Ok(reply);
+                }
+                Err(error) if left == 0 => return Err(How::Failed(error)),
+                Err(ModelError::TooLong(_) | ModelError::Truncated { .. }) => {
+                    // Its tokens are shorter than was reckoned.
+                    self.room = self.room * 2 / 3;
+                }
+                Err(error) if error.is_passing() => {
+                    self.feed.status(&format!("{error}; asking again"));
+                    tokio::time::sleep(pause(RETRIES - left)).await;
+                }
+                Err(error) => return Err(How::Failed(error)),
+            }
+            left -= 1;
+        }
+    }
+
+    /// Counts what a turn took. A server that tells less than can be is not believed.
+    fn account(&mut self, reply: &Reply) -> u64 {
+        let messages = self.messages.as_slice();
+        let request = Request { system: &self.system, messages, tools: &self.specs };
+        let written = [Message::Model(reply.clone())];
+        let answer = Request { system: "", messages: &written, tools: &[] };
+        let usage = Usage {
+            input_tokens: reply.usage.input_tokens.max(history::tokens_at_least(&request)),
+            output_tokens: reply.usage.output_tokens.max(history::tokens_at_least(&answer)),
+        };
+        self.usage += usage;
+        self.feed.took(self.usage.total());
+        usage.total()
+    }
+
+    async fn run_tools(&mut self, calls: Vec<Call>) {
+        let mut changed = false;
+        for (number, call) in calls.into_iter().enumerate() {
+            let started = Instant::now();
+            let told = if number < CALLS_MAX {
+                self.at.tools.call(&call.name, call.input.clone(), self.at.ctx).await
+            } else {
+                let message = format!("at most {CALLS_MAX} calls are made in one turn");
+                Err(ToolError::new(ToolErrorKind::Refused, message))
+            };
+            changed |= told.is_ok() && self.at.tools.changes(&call.name);
+            let content = observation(&told).to_string();
+            let step = history::summary(&call.name, &call.input, &content);
+            self.feed.called(&ToolCall {
+                name: &call.name,
+                input: &call.input,
+                outcome: &content,
+                step: &step,
+                turn: self.course.turns(),
+                took: started.elapsed(),
+            });
+            self.steps.push(step);
+            self.messages.push(Message::Tool { call, content });
+        }
+        self.course.ran(changed);
+    }
+}
+
+/// The calls of a turn as a text that is the same for the same calls: fields of objects are kept in
+/// the order of their names.
+fn key(calls: &[Call]) -> String {
+    calls.iter().map(|call| format!("{} {}\n", call.name, call.input)).collect()
+}
+
+/// How long to wait before a model is asked once more.
+fn pause(asked: u32) -> std::time::Duration {
+    std::time::Duration::from_millis(250) * 4_u32.pow(asked.min(4))
+}

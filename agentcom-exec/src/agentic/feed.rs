@@ -1,0 +1,120 @@
+//! This file tells whoever watches what a model does, while it does it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::{JobContext, News};
+use serde::Serialize;
+use serde_json::Value;
+
+/// How long what a model says is gathered before it is passed on.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// How much of an input and of an outcome is passed on, in bytes.
+const SUMMARY_BYTES_MAX: usize = 200;
+
+/// Passes on what a model does.
+pub(super) struct Feed<'a> {
+    ctx: &'a dyn JobContext,
+    model: &'a str,
+    gathered: String,
+    last: Option<Instant>,
+    tokens: u64,
+}
+
+/// A call that was made.
+pub(super) struct ToolCall<'a> {
+    pub(super) name: &'a str,
+    pub(super) input: &'a Value,
+    pub(super) outcome: &'a str,
+    pub(super) step: &'a str,
+    pub(super) turn: u32,
+    pub(super) took: Duration,
+}
+
+/// The event of a call. The names of its fields are those of the original.
+#[derive(Serialize)]
+struct Event<'a> {
+    event_type: &'a str,
+    text: &'a str,
+    model: &'a str,
+    tokens_so_far: u64,
+    #[serde(flatten)]
+    call: Option<Called<'a>>,
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    tool_name: &'a str,
+    args_summary: &'a str,
+    result_summary: &'a str,
+    iteration: u32,
+    duration_ms: u64,
+}
+
+impl<'a> Feed<'a> {
+    pub(super) fn new(ctx: &'a dyn JobContext, model: &'a str) -> Self {
+        Self { ctx, model, gathered: String::new(), last: None, tokens: 0 }
+    }
+
+    /// The model says something.
+    pub(super) fn said(&mut self, text: &str) {
+        self.gathered.push_str(text);
+        if self.last.is_none_or(|last| last.elapsed() >= WINDOW) {
+            self.flush();
+        }
+    }
+
+    /// Passes on what was gathered.
+    pub(super) fn flush(&mut self) {
+        if !self.gathered.is_empty() {
+            let text = std::mem::take(&mut self.gathered);
+            self.event("token", &text, None);
+            self.last = Some(Instant::now());
+        }
+    }
+
+    /// All that it took so far, in tokens.
+    pub(super) fn took(&mut self, tokens: u64) {
+        self.tokens = tokens;
+    }
+
+    pub(super) fn status(&self, text: &str) {
+        self.event("status", text, None);
+    }
+
+    pub(super) fn called(&self, call: &ToolCall<'_>) {
+        let input = call.input.to_string();
+        self.event(
+            "tool_call",
+            call.step,
+            Some(Called {
+                tool_name: cut(call.name),
+                args_summary: cut(&input),
+                result_summary: cut(call.outcome),
+                iteration: call.turn,
+                duration_ms: u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX),
+            }),
+        );
+    }
+
+    fn event(&self, event_type: &str, text: &str, call: Option<Called<'_>>) {
+        let (model, tokens_so_far) = (self.model, self.tokens);
+        let event = Event { event_type, text, model, tokens_so_far, call };
+        // What is too long to be told is not told.
+        if let Ok(event) = Json::of(&event) {
+            self.ctx.report(News { percent: None, event: Some(event) });
+        }
+    }
+}
+
+impl fmt::Debug for Feed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SUMMARY_BYTES_MAX)]
+}

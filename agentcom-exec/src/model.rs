@@ -1,0 +1,183 @@
+//! This file says what a language model is asked and what it answers, whoever serves it.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`calls`] | which tools a model calls, in whatever way it says so |
+//! | [`history`] | how what was said is kept within the length that the model can read |
+//! | [`ollama`] | models that an Ollama server runs |
+
+pub mod calls;
+pub mod history;
+mod lines;
+pub mod ollama;
+mod repair;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::tool::Spec;
+
+pub use ollama::Ollama;
+
+/// A model that can be asked.
+#[async_trait]
+pub trait Model: fmt::Debug + Send + Sync {
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// How many tokens it can read and write at once.
+    fn context_tokens(&self) -> u64;
+
+    /// Asks it. What it says is passed to `said` as it comes. Dropping the future ends the request.
+    async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError>;
+}
+
+/// Hears what a model says, piece by piece.
+pub type Said<'a> = dyn FnMut(&str) + Send + 'a;
+
+/// What a model is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What it is to know before all else.
+    pub system: &'a str,
+    /// What was said so far.
+    pub messages: &'a [Message],
+    /// What it may call.
+    pub tools: &'a [Spec],
+}
+
+/// Something that was said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// By whoever has work for the model.
+    User(String),
+    /// By the model.
+    Model(Reply),
+    /// By a tool that the model called.
+    Tool {
+        /// Which call is answered.
+        call: Call,
+        /// What the tool says, as JSON.
+        content: String,
+    },
+}
+
+/// What a model answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// What it says.
+    pub text: String,
+    /// What it thinks, where that is told apart.
+    pub thinking: String,
+    /// What it calls.
+    pub calls: Vec<Call>,
+    /// What it took.
+    pub usage: Usage,
+    /// Whether it was cut off because it was too long.
+    pub cut: bool,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The name that the server gave to the call.
+    pub id: Option<String>,
+    /// The tool.
+    pub name: String,
+    /// Its input.
+    pub input: Value,
+}
+
+/// How many tokens a reply took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Those that the model read.
+    pub input_tokens: u64,
+    /// Those that it wrote.
+    pub output_tokens: u64,
+}
+
+impl Usage {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, more: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
+    }
+}
+
+/// Why a model gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// Nobody serves it there.
+    #[error("nothing answers at {url}: {seen}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What was seen.
+        seen: String,
+    },
+    /// It is busy, or still loading.
+    #[error("the model is busy: {0}")]
+    Busy(String),
+    /// There is no such model.
+    #[error("there is no model `{model}`: {seen}")]
+    NoModel {
+        /// Its name.
+        model: String,
+        /// What the server said.
+        seen: String,
+    },
+    /// It cannot call tools.
+    #[error("the model `{0}` cannot call tools; take one that can, such as qwen3:8b")]
+    NoTools(String),
+    /// It was asked more than it can read.
+    #[error("what was said is too long for the model: {0}")]
+    TooLong(String),
+    /// It read only a part of what it was asked, and did not say so.
+    #[error("the model read {read} tokens of at least {sent}: its context is too short")]
+    Truncated {
+        /// How many it was sent, at the least.
+        sent: u64,
+        /// How many it read.
+        read: u64,
+    },
+    /// It said nothing for too long.
+    #[error("the model said nothing for {0:?}")]
+    Silent(Duration),
+    /// The server refused, for good.
+    #[error("the server refuses: {status} {seen}")]
+    Refused {
+        /// The status of its answer.
+        status: u16,
+        /// What it said.
+        seen: String,
+    },
+    /// The answer broke off, or is none.
+    #[error("the answer is broken: {0}")]
+    Broken(String),
+}
+
+impl ModelError {
+    /// Whether asking again later may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Busy(_) | Self::Silent(_) | Self::Broken(_) => true,
+            Self::NoModel { .. }
+            | Self::NoTools(_)
+            | Self::TooLong(_)
+            | Self::Truncated { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! This file finds out which tools a model calls, in whatever way it says so.
+//!
+//! Three layers, the first of which that finds a call decides:
+//!
+//! 1. calls that the server has understood already;
+//! 2. `<tool_call>` blocks, with JSON within, or with `<function=…>` and `<parameter=…>` as Qwen3
+//!    writes them; the closing tags may be missing;
+//! 3. JSON objects anywhere in the text, also in code fences, that name a tool that there is.
+//!
+//! What a model thinks (`<think>`) is no call. Arguments are mended where they are no JSON, and
+//! brought to the types that the tool's schema names.
+
+use serde_json::{Map, Value};
+
+use super::{Call, Reply, repair};
+use crate::tool::Spec;
+
+/// Puts the calls of `reply` into `reply.calls`, and leaves in its text what is not one.
+pub fn settle(reply: &mut Reply, tools: &[Spec]) {
+    let (said, thought) = without_thinking(&reply.text);
+    if !thought.is_empty() {
+        reply.thinking.push_str(&thought);
+        reply.text = said;
+    }
+    if reply.calls.is_empty() {
+        let (calls, rest) = tagged(&reply.text);
+        let (calls, rest) = if calls.is_empty() { bare(&reply.text, tools) } else { (calls, rest) };
+        if !calls.is_empty() {
+            reply.calls = calls;
+            reply.text = rest;
+        }
+    }
+    for call in &mut reply.calls {
+        let spec = tools.iter().find(|spec| spec.name == call.name);
+        call.input = fitted(std::mem::take(&mut call.input), spec);
+    }
+}
+
+/// A text without what is between `<think>` and `</think>`, and that.
+fn without_thinking(text: &str) -> (String, String) {
+    const BEGIN: &str = "<think>";
+    const END: &str = "</think>";
+    let (mut said, mut thought) = (String::new(), String::new());
+    let mut rest = text;
+    // Some templates write the beginning themselves, so that only the end is seen.
+    if let Some(end) = rest.find(END)
+        && rest.find(BEGIN).is_none_or(|begin| begin > end)
+    {
+        thought.push_str(&rest[..end]);
+        rest = &rest[end + END.len()..];
+    }
+    while let Some(begin) = rest.find(BEGIN) {
+        said.push_str(&rest[..begin]);
+        let inner = &rest[begin + BEGIN.len()..];
+        let end = inner.find(END);
+        thought.push_str(&inner[..end.unwrap_or(inner.len())]);
+        rest = end.map_or("", |end| &inner[end + END.len()..]);
+    }
+    said.push_str(rest);
+    (said.trim().to_owned(), thought)
+}
+
+/// Calls in `<tool_call>` blocks, and the text around them.
+fn tagged(text: &str) -> (Vec<Call>, String) {
+    const BEGIN: &str = "<tool_call>";
+    const END: &str = "</tool_call>";
+    let (mut calls, mut rest_of_text) = (Vec::new(), String::new());
+    let mut rest = text;
+    while let Some(begin) = rest.find(BEGIN) {
+        rest_of_text.push_str(&rest[..begin]);
+        let inner = &rest[begin + BEGIN.len()..];
+        let next = inner.find(BEGIN).unwrap_or(inner.len());
+        let end = inner[..next].find(END);
+        let block = &inner[..end.unwrap_or(next)];
+        calls.extend(function(block).or_else(|| repair::read(block).as_ref().and_then(call)));
+        rest = &inner[end.map_or(next, |end| end + END.len())..];
+    }
+    rest_of_text.push_str(rest);
+    (calls, rest_of_text.trim().to_owned())
+}
+
+/// `<function=NAME> <parameter=NAME> VALUE </parameter> … </function>`
+fn function(block: &str) -> Option<Call> {
+    let inner = &block[block.find("<function=")? + "<function=".len()..];
+    let (name, mut rest) = inner.split_once('>')?;
+    let mut input = Map::new();
+    while let Some(begin) = rest.find("<parameter=") {
+        let (parameter, after) = rest[begin + "<parameter=".len()..].split_once('>')?;
+        let ends = ["</parameter>", "<parameter=", "</function>"];
+        let end = ends.iter().filter_map(|end| after.find(end)).min().unwrap_or(after.len());
+        // The line that the value stands on its own on is not part of it.
+        let value = &after[..end];
+        let value = value.strip_prefix('\n').unwrap_or(value);
+        let value = value.strip_suffix('\n').unwrap_or(value);
+        input.insert(parameter.trim().to_owned(), value.into());
+        rest = &after[end..];
+    }
+    Some(Call { id: None, name: name.trim().to_owned(), input: Value::Object(input) })
+}
+
+/// How often something that begins like JSON is tried to be mended, which takes as long as the rest
+/// of the text is.
+const MENDED_MAX: usize = 4;
+
+/// Calls of tools that there are, as JSON anywhere in the text, and the text around them.
+fn bare(text: &str, tools: &[Spec]) -> (Vec<Call>, String) {
+    let (mut calls, mut rest_of_text) = (Vec::new(), String::new());
+    let mut rest = text;
+    let mut mended = 0;
+    while let Some(begin) = rest.find(['{', '[']) {
+        let mut values = serde_json::Deserializer::from_str(&rest[begin..]).into_iter::<Value>();
+        let value = match values.next() {
+            Some(Ok(value)) => Some((value, begin + values.byte_offset())),
+            // What does not end is mended, if the rest of the text is a call.
+            Some(Err(_)) | None if mended < MENDED_MAX => {
+                mended += 1;
+                repair::read(&rest[begin..]).map(|value| (value, rest.len()))
+            }
+            Some(Err(_)) | None => None,
+        };
+        let found = value.map(|(value, end)| (called(&value, tools), end));
+        let next = match found {
+            Some((found, end)) if !found.is_empty() => {
+                rest_of_text.push_str(&rest[..begin]);
+                calls.extend(found);
+                end
+            }
+            Some(_) | None => {
+                let next = begin + 1;
+                rest_of_text.push_str(&rest[..next]);
+                next
+            }
+        };
+        rest = &rest[next..];
+    }
+    rest_of_text.push_str(rest);
+    (calls, rest_of_text.trim().to_owned())
+}
+
+/// The calls that a value is: one, or a list of nothing else.
+fn called(value: &Value, tools: &[Spec]) -> Vec<Call> {
+    let known = |call: &Call| tools.iter().any(|spec| spec.name == call.name);
+    let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let calls: Option<Vec<Call>> = values.iter().map(|value| call(value).filter(known)).collect();
+    calls.unwrap_or_default()
+}
+
+/// A call as models write it: `{"name": …, "arguments": {…}}`, and what they make of that.
+fn call(value: &Value) -> Option<Call> {
+    let object = value.as_object()?;
+    if let Some(inner) = object.get("function").filter(|inner| inner.is_object()) {
+        return call(inner);
+    }
+    let name =
+        ["name", "tool", "tool_name", "function"].iter().find_map(|key| object.get(*key)?.as_str());
+    let inputs = ["arguments", "parameters", "input", "args"];
+    let input = inputs.iter().find_map(|key| object.get(*key));
+    Some(Call {
+        id: object.get("id").and_then(Value::as_str).map(str::to_owned),
+        name: name?.to_owned(),
+        input: input.cloned().unwrap_or_else(|| Value::Object(Map::new())),
+    })
+}
+
+/// An input as an object whose fields have the types that the schema names.
+fn fitted(input: Value, spec: Option<&Spec>) -> Value {
+    // Arguments may come within a string, or not at all.
+    let read = input.as_str().and_then(repair::read);
+    let input = read.unwrap_or(input);
+    let input = if input.is_null() { Value::Object(Map::new()) } else { input };
+    let (Value::Object(mut fields), Some(spec)) = (input.clone(), spec) else { return input };
+    for (name, value) in &mut fields {
+        let Some(text) = value.as_str() else { continue };
+        let wanted = spec.input["properties"][name]["type"].as_str();
+        let read = match wanted {
+            Some("integer") => text.trim().parse::<i64>().ok().map(Value::from),
+            Some("number") => text.trim().parse::<f64>().ok().map(Value::from),
+            Some("boolean") => text.trim().to_lowercase().parse::<bool>().ok().map(Value::from),
+            Some("object" | "array") => repair::read(text),
+            _ => None,
+        };
+        if let Some(read) = read {
+            *value = read;
+        }
+    }
+    Value::Object(fields)
+}
+
+#[cfg(test)]
+mod tests;

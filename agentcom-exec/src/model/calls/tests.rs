@@ -1,0 +1,152 @@
+//! This file tests that calls are found however models write them, and nothing else is taken for one.
+
+use serde_json::json;
+
+use super::*;
+
+fn tools() -> Vec<Spec> {
+    let spec = |name: &str, properties: Value| Spec {
+        name: name.to_owned(),
+        description: String::new(),
+        input: json!({ "type": "object", "properties": properties }),
+    };
+    vec![
+        spec(
+            "read_file",
+            json!({ "path": { "type": "string" }, "start_line": { "type": "integer" } }),
+        ),
+        spec(
+            "write_file",
+            json!({
+                "path": { "type": "string" }, "content": { "type": "string" },
+                "create_dirs": { "type": "boolean" },
+            }),
+        ),
+    ]
+}
+
+/// The calls in a text, and the rest of it.
+fn found(text: &str) -> (Vec<(String, Value)>, String) {
+    let mut reply = Reply { text: text.to_owned(), ..Reply::default() };
+    settle(&mut reply, &tools());
+    let calls = reply.calls.into_iter().map(|call| (call.name, call.input)).collect();
+    (calls, reply.text)
+}
+
+#[track_caller]
+fn assert_found(text: &str, name: &str, input: Value, rest: &str) {
+    assert_eq!(found(text), (vec![(name.to_owned(), input)], rest.to_owned()), "{text}");
+}
+
+#[test]
+fn calls_that_the_server_understood_come_first() {
+    let call = Call { id: None, name: "read_file".into(), input: json!("{\"path\": \"a\"}") };
+    let text = r#"{"name": "write_file", "arguments": {}}"#.to_owned();
+    let mut reply = Reply { text: text.clone(), calls: vec![call], ..Reply::default() };
+    settle(&mut reply, &tools());
+    assert_eq!((reply.calls.len(), &*reply.calls[0].name), (1, "read_file"));
+    assert_eq!((&reply.calls[0].input, reply.text), (&json!({ "path": "a" }), text));
+}
+
+#[test]
+fn json_in_the_text_is_a_call_if_there_is_such_a_tool() {
+    let input = json!({ "path": "a", "content": "fn f() { {} }" });
+    for text in [
+        r#"{"name": "write_file", "arguments": {"path": "a", "content": "fn f() { {} }"}}"#,
+        r#"{"tool": "write_file", "parameters": {"path": "a", "content": "fn f() { {} }"}}"#,
+        r#"{"type": "function", "function": {"name": "write_file", "arguments": {"path": "a", "content": "fn f() { {} }"}}}"#,
+        r#"[{"name": "write_file", "input": {"path": "a", "content": "fn f() { {} }"}}]"#,
+        r#"{"name": "write_file", "arguments": "{\"path\": \"a\", \"content\": \"fn f() { {} }\"}"}"#,
+        r#"{"name": "write_file", "arguments": {"path": "a", "content": "fn f() { {} }"}"#,
+    ] {
+        assert_found(text, "write_file", input.clone(), "");
+        assert_found(
+            &format!("I write {{}} it:\n{text}"),
+            "write_file",
+            input.clone(),
+            "I write {} it:",
+        );
+    }
+    let fenced = "Look:\n```json\n{\"name\": \"read_file\", \"arguments\": {\"path\": \"a\"}}\n```";
+    assert_found(fenced, "read_file", json!({ "path": "a" }), "Look:\n```json\n\n```");
+}
+
+#[test]
+fn blocks_are_calls_also_of_tools_that_there_are_not() {
+    assert_found(
+        "So:\n<tool_call>\n{\"name\": \"read_file\", \"arguments\": {\"path\": \"a\",}}\n</tool_call>",
+        "read_file",
+        json!({ "path": "a" }),
+        "So:",
+    );
+    assert_found("<tool_call>{\"name\": \"fly\"}", "fly", json!({}), "");
+    let (calls, rest) = found(
+        "<tool_call>{\"name\": \"read_file\", \"arguments\": {\"path\": \"a\"}}\n\
+         <tool_call>{\"name\": \"read_file\", \"arguments\": {\"path\": \"b\"}}</tool_call> and",
+    );
+    assert_eq!((calls.len(), &*rest), (2, "and"));
+}
+
+#[test]
+fn qwen_writes_functions_and_parameters() {
+    let text = "<tool_call>\n<function=write_file>\n<parameter=path>\nsrc/a.rs\n</parameter>\n\
+                <parameter=content>\nfn a() {\n    \"<b>\"\n}\n\n</parameter>\n\
+                <parameter=create_dirs>\nTrue\n</parameter>\n</function>\n</tool_call>";
+    let input = json!({
+        "path": "src/a.rs", "content": "fn a() {\n    \"<b>\"\n}\n", "create_dirs": true,
+    });
+    assert_found(text, "write_file", input, "");
+    let open = "<tool_call><function=read_file><parameter=path>a<parameter=start_line>7";
+    assert_found(open, "read_file", json!({ "path": "a", "start_line": 7 }), "");
+}
+
+#[test]
+fn arguments_have_the_types_of_the_schema() {
+    let call = |arguments: &str| {
+        found(&format!(r#"{{"name": "read_file", "arguments": {arguments}}}"#)).0.remove(0).1
+    };
+    assert_eq!(
+        call(r#"{"path": "true", "start_line": " 12 "}"#),
+        json!({ "path": "true", "start_line": 12 })
+    );
+    assert_eq!(call(r#"{"start_line": "many"}"#), json!({ "start_line": "many" }));
+    assert_eq!(call("null"), json!({}));
+    assert_eq!(call("[1]"), json!([1]));
+}
+
+#[test]
+fn what_a_model_thinks_is_no_call() {
+    let call = r#"{"name": "read_file", "arguments": {"path": "a"}}"#;
+    for text in [
+        format!("<think>I could {call}</think>\nDone."),
+        format!("I could {call}</think>\nDone."),
+        format!("Done.<think>{call}"),
+    ] {
+        assert_eq!(found(&text), (vec![], "Done.".to_owned()), "{text}");
+    }
+    assert_found(&format!("<think>hm</think>{call}"), "read_file", json!({ "path": "a" }), "");
+}
+
+#[test]
+fn prose_examples_and_nonsense_are_no_calls() {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for text in [
+        "",
+        "All tests pass.",
+        r#"The config is {"name": "demo", "arguments": {}}."#,
+        r#"{"name": 7}"#,
+        "{ not json",
+        "<tool_call></tool_call>",
+        "<tool_call>nothing</tool_call>",
+        &deep,
+    ] {
+        assert_eq!(found(text).0, [], "{text}");
+    }
+}
+
+#[test]
+fn long_texts_full_of_brackets_are_read_in_time() {
+    // Each bracket begins something that never ends: the work must not be squared too far.
+    let text = "{\"a\": [".repeat(2_000);
+    assert_eq!(found(&text).0, []);
+}

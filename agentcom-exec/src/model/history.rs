@@ -1,0 +1,225 @@
+//! This file keeps what was said within the length that a model can read.
+//!
+//! The system's words and the task are always kept. When room is short, what tools said a while ago
+//! is shortened first; then the oldest turns are left out as a whole, with a line for each call.
+//! Everything is reckoned in tokens by the length of the text, which errs on the safe side for
+//! source text.
+
+use super::{Message, Reply, Request};
+
+/// How many bytes of text a token stands for, to be on the safe side.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// How many bytes a token stands for at the most, on average of what agents send.
+const BYTES_PER_TOKEN_MAX: u64 = 6;
+
+/// How many of the latest messages are left as they are, as long as possible.
+const LATEST: usize = 6;
+
+/// What is left of what a tool said a while ago, in bytes.
+const SHORTENED_BYTES: usize = 400;
+
+/// How many tokens a request takes to read, at most.
+#[must_use]
+pub fn tokens(request: &Request<'_>) -> u64 {
+    bytes(request).div_ceil(BYTES_PER_TOKEN)
+}
+
+/// How many tokens it takes at the least. A model that has read less has not read all of it.
+#[must_use]
+pub fn tokens_at_least(request: &Request<'_>) -> u64 {
+    bytes(request) / BYTES_PER_TOKEN_MAX
+}
+
+fn bytes(request: &Request<'_>) -> u64 {
+    let tools = request
+        .tools
+        .iter()
+        .map(|tool| tool.name.len() + tool.description.len() + tool.input.to_string().len());
+    let messages = request.messages.iter().map(length);
+    (request.system.len() + tools.chain(messages).sum::<usize>()) as u64
+}
+
+fn length(message: &Message) -> usize {
+    /// What a template writes around a message.
+    const FRAME: usize = 16;
+    FRAME
+        + match message {
+            Message::User(text) => text.len(),
+            Message::Model(reply) => {
+                let calls = reply.calls.iter();
+                let calls = calls.map(|call| call.name.len() + call.input.to_string().len());
+                reply.text.len() + reply.thinking.len() + calls.sum::<usize>()
+            }
+            Message::Tool { call, content } => call.name.len() + content.len(),
+        }
+}
+
+/// Shortens `messages` until the request takes at most `tokens_max` tokens, and says whether it does.
+/// The first message, which is the task, stays.
+pub fn fit(
+    system: &str,
+    messages: &mut Vec<Message>,
+    tools: &[crate::tool::Spec],
+    tokens_max: u64,
+) -> bool {
+    let fits = |messages: &[Message]| tokens(&Request { system, messages, tools }) <= tokens_max;
+    if fits(messages) {
+        return true;
+    }
+    let old = 1..messages.len().saturating_sub(LATEST).max(1);
+    for at in old {
+        shorten(&mut messages[at]);
+        if fits(messages) {
+            return true;
+        }
+    }
+    while let Some(turn) = oldest_turn(messages) {
+        let left_out: Vec<Message> = messages.drain(turn).collect();
+        note(messages, &left_out);
+        if fits(messages) {
+            return true;
+        }
+    }
+    for message in messages.iter_mut().skip(1) {
+        shorten(message);
+    }
+    fits(messages)
+}
+
+/// The first turn of the model with what its tools said, unless it is the last.
+fn oldest_turn(messages: &[Message]) -> Option<std::ops::Range<usize>> {
+    let is_model = |message: &Message| matches!(message, Message::Model(_));
+    let begin = messages.iter().position(is_model)?;
+    let end = begin + 1 + messages[begin + 1..].iter().position(is_model)?;
+    Some(begin..end)
+}
+
+/// Remembers in the task's message what was left out.
+fn note(messages: &mut [Message], left_out: &[Message]) {
+    const HEADING: &str = "\n\nEarlier steps, left out for room:";
+    /// As much of it as is kept, in bytes.
+    const NOTES_BYTES_MAX: usize = 2_000;
+    let Some(Message::User(task)) = messages.first_mut() else { return };
+    if !task.contains(HEADING) {
+        task.push_str(HEADING);
+    }
+    let heading = task.rfind(HEADING).unwrap_or(task.len());
+    for message in left_out {
+        let Message::Tool { call, content } = message else { continue };
+        if task.len() - heading < NOTES_BYTES_MAX {
+            task.push_str(&format!("\n- {}", summary(&call.name, &call.input, content)));
+        }
+    }
+}
+
+/// A call and its outcome in a line.
+#[must_use]
+pub fn summary(name: &str, input: &serde_json::Value, content: &str) -> String {
+    let went = if content.contains("\"ok\":true") { "ok" } else { "failed" };
+    let subject = ["path", "command", "pattern"].iter().find_map(|key| input[key].as_str());
+    let subject = subject.map_or_else(String::new, |text| {
+        let line = text.lines().next().unwrap_or_default();
+        format!(" {}", &line[..line.floor_char_boundary(80)])
+    });
+    format!("{name}{subject}: {went}")
+}
+
+fn shorten(message: &mut Message) {
+    match message {
+        Message::Tool { content, .. } => cut(content),
+        Message::Model(Reply { thinking, calls, .. }) => {
+            thinking.clear();
+            for call in calls {
+                let Some(fields) = call.input.as_object_mut() else { continue };
+                for value in fields.values_mut() {
+                    if let serde_json::Value::String(text) = value {
+                        cut(text);
+                    }
+                }
+            }
+        }
+        Message::User(_) => {}
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > SHORTENED_BYTES {
+        let left_out = text.len() - SHORTENED_BYTES;
+        text.truncate(text.floor_char_boundary(SHORTENED_BYTES));
+        text.push_str(&format!("… [{left_out} bytes left out]"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Call;
+    use serde_json::json;
+
+    fn turn(number: usize, size: usize) -> [Message; 2] {
+        let call = Call {
+            id: None,
+            name: "read_file".into(),
+            input: json!({ "path": number.to_string() }),
+        };
+        let content = format!("{{\"ok\":true,\"content\":\"{}\"}}", "x".repeat(size));
+        let calls = vec![call.clone()];
+        [
+            Message::Model(Reply { calls, thinking: "hm".repeat(50), ..Reply::default() }),
+            Message::Tool { call, content },
+        ]
+    }
+
+    fn history(turns: usize, size: usize) -> Vec<Message> {
+        let turns = (0..turns).flat_map(|number| turn(number, size));
+        std::iter::once(Message::User("Mend it".into())).chain(turns).collect()
+    }
+
+    #[test]
+    fn what_fits_is_left_as_it_is() {
+        let mut messages = history(5, 1000);
+        let before = messages.clone();
+        assert!(fit("system", &mut messages, &[], 10_000));
+        assert_eq!(messages, before);
+    }
+
+    #[test]
+    fn old_answers_of_tools_are_shortened_first_and_the_latest_last() {
+        let mut messages = history(10, 3000);
+        assert!(fit("system", &mut messages, &[], 5_000));
+        assert_eq!(messages.len(), 21);
+        assert!(length(&messages[2]) < 600 && length(&messages[20]) > 3000);
+    }
+
+    #[test]
+    fn then_the_oldest_turns_are_left_out_and_noted_in_the_task() {
+        let mut messages = history(40, 3000);
+        assert!(fit("system", &mut messages, &[], 4_000));
+        let Message::User(task) = &messages[0] else { panic!("the task is gone") };
+        assert!(
+            task.starts_with("Mend it\n\nEarlier steps, left out for room:\n- read_file 0: ok")
+        );
+        assert!(messages.len() > 3, "{}", messages.len());
+        // An answer never stands without the turn that asked for it.
+        assert!(matches!(messages[1], Message::Model(_)));
+    }
+
+    #[test]
+    fn whatever_was_said_fits_or_it_is_said_that_it_does_not() {
+        for turns in [0, 1, 2, 7, 30] {
+            for size in [0, 500, 5_000, 50_000] {
+                for most in [10, 300, 1_000, 3_000, 20_000] {
+                    let mut messages = history(turns, size);
+                    let fits = fit("system", &mut messages, &[], most);
+                    let request = Request { system: "system", messages: &messages, tools: &[] };
+                    assert_eq!(fits, tokens(&request) <= most, "{turns} {size} {most}");
+                    assert!(fits || most <= 1_000, "{turns} {size} {most}");
+                    assert!(
+                        matches!(&messages[0], Message::User(task) if task.starts_with("Mend it"))
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! This file asks models that an Ollama server runs, by `POST /api/chat`.
+//!
+//! What the server would do in silence is turned off: it neither drops the oldest messages
+//! (`truncate`) nor shifts its window (`shift`), and a context of one fixed length is asked for, so
+//! that the model is not loaded anew for each request. A server that does it all the same is found
+//! out by the number of tokens that it says it read. Protocol: Ollama's `docs/api.md` and
+//! `api/types.go`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Client, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::lines::Lines;
+use super::{Call, Message, Model, ModelError, Reply, Request, Said, Usage, history};
+
+/// A model that an Ollama server runs.
+#[derive(Clone, Debug)]
+pub struct Ollama {
+    client: Client,
+    url: String,
+    model: String,
+    context_tokens: u64,
+    patience: Patience,
+}
+
+/// How long a model may say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until it begins: it may have to be loaded, and to read what it is asked.
+    pub first: Duration,
+    /// Between one piece of its answer and the next.
+    pub next: Duration,
+    /// In all.
+    pub whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(300),
+            next: Duration::from_secs(60),
+            whole: Duration::from_secs(900),
+        }
+    }
+}
+
+/// The longest line, in bytes.
+const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The longest answer, in bytes of text, thoughts and calls.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest error that is told, in bytes.
+const ERROR_BYTES_MAX: usize = 2_000;
+
+impl Ollama {
+    /// Where Ollama listens unless it is told otherwise.
+    pub const URL: &str = "http://127.0.0.1:11434";
+
+    /// How many tokens a model reads and writes at once, unless said otherwise: enough for agents,
+    /// and little enough for 16 GiB with a model of 8 billion parameters.
+    pub const CONTEXT_TOKENS: u64 = 16_384;
+
+    /// The model `model` of the server at `url`.
+    ///
+    /// # Errors
+    ///
+    /// If no HTTP client can be made.
+    pub fn new(url: &str, model: &str) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: crate::web::client().build()?,
+            url: url.trim_end_matches('/').to_owned(),
+            model: model.to_owned(),
+            context_tokens: Self::CONTEXT_TOKENS,
+            patience: Patience::default(),
+        })
+    }
+
+    /// With a context of another length. The server loads the model anew where it had another.
+    #[must_use]
+    pub fn with_context(self, context_tokens: u64) -> Self {
+        Self { context_tokens, ..self }
+    }
+
+    /// With another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    fn body(&self, request: &Request<'_>) -> Value {
+        let system = json!({ "role": "system", "content": request.system });
+        let messages = std::iter::once(system).chain(request.messages.iter().map(message));
+        let tools = request.tools.iter().map(crate::tool::Spec::for_ollama);
+        json!({
+            "model": self.model,
+            "messages": messages.collect::<Vec<_>>(),
+            "tools": tools.collect::<Vec<_>>(),
+            "stream": true,
+            "truncate": false,
+            "shift": false,
+            "options": { "num_ctx": self.context_tokens },
+        })
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<Response, ModelError> {
+        let url = format!("{}/api/chat", self.url);
+        let sending = self.client.post(&url).json(&self.body(request)).send();
+        let first = self.patience.first;
+        let response = timeout(first, sending).await.map_err(|_| ModelError::Silent(first))?;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let text = timeout(self.patience.next, error_text(response)).await;
+        Err(self.refusal(status, text.unwrap_or_default()))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ModelError {
+        let mut seen = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            seen = inner.to_string();
+            cause = inner.source();
+        }
+        ModelError::Unreachable { url: self.url.clone(), seen }
+    }
+
+    /// What an answer that is none means.
+    fn refusal(&self, status: u16, seen: String) -> ModelError {
+        match status {
+            404 => ModelError::NoModel { model: self.model.clone(), seen },
+            400 if seen.contains("does not support tools") => {
+                ModelError::NoTools(self.model.clone())
+            }
+            400 if seen.contains("context length") => ModelError::TooLong(seen),
+            429 | 499 | 500..=599 => ModelError::Busy(format!("{status} {seen}")),
+            _ => ModelError::Refused { status, seen },
+        }
+    }
+
+    async fn hear(&self, mut response: Response, said: &mut Said<'_>) -> Result<Reply, ModelError> {
+        let mut lines = Lines::at_most(LINE_BYTES_MAX);
+        let mut answer = Answer::default();
+        let mut patience = self.patience.first;
+        loop {
+            let piece = timeout(patience, response.chunk()).await;
+            let piece = piece.map_err(|_| ModelError::Silent(patience))?;
+            patience = self.patience.next;
+            let Some(piece) = piece.map_err(|error| ModelError::Broken(error.to_string()))? else {
+                break;
+            };
+            for line in lines.push(&piece).map_err(broken)? {
+                if let Some(reply) = answer.take(&line, self, said)? {
+                    return Ok(reply);
+                }
+            }
+        }
+        match answer.take(&lines.rest(), self, said)? {
+            Some(reply) => Ok(reply),
+            None => Err(ModelError::Broken("it ended before it was done".to_owned())),
+        }
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> ModelError {
+    ModelError::Broken(error.to_string())
+}
+
+#[async_trait]
+impl Model for Ollama {
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    fn context_tokens(&self) -> u64 {
+        self.context_tokens
+    }
+
+    async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError> {
+        let whole = self.patience.whole;
+        let asking = async {
+            let response = self.send(request).await?;
+            self.hear(response, said).await
+        };
+        let reply = timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))??;
+        let (sent, read) = (history::tokens_at_least(request), reply.usage.input_tokens);
+        // Some servers leave out of the number what they remember from the last request, and that is
+        // no more than one request. What fits twice is not dropped.
+        if read > 0 && read < sent && sent > self.context_tokens / 2 {
+            return Err(ModelError::Truncated { sent, read });
+        }
+        Ok(reply)
+    }
+}
+
+/// A message as the server takes it.
+fn message(message: &Message) -> Value {
+    match message {
+        Message::User(text) => json!({ "role": "user", "content": text }),
+        Message::Model(reply) => {
+            let calls = reply.calls.iter().map(|call| {
+                json!({ "id": call.id, "function": { "name": call.name, "arguments": call.input } })
+            });
+            let calls: Vec<Value> = calls.collect();
+            let mut told = json!({ "role": "assistant", "content": reply.text });
+            if !reply.thinking.is_empty() {
+                told["thinking"] = reply.thinking.clone().into();
+            }
+            if !calls.is_empty() {
+                told["tool_calls"] = calls.into();
+            }
+            told
+        }
+        Message::Tool { call, content } => json!({
+            "role": "tool", "tool_name": call.name, "tool_call_id": call.id, "content": content,
+        }),
+    }
+}
+
+/// A line of an answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Line {
+    message: Part,
+    done: bool,
+    done_reason: String,
+    prompt_eval_count: u64,
+    eval_count: u64,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Part {
+    content: String,
+    thinking: String,
+    tool_calls: Option<Vec<ToolCall>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolCall {
+    #[serde(default)]
+    id: Option<String>,
+    function: Function,
+}
+
+#[derive(Debug, Deserialize)]
+struct Function {
+    name: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+/// What was heard of an answer so far.
+#[derive(Debug, Default)]
+struct Answer {
+    reply: Reply,
+    bytes: usize,
+}
+
+impl Answer {
+    /// Takes a line in; the reply, if it was the last.
+    fn take(
+        &mut self,
+        line: &[u8],
+        server: &Ollama,
+        said: &mut Said<'_>,
+    ) -> Result<Option<Reply>, ModelError> {
+        if line.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let line: Line = serde_json::from_slice(line).map_err(broken)?;
+        if let Some(error) = line.error {
+            return Err(server.refusal(500, cut(error)));
+        }
+        let Part { content, thinking, tool_calls } = line.message;
+        if !content.is_empty() {
+            said(&content);
+        }
+        self.bytes += content.len() + thinking.len();
+        self.reply.text.push_str(&content);
+        self.reply.thinking.push_str(&thinking);
+        for ToolCall { id, function } in tool_calls.into_iter().flatten() {
+            self.bytes += function.name.len() + function.arguments.to_string().len();
+            let Function { name, arguments } = function;
+            self.reply.calls.push(Call { id, name, input: arguments });
+        }
+        if self.bytes > ANSWER_BYTES_MAX {
+            return Err(broken(format_args!("it is longer than {ANSWER_BYTES_MAX} bytes")));
+        }
+        if !line.done {
+            return Ok(None);
+        }
+        self.reply.cut = line.done_reason == "length";
+        self.reply.usage =
+            Usage { input_tokens: line.prompt_eval_count, output_tokens: line.eval_count };
+        Ok(Some(std::mem::take(&mut self.reply)))
+    }
+}
+
+/// What a server says about an error: `{"error": "text"}`, or whatever it is.
+async fn error_text(mut response: Response) -> String {
+    #[derive(Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let mut bytes = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > ERROR_BYTES_MAX {
+            break;
+        }
+    }
+    let said = serde_json::from_slice::<Said>(&bytes).map(|said| said.error);
+    cut(said.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
+    text
+}

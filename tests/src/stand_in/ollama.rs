@@ -1,0 +1,211 @@
+//! This file stands in for Ollama: `POST /api/chat`, with a model that follows a script, and
+//! misbehaves where the script says so.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// What the model does when it is asked.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// It says something, calls tools, or both.
+    Reply {
+        /// What it says, in pieces.
+        says: Vec<String>,
+        /// What it calls: names and inputs.
+        calls: Vec<(String, Value)>,
+        /// How many tokens it claims to have read and written.
+        tokens: (u64, u64),
+    },
+    /// The server answers with a status and a text.
+    Status(u16, String),
+    /// The server sends these bytes, and closes or says nothing more.
+    Bytes {
+        /// Pieces of an answer.
+        pieces: Vec<Vec<u8>>,
+        /// Whether the connection stays open after them for ever.
+        hangs: bool,
+    },
+}
+
+impl Turn {
+    /// It says `text`.
+    #[must_use]
+    pub fn says(text: &str) -> Self {
+        Self::Reply { says: vec![text.to_owned()], calls: Vec::new(), tokens: (0, 0) }
+    }
+
+    /// It calls a tool.
+    #[must_use]
+    pub fn calls(name: &str, input: Value) -> Self {
+        Self::Reply { says: Vec::new(), calls: vec![(name.to_owned(), input)], tokens: (0, 0) }
+    }
+
+    /// It calls one tool more.
+    #[must_use]
+    pub fn and_calls(mut self, name: &str, input: Value) -> Self {
+        if let Self::Reply { calls, .. } = &mut self {
+            calls.push((name.to_owned(), input));
+        }
+        self
+    }
+
+    /// It claims to have read and written so many tokens.
+    #[must_use]
+    pub fn counting(mut self, read: u64, written: u64) -> Self {
+        if let Self::Reply { tokens, .. } = &mut self {
+            *tokens = (read, written);
+        }
+        self
+    }
+
+    /// The server sends a text and closes.
+    #[must_use]
+    pub fn sends(text: &str) -> Self {
+        Self::Bytes { pieces: vec![text.as_bytes().to_vec()], hangs: false }
+    }
+
+    /// The server sends a text and then nothing more, for ever.
+    #[must_use]
+    pub fn hangs(text: &str) -> Self {
+        Self::Bytes { pieces: vec![text.as_bytes().to_vec()], hangs: true }
+    }
+}
+
+/// How the model decides: by what it is asked, and how often it was asked before.
+pub type Script = Box<dyn FnMut(&Value, usize) -> Turn + Send>;
+
+struct Model {
+    script: Script,
+    asked: Vec<Value>,
+}
+
+/// A server that ends when this is dropped.
+pub struct StandIn {
+    address: SocketAddr,
+    model: Arc<Mutex<Model>>,
+    _serving: JoinSet<()>,
+}
+
+impl std::fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StandIn").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
+    model.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StandIn {
+    /// A model that does these things one after the other, and then says that it is done.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
+        let mut turns = turns.into_iter().collect::<Vec<_>>().into_iter();
+        Self::that(Box::new(move |_, _| turns.next().unwrap_or_else(|| Turn::says("Done.")))).await
+    }
+
+    /// A model that decides by what it is asked.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    pub async fn that(script: Script) -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
+        let address = listener.local_addr().expect("it listens");
+        let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
+        let router = Router::new().route("/api/chat", post(chat)).with_state(model.clone());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            // It ends with its owner, and not before.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { address, model, _serving: serving }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All that it was asked, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Value> {
+        lock(&self.model).asked.clone()
+    }
+}
+
+async fn chat(State(model): State<Arc<Mutex<Model>>>, body: Bytes) -> Response {
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let turn = {
+        let mut model = lock(&model);
+        let number = model.asked.len();
+        let turn = (model.script)(&asked, number);
+        model.asked.push(asked.clone());
+        turn
+    };
+    match turn {
+        Turn::Reply { says, calls, tokens } => {
+            let lines = lines(&asked["model"], &says, &calls, tokens);
+            ndjson(stream::iter(lines.into_iter().map(|line| format!("{line}\n").into_bytes())))
+        }
+        Turn::Status(status, text) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, json!({ "error": text }).to_string()).into_response()
+        }
+        Turn::Bytes { pieces, hangs: false } => ndjson(stream::iter(pieces)),
+        Turn::Bytes { pieces, hangs: true } => {
+            ndjson(stream::iter(pieces).chain(stream::pending()))
+        }
+    }
+}
+
+fn ndjson(pieces: impl futures_util::Stream<Item = Vec<u8>> + Send + 'static) -> Response {
+    let body = Body::from_stream(pieces.map(Ok::<_, Infallible>));
+    ([("content-type", "application/x-ndjson")], body).into_response()
+}
+
+/// The lines of an answer, as `docs/api.md` of Ollama shows them.
+fn lines(
+    model: &Value,
+    says: &[String],
+    calls: &[(String, Value)],
+    tokens: (u64, u64),
+) -> Vec<Value> {
+    let line = |message: Value| json!({ "model": model, "message": message, "done": false });
+    let said = says.iter().map(|text| line(json!({ "role": "assistant", "content": text })));
+    let called = calls.iter().enumerate().map(|(number, (name, input))| {
+        line(json!({
+            "role": "assistant", "content": "",
+            "tool_calls": [{
+                "id": format!("call_{number:08}"),
+                "function": { "index": number, "name": name, "arguments": input },
+            }],
+        }))
+    });
+    let last = json!({
+        "model": model, "message": { "role": "assistant", "content": "" },
+        "done": true, "done_reason": "stop",
+        "prompt_eval_count": tokens.0, "eval_count": tokens.1,
+    });
+    said.chain(called).chain([last]).collect()
+}
