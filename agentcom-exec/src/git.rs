@@ -5,6 +5,7 @@
 
 mod branch;
 mod checkout;
+mod worktree;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,13 @@ use std::time::Duration;
 use tokio::process::Command;
 
 pub use branch::{slug_of, task_branch, task_of};
-pub use checkout::{Changed, Checkout, CheckoutError, Start, Started, Status};
+pub use checkout::{Changed, Checkout, CheckoutError, Commit, Start, Started, Status};
 
 /// How long git may take, the transfer of a large repository included.
 const WITHIN: Duration = Duration::from_secs(300);
+/// Keeps git from running what the folder that it works in may hold.
+const WITHOUT_PROGRAMS: &[&str] =
+    &["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false"];
 /// So much of what git said about a failure is kept.
 const SAID_MAX: usize = 2_000;
 
@@ -25,6 +29,8 @@ const SAID_MAX: usize = 2_000;
 #[derive(Clone, Debug)]
 pub struct Git {
     dir: PathBuf,
+    /// Where the repository is, if what stands in `dir` is not to be believed about that.
+    repository: Option<PathBuf>,
 }
 
 /// Why git did not do what it was asked.
@@ -58,7 +64,14 @@ impl Git {
     /// Runs git in `dir`.
     #[must_use]
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), repository: None }
+    }
+
+    /// Runs git in `dir` on `repository`, whatever the `.git` in `dir` says, and without hooks: for
+    /// folders in which somebody else may write.
+    #[must_use]
+    pub fn pinned(dir: impl Into<PathBuf>, repository: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), repository: Some(repository.into()) }
     }
 
     /// Where it runs.
@@ -78,14 +91,18 @@ impl Git {
         // Names are told as they are, not in quotes.
         command
             .args(["-c", "core.quotePath=false"])
+            .args(if self.repository.is_some() { WITHOUT_PROGRAMS } else { &[] })
             .args(args)
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+        command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_EDITOR", "false");
         // A hook that calls this would have it work on the hook's repository.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
             command.env_remove(name);
+        }
+        if let Some(repository) = &self.repository {
+            command.env("GIT_DIR", repository).env("GIT_WORK_TREE", &self.dir);
         }
         let verb = || (*args.first().unwrap_or(&"")).to_owned();
         let Ok(ended) = tokio::time::timeout(WITHIN, command.output()).await else {

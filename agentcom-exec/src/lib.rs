@@ -2,22 +2,34 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | [`agentic`] | a model that works with tools, turn by turn |
+//! | [`coding`] | the executor of coding tasks: from a branch to a pull request |
 //! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`github`] | pull requests, one for each branch |
 //! | [`guard`] | the process between a sidecar and each job, which leaves no orphan behind |
+//! | [`model`] | language models, and what they are asked and answer |
+//! | [`sandbox`] | what stands between a command and the machine, and the proof that it does |
 //! | [`shell`] | the executor of explicit commands |
+//! | [`tool`] | what a model may do in a workspace |
+//! | [`verify`] | checks of what was done, in a clean checkout |
 //! | [`wake`] | the executor that wakes another program and waits for its result file |
 //! | [`web`] | HTTP clients |
 //! | [`environment`] | which variables a job sees |
 //! | [`journal`] | the sidecar's store on one append-only file |
 
+pub mod agentic;
+pub mod coding;
 pub mod environment;
 pub mod git;
 pub mod github;
 pub mod guard;
 pub mod journal;
+pub mod model;
 mod output;
+pub mod sandbox;
 mod session;
 pub mod shell;
+pub mod tool;
+pub mod verify;
 pub mod wake;
 pub mod web;

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agentcom_core::id::TaskId;
-use agentcom_exec::git::{Changed, Checkout, CheckoutError, Start, Started};
+use agentcom_exec::git::{Changed, Checkout, CheckoutError, Commit, Start, Started};
 use tempfile::TempDir;
 
 const TASK: TaskId = TaskId(0xab);
 const BRANCH: &str = "agentcom/task-00000000000000ab-fix-the-parser";
+
+/// What a person commits.
+fn by_hand(message: &str) -> Commit<'_> {
+    Commit { message, task: TASK, attempt: 2, round: None }
+}
 
 /// A remote with one commit on `trunk`, and clones of it.
 struct Ground {
@@ -147,8 +152,8 @@ async fn what_is_committed_names_its_task_and_is_pushed() {
     fs::write(clone.join("lib.rs"), "two\n").unwrap();
     let left = checkout.push().await.unwrap_err();
     assert_eq!(left, CheckoutError::Uncommitted(vec![" M lib.rs".into()]));
-    checkout.commit("Fix the parser", TASK, 2).await.unwrap();
-    let nothing = checkout.commit("Again", TASK, 2).await.unwrap_err();
+    checkout.commit(&by_hand("Fix the parser")).await.unwrap();
+    let nothing = checkout.commit(&by_hand("Again")).await.unwrap_err();
     assert!(nothing.to_string().contains("nothing to commit"), "{nothing}");
     assert!(checkout.push().await.unwrap().pushed);
     assert!(checkout.status().await.unwrap().pushed);

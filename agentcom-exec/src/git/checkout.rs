@@ -7,12 +7,19 @@ use agentcom_core::id::TaskId;
 use super::{Git, GitError, task_branch, task_of};
 
 /// Where what is pushed goes, and what is fetched comes from.
-const REMOTE: &str = "origin";
+pub(super) const REMOTE: &str = "origin";
+
+/// The trailer of a commit that says in which attempt at the task it was made.
+pub(super) const ATTEMPT: &str = "Agentcom-Attempt";
+
+/// The trailer that says in which round of that attempt, so that rounds are counted on by whoever
+/// goes on.
+pub(super) const ROUND: &str = "Agentcom-Round";
 
 /// A clone in which a task is worked on.
 #[derive(Clone, Debug)]
 pub struct Checkout {
-    git: Git,
+    pub(super) git: Git,
 }
 
 /// What to begin.
@@ -39,6 +46,19 @@ pub struct Started {
     pub dir: PathBuf,
     /// Whether the branch was there already.
     pub resumed: bool,
+}
+
+/// What a commit says about where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// Its message.
+    pub message: &'a str,
+    /// The task.
+    pub task: TaskId,
+    /// In which attempt.
+    pub attempt: u32,
+    /// In which round of checks and corrections, from 1; none for the commits of people.
+    pub round: Option<u32>,
 }
 
 /// A file that differs from the base.
@@ -235,21 +255,25 @@ impl Checkout {
     }
 
     /// Commits all that is not committed, and says in the message for which task and in which attempt.
+    /// Where git has not been told whose commits these are, they are `agentcom`'s.
     ///
     /// # Errors
     ///
     /// If git says no, as it does where there is nothing to commit.
-    pub async fn commit(
-        &self,
-        message: &str,
-        task: TaskId,
-        attempt: u32,
-    ) -> Result<(), CheckoutError> {
+    pub async fn commit(&self, commit: &Commit<'_>) -> Result<(), CheckoutError> {
         self.git.run(&["add", "--all"]).await?;
-        let task = format!("Agentcom-Task: {task}");
-        let attempt = format!("Agentcom-Attempt: {attempt}");
-        let commit = ["commit", "--quiet", "--message", message];
-        self.git.run(&[&commit[..], &["--trailer", &task, "--trailer", &attempt]].concat()).await?;
+        let mut trailers = vec![
+            format!("Agentcom-Task: {}", commit.task),
+            format!("{ATTEMPT}: {}", commit.attempt),
+        ];
+        trailers.extend(commit.round.map(|round| format!("{ROUND}: {round}")));
+        let mut args = Vec::new();
+        if self.git.maybe(&["config", "user.email"]).await?.is_none() {
+            args.extend(["-c", "user.name=agentcom", "-c", "user.email=agentcom@localhost"]);
+        }
+        args.extend(["commit", "--quiet", "--message", commit.message]);
+        args.extend(trailers.iter().flat_map(|trailer| ["--trailer", trailer]));
+        self.git.run(&args).await?;
         Ok(())
     }
 
@@ -335,7 +359,12 @@ impl Checkout {
         name.map(str::to_owned).ok_or(CheckoutError::NoDefault)
     }
 
-    async fn uncommitted(&self) -> Result<Vec<String>, CheckoutError> {
+    /// Files that are not committed, as `git status --porcelain` shows them.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn uncommitted(&self) -> Result<Vec<String>, CheckoutError> {
         Ok(self.git.lines(&["status", "--porcelain"]).await?)
     }
 }

@@ -30,12 +30,34 @@ pub struct Evidence<'a> {
     pub files: &'a [FileChange],
     /// How closely to look.
     pub risk: &'a Risk,
+    /// What was checked, a line each.
+    pub checks: &'a [String],
+}
+
+/// The longest title, in characters.
+const TITLE_CHARS_MAX: usize = 72;
+
+/// The title of a pull request or a commit: the first line of what the task asked for, or the branch
+/// if there is none.
+#[must_use]
+pub fn title_of(description: &str, branch: &str) -> String {
+    let words = description.lines().next().unwrap_or_default().split_whitespace();
+    let line = words.collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    if line.is_empty() {
+        return branch.to_owned();
+    }
+    if line.chars().count() <= TITLE_CHARS_MAX {
+        return line;
+    }
+    let cut: String = line.chars().take(TITLE_CHARS_MAX - 1).collect();
+    format!("{}\u{2026}", cut.trim_end())
 }
 
 /// The text of a new pull request.
 #[must_use]
 pub fn body_of(evidence: &Evidence<'_>) -> String {
-    let Evidence { task, description, criteria, attempt, commit, files, risk } = evidence;
+    let Evidence { task, description, criteria, attempt, commit, files, risk, checks } = evidence;
     let mut text = format!("{BEGIN}\n");
     for line in description.lines() {
         let _ = writeln!(text, "> {}", plain(line));
@@ -54,6 +76,10 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
         if reasons.is_empty() { "nothing speaks against it".into() } else { reasons.join("; ") };
     let _ =
         writeln!(text, "| risk | tier {}: {} |", risk.tier.number(), reasons.replace('|', "\\|"));
+    if !checks.is_empty() {
+        text.push_str("\nWhat was checked\n\n");
+        checks.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
+    }
     let _ = write!(text, "\n<details><summary>{} files</summary>\n\n", files.len());
     for FileChange { path, lines, .. } in files.iter().take(FILES_SHOWN) {
         let lines = lines.map_or("not text".into(), |lines| format!("{lines} lines"));
@@ -100,6 +126,7 @@ mod tests {
             commit: "0123abc",
             files: &[file],
             risk: &risk,
+            checks: &["pass: test_passes `cargo test`".into()],
         })
     }
 
@@ -108,9 +135,18 @@ mod tests {
         let expected = "<!-- agentcom: begin -->\n> Fix it\n\nIt is good when\n\n- it parses\n\n\
             | | |\n|---|---|\n| task | `task-00000000000000ab`, attempt 2 |\n| commit | `0123abc` |\n\
             | risk | tier 2: no test is named after what it touches; it touches 4 files |\n\n\
+            What was checked\n\n- pass: test_passes `cargo test`\n\n\
             <details><summary>1 files</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
             <!-- agentcom: end -->";
         assert_eq!(evidence("Fix it"), expected);
+    }
+
+    #[test]
+    fn a_title_is_the_first_line_or_the_branch() {
+        assert_eq!(title_of("Fix  the parser\nand more", "b"), "Fix the parser");
+        assert_eq!(title_of(" \n", "agentcom/task-1"), "agentcom/task-1");
+        let long = title_of(&"word ".repeat(30), "b");
+        assert!(long.chars().count() <= TITLE_CHARS_MAX && long.ends_with('\u{2026}'));
     }
 
     #[test]

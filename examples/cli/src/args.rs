@@ -88,6 +88,10 @@ enum Command {
     Unpause(command::pause::Args),
     /// Work on a task in a clone of its repository
     Git(command::git::Args),
+    /// Run a command in a sandbox, as agents do
+    Sandbox(command::sandbox::Args),
+    /// Say what agents can rely on here, and what to do about the rest
+    Doctor(command::doctor::Args),
     /// Follow what happens, live
     Watch(command::watch::Args),
     /// Show figures about the hub
@@ -149,6 +153,8 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
         Command::Git(args) => asking(command::git::run(&args, ctx)),
+        Command::Sandbox(args) => asking(command::sandbox::run(&args, ctx)),
+        Command::Doctor(args) => asking(command::doctor::run(&args, ctx)),
         Command::Watch(args) => asking(command::watch::run(&args, ctx)),
         Command::Db(args) => heeding(command::db::run(args, ctx)),
         Command::Stats => asking(command::stats::run(ctx)),

@@ -2,7 +2,9 @@
 
 mod args;
 mod client;
+mod coder;
 mod command;
+mod confine;
 mod exit;
 mod fleet;
 mod name;

@@ -1,5 +1,6 @@
 //! This file builds a sidecar that runs commands for a hub, with its journal in a directory.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,13 +9,15 @@ use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::port::executor::Executor;
-use agentcom_exec::environment::Environment;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
+use agentcom_exec::sandbox::{Report, Sandbox};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
 
+use crate::coder::Coder;
+use crate::confine::Confine;
 use crate::exit::{Exit, Failure};
 
 /// How an agent works.
@@ -32,6 +35,10 @@ pub(crate) struct Ways {
     /// The program that wake tasks wake, with its arguments, ended by `;`
     #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, value_terminator = ";")]
     pub(crate) wake: Option<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) confine: Confine,
+    #[command(flatten)]
+    pub(crate) coder: Coder,
 }
 
 /// The name of the journal in an agent's directory.
@@ -48,15 +55,23 @@ pub(crate) fn driver(
     let url = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
     let transport = WsClient::new(&url, ClientOptions::default())
         .map_err(|bad| Failure::new(Exit::Usage, bad))?;
+    let spawner = Spawner::current_exe()?;
+    let demanded = ways.confine.demanded(&spawner, ways.coder.is_wanted())?;
+    let proved = demanded
+        .iter()
+        .map(|(_, report)| report)
+        .flat_map(Report::capabilities)
+        .map(|word| Capability::new(&word));
+    let proved: Vec<Capability> = proved.collect::<Result<_, _>>().map_err(io::Error::other)?;
     let config = SidecarConfig {
         version: Some(env!("CARGO_PKG_VERSION").into()),
-        capabilities: ways.capabilities.clone(),
+        capabilities: ways.capabilities.iter().cloned().chain(proved).collect(),
         slots: ways.slots,
         ..SidecarConfig::new(name, Secret::new(token))
     };
     let clock = Arc::new(SystemClock::new());
     let entropy = Entropy::of_the_system().map_err(|error| Failure::new(Exit::Failure, error))?;
-    let executors = executors(dir, ways)?;
+    let executors = executors(dir, ways, spawner, demanded.map(|(sandbox, _)| sandbox))?;
     let driver = SidecarDriver::new(
         config,
         Arc::new(transport),
@@ -83,17 +98,29 @@ fn journal(dir: &Path) -> Result<FileJournal, Failure> {
     Ok(journal)
 }
 
-fn executors(dir: &Path, ways: &Ways) -> Result<Vec<Arc<dyn Executor>>, Failure> {
+fn executors(
+    dir: &Path,
+    ways: &Ways,
+    spawner: Spawner,
+    sandbox: Option<Sandbox>,
+) -> Result<Vec<Arc<dyn Executor>>, Failure> {
     let workdir = std::fs::canonicalize(&ways.workdir).map_err(|error| {
         Failure::new(
             Exit::Usage,
             format_args!("cannot work in {}: {error}", ways.workdir.display()),
         )
     })?;
-    let spawner = Spawner::current_exe()?;
-    let environment = Environment::default();
-    let shell = Shell::new(spawner.clone()).in_directory(&workdir).with_environment(environment);
+    let shell = Shell::new(spawner.clone())
+        .in_directory(&workdir)
+        .with_environment(ways.coder.environment());
+    let shell = match sandbox.clone().filter(|_| ways.confine.is_asked()) {
+        Some(sandbox) => shell.in_sandbox(sandbox),
+        None => shell,
+    };
     let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(shell)];
+    if let Some(sandbox) = sandbox {
+        executors.extend(ways.coder.executor(&spawner, sandbox, &workdir, dir)?);
+    }
     if let Some(command) = &ways.wake {
         let config =
             WakeConfig { cwd: workdir, ..WakeConfig::new(command.clone(), dir.join("results")) };

@@ -28,7 +28,7 @@ enum Verb {
     /// Give an agent another token and print it; the one it has stays valid until the next
     Token(Name),
     /// Run an agent here that works for the hub, until it is interrupted
-    Run(work::Args),
+    Run(Box<work::Args>),
     /// Forget an agent: its token ends, and its work goes to others
     Remove(Name),
     /// Give an agent no more work; what it holds it may finish

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::args::Context;
 use crate::client::Client;
+use crate::coder::Coder;
+use crate::confine::Confine;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::fleet::{Announce, Fleet, Plan};
 use crate::name::id_of;
@@ -66,7 +68,14 @@ async fn play(args: &Args, ctx: &Context, dir: &Path) -> Outcome {
             ..agentcom_hub::config::Settings::default()
         },
         agents: args.agents,
-        ways: Ways { capabilities: Vec::new(), slots: 1, workdir: repository, wake: None },
+        ways: Ways {
+            capabilities: Vec::new(),
+            slots: 1,
+            workdir: repository,
+            wake: None,
+            confine: Confine::default(),
+            coder: Coder::default(),
+        },
         announce: Announce::Nobody,
     };
     let fleet = Fleet::start(&plan).await?;

@@ -3,12 +3,14 @@
 
 mod pull;
 
+pub(crate) use pull::github_token;
+
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
 use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, Verified, has_tests};
 use agentcom_core::task::Tier;
-use agentcom_exec::git::{Changed, Checkout, CheckoutError, GitError, Start, Status};
+use agentcom_exec::git::{Changed, Checkout, CheckoutError, Commit, GitError, Start, Status};
 use agentcom_exec::github;
 use serde_json::{Value, json};
 
@@ -139,7 +141,7 @@ impl Submit {
         let (_, told) = look_up(&ctx.client()?, &task.to_string()).await?;
         let attempt = attempt_of(&told);
         if let Some(message) = &self.commit {
-            checkout.commit(message, task, attempt).await?;
+            checkout.commit(&Commit { message, task, attempt, round: None }).await?;
         }
         let status = checkout.push().await?;
         let files = changes(&status);

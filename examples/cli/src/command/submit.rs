@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use agentcom_exec::coding::OllamaModels;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -21,8 +22,27 @@ pub(crate) struct Args {
     #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["shell", "description"])]
     stdin: Option<String>,
     /// Run this command line with `sh -c`
-    #[arg(long, value_name = "COMMAND", required_unless_present = "stdin")]
+    #[arg(long, value_name = "COMMAND", required_unless_present_any = ["stdin", "code"])]
     shell: Option<String>,
+    /// Have a model change the repository of an agent as -d says, on a branch of its own
+    #[arg(long, requires = "description", conflicts_with = "shell")]
+    code: bool,
+    /// The model, if it is not to be the agent's own
+    #[arg(long, value_name = "MODEL", requires = "code")]
+    model: Option<String>,
+    /// When the change is good, in words (repeatable)
+    #[arg(long = "criterion", value_name = "TEXT")]
+    criteria: Vec<String>,
+    /// When it is good, as a check: TYPE, or TYPE and what it is about, such as `test_passes make
+    /// test` or `diff_within 100 src/` (repeatable)
+    #[arg(long = "check", value_name = "CHECK")]
+    checks: Vec<String>,
+    /// How often the model may correct what the checks found, at most 5
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=5))]
+    corrections: Option<u32>,
+    /// The branch to start from
+    #[arg(long, value_name = "BRANCH")]
+    branch: Option<String>,
     /// Say what it is for
     #[arg(long, short, value_name = "TEXT")]
     description: Option<String>,
@@ -67,6 +87,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   agentcom submit --shell 'make test' --priority high --wait
+  agentcom submit --code -d 'Fix the parser' --check 'test_passes cargo test' --corrections 2
   agentcom submit --shell 'make deploy' --after 89abcdef --needs deploy --max-attempts 1
   echo '{\"shell\": \"date\", \"priority\": \"low\"}' | agentcom submit -";
 
@@ -111,6 +132,13 @@ impl Args {
         let shell = self.shell.as_ref();
         set("shell", shell.map(|command| json!(command)));
         set("description", self.description.as_ref().or(shell).map(|text| json!(text)));
+        let model = self.model.as_ref().map_or(json!({}), |model| json!({ "model": model }));
+        set("op", self.code.then(|| json!({ "kind": OllamaModels::KIND, "input": model })));
+        set("success_criteria", list(&self.criteria));
+        let checks: Vec<Value> = self.checks.iter().map(|check| step(check)).collect();
+        set("verification_steps", (!checks.is_empty()).then(|| json!(checks)));
+        set("max_verification_retries", self.corrections.map(|most| json!(most)));
+        set("branch", self.branch.as_ref().map(|branch| json!(branch)));
         set("priority", self.priority.as_ref().map(|lane| json!(lane)));
         set("needs", list(&self.needs));
         set("repo", self.repo.as_ref().map(|repo| json!(repo)));
@@ -129,6 +157,12 @@ impl Args {
         ctx.print.data(&task, || super::task::output(&task))?;
         judge(&task)
     }
+}
+
+/// A check, from its type and what it is about; some need no more than their type.
+fn step(check: &str) -> Value {
+    let (kind, target) = check.split_once(char::is_whitespace).unwrap_or((check, "auto"));
+    json!({ "type": kind, "target": target.trim() })
 }
 
 /// Success if the task in an answer completed.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod abuse;
+mod code;
 mod command_line;
 mod db;
 mod end_to_end;

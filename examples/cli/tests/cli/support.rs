@@ -27,7 +27,12 @@ pub(crate) struct Up(process::Up);
 impl Up {
     /// Starts it on a free port unless `more` says otherwise, and waits until it is ready.
     pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
-        Self(process::Up::start(&program(), dir, more))
+        Self::start_with(dir, more, &[])
+    }
+
+    /// As [`Up::start`], with these variables in its environment.
+    pub(crate) fn start_with(dir: &Path, more: &[&str], env: &[(&str, &str)]) -> Self {
+        Self(process::Up::start_with(&program(), dir, more, env))
     }
 }
 

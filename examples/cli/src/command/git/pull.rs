@@ -2,16 +2,14 @@
 
 use agentcom_core::risk::{FileChange, Risk};
 use agentcom_exec::git::Status;
-use agentcom_exec::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of};
+use agentcom_exec::github::{
+    self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of,
+};
 use serde_json::Value;
 
 use crate::args::Context;
 use crate::exit::{Exit, Failure};
-use crate::table::one_line;
 use crate::text;
-
-/// The longest title, in characters.
-const TITLE_CHARS_MAX: usize = 72;
 
 /// A pushed branch, and what speaks for it.
 pub(super) struct Proposal<'a> {
@@ -35,7 +33,7 @@ impl Proposal<'_> {
             ctx.print.note("the remote is no repository at GitHub; open the pull request by hand");
             return Ok(None);
         };
-        let Some(token) = ["GITHUB_TOKEN", "GH_TOKEN"].iter().find_map(|name| token(name)) else {
+        let Some(token) = github_token() else {
             ctx.print.note(&self.by_hand(&repository, api));
             return Ok(None);
         };
@@ -50,11 +48,23 @@ impl Proposal<'_> {
             commit: &self.status.head,
             files: self.files,
             risk: self.risk,
+            checks: &self.checks(),
         });
         let title = title_of(&description, &self.status.branch);
         let (head, base) = (self.status.branch.as_str(), self.status.base.as_str());
         let proposal = github::Proposal { head, base, title: &title, body: &body };
         Ok(Some(GitHub::at(api, token)?.propose(&repository, &proposal).await?))
+    }
+
+    /// What was checked when the task was done, a line each.
+    fn checks(&self) -> Vec<String> {
+        let checks = self.told["verification_report"]["checks"].as_array().into_iter().flatten();
+        let line = |check: &Value| {
+            let [kind, target, status] =
+                ["type", "target", "status"].map(|key| text::field(check, key));
+            format!("{status}: {kind} {target}")
+        };
+        checks.map(line).collect()
     }
 
     fn by_hand(&self, Repository { owner, name }: &Repository, api: &str) -> String {
@@ -69,23 +79,13 @@ impl Proposal<'_> {
     }
 }
 
-fn token(name: &str) -> Option<String> {
-    let token = std::env::var(name).ok()?;
-    let token = token.trim();
-    (!token.is_empty()).then(|| token.to_owned())
-}
-
-/// The first line of a description, or the branch if there is none.
-fn title_of(description: &str, branch: &str) -> String {
-    let line = one_line(description.lines().next().unwrap_or_default());
-    if line.is_empty() {
-        return branch.to_owned();
-    }
-    if line.chars().count() <= TITLE_CHARS_MAX {
-        return line;
-    }
-    let cut: String = line.chars().take(TITLE_CHARS_MAX - 1).collect();
-    format!("{}\u{2026}", cut.trim_end())
+/// The token for GitHub, where there is one.
+pub(crate) fn github_token() -> Option<String> {
+    ["GITHUB_TOKEN", "GH_TOKEN"].into_iter().find_map(|name| {
+        let token = std::env::var(name).ok()?;
+        let token = token.trim();
+        (!token.is_empty()).then(|| token.to_owned())
+    })
 }
 
 impl From<GitHubError> for Failure {
@@ -102,18 +102,5 @@ impl From<GitHubError> for Failure {
             GitHubError::Refused { .. } => (Exit::Conflict, "the branch is pushed"),
         };
         Self::new(exit, &error).hint(hint)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_title_is_the_first_line_or_the_branch() {
-        assert_eq!(title_of("Fix the parser\nand more", "b"), "Fix the parser");
-        assert_eq!(title_of(" \n", "agentcom/task-1"), "agentcom/task-1");
-        let long = title_of(&"word ".repeat(30), "b");
-        assert!(long.chars().count() <= TITLE_CHARS_MAX && long.ends_with('\u{2026}'));
     }
 }

@@ -1,0 +1,221 @@
+//! This file says how a coding task ends: by what its checks say, and never by what the model says.
+
+use std::io;
+
+use agentcom_core::agentic::Stop;
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, Verified, has_tests};
+use agentcom_core::task::{Category, Tier};
+use agentcom_core::time::Span;
+use agentcom_core::verify::Verdict;
+use agentcom_core::wire::Assignment;
+use serde::Serialize;
+
+use super::place::Place;
+use crate::agentic::{Ended, How};
+use crate::git::{Changed, CheckoutError, GitError, Status};
+use crate::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of};
+use crate::model::{ModelError, Usage};
+use crate::sandbox::Level;
+use crate::verify::Report;
+
+/// What was done.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) branch: String,
+    pub(super) base: String,
+    pub(super) model: String,
+    pub(super) level: Level,
+    pub(super) rounds: u32,
+    pub(super) report: Report,
+    /// How the model's work ended in the last round; none if it was only checked again.
+    pub(super) ended: Option<Ended>,
+    pub(super) status: Status,
+    pub(super) pull: Option<Pull>,
+}
+
+/// The result of a coding task.
+#[derive(Serialize)]
+struct CodingResult<'a> {
+    branch: &'a str,
+    base: &'a str,
+    commit: &'a str,
+    pushed: bool,
+    files_changed: usize,
+    pull_request: Option<&'a str>,
+    risk_tier: u8,
+    model: &'a str,
+    sandbox: Level,
+    rounds: u32,
+    turns: u32,
+    tokens_in: u64,
+    tokens_out: u64,
+    /// Why the model was stopped before it said that it was done.
+    stopped: Option<Stop>,
+    output: &'a str,
+    steps: &'a [String],
+}
+
+/// How much of a model's answer goes into the result, in bytes.
+const ANSWER_BYTES_MAX: usize = 4_000;
+
+/// How many of the latest calls go into the result.
+const STEPS_MAX: usize = 60;
+
+/// When a failure that may pass is tried again.
+const AGAIN_AFTER: Span = Span(30_000);
+
+impl Done {
+    /// How the task ends.
+    pub(super) fn judge(&self, job: &Assignment, usage: Usage) -> JobOutcome {
+        let ahead = self.status.ahead > 0;
+        let verdict = self.report.status;
+        let stopped = self.ended.as_ref().is_some_and(|ended| ended.how != How::Answered);
+        let checked = verdict == Verdict::Pass;
+        let tokens = Some(usage.total());
+        if !ahead && !checked {
+            let what = if stopped { self.why() } else { "it changed nothing".to_owned() };
+            return failed(Category::Retryable, format!("{what}; checks: {verdict}"), usage);
+        }
+        let verification = Json::of(&self.report).ok();
+        let result = match Json::of(&self.result(job, usage)) {
+            Ok(result) => result,
+            Err(error) => return JobOutcome::permanent(format_args!("the result {error}")),
+        };
+        if checked || (verdict.is_good() && !stopped) {
+            JobOutcome::Done { result, tokens, verification }
+        } else {
+            JobOutcome::Partial { result, tokens, verification }
+        }
+    }
+
+    fn why(&self) -> String {
+        match self.ended.as_ref().map(|ended| &ended.how) {
+            Some(How::Stopped(stop)) => format!("the model was stopped: {stop}"),
+            Some(How::Failed(error)) => error.to_string(),
+            Some(How::Answered) | None => String::new(),
+        }
+    }
+
+    fn result<'a>(&'a self, job: &Assignment, usage: Usage) -> CodingResult<'a> {
+        let ended = self.ended.as_ref();
+        let answer = ended.map_or("", |ended| &ended.answer);
+        let steps = ended.map_or(&[][..], |ended| &ended.steps);
+        CodingResult {
+            branch: &self.branch,
+            base: &self.base,
+            commit: &self.status.head,
+            pushed: self.status.pushed,
+            files_changed: self.status.changed.len(),
+            pull_request: self.pull.as_ref().map(|pull| &*pull.url),
+            risk_tier: self.risk(job, &[]).tier.number(),
+            model: &self.model,
+            sandbox: self.level,
+            rounds: self.rounds,
+            turns: ended.map_or(0, |ended| ended.turns),
+            tokens_in: usage.input_tokens,
+            tokens_out: usage.output_tokens,
+            stopped: match ended.map(|ended| &ended.how) {
+                Some(How::Stopped(stop)) => Some(*stop),
+                Some(How::Answered | How::Failed(_)) | None => None,
+            },
+            output: &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)],
+            steps: &steps[steps.len().saturating_sub(STEPS_MAX)..],
+        }
+    }
+
+    /// How closely a person should look.
+    fn risk(&self, job: &Assignment, all: &[String]) -> Risk {
+        let files = files(&self.status);
+        let changed = files.iter().map(|file| file.path.as_str());
+        let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
+        Rules::default().judge(&Proposed {
+            files: &files,
+            has_tests: has_tests(changed, all.iter().map(String::as_str)),
+            complexity: tier.unwrap_or(Tier::Unknown),
+            verified: match self.report.status {
+                Verdict::Pass | Verdict::AutoPass => Verified::Passed,
+                Verdict::Skip => Verified::NotChecked,
+                Verdict::Partial
+                | Verdict::Fail
+                | Verdict::Timeout
+                | Verdict::Unverifiable
+                | Verdict::Error => Verified::Failed,
+            },
+        })
+    }
+
+    /// Opens the pull request of the branch, or brings it up to date, where there is somebody to open
+    /// it at.
+    pub(super) async fn propose(
+        &self,
+        place: &Place<'_>,
+        job: &Assignment,
+        github: Option<&GitHub>,
+    ) -> Result<Option<Pull>, Trouble> {
+        let Some(github) = github else { return Ok(None) };
+        let (remote, all) = place.remote_and_files().await?;
+        let Some(repository) = Repository::of_remote(&remote) else { return Ok(None) };
+        let body = body_of(&Evidence {
+            task: job.task_id,
+            description: &job.description,
+            criteria: &job.success_criteria,
+            attempt: job.attempt,
+            commit: &self.status.head,
+            files: &files(&self.status),
+            risk: &self.risk(job, &all),
+            checks: &self.report.lines(),
+        });
+        let title = title_of(&job.description, &self.branch);
+        let (head, base) = (&*self.branch, &*self.base);
+        let proposal = github::Proposal { head, base, title: &title, body: &body };
+        Ok(Some(github.propose(&repository, &proposal).await?))
+    }
+}
+
+fn files(status: &Status) -> Vec<FileChange> {
+    let change = |file: &Changed| FileChange {
+        path: file.path.clone(),
+        lines: file.added.zip(file.deleted).map(|(added, deleted)| added + deleted),
+        is_new: file.is_new,
+    };
+    status.changed.iter().map(change).collect()
+}
+
+/// Why a coding task came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("the repository: {0}")]
+    Git(#[from] CheckoutError),
+    #[error("the model: {0}")]
+    Model(ModelError),
+    #[error("the pull request: {0}")]
+    GitHub(#[from] GitHubError),
+    #[error("the workspace: {0}")]
+    Workspace(io::Error),
+}
+
+impl Trouble {
+    pub(super) fn outcome(&self, usage: Usage) -> JobOutcome {
+        let passing = match self {
+            Self::Git(CheckoutError::Git(error)) => !matches!(error, GitError::Missing),
+            Self::Git(CheckoutError::Overtaken(_) | CheckoutError::Uncommitted(_)) => true,
+            Self::Git(_) => false,
+            Self::Model(error) => error.is_passing(),
+            Self::GitHub(GitHubError::Unreachable { .. } | GitHubError::Busy { .. }) => true,
+            Self::GitHub(_) => false,
+            Self::Workspace(_) => true,
+        };
+        failed(
+            if passing { Category::Retryable } else { Category::Permanent },
+            self.to_string(),
+            usage,
+        )
+    }
+}
+
+fn failed(category: Category, error: String, usage: Usage) -> JobOutcome {
+    let retry_after = (category == Category::Retryable).then_some(AGAIN_AFTER);
+    JobOutcome::Failed { category, error, retry_after, tokens: Some(usage.total()) }
+}

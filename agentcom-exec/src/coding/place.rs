@@ -1,0 +1,150 @@
+//! This file makes the folders of an attempt: a worktree in which the model works, and a clean
+//! checkout in which its commits are checked.
+
+use std::path::{Path, PathBuf};
+
+use agentcom_core::wire::Assignment;
+
+use super::Settings;
+use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status};
+use crate::github::title_of;
+use crate::sandbox::hand_over;
+use crate::verify::Change;
+
+/// Where an attempt is worked on.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    settings: &'a Settings,
+    job: &'a Assignment,
+    clone: Checkout,
+    /// The worktree; what the model wrote there is not believed.
+    tree: Checkout,
+    pub(super) dir: PathBuf,
+    pub(super) branch: String,
+    pub(super) base: String,
+}
+
+impl<'a> Place<'a> {
+    /// Makes the worktree of an attempt, on the branch of its task. Another attempt's is put away
+    /// first; what was not committed there is kept as a patch beside it.
+    pub(super) async fn prepare(
+        settings: &'a Settings,
+        job: &'a Assignment,
+    ) -> Result<Self, CheckoutError> {
+        let clone = Checkout::at(&settings.repository).await?;
+        let worktrees = &settings.worktrees;
+        std::fs::create_dir_all(worktrees).map_err(|error| io(worktrees, &error))?;
+        let worktrees = worktrees.canonicalize().map_err(|error| io(worktrees, &error))?;
+        if let Some(old) = clone.worktree_of(job.task_id).await? {
+            put_away(&clone, &old, &worktrees).await?;
+        }
+        let dir = worktrees.join(format!("{}-{}-{}", job.task_id, job.attempt, job.generation));
+        let start = Start {
+            task: job.task_id,
+            description: &job.description,
+            base: job.branch.as_deref(),
+            worktree: Some(&dir),
+        };
+        let started = clone.start(&start).await?;
+        let tree = clone.worktree(&dir).await?;
+        let place =
+            Self { settings, job, clone, tree, dir, branch: started.branch, base: started.base };
+        place.give_to_user(&place.dir)?;
+        Ok(place)
+    }
+
+    /// What a sandbox with a user of its own works on belongs to that user.
+    fn give_to_user(&self, dir: &Path) -> Result<(), CheckoutError> {
+        match self.settings.sandbox.user.filter(|_| nix::unistd::getuid().is_root()) {
+            Some(user) => hand_over(dir, user).map_err(|error| io(dir, &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// How many rounds this attempt has seen before.
+    pub(super) async fn rounds(&self) -> Result<u32, CheckoutError> {
+        self.tree.rounds(&self.base, self.job.attempt).await
+    }
+
+    /// Commits what the model did in a round, and says where the branch stands then.
+    pub(super) async fn commit(&self, answer: &str, round: u32) -> Result<Status, CheckoutError> {
+        if !self.tree.uncommitted().await?.is_empty() {
+            let title = title_of(&self.job.description, &self.branch);
+            let message = format!("{title}\n\n{}", body(answer));
+            let (task, attempt) = (self.job.task_id, self.job.attempt);
+            let commit = Commit { message: &message, task, attempt, round: Some(round) };
+            self.tree.commit(&commit).await?;
+        }
+        self.tree.status().await
+    }
+
+    /// Checks out what was committed, and nothing else, for as long as `use_it` takes.
+    pub(super) async fn in_clean_checkout<T>(
+        &self,
+        commit: &str,
+        use_it: impl AsyncFnOnce(&Path, &str) -> T,
+    ) -> Result<T, CheckoutError> {
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        let dir = self.dir.with_file_name(format!("{name}-check"));
+        if dir.exists() {
+            self.clone.remove_worktree(&dir).await?;
+        }
+        self.clone.snapshot(commit, &dir).await?;
+        let tree = self.clone.worktree(&dir).await?.tree().await?;
+        self.give_to_user(&dir)?;
+        let used = use_it(&dir, &tree).await;
+        self.clone.remove_worktree(&dir).await?;
+        Ok(used)
+    }
+
+    /// Pushes the branch.
+    pub(super) async fn push(&self) -> Result<Status, CheckoutError> {
+        self.tree.push().await
+    }
+
+    /// The address of the remote, and all files of the branch.
+    pub(super) async fn remote_and_files(&self) -> Result<(String, Vec<String>), CheckoutError> {
+        Ok((self.tree.remote().await?, self.tree.files().await?))
+    }
+
+    /// Removes the worktree if the remote has all that is in it, and leaves it for people otherwise.
+    pub(super) async fn tidy(&self, status: &Status) -> Result<(), CheckoutError> {
+        if status.pushed && self.tree.uncommitted().await?.is_empty() {
+            self.clone.remove_worktree(&self.dir).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a branch changes, for checks.
+pub(super) fn change_of(status: &Status) -> Change {
+    Change { files: status.changed.clone(), uncommitted: status.uncommitted.clone() }
+}
+
+/// Removes the worktree of an earlier attempt. What was not committed is kept as a patch.
+async fn put_away(clone: &Checkout, old: &Path, worktrees: &Path) -> Result<(), CheckoutError> {
+    if !old.starts_with(worktrees) {
+        // Somebody works on the task by hand.
+        return Err(CheckoutError::Uncommitted(vec![format!(
+            "the task is checked out in {}",
+            old.display()
+        )]));
+    }
+    let name = old.file_name().unwrap_or_default().to_string_lossy();
+    if old.is_dir() {
+        clone.worktree(old).await?.save_patch(&worktrees.join(format!("{name}.patch"))).await?;
+    }
+    clone.remove_worktree(old).await
+}
+
+/// What a model said, as the body of a commit.
+fn body(answer: &str) -> String {
+    const BYTES_MAX: usize = 1_000;
+    let answer = answer.trim();
+    let kept: String = answer[..answer.floor_char_boundary(BYTES_MAX)].chars().collect();
+    kept.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+fn io(path: &Path, error: &std::io::Error) -> CheckoutError {
+    CheckoutError::Git(GitError::NotRun(format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,179 @@
+//! This file takes one coding task through its rounds: work, commit, check, correct; then push and
+//! propose.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentcom_core::port::executor::{JobContext, JobOutcome};
+use agentcom_core::task::VerificationStep;
+use agentcom_core::verify::Verdict;
+use agentcom_core::wire::Assignment;
+
+use super::outcome::{Done, Trouble};
+use super::place::{Place, change_of};
+use super::{CodingInput, Settings};
+use crate::agentic::{Brief, Ended, How, Loop};
+use crate::git::Status;
+use crate::model::{Model, Usage};
+use crate::output::report;
+use crate::tool::{RunCommand, Toolbox, Workspace};
+use crate::verify::{Checker, Report};
+
+/// How long checks may take unless the task says so.
+const CHECKS_WITHIN: Duration = Duration::from_secs(600);
+
+/// A coding task at work.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) job: &'a Assignment,
+    pub(super) input: &'a CodingInput,
+    pub(super) model: &'a dyn Model,
+    pub(super) ctx: &'a dyn JobContext,
+}
+
+/// What a round came to.
+struct Round {
+    number: u32,
+    ended: Option<Ended>,
+    status: Status,
+    report: Report,
+}
+
+impl Work<'_> {
+    pub(super) async fn run(&self) -> JobOutcome {
+        let mut usage = Usage::default();
+        match self.done(&mut usage).await {
+            Ok(done) => done.judge(self.job, usage),
+            Err(trouble) => trouble.outcome(usage),
+        }
+    }
+
+    async fn done(&self, usage: &mut Usage) -> Result<Done, Trouble> {
+        let place = Place::prepare(self.settings, self.job).await?;
+        report(self.ctx, "status", &format!("on {} from {}", place.branch, place.base));
+        let round = self.rounds(&place, usage).await?;
+        let mut done = Done {
+            branch: place.branch.clone(),
+            base: place.base.clone(),
+            model: self.model.name().to_owned(),
+            level: self.settings.sandbox.level,
+            rounds: round.number,
+            report: round.report,
+            ended: round.ended,
+            status: round.status,
+            pull: None,
+        };
+        if done.status.ahead > 0 {
+            done.status = place.push().await?;
+            done.pull = done.propose(&place, self.job, self.settings.github.as_ref()).await?;
+            place.tidy(&done.status).await?;
+        }
+        Ok(done)
+    }
+
+    /// Works and checks until the checks hold, or the rounds are spent.
+    async fn rounds(&self, place: &Place<'_>, usage: &mut Usage) -> Result<Round, Trouble> {
+        let most = self.job.max_verification_retries.saturating_add(1);
+        let seen = place.rounds().await?;
+        let mut brief = self.brief();
+        let mut number = seen;
+        loop {
+            // What an earlier process of this attempt has done counts; it is checked once more.
+            let ended = if number < most {
+                number += 1;
+                Some(self.work(place, &brief, usage).await?)
+            } else {
+                None
+            };
+            let answer = ended.as_ref().map_or("", |ended| &ended.answer);
+            let status = place.commit(answer, number).await?;
+            if let Some(Ended { how: How::Failed(error), .. }) = &ended
+                && status.ahead == 0
+            {
+                return Err(Trouble::Model(error.clone()));
+            }
+            let report = self.check(place, &status, number).await?;
+            let can_go_on =
+                ended.as_ref().is_some_and(|ended| !matches!(ended.how, How::Failed(_)));
+            if !report.status.is_mendable() || number >= most || !can_go_on {
+                return Ok(Round { number, ended, status, report });
+            }
+            brief.so_far = Some(report.for_model());
+        }
+    }
+
+    async fn work(
+        &self,
+        place: &Place<'_>,
+        brief: &Brief,
+        usage: &mut Usage,
+    ) -> Result<Ended, Trouble> {
+        let workspace = Arc::new(Workspace::open(&place.dir).map_err(Trouble::Workspace)?);
+        let Settings { spawner, sandbox, environment, .. } = self.settings;
+        let env = environment.of(self.job, &Default::default());
+        let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
+        let commands = RunCommand::new(spawner, sandbox, workspace.path(), env);
+        let tools = Toolbox::of_all(&workspace, commands);
+        let limits = self.input.limits(self.job, usage.total());
+        let at = Loop { model: self.model, tools: &tools, limits, ctx: self.ctx };
+        let ended = at.run(brief).await;
+        *usage += ended.usage;
+        if let How::Stopped(stop) = &ended.how {
+            report(self.ctx, "status", &format!("the model was stopped: {stop}"));
+        }
+        Ok(ended)
+    }
+
+    async fn check(
+        &self,
+        place: &Place<'_>,
+        status: &Status,
+        number: u32,
+    ) -> Result<Report, Trouble> {
+        let steps: &[VerificationStep] =
+            if self.job.skip_verification { &[] } else { &self.job.verification_steps };
+        let timeout = self.job.verification_timeout_ms.map_or(CHECKS_WITHIN, Duration::from);
+        let change = change_of(status);
+        let env = self.settings.environment.of(self.job, &Default::default());
+        let checked = place.in_clean_checkout(&status.head, async |dir, tree| {
+            let checker = Checker {
+                spawner: &self.settings.spawner,
+                sandbox: &self.settings.sandbox,
+                env: &env,
+                dir,
+                commit: (&status.head, tree),
+                change: &change,
+                timeout,
+                ctx: self.ctx,
+            };
+            checker.run(steps, number).await
+        });
+        let mut report = checked.await?;
+        if self.job.skip_verification {
+            report.status = Verdict::Skip;
+        }
+        Ok(report)
+    }
+
+    fn brief(&self) -> Brief {
+        let job = self.job;
+        let hints = job.file_hints.iter().map(|hint| match &hint.reason {
+            Some(reason) => format!("{}: {reason}", hint.path),
+            None => hint.path.clone(),
+        });
+        let checks = job.verification_steps.iter();
+        let checks = checks.map(|step| format!("{} {}", step.kind, step.target).trim().to_owned());
+        let answers = job.answers.iter();
+        let answers =
+            answers.map(|answer| format!("{} {}", answer.question, answer.answer.as_str()));
+        Brief {
+            task: job.description.to_string(),
+            criteria: job.success_criteria.clone(),
+            hints: hints.collect(),
+            checks: checks.collect(),
+            answers: answers.collect(),
+            so_far: None,
+        }
+    }
+}

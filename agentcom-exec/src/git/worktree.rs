@@ -1,0 +1,119 @@
+//! This file keeps worktrees: one for each attempt at a task, and one for each time that it is
+//! checked.
+
+use std::path::{Path, PathBuf};
+
+use agentcom_core::id::TaskId;
+
+use super::checkout::{ATTEMPT, REMOTE, ROUND};
+use super::{Checkout, CheckoutError, Git, GitError, task_of};
+
+impl Checkout {
+    /// The worktree at `dir`, which [`Checkout::start`] has made, for work with it after somebody else
+    /// has written there: nothing in it is believed about where its repository is.
+    ///
+    /// # Errors
+    ///
+    /// If git says no, or there is no such worktree.
+    pub async fn worktree(&self, dir: &Path) -> Result<Self, CheckoutError> {
+        let args = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
+        let kept = PathBuf::from(self.git.run(&args).await?).join("worktrees");
+        // Git names what it keeps of a worktree after its folder.
+        let name = dir.file_name().ok_or_else(|| no_worktree(dir))?;
+        let repository = kept.join(name);
+        let link = tokio::fs::read_to_string(repository.join("gitdir")).await;
+        let link = link.map_err(|_| no_worktree(dir))?;
+        if Path::new(link.trim()) != dir.join(".git") {
+            return Err(no_worktree(dir));
+        }
+        Ok(Self { git: Git::pinned(dir, repository) })
+    }
+
+    /// Where the branch of a task is checked out beside this clone, if it is.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn worktree_of(&self, task: TaskId) -> Result<Option<PathBuf>, CheckoutError> {
+        let lines = self.git.run(&["worktree", "list", "--porcelain"]).await?;
+        let is_it = |line: &str| {
+            let branch = line.strip_prefix("branch refs/heads/");
+            branch.is_some_and(|branch| task_of(branch) == Some(task))
+        };
+        let entry = lines.split("\n\n").find(|entry| entry.lines().any(is_it));
+        let path = entry.and_then(|entry| entry.lines().next()?.strip_prefix("worktree "));
+        Ok(path.map(PathBuf::from).filter(|path| path != self.git.dir()))
+    }
+
+    /// Checks a commit out in a folder of its own, of no branch.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn snapshot(&self, commit: &str, dir: &Path) -> Result<(), CheckoutError> {
+        let path = dir.to_string_lossy();
+        self.git.run(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?;
+        Ok(())
+    }
+
+    /// Removes a worktree with all that is in it. What is in its commits stays.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn remove_worktree(&self, dir: &Path) -> Result<(), CheckoutError> {
+        let path = dir.to_string_lossy();
+        self.git.run(&["worktree", "remove", "--force", &path]).await?;
+        Ok(())
+    }
+
+    /// Writes what is not committed here to a file at `patch`, for `git apply`, and says whether there
+    /// was anything.
+    ///
+    /// # Errors
+    ///
+    /// If git says no, or the file cannot be written.
+    pub async fn save_patch(&self, patch: &Path) -> Result<bool, CheckoutError> {
+        // Files that git does not know would be left out.
+        self.git.run(&["add", "--all", "--intent-to-add"]).await?;
+        let diff = self.git.run(&["diff", "--binary", "HEAD"]).await?;
+        if diff.is_empty() {
+            return Ok(false);
+        }
+        tokio::fs::write(patch, diff + "\n")
+            .await
+            .map_err(|error| GitError::NotRun(format!("{}: {error}", patch.display())))?;
+        Ok(true)
+    }
+
+    /// How many rounds an attempt has seen, by the commits on the branch that is checked out.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn rounds(&self, base: &str, attempt: u32) -> Result<u32, CheckoutError> {
+        let format = format!(
+            "--format=%(trailers:key={ATTEMPT},valueonly,separator=%x20) \
+             %(trailers:key={ROUND},valueonly,separator=%x20)"
+        );
+        let lines = self.git.run(&["log", &format, &format!("{REMOTE}/{base}..HEAD")]).await?;
+        let round = |line: &str| {
+            let (of, round) = line.split_once(' ')?;
+            (of.parse() == Ok(attempt)).then(|| round.trim().parse::<u32>().ok())?
+        };
+        Ok(lines.lines().filter_map(round).max().unwrap_or(0))
+    }
+
+    /// The hash of all that is in the commit that is checked out.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn tree(&self) -> Result<String, CheckoutError> {
+        Ok(self.git.run(&["rev-parse", "HEAD^{tree}"]).await?)
+    }
+}
+
+fn no_worktree(dir: &Path) -> CheckoutError {
+    CheckoutError::NoClone(dir.display().to_string())
+}

@@ -1,0 +1,242 @@
+//! This file runs checks.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use agentcom_core::port::executor::JobContext;
+use agentcom_core::risk::is_test;
+use agentcom_core::task::VerificationStep;
+use agentcom_core::verify::{Check, Status, Verdict, is_among};
+
+use super::{Change, CheckReport, Report};
+use crate::guard::{GuardCommand, How, Leftovers, Spawner};
+use crate::sandbox::Sandbox;
+use crate::session::{Ended, Session};
+use crate::tool::Workspace;
+
+/// How much of what a command prints is kept, in bytes.
+const OUTPUT_BYTES_MAX: usize = 4 * 1024;
+
+/// How much of a file is searched for a text, in bytes.
+const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// Runs the checks of a task in a checkout of nothing but the commit that is checked.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    /// Starts commands.
+    pub spawner: &'a Spawner,
+    /// Confines them.
+    pub sandbox: &'a Sandbox,
+    /// What they see of the environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// The checkout.
+    pub dir: &'a Path,
+    /// The commit that is checked out there, and the hash of all that is in it.
+    pub commit: (&'a str, &'a str),
+    /// What it changes.
+    pub change: &'a Change,
+    /// How long all checks together may take.
+    pub timeout: Duration,
+    /// Who hears of it.
+    pub ctx: &'a dyn JobContext,
+}
+
+/// What a check found, before it is written up.
+struct Found {
+    status: Status,
+    output: String,
+    exit_code: Option<i32>,
+}
+
+impl Found {
+    fn new(status: Status, output: impl Into<String>) -> Self {
+        Self { status, output: output.into(), exit_code: None }
+    }
+
+    /// Passes if there is nothing to say against it.
+    fn unless(against: Option<String>) -> Self {
+        match against {
+            None => Self::new(Status::Pass, ""),
+            Some(against) => Self::new(Status::Fail, against),
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// Runs all of `steps`, also where one does not hold. Dropping the future stops what runs.
+    pub async fn run(&self, steps: &[VerificationStep], round: u32) -> Report {
+        let started = Instant::now();
+        let mut checks = Vec::new();
+        for step in steps {
+            let began = Instant::now();
+            let left = self.timeout.saturating_sub(started.elapsed());
+            let found = match Check::read(step) {
+                Ok(check) if left > Duration::ZERO => self.check(&check, left).await,
+                Ok(_) => Found::new(Status::Timeout, "the time for checks is over"),
+                Err(bad) => Found::new(Status::Error, bad.to_string()),
+            };
+            let check = CheckReport {
+                kind: step.kind.clone(),
+                target: step.target.clone(),
+                description: step.description.clone(),
+                status: found.status,
+                output: found.output,
+                exit_code: found.exit_code,
+                duration_ms: millis(began.elapsed()),
+            };
+            crate::output::report(self.ctx, "status", &format!("check {}", check.told()));
+            checks.push(check);
+        }
+        Report {
+            run_number: round,
+            status: Verdict::of(checks.iter().map(|check| check.status)),
+            commit: self.commit.0.to_owned(),
+            tree: self.commit.1.to_owned(),
+            duration_ms: millis(started.elapsed()),
+            timeout_ms: millis(self.timeout),
+            checks,
+        }
+    }
+
+    async fn check(&self, check: &Check, left: Duration) -> Found {
+        match check {
+            Check::FileExists(path) => {
+                self.looked(path, |workspace, path| {
+                    let missing = || "there is no such file".to_owned();
+                    if workspace.has(path) { Ok(()) } else { Err(missing()) }
+                })
+                .await
+            }
+            Check::FileContains { path, text } => {
+                let text = text.clone();
+                self.looked(path, move |workspace, path| contains(workspace, path, &text)).await
+            }
+            Check::CommandSucceeds(command) => self.command(command, left).await,
+            Check::TestPasses(Some(command)) => self.command(command, left).await,
+            Check::TestPasses(None) => match self.tests() {
+                Some(command) => self.command(command, left).await,
+                None => Found::new(Status::Unverifiable, "no way to run tests was found"),
+            },
+            Check::GitClean => {
+                let left_out = &self.change.uncommitted;
+                Found::unless((!left_out.is_empty()).then(|| left_out.join("\n")))
+            }
+            Check::DiffWithin { lines, paths } => Found::unless(self.beyond(*lines, paths)),
+            Check::TestsNotWeakened { except } => Found::unless(self.weakened(except)),
+        }
+    }
+
+    /// What the change touches beyond what it may.
+    fn beyond(&self, lines: Option<u64>, paths: &[String]) -> Option<String> {
+        let files = &self.change.files;
+        let outside = files.iter().map(|file| &*file.path);
+        let outside: Vec<&str> =
+            outside.filter(|path| !paths.is_empty() && !is_among(path, paths)).collect();
+        if !outside.is_empty() {
+            return Some(format!("it touches {}", outside.join(", ")));
+        }
+        let touched = files.iter().map(|file| file.added.unwrap_or(0) + file.deleted.unwrap_or(0));
+        let touched: u64 = touched.sum();
+        let most = lines?;
+        (touched > most).then(|| format!("it touches {touched} lines; {most} are allowed"))
+    }
+
+    /// Tests that were there before and are changed or gone.
+    fn weakened(&self, except: &[String]) -> Option<String> {
+        let touched = self.change.files.iter().filter(|file| {
+            // A file to which lines only came is a test more.
+            let lost = file.deleted != Some(0);
+            is_test(&file.path) && !file.is_new && lost && !is_among(&file.path, except)
+        });
+        let touched: Vec<&str> = touched.map(|file| &*file.path).collect();
+        (!touched.is_empty()).then(|| format!("tests are changed: {}", touched.join(", ")))
+    }
+
+    /// The command for the tests of the kinds of projects that are known.
+    fn tests(&self) -> Option<&'static str> {
+        const KINDS: [(&str, &str); 7] = [
+            ("Cargo.toml", "cargo test --offline"),
+            ("mix.exs", "mix test"),
+            ("go.mod", "go test ./..."),
+            ("package.json", "npm test"),
+            ("pyproject.toml", "python3 -m pytest"),
+            ("pytest.ini", "python3 -m pytest"),
+            ("Makefile", "make test"),
+        ];
+        let there = |name: &str| self.dir.join(name).symlink_metadata().is_ok();
+        KINDS.iter().find(|(name, _)| there(name)).map(|&(_, command)| command)
+    }
+
+    /// Looks at what is beneath the checkout, whatever links say.
+    async fn looked(
+        &self,
+        path: &str,
+        look: impl FnOnce(&Workspace, &Path) -> Result<(), String> + Send + 'static,
+    ) -> Found {
+        let (dir, path) = (self.dir.to_owned(), path.to_owned());
+        let looking = tokio::task::spawn_blocking(move || {
+            let workspace = Workspace::open(dir).map_err(|error| error.to_string())?;
+            look(&workspace, &workspace.relative(&path))
+        });
+        match looking.await {
+            Ok(seen) => Found::unless(seen.err()),
+            Err(lost) => Found::new(Status::Error, lost.to_string()),
+        }
+    }
+
+    async fn command(&self, command: &str, left: Duration) -> Found {
+        let cell = match self.sandbox.around(self.dir) {
+            Ok(cell) => cell,
+            Err(error) => return Found::new(Status::Unverifiable, error.to_string()),
+        };
+        let command = GuardCommand {
+            argv: ["/bin/sh", "-c", command].map(str::to_owned).into(),
+            env: self.env.clone(),
+            cwd: self.dir.to_owned(),
+            stdin: None,
+            leftovers: Leftovers::Kill,
+            sandbox: Some(cell.policy()),
+        };
+        let mut session = match Session::start(self.spawner, &command, OUTPUT_BYTES_MAX).await {
+            Ok(session) => session,
+            Err(error) => return Found::new(Status::Unverifiable, error.to_string()),
+        };
+        let ended = tokio::time::timeout(left, session.ended(self.ctx)).await;
+        let (status, exit_code, note) = match ended {
+            Ok(Ended::Ran(How::Exited(0))) => (Status::Pass, Some(0), String::new()),
+            Ok(Ended::Ran(How::Exited(code))) => (Status::Fail, Some(code), String::new()),
+            Ok(Ended::Ran(How::Signalled(signal))) => {
+                (Status::Fail, None, format!("\nkilled by signal {signal}"))
+            }
+            Ok(Ended::Refused(refusal)) => {
+                return Found::new(Status::Unverifiable, refusal.message);
+            }
+            Ok(Ended::Lost) => (Status::Error, None, "\nits guard was killed".to_owned()),
+            Err(_) => (Status::Timeout, None, format!("\nnot within {left:?}")),
+        };
+        if status == Status::Timeout {
+            session.stop(self.ctx).await;
+        } else {
+            session.settled(self.ctx).await;
+        }
+        let (out, _) = session.printed.out.kept.text(OUTPUT_BYTES_MAX);
+        let (err, _) = session.printed.err.kept.text(OUTPUT_BYTES_MAX);
+        let output = format!("{out}{err}{note}").trim().to_owned();
+        Found { status, output, exit_code }
+    }
+}
+
+fn contains(workspace: &Workspace, path: &Path, text: &str) -> Result<(), String> {
+    let (file, _) = workspace.file(path).map_err(|error| error.message)?;
+    let mut content = Vec::new();
+    let read = file.take(FILE_BYTES_MAX).read_to_end(&mut content);
+    read.map_err(|error| error.to_string())?;
+    let has = content.windows(text.len()).any(|part| part == text.as_bytes());
+    if has { Ok(()) } else { Err("the text is not in it".to_owned()) }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,135 @@
+//! This file looks at the machine and says what agents can rely on, and what to do about the rest.
+
+use agentcom_exec::guard::Spawner;
+use agentcom_exec::sandbox::{self, Level, Report};
+use serde_json::{Value, json};
+
+use crate::args::Context;
+use crate::exit::Outcome;
+use crate::print::{CAUTION, FAINT, GOOD, STRONG};
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Prove the sandbox with this user, if this is root
+    #[arg(long = "sandbox-user", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
+    user: Option<u32>,
+    /// Show each attempt to break out of the sandbox
+    #[arg(long)]
+    attempts: bool,
+}
+
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
+    let report = sandbox::prove(&Spawner::current_exe()?, args.user);
+    let findings = [sandbox(&report), git().await, hub(ctx).await, github()];
+    let data = json!({
+        "findings": findings.iter().map(Finding::data).collect::<Vec<_>>(),
+        "sandbox": report,
+    });
+    Ok(ctx.print.data(&data, || {
+        let tried = if args.attempts { attempts(&report) } else { String::new() };
+        findings.iter().map(Finding::line).collect::<String>() + &tried
+    })?)
+}
+
+/// What was found, and what to do about it if it is not as it could be.
+struct Finding {
+    about: &'static str,
+    seen: String,
+    hints: Vec<String>,
+}
+
+impl Finding {
+    fn data(&self) -> Value {
+        json!({
+            "about": self.about,
+            "ok": self.hints.is_empty(),
+            "seen": self.seen,
+            "hints": self.hints,
+        })
+    }
+
+    fn line(&self) -> String {
+        let (style, word) = if self.hints.is_empty() { (GOOD, "ok") } else { (CAUTION, "look") };
+        let hints =
+            self.hints.iter().map(|hint| format!("                  {FAINT}{hint}{FAINT:#}\n"));
+        let hints: String = hints.collect();
+        format!(
+            "{style}{word:<4}{style:#}  {STRONG}{:<10}{STRONG:#}  {}\n{hints}",
+            self.about, self.seen
+        )
+    }
+}
+
+fn sandbox(report: &Report) -> Finding {
+    let seen = match report.level {
+        Level::L3 => {
+            "L3: commands run in namespaces of their own, confined by Landlock and seccomp"
+        }
+        Level::L2 => "L2: commands are confined by Landlock and seccomp",
+        Level::L1 | Level::L0 => "commands cannot be confined; agents that need it run none",
+    };
+    let hints = report.missing.iter().map(|missing| {
+        format!("not {}: {}. To have it: {}", missing.level, missing.seen, missing.hint)
+    });
+    Finding { about: "sandbox", seen: seen.to_owned(), hints: hints.collect() }
+}
+
+async fn git() -> Finding {
+    let output = tokio::process::Command::new("git").arg("--version").output().await;
+    let version = output.ok().filter(|output| output.status.success());
+    match version {
+        Some(output) => Finding {
+            about: "git",
+            seen: String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            hints: Vec::new(),
+        },
+        None => Finding {
+            about: "git",
+            seen: "there is no git".to_owned(),
+            hints: vec!["install it; `agentcom git` and coding tasks need it".to_owned()],
+        },
+    }
+}
+
+async fn hub(ctx: &Context) -> Finding {
+    let found = match ctx.client() {
+        Ok(client) => client.get(&["api", "stats"], &[]).await.map(|_| client.address().to_owned()),
+        Err(failure) => Err(failure),
+    };
+    match found {
+        Ok(address) => {
+            Finding { about: "hub", seen: format!("answers at {address}"), hints: Vec::new() }
+        }
+        Err(failure) => Finding {
+            about: "hub",
+            seen: failure.message,
+            hints: vec![failure.hint.unwrap_or_else(|| "start one with `agentcom up`".to_owned())],
+        },
+    }
+}
+
+fn github() -> Finding {
+    match super::git::github_token() {
+        Some(_) => {
+            let seen = "there is a token; pull requests are opened".to_owned();
+            Finding { about: "github", seen, hints: Vec::new() }
+        }
+        None => Finding {
+            about: "github",
+            seen: "no token; branches are pushed, and no pull requests are opened".to_owned(),
+            hints: vec!["put one into GITHUB_TOKEN".to_owned()],
+        },
+    }
+}
+
+fn attempts(report: &Report) -> String {
+    let lines = report.attempts.iter().map(|attempt| {
+        let word = match attempt.expected {
+            sandbox::Expected::Blocked => "cannot",
+            sandbox::Expected::Works => "can",
+        };
+        format!("  {word:<6}  {}\n", attempt.what)
+    });
+    format!("\nA confined command\n{}", lines.collect::<String>())
+}

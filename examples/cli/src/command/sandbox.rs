@@ -1,0 +1,85 @@
+//! This file runs a command in a sandbox, as agents do.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use agentcom_exec::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner};
+use agentcom_exec::sandbox::Sandbox;
+
+use crate::args::Context;
+use crate::confine::Confine;
+use crate::exit::{Exit, Failure, Outcome};
+
+/// The command and its sandbox.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    confine: Confine,
+    /// The command, which may change what is in this directory
+    #[arg(value_name = "COMMAND", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  agentcom sandbox make test                       in the strongest sandbox of this machine
+  agentcom sandbox --sandbox L2 -- ls -la /        in one without namespaces
+  agentcom sandbox --sandbox-read ~/.cargo cargo test
+
+It ends with the exit code of the command, or 128 and the number of the signal that ended it. What is in
+its way, `agentcom doctor` says.";
+
+/// What a shell adds to the number of a signal.
+const SIGNAL_BASE: i32 = 128;
+
+pub(crate) async fn run(args: &Args, _ctx: &Context) -> Outcome {
+    let spawner = Spawner::current_exe()?;
+    let sandbox = args.confine.strongest(&spawner)?;
+    let how = confined(&spawner, &sandbox, args.command.clone()).await?;
+    let code = match how {
+        How::Exited(code) => code,
+        How::Signalled(signal) => SIGNAL_BASE + signal,
+    };
+    // All that is left to say is how the command ended.
+    if code == 0 { Ok(()) } else { std::process::exit(code) }
+}
+
+async fn confined(spawner: &Spawner, sandbox: &Sandbox, argv: Vec<String>) -> Result<How, Failure> {
+    let cwd = std::env::current_dir()?;
+    let cell = sandbox.around(&cwd)?;
+    let command = GuardCommand {
+        argv,
+        env: std::env::vars().collect::<BTreeMap<_, _>>(),
+        cwd,
+        stdin: None,
+        leftovers: Leftovers::Kill,
+        sandbox: Some(cell.policy()),
+    };
+    let mut running = spawner.spawn(&command).await?;
+    let (mut out, mut err) = running.take_output();
+    let (mut to_out, mut to_err) = (tokio::io::stdout(), tokio::io::stderr());
+    let copying = async {
+        tokio::try_join!(
+            tokio::io::copy(&mut out, &mut to_out),
+            tokio::io::copy(&mut err, &mut to_err)
+        )
+    };
+    let (how, copied) = tokio::join!(ending(&mut running), copying);
+    copied?;
+    how
+}
+
+async fn ending(running: &mut Running) -> Result<How, Failure> {
+    let mut ended = None;
+    loop {
+        match running.next().await {
+            Ok(Said::Exited(how)) => ended = Some(how),
+            Ok(Said::Refused(refusal)) => return Err(Failure::new(Exit::Failure, refusal.message)),
+            Ok(Said::Started { .. }) => {}
+            Ok(Said::Clear { .. }) | Err(_) => {
+                return ended.ok_or_else(|| io::Error::other("its guard was killed").into());
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! This file reads from the command line how commands are confined.
+
+use std::path::PathBuf;
+
+use agentcom_exec::guard::Spawner;
+use agentcom_exec::sandbox::{self, Level, Report, Sandbox, TooWeak};
+
+use crate::exit::{Exit, Failure};
+
+/// How commands are confined.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Confine {
+    /// Confine the commands of shell tasks: L2 by Landlock and seccomp, L3 in namespaces of their own as well
+    #[arg(long = "sandbox", value_name = "LEVEL", value_parser = level)]
+    level: Option<Level>,
+    /// Let confined commands read and execute what is there, beside the system's files (repeatable)
+    #[arg(long = "sandbox-read", value_name = "PATH")]
+    read: Vec<PathBuf>,
+    /// Run confined commands as this user, if this is root; the directory has to be that user's
+    #[arg(long = "sandbox-user", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
+    user: Option<u32>,
+}
+
+/// A level at which commands can be run.
+fn level(text: &str) -> Result<Level, String> {
+    match text.parse().map_err(|bad: sandbox::BadLevel| bad.to_string())? {
+        level @ (Level::L2 | Level::L3) => Ok(level),
+        level @ (Level::L0 | Level::L1) => Err(format!("commands are not confined at {level}")),
+    }
+}
+
+impl Confine {
+    /// Whether a sandbox was asked for by its level.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.level.is_some()
+    }
+
+    /// The sandbox that was asked for, or else, if there has to be one, the strongest; and what was
+    /// proved of it.
+    pub(crate) fn demanded(
+        &self,
+        spawner: &Spawner,
+        has_to_be: bool,
+    ) -> Result<Option<(Sandbox, Report)>, Failure> {
+        if self.level.is_none() && !has_to_be {
+            return Ok(None);
+        }
+        let report = sandbox::prove(spawner, self.user);
+        let demanded = self.level.unwrap_or(Level::L2);
+        let sandbox = self.sandbox(self.level.unwrap_or(report.level.max(Level::L2)))?;
+        if report.level < demanded {
+            return Err(Failure::new(Exit::Failure, TooWeak { demanded, report }));
+        }
+        Ok(Some((sandbox, report)))
+    }
+
+    /// The sandbox that was asked for, or else the strongest that is proved.
+    pub(crate) fn strongest(&self, spawner: &Spawner) -> Result<Sandbox, Failure> {
+        let demanded = self.demanded(spawner, true)?;
+        demanded.map(|(sandbox, _)| sandbox).ok_or_else(|| Failure::silent(Exit::Failure))
+    }
+
+    fn sandbox(&self, level: Level) -> Result<Sandbox, Failure> {
+        let read = self.read.iter().map(|path| {
+            std::fs::canonicalize(path).map_err(|error| {
+                Failure::new(Exit::Usage, format_args!("{}: {error}", path.display()))
+            })
+        });
+        let read = read.collect::<Result<_, _>>()?;
+        Ok(Sandbox { read, user: self.user, ..Sandbox::new(level) })
+    }
+}

@@ -1,0 +1,195 @@
+//! This file tests the way of a coding task from the queue to a pull request: a model that follows a
+//! script, behind the wire of Ollama, works in a real repository with real tools in the sandbox.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use agentcom_tests::stand_in::github::{StandIn as GitHub, TOKEN};
+use agentcom_tests::stand_in::ollama::{StandIn as Ollama, Turn};
+use serde_json::{Value, json};
+
+use crate::support::{Up, agentcom, json, run};
+
+#[track_caller]
+fn git(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+const BROKEN: &str = "#!/bin/sh\necho $(($1 - $2))\n";
+const MENDED: &str = "#!/bin/sh\necho $(($1 + $2))\n";
+const TEST: &str = "test \"$(sh add.sh 2 3)\" = 5 || { echo '2 + 3 is not 5'; exit 1; }\n";
+
+/// A remote of a program that adds wrongly, with a test that says so, and a clone of it.
+fn repository(dir: &Path) {
+    git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "owner/name"]);
+    git(dir, &["clone", "--quiet", "owner/name", "clone"]);
+    let clone = dir.join("clone");
+    fs::write(clone.join("add.sh"), BROKEN).unwrap();
+    fs::create_dir(clone.join("tests")).unwrap();
+    fs::write(clone.join("tests/add.sh"), TEST).unwrap();
+    git(&clone, &["add", "--all"]);
+    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    git(&clone, &[&who[..], &["commit", "--quiet", "-m", "Begin"]].concat());
+    git(&clone, &["push", "--quiet", "origin", "HEAD:main"]);
+}
+
+/// Whether commands can be confined here; without it coding tasks are refused, which another test shows.
+fn has_sandbox(dir: &Path) -> bool {
+    json(dir, &["doctor"])["sandbox"]["level"].as_str().is_some_and(|level| level >= "L2")
+}
+
+fn runs(command: &str) -> Turn {
+    Turn::calls("run_command", json!({ "command": command }))
+}
+
+fn writes(path: &str, content: &str) -> Turn {
+    Turn::calls("write_file", json!({ "path": path, "content": content }))
+}
+
+/// Has a hub and one agent do one task with a model, and tells how the task ended.
+async fn done(
+    dir: &Path,
+    turns: Vec<Turn>,
+    github: Option<&GitHub>,
+    flags: &[&str],
+) -> (Value, Ollama) {
+    let ollama = Ollama::of(turns).await;
+    let url = ollama.url();
+    let api = github.map(GitHub::api).unwrap_or_default();
+    let mut up = vec!["--ollama", &url, "--model", "scripted", "--workdir", "clone"];
+    if github.is_some() {
+        up.extend(["--github-api", &api]);
+    }
+    let token = [("GITHUB_TOKEN", TOKEN)];
+    let up = Up::start_with(dir, &up, if github.is_some() { &token } else { &[] });
+    let line =
+        ["submit", "--code", "-d", "Mend the sum", "--wait", "--max-attempts", "1", "--json"];
+    let mut command = agentcom(dir, &[&line[..], flags].concat());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    drop(up);
+    (serde_json::from_slice(&output.stdout).expect(&said), ollama)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    repository(dir);
+    if !has_sandbox(dir) {
+        return;
+    }
+    let github = GitHub::start().await;
+    let turns = vec![
+        Turn::calls("list_directory", json!({ "path": ".", "recursive": true })),
+        Turn::calls("read_file", json!({ "path": "add.sh" })),
+        writes("add.sh", "#!/bin/sh\necho $(($1 * $2))\n"),
+        Turn::says("It adds now."),
+        runs("sh tests/add.sh"),
+        writes("add.sh", MENDED),
+        runs("sh tests/add.sh && echo good"),
+        Turn::says("Now it does."),
+    ];
+    let flags = [
+        "--check",
+        "test_passes sh tests/add.sh",
+        "--check",
+        "tests_not_weakened",
+        "--check",
+        "diff_within 10 add.sh",
+        "--check",
+        "git_clean",
+        "--corrections",
+        "1",
+        "--tier",
+        "trivial",
+    ];
+    let (told, ollama) = done(dir, turns, Some(&github), &flags).await;
+    assert_eq!(
+        (&told["state"], &told["result"]["rounds"]),
+        (&json!("completed"), &json!(2)),
+        "{told:#}"
+    );
+    let report = &told["verification_report"];
+    assert_eq!(
+        (&report["status"], report["checks"].as_array().unwrap().len()),
+        (&json!("pass"), 4)
+    );
+    // The second round knew what the first had left to do.
+    let corrected = ollama.asked()[4]["messages"][1]["content"].as_str().unwrap().to_owned();
+    assert!(
+        corrected.contains("2 + 3 is not 5") && corrected.contains("Keep it so"),
+        "{corrected}"
+    );
+    // What the model saw of its last command came out of the sandbox.
+    let last = ollama.asked().pop().unwrap();
+    let seen = last["messages"].as_array().unwrap().last().unwrap()["content"].to_string();
+    assert!(seen.contains("good") && seen.contains(r#"\"sandbox\":\"L"#), "{seen}");
+    // What is pushed is what was checked.
+    let branch = told["result"]["branch"].as_str().unwrap();
+    let remote = dir.join("owner/name");
+    assert_eq!(git(&remote, &["show", &format!("{branch}:add.sh")]) + "\n", MENDED);
+    assert_eq!(git(&remote, &["rev-parse", branch]), report["commit"]);
+    let log = git(&remote, &["log", "--format=%(trailers:key=Agentcom-Round,valueonly)", branch]);
+    assert_eq!(log.split_whitespace().collect::<Vec<_>>(), ["2", "1"]);
+    let pull = &github.pulls()[0];
+    assert_eq!((&pull["head"], &pull["title"]), (&json!(branch), &json!("Mend the sum")));
+    assert!(pull["body"].as_str().unwrap().contains("pass: test_passes sh tests/add.sh"));
+    // Nothing is left beside the clone.
+    assert_eq!(git(&dir.join("clone"), &["worktree", "list"]).lines().count(), 1);
+    assert_eq!(git(&dir.join("clone"), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_model_says_does_not_make_a_task_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    repository(dir);
+    if !has_sandbox(dir) {
+        return;
+    }
+    // It makes the test pass by changing the test.
+    let turns = vec![writes("tests/add.sh", "exit 0\n"), Turn::says("All tests pass.")];
+    let flags = ["--check", "test_passes sh tests/add.sh", "--check", "tests_not_weakened"];
+    let (told, _) = done(dir, turns, None, &flags).await;
+    assert_eq!(told["state"], "partial", "{told:#}");
+    assert_eq!(told["verification_report"]["status"], "partial");
+    let checks = &told["verification_report"]["checks"];
+    assert_eq!((&checks[0]["status"], &checks[1]["status"]), (&json!("pass"), &json!("fail")));
+    assert_eq!(checks[1]["output"], "tests are changed: tests/add.sh");
+    assert_eq!(told["result"]["risk_tier"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_does_nothing_fails_the_task_and_one_that_is_not_there_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    repository(dir);
+    if !has_sandbox(dir) {
+        return;
+    }
+    let (told, _) = done(dir, vec![Turn::says("It is fine as it is.")], None, &[]).await;
+    assert_eq!(told["state"], "dead_letter", "{told:#}");
+    assert!(told["last_error"].as_str().unwrap().contains("it changed nothing"), "{told:#}");
+    let missing = Turn::Status(404, "model 'scripted' not found, try pulling it first".into());
+    let (told, _) = done(dir, vec![missing], None, &[]).await;
+    assert!(told["last_error"].as_str().unwrap().contains("no model `scripted`"), "{told:#}");
+}
+
+#[test]
+fn a_sandbox_runs_a_command_in_this_directory_and_ends_as_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    if !has_sandbox(dir) {
+        return;
+    }
+    let output =
+        run(dir, &["sandbox", "--", "sh", "-c", "echo hi > here; cat /root/.profile; exit 7"], 7);
+    assert_eq!(fs::read_to_string(dir.join("here")).unwrap(), "hi\n");
+    assert_eq!(output, "");
+    run(dir, &["sandbox", "--sandbox", "L1", "true"], 64);
+    run(dir, &["sandbox", "no-such-program"], 1);
+}
