@@ -10,6 +10,7 @@
 //! | [`model`] | language models, and what they are asked and answer |
 //! | [`sandbox`] | what stands between a command and the machine, and the proof that it does |
 //! | [`shell`] | the executor of explicit commands |
+//! | `stand_in` | servers in place of GitHub and Ollama, for tests and demonstrations (feature `stand-in`) |
 //! | [`tool`] | what a model may do in a workspace |
 //! | [`verify`] | checks of what was done, in a clean checkout |
 //! | [`wake`] | the executor that wakes another program and waits for its result file |
@@ -29,6 +30,8 @@ mod output;
 pub mod sandbox;
 mod session;
 pub mod shell;
+#[cfg(feature = "stand-in")]
+pub mod stand_in;
 pub mod tool;
 pub mod verify;
 pub mod wake;

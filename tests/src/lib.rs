@@ -6,4 +6,3 @@ pub mod fuzz;
 pub mod proof;
 pub mod real;
 pub mod sim_disk;
-pub mod stand_in;

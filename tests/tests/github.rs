@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use agentcom_exec::github::{GitHub, GitHubError, Proposal, Pull, Repository};
-use agentcom_tests::stand_in::github::{Instead, StandIn, TOKEN};
+use agentcom_exec::stand_in::github::{Instead, StandIn, TOKEN};
 
 const BODY: &str = "<!-- agentcom: begin -->\nfirst\n<!-- agentcom: end -->";
 

@@ -14,8 +14,8 @@ use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
 use agentcom_exec::model::ollama::Patience;
 use agentcom_exec::model::{Message, Model, ModelError, Ollama, Reply, Request};
+use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use agentcom_exec::tool::{Toolbox, Workspace};
-use agentcom_tests::stand_in::ollama::{StandIn, Turn};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 

@@ -5,6 +5,8 @@
 //! Everything is reckoned in tokens by the length of the text, which errs on the safe side for
 //! source text.
 
+use serde_json::Value;
+
 use super::{Message, Reply, Request};
 
 /// How many bytes of text a token stands for, to be on the safe side.
@@ -115,8 +117,14 @@ fn note(messages: &mut [Message], left_out: &[Message]) {
 
 /// A call and its outcome in a line.
 #[must_use]
-pub fn summary(name: &str, input: &serde_json::Value, content: &str) -> String {
-    let went = if content.contains("\"ok\":true") { "ok" } else { "failed" };
+pub fn summary(name: &str, input: &Value, content: &str) -> String {
+    let told: Value = serde_json::from_str(content).unwrap_or_default();
+    let went = match (&told["ok"], told["exit_code"].as_i64()) {
+        (Value::Bool(true), Some(code)) if code != 0 => format!("exit code {code}"),
+        (Value::Bool(true), None) if told["timed_out"] == true => "timed out".to_owned(),
+        (Value::Bool(true), _) => "ok".to_owned(),
+        _ => told["error"].as_str().unwrap_or("failed").replace('_', " "),
+    };
     let subject = ["path", "command", "pattern"].iter().find_map(|key| input[key].as_str());
     let subject = subject.map_or_else(String::new, |text| {
         let line = text.lines().next().unwrap_or_default();
@@ -133,7 +141,7 @@ fn shorten(message: &mut Message) {
             for call in calls {
                 let Some(fields) = call.input.as_object_mut() else { continue };
                 for value in fields.values_mut() {
-                    if let serde_json::Value::String(text) = value {
+                    if let Value::String(text) = value {
                         cut(text);
                     }
                 }

@@ -20,19 +20,22 @@ pub(crate) struct Coder {
     /// Do coding tasks with models of the Ollama server at this address, in the repository that is at
     /// --workdir, always in a sandbox
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = Ollama::URL)]
-    ollama: Option<String>,
+    pub(crate) ollama: Option<String>,
     /// The model for tasks that name none
     #[arg(long, value_name = "MODEL", default_value = "qwen3:8b")]
-    model: String,
+    pub(crate) model: String,
     /// How many tokens models read and write at once
     #[arg(long, value_name = "TOKENS", default_value_t = Ollama::CONTEXT_TOKENS, value_parser = clap::value_parser!(u64).range(2048..))]
-    context: u64,
+    pub(crate) context: u64,
     /// Hand a variable of the environment on to commands (repeatable)
     #[arg(long = "env", value_name = "NAME")]
     pub(crate) env: Vec<String>,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
-    github_api: String,
+    pub(crate) github_api: String,
+    /// The token for it, in place of the environment's.
+    #[arg(skip)]
+    pub(crate) github_token: Option<String>,
 }
 
 impl Default for Coder {
@@ -43,6 +46,7 @@ impl Default for Coder {
             context: Ollama::CONTEXT_TOKENS,
             env: Vec::new(),
             github_api: github::API.to_owned(),
+            github_token: None,
         }
     }
 }
@@ -67,7 +71,8 @@ impl Coder {
         dir: &Path,
     ) -> Result<Option<Arc<dyn Executor>>, Failure> {
         let Some(url) = &self.ollama else { return Ok(None) };
-        let github = github_token().map(|token| GitHub::at(&self.github_api, token)).transpose()?;
+        let token = self.github_token.clone().or_else(github_token);
+        let github = token.map(|token| GitHub::at(&self.github_api, token)).transpose()?;
         let settings = Settings {
             spawner: spawner.clone(),
             sandbox,

@@ -1,9 +1,10 @@
 //! This file shows a hub at work on twelve real tasks in a repository of its own, and cleans up.
 
 mod bars;
+mod coding;
 mod story;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     /// How many agents share the work
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
     agents: u16,
+    /// Watch a model mend a program instead: a scripted one, in a real repository, with real tools in
+    /// the sandbox
+    #[arg(long)]
+    agentic: bool,
 }
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -49,7 +54,8 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let dir = tempfile::Builder::new().prefix("agentcom-demo-").tempdir()?;
     runtime.block_on(async {
         tokio::select! {
-            outcome = play(args, ctx, dir.path()) => outcome,
+            outcome = coding::play(ctx, dir.path()), if args.agentic => outcome,
+            outcome = play(args, ctx, dir.path()), if !args.agentic => outcome,
             pressed = tokio::signal::ctrl_c() => {
                 pressed?;
                 Err(Failure::silent(Exit::Interrupted))
@@ -61,23 +67,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
 async fn play(args: &Args, ctx: &Context, dir: &Path) -> Outcome {
     let repository = dir.join("repository");
     story::make_repository(&repository)?;
-    let plan = Plan {
-        settings: agentcom_hub::config::Settings {
-            bind: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-            data_dir: dir.join("data"),
-            ..agentcom_hub::config::Settings::default()
-        },
-        agents: args.agents,
-        ways: Ways {
-            capabilities: Vec::new(),
-            slots: 1,
-            workdir: repository,
-            wake: None,
-            confine: Confine::default(),
-            coder: Coder::default(),
-        },
-        announce: Announce::Nobody,
-    };
+    let plan = Plan { agents: args.agents, ..plan(dir, repository, Coder::default()) };
     let fleet = Fleet::start(&plan).await?;
     ctx.print.note(&format!("a hub on {} with {} agents", fleet.url(), args.agents));
     ctx.print.note("twelve tasks, one of which cannot succeed");
@@ -92,6 +82,24 @@ async fn play(args: &Args, ctx: &Context, dir: &Path) -> Outcome {
     let summary = json!({ "tasks": tasks });
     ctx.print.data(&summary, || render(&tasks))?;
     verdict(&tasks, ctx)
+}
+
+/// A hub with one agent that works in `repository`, known to nobody, on a port of its own.
+fn plan(dir: &Path, repository: PathBuf, coder: Coder) -> Plan {
+    let settings = agentcom_hub::config::Settings {
+        bind: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+        data_dir: dir.join("data"),
+        ..agentcom_hub::config::Settings::default()
+    };
+    let ways = Ways {
+        capabilities: Vec::new(),
+        slots: 1,
+        workdir: repository,
+        wake: None,
+        confine: Confine::default(),
+        coder,
+    };
+    Plan { settings, agents: 1, ways, announce: Announce::Nobody }
 }
 
 /// Submits the tasks and shows them at work until all have ended; they come back in the order of

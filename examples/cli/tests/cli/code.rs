@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use agentcom_tests::stand_in::github::{StandIn as GitHub, TOKEN};
-use agentcom_tests::stand_in::ollama::{StandIn as Ollama, Turn};
+use agentcom_exec::stand_in::github::{StandIn as GitHub, TOKEN};
+use agentcom_exec::stand_in::ollama::{StandIn as Ollama, Turn};
 use serde_json::{Value, json};
 
 use crate::support::{Up, agentcom, json, run};
@@ -177,6 +177,20 @@ async fn a_model_that_does_nothing_fails_the_task_and_one_that_is_not_there_says
     let missing = Turn::Status(404, "model 'scripted' not found, try pulling it first".into());
     let (told, _) = done(dir, vec![missing], None, &[]).await;
     assert!(told["last_error"].as_str().unwrap().contains("no model `scripted`"), "{told:#}");
+}
+
+#[test]
+fn the_demonstration_of_a_model_ends_with_a_pull_request_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    if !has_sandbox(dir) {
+        return;
+    }
+    let told = json(dir, &["demo", "--agentic"]);
+    assert_eq!(told["task"]["result"]["rounds"], 2);
+    assert_eq!(told["pull_requests"][0]["number"], 1);
+    let left: Vec<_> = fs::read_dir(dir).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use agentcom_tests::stand_in::github::{StandIn, TOKEN};
+use agentcom_exec::stand_in::github::{StandIn, TOKEN};
 use serde_json::Value;
 
 use crate::support::{Up, agentcom, json, printed, run};

@@ -114,7 +114,8 @@ pub(super) fn make_repository(dir: &Path) -> Result<(), Failure> {
         git(dir, &["config", name, value])?;
     }
     git(dir, &["add", "-A"])?;
-    git(dir, &["commit", "-q", "-m", "Write the book"])
+    git(dir, &["commit", "-q", "-m", "Write the book"])?;
+    Ok(())
 }
 
 const FILES: [(&str, &str); 5] = [
@@ -125,7 +126,8 @@ const FILES: [(&str, &str); 5] = [
     ("check.sh", "test \"$(wc -l < book.txt)\" -eq 3 && echo 'all 3 chapters are there'\n"),
 ];
 
-fn git(dir: &Path, args: &[&str]) -> Result<(), Failure> {
+/// Runs git, and returns what it prints.
+pub(super) fn git(dir: &Path, args: &[&str]) -> Result<String, Failure> {
     let mut command = Command::new("git");
     // The user's own configuration and hooks have no part in the story.
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -134,7 +136,7 @@ fn git(dir: &Path, args: &[&str]) -> Result<(), Failure> {
             .hint("the demonstration needs git")
     })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Failure::new(Exit::Failure, format_args!("git {} failed: {}", args.join(" "), said.trim())))

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -28,6 +29,8 @@ pub enum Turn {
         calls: Vec<(String, Value)>,
         /// How many tokens it claims to have read and written.
         tokens: (u64, u64),
+        /// How long it thinks.
+        after: Duration,
     },
     /// The server answers with a status and a text.
     Status(u16, String),
@@ -44,13 +47,35 @@ impl Turn {
     /// It says `text`.
     #[must_use]
     pub fn says(text: &str) -> Self {
-        Self::Reply { says: vec![text.to_owned()], calls: Vec::new(), tokens: (0, 0) }
+        Self::reply(vec![text.to_owned()], Vec::new())
     }
 
     /// It calls a tool.
     #[must_use]
     pub fn calls(name: &str, input: Value) -> Self {
-        Self::Reply { says: Vec::new(), calls: vec![(name.to_owned(), input)], tokens: (0, 0) }
+        Self::reply(Vec::new(), vec![(name.to_owned(), input)])
+    }
+
+    fn reply(says: Vec<String>, calls: Vec<(String, Value)>) -> Self {
+        Self::Reply { says, calls, tokens: (0, 0), after: Duration::ZERO }
+    }
+
+    /// It thinks so long first.
+    #[must_use]
+    pub fn after(mut self, span: Duration) -> Self {
+        if let Self::Reply { after, .. } = &mut self {
+            *after = span;
+        }
+        self
+    }
+
+    /// It says `text` before it calls anything.
+    #[must_use]
+    pub fn saying(mut self, text: &str) -> Self {
+        if let Self::Reply { says, .. } = &mut self {
+            says.push(text.to_owned());
+        }
+        self
     }
 
     /// It calls one tool more.
@@ -164,7 +189,8 @@ async fn chat(State(model): State<Arc<Mutex<Model>>>, body: Bytes) -> Response {
         turn
     };
     match turn {
-        Turn::Reply { says, calls, tokens } => {
+        Turn::Reply { says, calls, tokens, after } => {
+            tokio::time::sleep(after).await;
             let lines = lines(&asked["model"], &says, &calls, tokens);
             ndjson(stream::iter(lines.into_iter().map(|line| format!("{line}\n").into_bytes())))
         }
