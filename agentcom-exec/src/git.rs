@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 pub use branch::{slug_of, task_branch, task_of};
 pub use checkout::{Changed, Checkout, CheckoutError, Commit, Start, Started, Status};
+pub use worktree::Alone;
 
 /// How long git may take, the transfer of a large repository included.
 const WITHIN: Duration = Duration::from_secs(300);

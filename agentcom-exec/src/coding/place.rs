@@ -32,6 +32,7 @@ impl<'a> Place<'a> {
         job: &'a Assignment,
     ) -> Result<Self, CheckoutError> {
         let clone = Checkout::at(&settings.repository).await?;
+        let _alone = clone.alone().await?;
         let worktrees = &settings.worktrees;
         std::fs::create_dir_all(worktrees).map_err(|error| io(worktrees, &error))?;
         let worktrees = worktrees.canonicalize().map_err(|error| io(worktrees, &error))?;
@@ -86,19 +87,23 @@ impl<'a> Place<'a> {
     ) -> Result<T, CheckoutError> {
         let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
         let dir = self.dir.with_file_name(format!("{name}-check"));
+        let alone = self.clone.alone().await?;
         if dir.exists() {
             self.clone.remove_worktree(&dir).await?;
         }
         self.clone.snapshot(commit, &dir).await?;
+        drop(alone);
         let tree = self.clone.worktree(&dir).await?.tree().await?;
         self.give_to_user(&dir)?;
         let used = use_it(&dir, &tree).await;
+        let _alone = self.clone.alone().await?;
         self.clone.remove_worktree(&dir).await?;
         Ok(used)
     }
 
     /// Pushes the branch.
     pub(super) async fn push(&self) -> Result<Status, CheckoutError> {
+        let _alone = self.clone.alone().await?;
         self.tree.push().await
     }
 
@@ -110,6 +115,7 @@ impl<'a> Place<'a> {
     /// Removes the worktree if the remote has all that is in it, and leaves it for people otherwise.
     pub(super) async fn tidy(&self, status: &Status) -> Result<(), CheckoutError> {
         if status.pushed && self.tree.uncommitted().await?.is_empty() {
+            let _alone = self.clone.alone().await?;
             self.clone.remove_worktree(&self.dir).await?;
         }
         Ok(())

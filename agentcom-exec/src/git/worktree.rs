@@ -1,14 +1,60 @@
 //! This file keeps worktrees: one for each attempt at a task, and one for each time that it is
 //! checked.
 
+use std::fs::TryLockError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agentcom_core::id::TaskId;
+use tokio::time::{Instant, sleep};
 
 use super::checkout::{ATTEMPT, REMOTE, ROUND};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
 
+/// How long somebody else may keep a clone to itself.
+const ALONE_WITHIN: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether a clone is free.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Holds a clone for one that changes its branches, settings or worktrees. Dropping it lets go.
+#[derive(Debug)]
+pub struct Alone {
+    _locked: std::fs::File,
+}
+
 impl Checkout {
+    /// Waits until nobody else, in this process or another, changes the clone's branches, settings or
+    /// worktrees in this way: git itself does not wait, but fails. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than five minutes, or there can be no lock.
+    pub async fn alone(&self) -> Result<Alone, CheckoutError> {
+        let path = self.common_dir().await?.join("agentcom.lock");
+        let failed = |error: std::io::Error| {
+            CheckoutError::Git(GitError::NotRun(format!("{}: {error}", path.display())))
+        };
+        let options = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = options.map_err(failed)?;
+        let until = Instant::now() + ALONE_WITHIN;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Alone { _locked: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOOK_EVERY).await,
+                Err(TryLockError::WouldBlock) => return Err(failed(ErrorKind::TimedOut.into())),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Where the clone and all its worktrees keep what they share.
+    async fn common_dir(&self) -> Result<PathBuf, CheckoutError> {
+        let args = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
+        Ok(PathBuf::from(self.git.run(&args).await?))
+    }
+
     /// The worktree at `dir`, which [`Checkout::start`] has made, for work with it after somebody else
     /// has written there: nothing in it is believed about where its repository is.
     ///
@@ -16,8 +62,7 @@ impl Checkout {
     ///
     /// If git says no, or there is no such worktree.
     pub async fn worktree(&self, dir: &Path) -> Result<Self, CheckoutError> {
-        let args = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
-        let kept = PathBuf::from(self.git.run(&args).await?).join("worktrees");
+        let kept = self.common_dir().await?.join("worktrees");
         // Git names what it keeps of a worktree after its folder.
         let name = dir.file_name().ok_or_else(|| no_worktree(dir))?;
         let repository = kept.join(name);
