@@ -12,8 +12,10 @@ use std::time::Duration;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{Executor, JobOutcome};
+use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture, assignment};
 use agentcom_core::time::Span;
+use agentcom_core::wire::Assignment;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::model::Ollama;
@@ -134,6 +136,8 @@ agentcom_core::executor_conformance!(
 
 #[tokio::test]
 async fn tasks_share_a_clone_and_each_has_a_branch_of_its_own() {
+    /// So many that git would fail for some of them if they did not take turns.
+    const TASKS: u64 = 16;
     let fixture = Fixture::new().await;
     let executor = fixture.executor();
     let ctx = Asking::default();
@@ -142,13 +146,45 @@ async fn tasks_share_a_clone_and_each_has_a_branch_of_its_own() {
         let (executor, ctx) = (&executor, &ctx);
         async move { executor.run(&job, ctx).await }
     };
-    let outcomes = tokio::join!(one(1), one(2), one(3), one(4));
-    for outcome in [outcomes.0, outcomes.1, outcomes.2, outcomes.3] {
+    let outcomes = futures_util::future::join_all((1..=TASKS).map(one)).await;
+    for outcome in outcomes {
         assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
     }
     let branches = git(&fixture.dir.path().join("remote"), &["branch", "--list", "agentcom/*"]);
-    assert_eq!(branches.lines().count(), 4, "{branches}");
+    assert_eq!(branches.lines().count() as u64, TASKS, "{branches}");
     assert_eq!(std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_clean_checkout_that_a_stopped_attempt_left_is_removed() {
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TaskId(8), fixture.succeed());
+    let step = |target: &str| VerificationStep {
+        kind: "command_succeeds".into(),
+        target: target.into(),
+        description: None,
+    };
+    job.verification_steps = vec![step("touch checked; sleep 1000")];
+    let worktrees = fixture.dir.path().join("worktrees");
+    let checks = || {
+        let entries = std::fs::read_dir(&worktrees).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.to_string_lossy().ends_with("-check")).collect::<Vec<_>>()
+    };
+    let ctx = Asking::default();
+    let stopping = async {
+        while !checks().iter().any(|path| path.join("checked").exists()) {
+            fixture.wait(Span(5)).await;
+        }
+        ctx.stop();
+    };
+    let (outcome, ()) = tokio::join!(executor.run(&job, &ctx), stopping);
+    assert_eq!((outcome, checks().len()), (JobOutcome::Stopped, 1));
+    let again = Assignment { attempt: 2, verification_steps: vec![step("true")], ..job };
+    let outcome = executor.run(&again, &Asking::default()).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    assert_eq!(checks(), [Path::new(""); 0]);
 }
 
 #[tokio::test]

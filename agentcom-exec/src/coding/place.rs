@@ -39,6 +39,9 @@ impl<'a> Place<'a> {
         if let Some(old) = clone.worktree_of(job.task_id).await? {
             put_away(&clone, &old, &worktrees).await?;
         }
+        for left in left_behind(&worktrees, job) {
+            clone.remove_worktree(&left).await?;
+        }
         let dir = worktrees.join(format!("{}-{}-{}", job.task_id, job.attempt, job.generation));
         let start = Start {
             task: job.task_id,
@@ -86,7 +89,7 @@ impl<'a> Place<'a> {
         use_it: impl AsyncFnOnce(&Path, &str) -> T,
     ) -> Result<T, CheckoutError> {
         let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        let dir = self.dir.with_file_name(format!("{name}-check"));
+        let dir = self.dir.with_file_name(format!("{name}{CHECKED}"));
         let alone = self.clone.alone().await?;
         if dir.exists() {
             self.clone.remove_worktree(&dir).await?;
@@ -120,6 +123,20 @@ impl<'a> Place<'a> {
         }
         Ok(())
     }
+}
+
+/// What the folder of a clean checkout ends in.
+const CHECKED: &str = "-check";
+
+/// Clean checkouts of a task that nobody removed, since whoever made them was stopped.
+fn left_behind(worktrees: &Path, job: &Assignment) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(worktrees).into_iter().flatten().flatten();
+    let of_task = format!("{}-", job.task_id);
+    let paths = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&of_task) && name.ends_with(CHECKED)
+    });
+    paths.collect()
 }
 
 /// What a branch changes, for checks.
