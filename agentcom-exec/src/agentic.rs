@@ -7,7 +7,7 @@
 mod feed;
 mod prompt;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
 use agentcom_core::port::executor::JobContext;
@@ -24,6 +24,9 @@ const CALLS_MAX: usize = 16;
 
 /// How often a model that is busy or breaks off is asked again.
 const RETRIES: u32 = 2;
+
+/// The longest that a server which asks to be left alone is waited for within a task.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A model at work.
 #[derive(Debug)]
@@ -152,6 +155,7 @@ impl Run<'_> {
             match reply {
                 Ok(mut reply) => {
                     calls::settle(&mut reply, &self.specs);
+                    name(&mut reply.calls, self.course.turns());
                     return Ok(reply);
                 }
                 Err(error) if left == 0 => return Err(How::Failed(error)),
@@ -161,7 +165,11 @@ impl Run<'_> {
                 }
                 Err(error) if error.is_passing() => {
                     self.feed.status(&format!("{error}; asking again"));
-                    tokio::time::sleep(pause(RETRIES - left)).await;
+                    let least = error.retry_after().unwrap_or_default();
+                    if least > WAIT_MAX {
+                        return Err(How::Failed(error));
+                    }
+                    tokio::time::sleep(pause(RETRIES - left).max(least)).await;
                 }
                 Err(error) => return Err(How::Failed(error)),
             }
@@ -212,6 +220,13 @@ impl Run<'_> {
     }
 }
 
+/// Gives names to calls that the server gave none, so that answers can be told apart.
+fn name(calls: &mut [Call], turn: u32) {
+    for (number, call) in calls.iter_mut().enumerate() {
+        call.id.get_or_insert_with(|| format!("call_{turn}_{number}"));
+    }
+}
+
 /// The calls of a turn as a text that is the same for the same calls: fields of objects are kept in
 /// the order of their names.
 fn key(calls: &[Call]) -> String {
@@ -219,6 +234,6 @@ fn key(calls: &[Call]) -> String {
 }
 
 /// How long to wait before a model is asked once more.
-fn pause(asked: u32) -> std::time::Duration {
-    std::time::Duration::from_millis(250) * 4_u32.pow(asked.min(4))
+fn pause(asked: u32) -> Duration {
+    Duration::from_millis(250) * 4_u32.pow(asked.min(4))
 }

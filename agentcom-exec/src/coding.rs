@@ -18,6 +18,7 @@ mod work;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use agentcom_core::config::Secret;
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
 use agentcom_core::wire::Assignment;
@@ -28,7 +29,7 @@ pub use input::{BadCodingInput, CodingInput};
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::guard::Spawner;
-use crate::model::{Model, Ollama};
+use crate::model::{Messages, Model, Ollama};
 use crate::sandbox::Sandbox;
 use work::Work;
 
@@ -74,6 +75,18 @@ impl Coding {
         Self { kind, models, settings }
     }
 
+    /// Does tasks of the kind `claude` with models that are asked by the Messages API.
+    ///
+    /// # Panics
+    ///
+    /// Never: the word is a valid kind.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the word is a constant")]
+    pub fn with_messages(models: MessagesModels, settings: Settings) -> Self {
+        let kind = Kind::new(MessagesModels::KIND).expect("a valid kind");
+        Self::new(kind, Arc::new(models), settings)
+    }
+
     /// Does tasks of the kind `ollama` with models of an Ollama server.
     ///
     /// # Panics
@@ -106,6 +119,32 @@ impl OllamaModels {
 impl Models for OllamaModels {
     fn model(&self, name: Option<&str>) -> Result<Box<dyn Model>, String> {
         let model = Ollama::new(&self.url, name.unwrap_or(&self.model));
+        let model = model.map_err(|error| error.to_string())?;
+        Ok(Box::new(model.with_context(self.context_tokens)))
+    }
+}
+
+/// Models that are asked by the Messages API of Anthropic.
+#[derive(Clone, Debug)]
+pub struct MessagesModels {
+    /// Where it is.
+    pub url: String,
+    /// Who pays.
+    pub key: Secret,
+    /// The model for tasks that name none.
+    pub model: String,
+    /// How many tokens models read and write at once.
+    pub context_tokens: u64,
+}
+
+impl MessagesModels {
+    /// The kind of operation.
+    pub const KIND: &str = "claude";
+}
+
+impl Models for MessagesModels {
+    fn model(&self, name: Option<&str>) -> Result<Box<dyn Model>, String> {
+        let model = Messages::new(&self.url, self.key.clone(), name.unwrap_or(&self.model));
         let model = model.map_err(|error| error.to_string())?;
         Ok(Box::new(model.with_context(self.context_tokens)))
     }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`calls`] | which tools a model calls, in whatever way it says so |
 //! | [`history`] | how what was said is kept within the length that the model can read |
+//! | [`messages`] | models that are asked by the Messages API of Anthropic |
 //! | [`ollama`] | models that an Ollama server runs |
 
 pub mod calls;
 pub mod history;
 mod lines;
+pub mod messages;
 pub mod ollama;
 mod repair;
 
@@ -20,6 +22,7 @@ use serde_json::Value;
 
 use crate::tool::Spec;
 
+pub use messages::Messages;
 pub use ollama::Ollama;
 
 /// A model that can be asked.
@@ -115,6 +118,27 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
+/// How long a model may say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until it begins: it may have to be loaded, and to read what it is asked.
+    pub first: Duration,
+    /// Between one piece of its answer and the next.
+    pub next: Duration,
+    /// In all.
+    pub whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(300),
+            next: Duration::from_secs(60),
+            whole: Duration::from_secs(900),
+        }
+    }
+}
+
 /// Why a model gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
@@ -127,8 +151,16 @@ pub enum ModelError {
         seen: String,
     },
     /// It is busy, or still loading.
-    #[error("the model is busy: {0}")]
-    Busy(String),
+    #[error("the model is busy: {seen}")]
+    Busy {
+        /// What was seen.
+        seen: String,
+        /// How long it asks to be left alone.
+        after: Option<Duration>,
+    },
+    /// The model does not want to do it.
+    #[error("the model declines: {0}")]
+    Declined(String),
     /// There is no such model.
     #[error("there is no model `{model}`: {seen}")]
     NoModel {
@@ -172,12 +204,59 @@ impl ModelError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Busy(_) | Self::Silent(_) | Self::Broken(_) => true,
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Silent(_) | Self::Broken(_) => {
+                true
+            }
             Self::NoModel { .. }
             | Self::NoTools(_)
+            | Self::Declined(_)
             | Self::TooLong(_)
             | Self::Truncated { .. }
             | Self::Refused { .. } => false,
         }
     }
+}
+
+impl ModelError {
+    /// How long it is asked to be left alone, if anybody said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { after, .. } => *after,
+            Self::Unreachable { .. }
+            | Self::Declined(_)
+            | Self::NoModel { .. }
+            | Self::NoTools(_)
+            | Self::TooLong(_)
+            | Self::Truncated { .. }
+            | Self::Silent(_)
+            | Self::Refused { .. }
+            | Self::Broken(_) => None,
+        }
+    }
+}
+
+/// A server that cannot be asked at all.
+fn unreachable(url: &str, error: &reqwest::Error) -> ModelError {
+    let mut seen = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        seen = inner.to_string();
+        cause = inner.source();
+    }
+    ModelError::Unreachable { url: url.to_owned(), seen }
+}
+
+/// The beginning of what a server says, of at most `bytes_max` bytes.
+async fn beginning(mut response: reqwest::Response, bytes_max: usize) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > bytes_max {
+            break;
+        }
+    }
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    text.truncate(text.floor_char_boundary(bytes_max));
+    text
 }

@@ -184,7 +184,7 @@ async fn a_clean_checkout_that_a_stopped_attempt_left_is_removed() {
     let again = Assignment { attempt: 2, verification_steps: vec![step("true")], ..job };
     let outcome = executor.run(&again, &Asking::default()).await;
     assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
-    assert_eq!(checks(), [Path::new(""); 0]);
+    assert!(checks().is_empty(), "{:?}", checks());
 }
 
 #[tokio::test]

@@ -12,8 +12,7 @@ use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::task::Tier;
 use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
-use agentcom_exec::model::ollama::Patience;
-use agentcom_exec::model::{Message, Model, ModelError, Ollama, Reply, Request};
+use agentcom_exec::model::{Message, Model, ModelError, Ollama, Patience, Reply, Request};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use agentcom_exec::tool::{Toolbox, Workspace};
 use async_trait::async_trait;
@@ -135,7 +134,10 @@ async fn whatever_goes_wrong_has_a_name() {
         assert_eq!(error.is_passing(), passing, "{status} {text}: {error:?}");
     }
     let error = broken(Turn::sends("{\"error\":\"an error was encountered\"}\n")).await;
-    assert!(matches!(&error, ModelError::Busy(seen) if seen.contains("encountered")), "{error:?}");
+    assert!(
+        matches!(&error, ModelError::Busy { seen, .. } if seen.contains("encountered")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -305,7 +307,7 @@ async fn what_passes_is_tried_again_and_what_does_not_is_not() {
     let run = Run::of(vec![busy(), Turn::sends("{"), write(), Turn::says("Done")]).await;
     assert_eq!((&run.ended.how, run.ended.turns, run.asked.len()), (&How::Answered, 2, 4));
     let run = Run::of(vec![busy(); 9]).await;
-    assert!(matches!(run.ended.how, How::Failed(ModelError::Busy(_))), "{:?}", run.ended);
+    assert!(matches!(run.ended.how, How::Failed(ModelError::Busy { .. })), "{:?}", run.ended);
     assert_eq!(run.asked.len(), 3);
     let run = Run::of(vec![Turn::Status(404, "not found".into()); 9]).await;
     assert!(matches!(run.ended.how, How::Failed(ModelError::NoModel { .. })));

@@ -207,11 +207,14 @@ impl Trouble {
             Self::GitHub(_) => false,
             Self::Workspace(_) => true,
         };
-        failed(
-            if passing { Category::Retryable } else { Category::Permanent },
-            self.to_string(),
-            usage,
-        )
+        let category = if passing { Category::Retryable } else { Category::Permanent };
+        let mut outcome = failed(category, self.to_string(), usage);
+        if let (Self::Model(error), JobOutcome::Failed { retry_after, .. }) = (self, &mut outcome)
+            && let Some(least) = error.retry_after()
+        {
+            *retry_after = Some(least.into());
+        }
+        outcome
     }
 }
 

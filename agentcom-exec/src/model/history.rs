@@ -135,26 +135,37 @@ pub fn summary(name: &str, input: &Value, content: &str) -> String {
 
 fn shorten(message: &mut Message) {
     match message {
-        Message::Tool { content, .. } => cut(content),
+        Message::Tool { content, .. } => {
+            if content.len() > SHORTENED_BYTES
+                && let Ok(mut told) = serde_json::from_str::<Value>(content)
+            {
+                cut_fields(&mut told);
+                *content = told.to_string();
+            }
+            // What has many fields is still long.
+            cut(content, 2 * SHORTENED_BYTES);
+        }
         Message::Model(Reply { thinking, calls, .. }) => {
             thinking.clear();
-            for call in calls {
-                let Some(fields) = call.input.as_object_mut() else { continue };
-                for value in fields.values_mut() {
-                    if let Value::String(text) = value {
-                        cut(text);
-                    }
-                }
-            }
+            calls.iter_mut().for_each(|call| cut_fields(&mut call.input));
         }
         Message::User(_) => {}
     }
 }
 
-fn cut(text: &mut String) {
-    if text.len() > SHORTENED_BYTES {
-        let left_out = text.len() - SHORTENED_BYTES;
-        text.truncate(text.floor_char_boundary(SHORTENED_BYTES));
+/// Cuts the texts in an object, which stays one.
+fn cut_fields(value: &mut Value) {
+    for field in value.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
+        if let Value::String(text) = field {
+            cut(text, SHORTENED_BYTES);
+        }
+    }
+}
+
+fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let left_out = text.len() - bytes_max;
+        text.truncate(text.floor_char_boundary(bytes_max));
         text.push_str(&format!("… [{left_out} bytes left out]"));
     }
 }

@@ -6,8 +6,6 @@
 //! out by the number of tokens that it says it read. Protocol: Ollama's `docs/api.md` and
 //! `api/types.go`.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -15,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::lines::Lines;
-use super::{Call, Message, Model, ModelError, Reply, Request, Said, Usage, history};
+use super::{Call, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, history};
 
 /// A model that an Ollama server runs.
 #[derive(Clone, Debug)]
@@ -25,27 +23,6 @@ pub struct Ollama {
     model: String,
     context_tokens: u64,
     patience: Patience,
-}
-
-/// How long a model may say nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// Until it begins: it may have to be loaded, and to read what it is asked.
-    pub first: Duration,
-    /// Between one piece of its answer and the next.
-    pub next: Duration,
-    /// In all.
-    pub whole: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            first: Duration::from_secs(300),
-            next: Duration::from_secs(60),
-            whole: Duration::from_secs(900),
-        }
-    }
 }
 
 /// The longest line, in bytes.
@@ -112,23 +89,13 @@ impl Ollama {
         let sending = self.client.post(&url).json(&self.body(request)).send();
         let first = self.patience.first;
         let response = timeout(first, sending).await.map_err(|_| ModelError::Silent(first))?;
-        let response = response.map_err(|error| self.unreachable(&error))?;
+        let response = response.map_err(|error| super::unreachable(&self.url, &error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status().as_u16();
         let text = timeout(self.patience.next, error_text(response)).await;
         Err(self.refusal(status, text.unwrap_or_default()))
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> ModelError {
-        let mut seen = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            seen = inner.to_string();
-            cause = inner.source();
-        }
-        ModelError::Unreachable { url: self.url.clone(), seen }
     }
 
     /// What an answer that is none means.
@@ -139,7 +106,9 @@ impl Ollama {
                 ModelError::NoTools(self.model.clone())
             }
             400 if seen.contains("context length") => ModelError::TooLong(seen),
-            429 | 499 | 500..=599 => ModelError::Busy(format!("{status} {seen}")),
+            429 | 499 | 500..=599 => {
+                ModelError::Busy { seen: format!("{status} {seen}"), after: None }
+            }
             _ => ModelError::Refused { status, seen },
         }
     }
@@ -305,20 +274,13 @@ impl Answer {
 }
 
 /// What a server says about an error: `{"error": "text"}`, or whatever it is.
-async fn error_text(mut response: Response) -> String {
+async fn error_text(response: Response) -> String {
     #[derive(Deserialize)]
     struct Said {
         error: String,
     }
-    let mut bytes = Vec::new();
-    while let Ok(Some(piece)) = response.chunk().await {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > ERROR_BYTES_MAX {
-            break;
-        }
-    }
-    let said = serde_json::from_slice::<Said>(&bytes).map(|said| said.error);
-    cut(said.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned()))
+    let text = super::beginning(response, ERROR_BYTES_MAX).await;
+    serde_json::from_str::<Said>(&text).map_or(text, |said| said.error)
 }
 
 fn cut(mut text: String) -> String {

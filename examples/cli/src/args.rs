@@ -61,7 +61,7 @@ impl Context {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a hub and agents on this machine
-    Up(command::up::Args),
+    Up(Box<command::up::Args>),
     /// Watch a hub at work on twelve real tasks, then clean up
     Demo(command::demo::Args),
     /// Queue a task

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use agentcom_core::config::Secret;
 use agentcom_core::port::executor::Executor;
-use agentcom_exec::coding::{Coding, OllamaModels, Settings};
+use agentcom_exec::coding::{Coding, MessagesModels, OllamaModels, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
-use agentcom_exec::model::Ollama;
+use agentcom_exec::model::{Messages, Ollama};
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::command::git::github_token;
@@ -20,22 +21,29 @@ pub(crate) struct Coder {
     /// Do coding tasks with models of the Ollama server at this address, in the repository that is at
     /// --workdir, always in a sandbox
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = Ollama::URL)]
-    pub(crate) ollama: Option<String>,
+    ollama: Option<String>,
     /// The model for tasks that name none
     #[arg(long, value_name = "MODEL", default_value = "qwen3:8b")]
-    pub(crate) model: String,
+    model: String,
     /// How many tokens models read and write at once
     #[arg(long, value_name = "TOKENS", default_value_t = Ollama::CONTEXT_TOKENS, value_parser = clap::value_parser!(u64).range(2048..))]
-    pub(crate) context: u64,
+    context: u64,
+    /// Do coding tasks with models of the server at this address that speaks the Messages API of
+    /// Anthropic; the key is in ANTHROPIC_API_KEY
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = Messages::URL, requires = "claude_model")]
+    claude: Option<String>,
+    /// Its model for tasks that name none
+    #[arg(long, value_name = "MODEL")]
+    claude_model: Option<String>,
     /// Hand a variable of the environment on to commands (repeatable)
     #[arg(long = "env", value_name = "NAME")]
-    pub(crate) env: Vec<String>,
+    env: Vec<String>,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
-    pub(crate) github_api: String,
+    github_api: String,
     /// The token for it, in place of the environment's.
     #[arg(skip)]
-    pub(crate) github_token: Option<String>,
+    github_token: Option<String>,
 }
 
 impl Default for Coder {
@@ -43,6 +51,8 @@ impl Default for Coder {
         Self {
             ollama: None,
             model: String::new(),
+            claude: None,
+            claude_model: None,
             context: Ollama::CONTEXT_TOKENS,
             env: Vec::new(),
             github_api: github::API.to_owned(),
@@ -52,9 +62,20 @@ impl Default for Coder {
 }
 
 impl Coder {
+    /// The scripted model at `ollama`, and pull requests at `github_api` for whoever has `token`.
+    pub(crate) fn scripted(ollama: String, github_api: String, token: &str) -> Self {
+        Self {
+            ollama: Some(ollama),
+            model: "scripted".to_owned(),
+            github_api,
+            github_token: Some(token.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Whether coding tasks are done at all.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.ollama.is_some()
+        self.ollama.is_some() || self.claude.is_some()
     }
 
     /// What commands see of the environment.
@@ -62,36 +83,63 @@ impl Coder {
         Environment::inherit(self.env.iter().map(String::as_str))
     }
 
-    /// The executor of coding tasks in the clone at `repository`, with worktrees in `dir`.
-    pub(crate) fn executor(
+    /// The executors of coding tasks in the clone at `repository`, with worktrees in `dir`.
+    pub(crate) fn executors(
         &self,
         spawner: &Spawner,
         sandbox: Sandbox,
         repository: &Path,
         dir: &Path,
-    ) -> Result<Option<Arc<dyn Executor>>, Failure> {
-        let Some(url) = &self.ollama else { return Ok(None) };
+    ) -> Result<Vec<Arc<dyn Executor>>, Failure> {
         let token = self.github_token.clone().or_else(github_token);
-        let github = token.map(|token| GitHub::at(&self.github_api, token)).transpose()?;
         let settings = Settings {
             spawner: spawner.clone(),
             sandbox,
             environment: self.environment(),
             repository: repository.to_owned(),
             worktrees: dir.join("worktrees"),
-            github,
+            github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
         };
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            let bad = format_args!("`{url}` is no address of an Ollama server");
-            return Err(
-                Failure::new(Exit::Usage, bad).hint(format_args!("such as {}", Ollama::URL))
-            );
+        let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
+        if let Some(url) = &self.ollama {
+            let models = OllamaModels {
+                url: address(url)?,
+                model: self.model.clone(),
+                context_tokens: self.context,
+            };
+            executors.push(Arc::new(Coding::with_ollama(models, settings.clone())));
         }
-        let models = OllamaModels {
-            url: url.clone(),
-            model: self.model.clone(),
-            context_tokens: self.context,
-        };
-        Ok(Some(Arc::new(Coding::with_ollama(models, settings))))
+        if let Some((url, model)) = self.claude.as_ref().zip(self.claude_model.as_ref()) {
+            let models = MessagesModels {
+                url: address(url)?,
+                key: key()?,
+                model: model.clone(),
+                context_tokens: Messages::CONTEXT_TOKENS,
+            };
+            executors.push(Arc::new(Coding::with_messages(models, settings)));
+        }
+        Ok(executors)
     }
+}
+
+/// The address of a server, which has to look like one.
+fn address(url: &str) -> Result<String, Failure> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(url.to_owned());
+    }
+    let bad = format_args!("`{url}` is no address of a server");
+    Err(Failure::new(Exit::Usage, bad).hint(format_args!("such as {}", Ollama::URL)))
+}
+
+/// Who pays for models that cost something.
+fn key() -> Result<Secret, Failure> {
+    const NAME: &str = "ANTHROPIC_API_KEY";
+    let key = std::env::var(NAME).unwrap_or_default();
+    let key = key.trim();
+    if key.is_empty() {
+        let missing = format_args!("{NAME} is not set");
+        return Err(Failure::new(Exit::NotAllowed, missing)
+            .hint("put the key there; some servers of your own take any word"));
+    }
+    Ok(Secret::new(key))
 }

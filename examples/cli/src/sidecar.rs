@@ -119,7 +119,7 @@ fn executors(
     };
     let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(shell)];
     if let Some(sandbox) = sandbox {
-        executors.extend(ways.coder.executor(&spawner, sandbox, &workdir, dir)?);
+        executors.extend(ways.coder.executors(&spawner, sandbox, &workdir, dir)?);
     }
     if let Some(command) = &ways.wake {
         let config =

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use agentcom_exec::coding::OllamaModels;
+use agentcom_exec::coding::{MessagesModels, OllamaModels};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Have a model change the repository of an agent as -d says, on a branch of its own
     #[arg(long, requires = "description", conflicts_with = "shell")]
     code: bool,
+    /// Whose model: ollama or claude
+    #[arg(long, value_name = "KIND", requires = "code", value_parser = [OllamaModels::KIND, MessagesModels::KIND], default_value = OllamaModels::KIND)]
+    with: String,
     /// The model, if it is not to be the agent's own
     #[arg(long, value_name = "MODEL", requires = "code")]
     model: Option<String>,
@@ -133,7 +136,7 @@ impl Args {
         set("shell", shell.map(|command| json!(command)));
         set("description", self.description.as_ref().or(shell).map(|text| json!(text)));
         let model = self.model.as_ref().map_or(json!({}), |model| json!({ "model": model }));
-        set("op", self.code.then(|| json!({ "kind": OllamaModels::KIND, "input": model })));
+        set("op", self.code.then(|| json!({ "kind": self.with, "input": model })));
         set("success_criteria", list(&self.criteria));
         let checks: Vec<Value> = self.checks.iter().map(|check| step(check)).collect();
         set("verification_steps", (!checks.is_empty()).then(|| json!(checks)));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use agentcom_exec::stand_in::github::{StandIn as GitHub, TOKEN};
+use agentcom_exec::stand_in::messages as claude;
 use agentcom_exec::stand_in::ollama::{StandIn as Ollama, Turn};
 use serde_json::{Value, json};
 
@@ -141,6 +142,37 @@ async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
     // Nothing is left beside the clone.
     assert_eq!(git(&dir.join("clone"), &["worktree", "list"]).lines().count(), 1);
     assert_eq!(git(&dir.join("clone"), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_is_done_by_a_model_that_speaks_the_messages_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    repository(dir);
+    if !has_sandbox(dir) {
+        return;
+    }
+    let model = claude::StandIn::of([
+        claude::Turn::calls("write_file", &json!({ "path": "add.sh", "content": MENDED })),
+        claude::Turn::calls("run_command", &json!({ "command": "sh tests/add.sh && echo good" })),
+        claude::Turn::says("It adds now."),
+    ])
+    .await;
+    let url = model.url();
+    let up = ["--claude", &url, "--claude-model", "scripted", "--workdir", "clone"];
+    let _up = Up::start_with(dir, &up, &[("ANTHROPIC_API_KEY", claude::KEY)]);
+    let line = ["submit", "--code", "--with", "claude", "-d", "Mend the sum", "--wait", "--json"];
+    let checks = ["--check", "test_passes sh tests/add.sh"];
+    let mut command = agentcom(dir, &[&line[..], &checks].concat());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["verification_report"]["status"], "pass", "{told:#}");
+    assert_eq!(
+        (&told["result"]["turns"], &told["result"]["model"]),
+        (&json!(3), &json!("scripted"))
+    );
+    let answered = &model.asked()[2]["messages"][4]["content"][0];
+    assert_eq!((&answered["type"], &answered["is_error"]), (&json!("tool_result"), &json!(false)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,13 +62,7 @@ pub(super) async fn play(ctx: &Context, dir: &Path) -> Outcome {
     let repository = dir.join("clone");
     make_repository(dir, &repository)?;
     let (model, github) = (Ollama::of(script()).await, GitHub::start().await);
-    let coder = Coder {
-        ollama: Some(model.url()),
-        model: "scripted".to_owned(),
-        github_api: github.api(),
-        github_token: Some(TOKEN.to_owned()),
-        ..Coder::default()
-    };
+    let coder = Coder::scripted(model.url(), github.api(), TOKEN);
     let fleet = Fleet::start(&plan(dir, repository, coder)).await?;
     ctx.print.note(&format!("a hub on {}, an agent, a scripted model, a repository", fleet.url()));
     ctx.print.note(&format!("the task: {TASK}\n"));

@@ -1,0 +1,260 @@
+//! This file asks models by the Messages API of Anthropic, which other servers speak as well.
+//!
+//! Answers come as a stream of server-sent events. Protocol: Anthropic's API reference, "Messages" and
+//! "Streaming Messages", version 2023-06-01.
+
+mod answer;
+
+use std::time::Duration;
+
+use agentcom_core::config::Secret;
+use async_trait::async_trait;
+use eventsource_stream::Eventsource as _;
+use futures_util::StreamExt as _;
+use reqwest::{Client, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{Call, Message, Model, ModelError, Patience, Reply, Request, Said};
+use answer::Answer;
+
+/// A model that is asked by the Messages API.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    client: Client,
+    url: String,
+    key: Secret,
+    model: String,
+    context_tokens: u64,
+    patience: Patience,
+}
+
+/// The version of the API that is spoken.
+const VERSION: &str = "2023-06-01";
+
+/// How many tokens an answer may have.
+const OUTPUT_TOKENS_MAX: u64 = 8_192;
+
+/// The longest answer as it is sent, in bytes.
+const STREAM_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest error that is told, in bytes.
+const ERROR_BYTES_MAX: usize = 2_000;
+
+impl Messages {
+    /// Where Anthropic's API is.
+    pub const URL: &str = "https://api.anthropic.com";
+
+    /// How many tokens models read and write at once, unless said otherwise.
+    pub const CONTEXT_TOKENS: u64 = 200_000;
+
+    /// The model `model` of the server at `url`, for whoever has `key`.
+    ///
+    /// # Errors
+    ///
+    /// If no HTTP client can be made.
+    pub fn new(url: &str, key: Secret, model: &str) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: crate::web::client().build()?,
+            url: url.trim_end_matches('/').to_owned(),
+            key,
+            model: model.to_owned(),
+            context_tokens: Self::CONTEXT_TOKENS,
+            patience: Patience::default(),
+        })
+    }
+
+    /// With a context of another length.
+    #[must_use]
+    pub fn with_context(self, context_tokens: u64) -> Self {
+        Self { context_tokens, ..self }
+    }
+
+    /// With another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    fn body(&self, request: &Request<'_>) -> Value {
+        // What is the same in each turn is read once and remembered.
+        let system = json!([{
+            "type": "text", "text": request.system, "cache_control": { "type": "ephemeral" },
+        }]);
+        let tools: Vec<Value> = request.tools.iter().map(crate::tool::Spec::for_messages).collect();
+        json!({
+            "model": self.model,
+            "max_tokens": OUTPUT_TOKENS_MAX.min(self.context_tokens / 4),
+            "system": system,
+            "messages": turns(request.messages),
+            "tools": tools,
+            "stream": true,
+        })
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<Response, ModelError> {
+        let url = format!("{}/v1/messages", self.url);
+        let sending = self
+            .client
+            .post(&url)
+            .header("x-api-key", self.key.reveal())
+            .header("anthropic-version", VERSION)
+            .json(&self.body(request))
+            .send();
+        let first = self.patience.first;
+        let response = timeout(first, sending).await.map_err(|_| ModelError::Silent(first))?;
+        let response = response.map_err(|error| super::unreachable(&self.url, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let after = after.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
+        let body = timeout(self.patience.next, super::beginning(response, ERROR_BYTES_MAX)).await;
+        Err(self.refusal(status, after, &body.unwrap_or_default()))
+    }
+
+    /// What an answer that is none means.
+    fn refusal(&self, status: u16, after: Option<Duration>, body: &str) -> ModelError {
+        #[derive(Deserialize)]
+        struct Said {
+            error: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            message: String,
+        }
+        let said = serde_json::from_str::<Said>(body).map(|said| said.error.message);
+        let seen = said.unwrap_or_else(|_| body.to_owned());
+        match status {
+            400 if seen.contains("too long") => ModelError::TooLong(seen),
+            413 => ModelError::TooLong(seen),
+            404 => ModelError::NoModel { model: self.model.clone(), seen },
+            408 | 429 | 500..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after },
+            _ => ModelError::Refused { status, seen },
+        }
+    }
+
+    async fn hear(&self, response: Response, said: &mut Said<'_>) -> Result<Reply, ModelError> {
+        let mut bytes = 0;
+        // Whoever reads events keeps as much as is sent; what is too much ends the stream.
+        let pieces = response.bytes_stream().map(move |piece| {
+            let piece = piece.map_err(|error| error.to_string())?;
+            bytes += piece.len();
+            if bytes > STREAM_BYTES_MAX {
+                return Err(format!("it is longer than {STREAM_BYTES_MAX} bytes"));
+            }
+            Ok(piece)
+        });
+        let mut events = std::pin::pin!(pieces.eventsource());
+        let mut answer = Answer::default();
+        let mut patience = self.patience.first;
+        loop {
+            let event = timeout(patience, events.next()).await;
+            let event = event.map_err(|_| ModelError::Silent(patience))?;
+            patience = self.patience.next;
+            let Some(event) = event else {
+                return Err(ModelError::Broken("it ended before it was done".to_owned()));
+            };
+            let event = event.map_err(|error| ModelError::Broken(error.to_string()))?;
+            if let Some(reply) = answer.take(&event.data, said)? {
+                return Ok(reply);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Model for Messages {
+    fn name(&self) -> &str {
+        &self.model
+    }
+
+    fn context_tokens(&self) -> u64 {
+        self.context_tokens
+    }
+
+    async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError> {
+        let whole = self.patience.whole;
+        let asking = async {
+            let response = self.send(request).await?;
+            self.hear(response, said).await
+        };
+        timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))?
+    }
+}
+
+/// What was said, as the API takes it: by turns, none of them empty, with all answers of tools first.
+fn turns(messages: &[Message]) -> Vec<Value> {
+    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
+    for message in messages {
+        let (role, blocks) = match message {
+            Message::User(text) => ("user", text_block(text).into_iter().collect()),
+            Message::Model(reply) => ("assistant", blocks_of(reply)),
+            Message::Tool { call, content } => ("user", vec![result_block(call, content)]),
+        };
+        match turns.last_mut() {
+            _ if blocks.is_empty() => {}
+            Some((last, kept)) if *last == role => kept.extend(blocks),
+            Some(_) | None => turns.push((role, blocks)),
+        }
+    }
+    turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
+}
+
+fn text_block(text: &str) -> Option<Value> {
+    (!text.trim().is_empty()).then(|| json!({ "type": "text", "text": text }))
+}
+
+fn blocks_of(reply: &Reply) -> Vec<Value> {
+    let calls = reply.calls.iter().map(|call| {
+        // Whatever else a model gave in its place was refused by the tool.
+        let input = if call.input.is_object() { call.input.clone() } else { json!({}) };
+        json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input })
+    });
+    text_block(&reply.text).into_iter().chain(calls).collect()
+}
+
+fn result_block(call: &Call, content: &str) -> Value {
+    let failed = content.starts_with("{\"error\"") || content.contains("\"ok\":false");
+    json!({
+        "type": "tool_result", "tool_use_id": call.id, "content": content, "is_error": failed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_goes_by_turns_and_none_is_empty() {
+        let call = |id: &str| Call {
+            id: Some(id.into()),
+            name: "read_file".into(),
+            input: json!({ "path": "a" }),
+        };
+        let messages = [
+            Message::User("Mend it".into()),
+            Message::Model(Reply { calls: vec![call("1"), call("2")], ..Reply::default() }),
+            Message::Tool { call: call("1"), content: r#"{"ok":true}"#.into() },
+            Message::Tool { call: call("2"), content: r#"{"ok":false}"#.into() },
+            Message::Model(Reply::default()),
+            Message::User("You said nothing".into()),
+        ];
+        let use_of = |id: &str| json!({ "type": "tool_use", "id": id, "name": "read_file", "input": { "path": "a" } });
+        let result = |id: &str, content: &str, failed: bool| json!({ "type": "tool_result", "tool_use_id": id, "content": content, "is_error": failed });
+        assert_eq!(
+            json!(turns(&messages)),
+            json!([
+                { "role": "user", "content": [{ "type": "text", "text": "Mend it" }] },
+                { "role": "assistant", "content": [use_of("1"), use_of("2")] },
+                { "role": "user", "content": [
+                    result("1", r#"{"ok":true}"#, false),
+                    result("2", r#"{"ok":false}"#, true),
+                    { "type": "text", "text": "You said nothing" },
+                ] },
+            ])
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! This file puts an answer together from the events of its stream.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::model::{Call, ModelError, Reply, Said, Usage};
+
+/// An event. Those of other types, such as `ping`, say nothing.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event {
+    MessageStart {
+        message: Start,
+    },
+    ContentBlockStart {
+        index: u64,
+        content_block: Block,
+    },
+    ContentBlockDelta {
+        index: u64,
+        delta: Delta,
+    },
+    MessageDelta {
+        delta: Ending,
+        usage: Option<Tokens>,
+    },
+    MessageStop,
+    Error {
+        error: Wrong,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct Start {
+    usage: Option<Tokens>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    Text {
+        text: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type")]
+enum Delta {
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ending {
+    stop_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Tokens {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cache_read_input_tokens: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Wrong {
+    #[serde(rename = "type")]
+    kind: String,
+    message: String,
+}
+
+/// A call whose input is still coming.
+#[derive(Debug)]
+struct Calling {
+    id: String,
+    name: String,
+    input: String,
+}
+
+/// What was heard of an answer so far.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    reply: Reply,
+    calls: BTreeMap<u64, Calling>,
+    stop_reason: Option<String>,
+}
+
+impl Answer {
+    /// Takes the data of an event in; the reply, if it was the last.
+    pub(super) fn take(
+        &mut self,
+        data: &str,
+        said: &mut Said<'_>,
+    ) -> Result<Option<Reply>, ModelError> {
+        let event: Event =
+            serde_json::from_str(data).map_err(|error| ModelError::Broken(error.to_string()))?;
+        match event {
+            Event::MessageStart { message } => self.count(message.usage),
+            Event::ContentBlockStart { index, content_block } => match content_block {
+                Block::Text { text } => self.say(&text, said),
+                Block::ToolUse { id, name } => {
+                    self.calls.insert(index, Calling { id, name, input: String::new() });
+                }
+                Block::Other => {}
+            },
+            Event::ContentBlockDelta { index, delta } => match delta {
+                Delta::Text { text } => self.say(&text, said),
+                Delta::Thinking { thinking } => self.reply.thinking.push_str(&thinking),
+                Delta::InputJson { partial_json } => {
+                    let calling = self.calls.get_mut(&index);
+                    let calling = calling.ok_or_else(|| {
+                        ModelError::Broken("the input of a call that was not begun".to_owned())
+                    })?;
+                    calling.input.push_str(&partial_json);
+                }
+                Delta::Other => {}
+            },
+            Event::MessageDelta { delta, usage } => {
+                self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+                self.count(usage);
+            }
+            Event::MessageStop => return self.end().map(Some),
+            Event::Error { error } => return Err(wrong(error)),
+            Event::Other => {}
+        }
+        Ok(None)
+    }
+
+    fn say(&mut self, text: &str, said: &mut Said<'_>) {
+        if !text.is_empty() {
+            said(text);
+            self.reply.text.push_str(text);
+        }
+    }
+
+    /// The figures of each event take in those before.
+    fn count(&mut self, tokens: Option<Tokens>) {
+        let Some(tokens) = tokens else { return };
+        // What is read from a cache, or written to one, is told apart from the rest.
+        let input = tokens
+            .input_tokens
+            .saturating_add(tokens.cache_creation_input_tokens)
+            .saturating_add(tokens.cache_read_input_tokens);
+        let Usage { input_tokens, output_tokens } = self.reply.usage;
+        self.reply.usage = Usage {
+            input_tokens: input_tokens.max(input),
+            output_tokens: output_tokens.max(tokens.output_tokens),
+        };
+    }
+
+    fn end(&mut self) -> Result<Reply, ModelError> {
+        match self.stop_reason.as_deref() {
+            Some("refusal") => {
+                return Err(ModelError::Declined(std::mem::take(&mut self.reply.text)));
+            }
+            Some("model_context_window_exceeded") => {
+                return Err(ModelError::TooLong("the context of the model is full".to_owned()));
+            }
+            // A model that pauses is asked to go on, like one that was cut off.
+            Some("max_tokens" | "pause_turn") => self.reply.cut = true,
+            Some(_) | None => {}
+        }
+        let calls = std::mem::take(&mut self.calls);
+        self.reply.calls = calls
+            .into_values()
+            .map(|Calling { id, name, input }| {
+                // What is no JSON is left to be mended, as a text.
+                let input = match serde_json::from_str(&input) {
+                    Ok(value) => value,
+                    Err(_) if input.is_empty() => Value::Object(Map::new()),
+                    Err(_) => Value::String(input),
+                };
+                Call { id: Some(id), name, input }
+            })
+            .collect();
+        Ok(std::mem::take(&mut self.reply))
+    }
+}
+
+fn wrong(error: Wrong) -> ModelError {
+    let Wrong { kind, message } = error;
+    match kind.as_str() {
+        "overloaded_error" | "rate_limit_error" | "api_error" | "timeout_error" => {
+            ModelError::Busy { seen: message, after: None }
+        }
+        _ => ModelError::Broken(format!("{kind}: {message}")),
+    }
+}

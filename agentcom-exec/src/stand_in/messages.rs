@@ -1,0 +1,204 @@
+//! This file stands in for servers that speak the Messages API: `POST /v1/messages`, with a model that
+//! follows a script.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// The key that it knows.
+pub const KEY: &str = "key-of-the-stand-in";
+
+/// What the server does when it is asked.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// The model says something, calls tools, or both, and stops for a reason.
+    Reply {
+        /// What it says.
+        says: String,
+        /// What it calls: names and inputs, as the JSON that is sent.
+        calls: Vec<(String, String)>,
+        /// Why it stops.
+        stops: String,
+    },
+    /// The server answers with a status, `retry-after` in seconds, and a message.
+    Status(u16, Option<u64>, String),
+    /// The server sends these events, by their data, and closes or says nothing more.
+    Events {
+        /// Their data.
+        events: Vec<String>,
+        /// Whether the connection stays open after them for ever.
+        hangs: bool,
+    },
+}
+
+impl Turn {
+    /// It says `text`.
+    #[must_use]
+    pub fn says(text: &str) -> Self {
+        Self::Reply { says: text.to_owned(), calls: Vec::new(), stops: "end_turn".to_owned() }
+    }
+
+    /// It calls a tool.
+    #[must_use]
+    pub fn calls(name: &str, input: &Value) -> Self {
+        let calls = vec![(name.to_owned(), input.to_string())];
+        Self::Reply { says: String::new(), calls, stops: "tool_use".to_owned() }
+    }
+
+    /// It stops for another reason.
+    #[must_use]
+    pub fn stopping(mut self, reason: &str) -> Self {
+        if let Self::Reply { stops, .. } = &mut self {
+            reason.clone_into(stops);
+        }
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Model {
+    turns: std::vec::IntoIter<Turn>,
+    asked: Vec<Value>,
+}
+
+/// A server that ends when this is dropped.
+#[derive(Debug)]
+pub struct StandIn {
+    address: SocketAddr,
+    model: Arc<Mutex<Model>>,
+    _serving: JoinSet<()>,
+}
+
+fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
+    model.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl StandIn {
+    /// A model that does these things one after the other, and then says that it is done.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
+        let address = listener.local_addr().expect("it listens");
+        let turns = turns.into_iter().collect::<Vec<_>>().into_iter();
+        let model = Arc::new(Mutex::new(Model { turns, asked: Vec::new() }));
+        let router = Router::new().route("/v1/messages", post(messages)).with_state(model.clone());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            // It ends with its owner, and not before.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { address, model, _serving: serving }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All that it was asked, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Value> {
+        lock(&self.model).asked.clone()
+    }
+}
+
+async fn messages(
+    State(model): State<Arc<Mutex<Model>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let has = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    if !has("x-api-key", KEY) {
+        return error(401, None, "invalid x-api-key");
+    }
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+        return error(400, None, "the body is no JSON");
+    };
+    if !has("anthropic-version", "2023-06-01") || !asked["max_tokens"].is_u64() {
+        return error(400, None, "a header or a field is missing");
+    }
+    let turn = {
+        let mut model = lock(&model);
+        model.asked.push(asked);
+        model.turns.next().unwrap_or_else(|| Turn::says("Done."))
+    };
+    match turn {
+        Turn::Reply { says, calls, stops } => sse(events(&says, &calls, &stops), false),
+        Turn::Status(status, after, message) => error(status, after, &message),
+        Turn::Events { events, hangs } => sse(events, hangs),
+    }
+}
+
+fn error(status: u16, after: Option<u64>, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = json!({ "type": "error", "error": { "type": "some_error", "message": message } });
+    let mut response = (status, body.to_string()).into_response();
+    if let Some(after) = after {
+        response.headers_mut().insert("retry-after", after.into());
+    }
+    response
+}
+
+fn sse(events: Vec<String>, hangs: bool) -> Response {
+    let pieces = events.into_iter().map(|data| {
+        let kind = serde_json::from_str::<Value>(&data).unwrap_or_default()["type"].clone();
+        let kind = kind.as_str().unwrap_or("message").to_owned();
+        Ok::<_, Infallible>(format!("event: {kind}\ndata: {data}\n\n"))
+    });
+    let pieces = stream::iter(pieces.collect::<Vec<_>>());
+    let body = if hangs {
+        Body::from_stream(pieces.chain(stream::pending()))
+    } else {
+        Body::from_stream(pieces)
+    };
+    ([("content-type", "text/event-stream")], body).into_response()
+}
+
+/// The events of an answer, as the API reference shows them; inputs come in two pieces.
+fn events(says: &str, calls: &[(String, String)], stops: &str) -> Vec<String> {
+    let usage = json!({
+        "input_tokens": 10, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 5,
+        "output_tokens": 1,
+    });
+    let mut events = vec![
+        json!({ "type": "message_start", "message": { "role": "assistant", "usage": usage } }),
+        json!({ "type": "ping" }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": says } }),
+        json!({ "type": "content_block_stop", "index": 0 }),
+    ];
+    for (number, (name, input)) in calls.iter().enumerate() {
+        let index = number + 1;
+        let block = json!({ "type": "tool_use", "id": format!("toolu_{number}"), "name": name, "input": {} });
+        events
+            .push(json!({ "type": "content_block_start", "index": index, "content_block": block }));
+        let (begin, end) = input.split_at(input.floor_char_boundary(input.len() / 2));
+        for part in [begin, end] {
+            let delta = json!({ "type": "input_json_delta", "partial_json": part });
+            events.push(json!({ "type": "content_block_delta", "index": index, "delta": delta }));
+        }
+        events.push(json!({ "type": "content_block_stop", "index": index }));
+    }
+    events.push(json!({
+        "type": "message_delta", "delta": { "stop_reason": stops }, "usage": { "output_tokens": 7 },
+    }));
+    events.push(json!({ "type": "message_stop" }));
+    events.iter().map(Value::to_string).collect()
+}
