@@ -5,7 +5,8 @@
 //!
 //! - *command*: `/bin/true` under its guard, without a sandbox, at L2 and at L3, by turns.
 //! - *turn*: a model that answers at once, behind the wire of Ollama on loopback, reads a file in each
-//!   turn. All that is not the model counts: the request, the answer, the tool, the events.
+//!   turn, as often as a complex task allows. All that is not the model counts: the request, the answer,
+//!   the tool, the events.
 //! - *worktree*: from `git fetch` to a worktree on a branch of its own, and the clean checkout that
 //!   checks run in, of a repository of so many files.
 
@@ -61,7 +62,7 @@ fn main() -> Outcome<()> {
 async fn measure(arguments: &Arguments) -> Outcome<()> {
     let runs = arguments.number("runs", 5)?;
     commands(runs, arguments.number("commands", 100)?).await?;
-    turns(runs, arguments.number("turns", 200)?).await?;
+    turns(runs, arguments.number("turns", 20)?).await?;
     worktrees(runs, arguments.number("files", 10_000)?).await
 }
 
