@@ -72,6 +72,7 @@ impl<'a> Place<'a> {
 
     /// Commits what the model did in a round, and says where the branch stands then.
     pub(super) async fn commit(&self, answer: &str, round: u32) -> Result<Status, CheckoutError> {
+        self.tree.disown().await?;
         if !self.tree.uncommitted().await?.is_empty() {
             let title = title_of(&self.job.description, &self.branch);
             let message = format!("{title}\n\n{}", body(answer));

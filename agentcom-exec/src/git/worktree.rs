@@ -33,9 +33,7 @@ impl Checkout {
     /// If that takes longer than five minutes, or there can be no lock.
     pub async fn alone(&self) -> Result<Alone, CheckoutError> {
         let path = self.common_dir().await?.join("agentcom.lock");
-        let failed = |error: std::io::Error| {
-            CheckoutError::Git(GitError::NotRun(format!("{}: {error}", path.display())))
-        };
+        let failed = |error: std::io::Error| failed(&path, &error);
         let options = std::fs::OpenOptions::new().create(true).append(true).open(&path);
         let file = options.map_err(failed)?;
         let until = Instant::now() + ALONE_WITHIN;
@@ -62,6 +60,11 @@ impl Checkout {
     ///
     /// If git says no, or there is no such worktree.
     pub async fn worktree(&self, dir: &Path) -> Result<Self, CheckoutError> {
+        Ok(Self { git: Git::pinned(dir, self.repository_of(dir).await?) })
+    }
+
+    /// What the clone keeps of the worktree at `dir`.
+    async fn repository_of(&self, dir: &Path) -> Result<PathBuf, CheckoutError> {
         let kept = self.common_dir().await?.join("worktrees");
         // Git names what it keeps of a worktree after its folder.
         let name = dir.file_name().ok_or_else(|| no_worktree(dir))?;
@@ -71,7 +74,7 @@ impl Checkout {
         if Path::new(link.trim()) != dir.join(".git") {
             return Err(no_worktree(dir));
         }
-        Ok(Self { git: Git::pinned(dir, repository) })
+        Ok(repository)
     }
 
     /// Where the branch of a task is checked out beside this clone, if it is.
@@ -107,8 +110,31 @@ impl Checkout {
     ///
     /// If git says no.
     pub async fn remove_worktree(&self, dir: &Path) -> Result<(), CheckoutError> {
+        if !dir.is_dir() {
+            self.git.run(&["worktree", "prune"]).await?;
+            return Ok(());
+        }
+        let repository = self.repository_of(dir).await?;
+        restore_link(dir, &repository).map_err(|error| failed(dir, &error))?;
         let path = dir.to_string_lossy();
         self.git.run(&["worktree", "remove", "--force", &path]).await?;
+        Ok(())
+    }
+
+    /// Makes ordinary folders of new folders that are repositories of their own: git would commit none
+    /// of their files, or nothing at all. What is committed already, such as submodules, stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// If git says no, or what makes a folder a repository cannot be removed.
+    pub async fn disown(&self) -> Result<(), CheckoutError> {
+        for line in self.uncommitted().await? {
+            let Some(folder) = line.strip_prefix("?? ").filter(|path| path.ends_with('/')) else {
+                continue;
+            };
+            let folder = self.git.dir().join(folder);
+            remove_repositories(&folder).map_err(|error| failed(&folder, &error))?;
+        }
         Ok(())
     }
 
@@ -157,6 +183,38 @@ impl Checkout {
     pub async fn tree(&self) -> Result<String, CheckoutError> {
         Ok(self.git.run(&["rev-parse", "HEAD^{tree}"]).await?)
     }
+}
+
+fn remove_repositories(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // Links are not followed.
+        let is_dir = entry.file_type()?.is_dir();
+        match (entry.file_name() == ".git", is_dir) {
+            (true, true) => std::fs::remove_dir_all(entry.path())?,
+            (true, false) => std::fs::remove_file(entry.path())?,
+            (false, true) => remove_repositories(&entry.path())?,
+            (false, false) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts the file back that leads from a worktree to its repository, whatever is there now: git removes
+/// no worktree without it.
+fn restore_link(dir: &Path, repository: &Path) -> std::io::Result<()> {
+    let link = dir.join(".git");
+    match link.symlink_metadata() {
+        Ok(there) if there.is_dir() => std::fs::remove_dir_all(&link)?,
+        Ok(_) => std::fs::remove_file(&link)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    std::fs::write(link, format!("gitdir: {}\n", repository.display()))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> CheckoutError {
+    CheckoutError::Git(GitError::NotRun(format!("{}: {error}", path.display())))
 }
 
 fn no_worktree(dir: &Path) -> CheckoutError {

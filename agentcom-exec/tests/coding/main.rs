@@ -1,0 +1,101 @@
+//! This file proves that the executor of coding tasks keeps the contract of executors, that several
+//! tasks share a clone, and that bad models do no harm.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod bad_models;
+mod fixture;
+#[path = "../support/mod.rs"]
+mod support;
+
+use agentcom_core::id::TaskId;
+use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::task::VerificationStep;
+use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture, assignment};
+use agentcom_core::time::Span;
+use agentcom_core::wire::Assignment;
+use fixture::{Fixture, git};
+
+agentcom_core::executor_conformance!(
+    #[tokio::test]
+    Fixture::new().await
+);
+
+#[tokio::test]
+async fn tasks_share_a_clone_and_each_has_a_branch_of_its_own() {
+    /// So many that git would fail for some of them if they did not take turns.
+    const TASKS: u64 = 16;
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let ctx = Asking::default();
+    let one = |task: u64| {
+        let job = assignment(&*executor, TaskId(task), fixture.succeed());
+        let (executor, ctx) = (&executor, &ctx);
+        async move { executor.run(&job, ctx).await }
+    };
+    let outcomes = futures_util::future::join_all((1..=TASKS).map(one)).await;
+    for outcome in outcomes {
+        assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    }
+    let branches = git(&fixture.dir.path().join("remote"), &["branch", "--list", "agentcom/*"]);
+    assert_eq!(branches.lines().count() as u64, TASKS, "{branches}");
+    assert_eq!(std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_clean_checkout_that_a_stopped_attempt_left_is_removed() {
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TaskId(8), fixture.succeed());
+    let step = |target: &str| VerificationStep {
+        kind: "command_succeeds".into(),
+        target: target.into(),
+        description: None,
+    };
+    job.verification_steps = vec![step("touch checked; sleep 1000")];
+    let worktrees = fixture.dir.path().join("worktrees");
+    let checks = || {
+        let entries = std::fs::read_dir(&worktrees).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.to_string_lossy().ends_with("-check")).collect::<Vec<_>>()
+    };
+    let ctx = Asking::default();
+    let stopping = async {
+        while !checks().iter().any(|path| path.join("checked").exists()) {
+            fixture.wait(Span(5)).await;
+        }
+        ctx.stop();
+    };
+    let (outcome, ()) = tokio::join!(executor.run(&job, &ctx), stopping);
+    assert_eq!((outcome, checks().len()), (JobOutcome::Stopped, 1));
+    let again = Assignment { attempt: 2, verification_steps: vec![step("true")], ..job };
+    let outcome = executor.run(&again, &Asking::default()).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    assert!(checks().is_empty(), "{:?}", checks());
+}
+
+#[tokio::test]
+async fn what_a_stopped_attempt_left_is_kept_as_a_patch() {
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TaskId(7), fixture.run_on(TaskId(7)));
+    let ctx = Asking::default();
+    let stopping = async {
+        while !fixture.is_up(TaskId(7)).await {
+            fixture.wait(Span(5)).await;
+        }
+        let worktrees = fixture.dir.path().join("worktrees");
+        let tree = std::fs::read_dir(worktrees).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(tree.join("half.txt"), "half\n").unwrap();
+        ctx.stop();
+    };
+    let (outcome, ()) = tokio::join!(executor.run(&job, &ctx), stopping);
+    assert_eq!(outcome, JobOutcome::Stopped);
+    let again = assignment(&*executor, TaskId(7), fixture.succeed());
+    let outcome = executor.run(&again, &Asking::default()).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    let kept = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(std::fs::read_to_string(&kept[0]).unwrap().contains("+half"));
+}
