@@ -12,6 +12,7 @@ use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::task::Tier;
 use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
+use agentcom_exec::model::ollama::{Installed, installed};
 use agentcom_exec::model::{Message, Model, ModelError, Ollama, Patience, Reply, Request};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use agentcom_exec::tool::{Toolbox, Workspace};
@@ -138,6 +139,16 @@ async fn whatever_goes_wrong_has_a_name() {
         matches!(&error, ModelError::Busy { seen, .. } if seen.contains("encountered")),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_server_says_which_models_it_has() {
+    let server = StandIn::of([]).await;
+    let models = installed(&server.url()).await.unwrap();
+    let model = Installed { name: "scripted".into(), parameters: "8.2B".into(), tools: Some(true) };
+    assert_eq!(models, [model]);
+    let gone = { StandIn::of([]).await.url() };
+    assert!(matches!(installed(&gone).await, Err(ModelError::Unreachable { .. })));
 }
 
 #[tokio::test]

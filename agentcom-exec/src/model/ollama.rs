@@ -6,6 +6,8 @@
 //! out by the number of tokens that it says it read. Protocol: Ollama's `docs/api.md` and
 //! `api/types.go`.
 
+mod installed;
+
 use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -14,6 +16,8 @@ use tokio::time::timeout;
 
 use super::lines::Lines;
 use super::{Call, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, history};
+
+pub use installed::{Installed, installed};
 
 /// A model that an Ollama server runs.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! This file stands in for Ollama: `POST /api/chat`, with a model that follows a script, and
+//! This file stands in for Ollama: `GET /api/tags` and `POST /api/chat`, with a model that follows a script, and
 //! misbehaves where the script says so.
 
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -155,7 +155,8 @@ impl StandIn {
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
         let address = listener.local_addr().expect("it listens");
         let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
-        let router = Router::new().route("/api/chat", post(chat)).with_state(model.clone());
+        let router = Router::new().route("/api/chat", post(chat)).route("/api/tags", get(tags));
+        let router = router.with_state(model.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             // It ends with its owner, and not before.
@@ -175,6 +176,15 @@ impl StandIn {
     pub fn asked(&self) -> Vec<Value> {
         lock(&self.model).asked.clone()
     }
+}
+
+/// The one model that it has.
+async fn tags() -> Response {
+    let model = json!({
+        "name": "scripted", "model": "scripted", "details": { "parameter_size": "8.2B" },
+        "capabilities": ["completion", "tools"],
+    });
+    json!({ "models": [model] }).to_string().into_response()
 }
 
 async fn chat(State(model): State<Arc<Mutex<Model>>>, body: Bytes) -> Response {

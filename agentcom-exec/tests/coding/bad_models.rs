@@ -185,7 +185,10 @@ fn end_of(outcome: &JobOutcome) -> End {
         JobOutcome::Done { .. } => End::Done,
         JobOutcome::Partial { .. } => End::Partial,
         JobOutcome::Failed { category: Category::Retryable, .. } => End::Failed,
-        other => panic!("{other:?}"),
+        JobOutcome::Failed { .. }
+        | JobOutcome::Snooze { .. }
+        | JobOutcome::Cancel { .. }
+        | JobOutcome::Stopped => panic!("{outcome:?}"),
     }
 }
 

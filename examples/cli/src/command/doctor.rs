@@ -1,12 +1,15 @@
 //! This file looks at the machine and says what agents can rely on, and what to do about the rest.
 
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::model::Ollama;
+use agentcom_exec::model::ollama::installed;
 use agentcom_exec::sandbox::{self, Level, Report};
 use serde_json::{Value, json};
 
 use crate::args::Context;
 use crate::exit::Outcome;
 use crate::print::{CAUTION, FAINT, GOOD, STRONG};
+use crate::table::one_line;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
@@ -14,6 +17,9 @@ pub(crate) struct Args {
     /// Prove the sandbox with this user, if this is root
     #[arg(long = "sandbox-user", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
     user: Option<u32>,
+    /// The Ollama server to look for
+    #[arg(long, value_name = "URL", default_value = Ollama::URL)]
+    ollama: String,
     /// Show each attempt to break out of the sandbox
     #[arg(long)]
     attempts: bool,
@@ -21,7 +27,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let report = sandbox::prove(&Spawner::current_exe()?, args.user);
-    let findings = [sandbox(&report), git().await, hub(ctx).await, github()];
+    let findings =
+        [sandbox(&report), git().await, hub(ctx).await, ollama(&args.ollama).await, github()];
     let data = json!({
         "findings": findings.iter().map(Finding::data).collect::<Vec<_>>(),
         "sandbox": report,
@@ -106,6 +113,29 @@ async fn hub(ctx: &Context) -> Finding {
             seen: failure.message,
             hints: vec![failure.hint.unwrap_or_else(|| "start one with `agentcom up`".to_owned())],
         },
+    }
+}
+
+async fn ollama(url: &str) -> Finding {
+    let about = "ollama";
+    match installed(url).await {
+        Ok(models) => {
+            let able = models.iter().filter(|model| model.tools != Some(false));
+            let names: Vec<String> = able
+                .map(|model| format!("{} ({})", one_line(&model.name), one_line(&model.parameters)))
+                .collect();
+            if names.is_empty() {
+                let seen = format!("answers at {url}, with no model that can call tools");
+                return Finding { about, seen, hints: vec!["`ollama pull qwen3:8b`".to_owned()] };
+            }
+            let seen = format!("answers at {url}; models for tools: {}", names.join(", "));
+            Finding { about, seen, hints: Vec::new() }
+        }
+        Err(error) => {
+            let hint = "install it from https://ollama.com, or name another with --ollama; only \
+                        coding tasks need it";
+            Finding { about, seen: error.to_string(), hints: vec![hint.to_owned()] }
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use agentcom_core::task::VerificationStep;
+use agentcom_core::verify::Check;
 use agentcom_exec::coding::{MessagesModels, OllamaModels};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -103,6 +105,10 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let Some(fields) = body.as_object_mut() else {
         return Err(Failure::new(Exit::Usage, "standard input holds no JSON object"));
     };
+    for check in &args.checks {
+        let step: VerificationStep = serde_json::from_value(step(check)).map_err(wrong)?;
+        Check::read(&step).map_err(wrong)?;
+    }
     args.lay_over(fields);
     if !args.after.is_empty() {
         let mut after = Vec::new();
@@ -162,6 +168,11 @@ impl Args {
     }
 }
 
+/// A check that is none.
+fn wrong(bad: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, bad).hint("docs/models.md lists the checks and what they are about")
+}
+
 /// A check, from its type and what it is about; some need no more than their type.
 fn step(check: &str) -> Value {
     let (kind, target) = check.split_once(char::is_whitespace).unwrap_or((check, "auto"));
@@ -175,7 +186,12 @@ fn judge(task: &Value) -> Outcome {
         return Ok(());
     }
     let error = text::field(task, "last_error");
-    let why = if error.is_empty() { String::new() } else { format!(": {error}") };
+    let verdict = text::field(&task["verification_report"], "status");
+    let why = match (error.is_empty(), verdict.is_empty()) {
+        (false, _) => format!(": {error}"),
+        (true, false) => format!("; its checks say {verdict}"),
+        (true, true) => String::new(),
+    };
     let message = format!("task {id} ended as {state}{why}");
     Err(Failure::new(Exit::Unsuccessful, message).hint(format_args!("see `agentcom task {id}`")))
 }

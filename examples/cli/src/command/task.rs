@@ -50,6 +50,12 @@ fn render(task: &Value, now: Wall) -> String {
     for attempt in task["attempts"].as_array().into_iter().flatten() {
         line("attempt", &attempt_line(attempt));
     }
+    for (name, value) in coding_lines(&task["result"]) {
+        line(name, &value);
+    }
+    for check in task["verification_report"]["checks"].as_array().into_iter().flatten() {
+        line("check", &check_line(check));
+    }
     let printed = output(task);
     if !printed.is_empty() {
         out.push_str(&format!("  {FAINT}output{FAINT:#}\n"));
@@ -110,6 +116,48 @@ fn attempt_line(attempt: &Value) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether a result is that of a coding task.
+fn is_coding(result: &Value) -> bool {
+    result["branch"].is_string() && result["steps"].is_array()
+}
+
+/// What a coding task came to.
+fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
+    if !is_coding(result) {
+        return Vec::new();
+    }
+    let field = |name| text::field(result, name);
+    let tokens = ["tokens_in", "tokens_out"].map(|name| result[name].as_u64().unwrap_or(0));
+    let stopped = field("stopped");
+    let stopped = if stopped.is_empty() { stopped } else { format!(", stopped: {stopped}") };
+    let model = format!(
+        "{}, {} rounds, {} turns in the last, {} tokens, in {}{stopped}",
+        field("model"),
+        field("rounds"),
+        field("turns"),
+        tokens.iter().sum::<u64>(),
+        field("sandbox"),
+    );
+    let pushed = if result["pushed"] == true { "pushed" } else { "not pushed" };
+    let commit = format!("{}, {pushed}, risk tier {}", field("commit"), field("risk_tier"));
+    vec![
+        ("model", model),
+        ("branch", field("branch")),
+        ("commit", commit),
+        ("pull request", field("pull_request")),
+    ]
+}
+
+/// A check and what it said.
+fn check_line(check: &Value) -> String {
+    let field = |name| text::field(check, name);
+    let seen = field("output");
+    let last = seen.lines().last().unwrap_or_default();
+    let last = if check["status"] == "pass" { "" } else { last };
+    let line = format!("{}: {} {}", field("status"), field("type"), field("target"));
+    if last.is_empty() { line } else { format!("{line}: {last}") }
+}
+
 /// What a task in an answer printed or made, safe for a terminal.
 pub(crate) fn output(task: &Value) -> String {
     let result = &task["result"];
@@ -117,6 +165,7 @@ pub(crate) fn output(task: &Value) -> String {
     let text = match (printed, result) {
         ([None, None], Value::Null) => String::new(),
         ([None, None], Value::String(text)) => text.clone(),
+        ([None, None], result) if is_coding(result) => text::field(result, "output"),
         ([None, None], other) => other.to_string(),
         (printed, _) => printed.map(|part| ended_line(part.unwrap_or_default())).concat(),
     };
@@ -178,6 +227,39 @@ mod tests {
         assert_eq!(of("inferred", "unknown"), "");
         assert_eq!(of("explicit", "unknown"), "standard, as was said");
         assert_eq!(tier(&Value::Null), "");
+    }
+
+    #[test]
+    fn a_coding_task_is_shown_with_its_branch_and_its_checks() {
+        let task = json!({
+            "id": "task-0123456789abcdef", "state": "partial", "description": "mend it", "priority": 2,
+            "op": {"kind": "ollama", "input": {}},
+            "result": {
+                "branch": "agentcom/task-0123456789abcdef-mend-it", "commit": "0123abc", "pushed": true,
+                "risk_tier": 3, "pull_request": null, "model": "m", "rounds": 2, "turns": 3,
+                "tokens_in": 90, "tokens_out": 10, "sandbox": "L3", "stopped": "turns",
+                "output": "I mended it.", "steps": ["write_file a: ok"],
+            },
+            "verification_report": {"status": "partial", "checks": [
+                {"type": "git_clean", "target": "auto", "status": "pass", "output": ""},
+                {"type": "test_passes", "target": "make", "status": "fail", "output": "a\nb is 1, not 2"},
+            ]},
+        });
+        let text = render(&task, Wall(61_000));
+        expect![[r#"
+            task-0123456789abcdef  partial
+              description  mend it
+              runs         ollama: {}
+              lane         normal
+              model        m, 2 rounds, 3 turns in the last, 100 tokens, in L3, stopped: turns
+              branch       agentcom/task-0123456789abcdef-mend-it
+              commit       0123abc, pushed, risk tier 3
+              check        pass: git_clean auto
+              check        fail: test_passes make: b is 1, not 2
+              output
+                I mended it.
+        "#]]
+        .assert_eq(&anstream::adapter::strip_str(&text).to_string());
     }
 
     #[test]

@@ -237,5 +237,6 @@ fn a_sandbox_runs_a_command_in_this_directory_and_ends_as_it_does() {
     assert_eq!(fs::read_to_string(dir.join("here")).unwrap(), "hi\n");
     assert_eq!(output, "");
     run(dir, &["sandbox", "--sandbox", "L1", "true"], 64);
+    run(dir, &["submit", "--code", "-d", "x", "--check", "looks_good x"], 64);
     run(dir, &["sandbox", "no-such-program"], 1);
 }
