@@ -28,17 +28,23 @@ impl Sandbox {
         Self { level, read: Vec::new(), user: None, limits: Limits::default() }
     }
 
-    /// Proves that this machine holds what is demanded. Takes some ten milliseconds, blocking.
+    /// The same at the level that is `demanded`, or else at the highest at which commands run, and what
+    /// this machine proves of it. Takes some ten milliseconds, blocking.
     ///
     /// # Errors
     ///
-    /// What it holds instead, why, and what to do about it.
-    pub fn demand(&self, spawner: &Spawner) -> Result<Report, TooWeak> {
+    /// What the machine holds instead, why, and what to do about it.
+    pub fn proved(
+        self,
+        demanded: Option<Level>,
+        spawner: &Spawner,
+    ) -> Result<(Self, Report), TooWeak> {
         let report = super::prove(spawner, self.user);
-        if report.level < self.level {
-            return Err(TooWeak { demanded: self.level, report });
+        let level = demanded.unwrap_or(report.level).max(Level::L2);
+        if report.level < level {
+            return Err(TooWeak { demanded: level, report });
         }
-        Ok(report)
+        Ok((Self { level, ..self }, report))
     }
 
     /// Surroundings for a command that may change what is in `workspace`.

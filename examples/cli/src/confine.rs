@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use agentcom_exec::guard::Spawner;
-use agentcom_exec::sandbox::{self, Level, Report, Sandbox, TooWeak};
+use agentcom_exec::sandbox::{BadLevel, Level, Report, Sandbox};
 
 use crate::exit::{Exit, Failure};
 
@@ -23,7 +23,7 @@ pub(crate) struct Confine {
 
 /// A level at which commands can be run.
 fn level(text: &str) -> Result<Level, String> {
-    match text.parse().map_err(|bad: sandbox::BadLevel| bad.to_string())? {
+    match text.parse().map_err(|bad: BadLevel| bad.to_string())? {
         level @ (Level::L2 | Level::L3) => Ok(level),
         level @ (Level::L0 | Level::L1) => Err(format!("commands are not confined at {level}")),
     }
@@ -45,28 +45,20 @@ impl Confine {
         if self.level.is_none() && !has_to_be {
             return Ok(None);
         }
-        let report = sandbox::prove(spawner, self.user);
-        let demanded = self.level.unwrap_or(Level::L2);
-        let sandbox = self.sandbox(self.level.unwrap_or(report.level.max(Level::L2)))?;
-        if report.level < demanded {
-            return Err(Failure::new(Exit::Failure, TooWeak { demanded, report }));
-        }
-        Ok(Some((sandbox, report)))
-    }
-
-    /// The sandbox that was asked for, or else the strongest that is proved.
-    pub(crate) fn strongest(&self, spawner: &Spawner) -> Result<Sandbox, Failure> {
-        let demanded = self.demanded(spawner, true)?;
-        demanded.map(|(sandbox, _)| sandbox).ok_or_else(|| Failure::silent(Exit::Failure))
-    }
-
-    fn sandbox(&self, level: Level) -> Result<Sandbox, Failure> {
         let read = self.read.iter().map(|path| {
             std::fs::canonicalize(path).map_err(|error| {
                 Failure::new(Exit::Usage, format_args!("{}: {error}", path.display()))
             })
         });
         let read = read.collect::<Result<_, _>>()?;
-        Ok(Sandbox { read, user: self.user, ..Sandbox::new(level) })
+        let sandbox = Sandbox { read, user: self.user, ..Sandbox::new(Level::L2) };
+        let proved = sandbox.proved(self.level, spawner);
+        Ok(Some(proved.map_err(|weak| Failure::new(Exit::Failure, weak))?))
+    }
+
+    /// The sandbox that was asked for, or else the strongest that is proved.
+    pub(crate) fn strongest(&self, spawner: &Spawner) -> Result<Sandbox, Failure> {
+        let demanded = self.demanded(spawner, true)?;
+        demanded.map(|(sandbox, _)| sandbox).ok_or_else(|| Failure::silent(Exit::Failure))
     }
 }

@@ -6,9 +6,12 @@ use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
 use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
+use agentcom_exec::coding::{self, Coding, OllamaModels};
+use agentcom_exec::environment::Environment;
+use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
-use agentcom_exec::sandbox::Sandbox;
+use agentcom_exec::sandbox::{Level, Report, Sandbox};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
@@ -32,15 +35,14 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
         tracing::warn!("the journal was damaged: {damage}");
     }
     let spawner = Spawner::current_exe()?;
-    let sandbox = settings.sandbox()?;
+    let sandbox = proved(&settings, &spawner)?;
     let mut config = settings.sidecar()?;
-    if let Some(sandbox) = &sandbox {
-        let report = sandbox.demand(&spawner)?;
-        tracing::info!(level = %report.level, tried = report.attempts.len(), "commands are confined");
+    if let Some((_, report)) = &sandbox {
         for word in report.capabilities() {
             config.capabilities.push(Capability::new(&word)?);
         }
     }
+    let sandbox = sandbox.map(|(sandbox, _)| sandbox);
     let driver = SidecarDriver::new(
         config,
         Arc::clone(&client) as _,
@@ -62,6 +64,20 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     Ok(code)
 }
 
+/// The sandbox that was asked for, or, where coding tasks are done, the strongest; and what was proved
+/// of it.
+fn proved(settings: &Settings, spawner: &Spawner) -> anyhow::Result<Option<(Sandbox, Report)>> {
+    let asked = settings.sandbox()?;
+    if asked.is_none() && settings.coding.is_none() {
+        return Ok(None);
+    }
+    let demanded = asked.as_ref().map(|sandbox| sandbox.level);
+    let sandbox = asked.unwrap_or_else(|| Sandbox::new(Level::L2));
+    let (sandbox, report) = sandbox.proved(demanded, spawner)?;
+    tracing::info!(level = %sandbox.level, tried = report.attempts.len(), "commands are confined");
+    Ok(Some((sandbox, report)))
+}
+
 fn executors(
     settings: &Settings,
     spawner: Spawner,
@@ -71,10 +87,28 @@ fn executors(
     if settings.shell.enabled {
         let root = &settings.shell.root;
         let shell = Shell::new(spawner.clone()).in_directory(root);
-        executors.push(Arc::new(match sandbox {
+        executors.push(Arc::new(match sandbox.clone().filter(|_| settings.sandbox.is_some()) {
             Some(sandbox) => shell.in_sandbox(sandbox),
             None => shell,
         }));
+    }
+    if let Some((coding, sandbox)) = settings.coding.as_ref().zip(sandbox) {
+        let token = std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.trim().is_empty());
+        let github = token.map(|token| GitHub::at(&coding.github_api, token.trim().to_owned()));
+        let models = OllamaModels {
+            url: coding.ollama.clone(),
+            model: coding.model.clone(),
+            context_tokens: coding.context_tokens,
+        };
+        let place = coding::Settings {
+            spawner: spawner.clone(),
+            sandbox,
+            environment: Environment::inherit(coding.env.iter().map(String::as_str)),
+            repository: coding.repository.clone(),
+            worktrees: settings.state_dir.join("worktrees"),
+            github: github.transpose()?,
+        };
+        executors.push(Arc::new(Coding::with_ollama(models, place)));
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
+use agentcom_exec::github;
+use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{Level, Sandbox};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub shell: Shell,
     /// How the commands of shell work are confined; not at all unless said.
     pub sandbox: Option<Confine>,
+    /// Coding tasks; none are done unless said.
+    pub coding: Option<Code>,
     /// Wake work.
     pub wake: Wake,
     /// Logs.
@@ -66,6 +70,41 @@ pub struct Confine {
     pub read: Vec<PathBuf>,
     /// The user that they become, if the sidecar is root.
     pub user: Option<u32>,
+}
+
+/// Coding tasks by models. Their commands are always confined: as `sandbox` says, or else in the
+/// strongest sandbox that is proved.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Code {
+    /// The clone whose remote tasks are done for.
+    pub repository: PathBuf,
+    /// The Ollama server.
+    #[serde(default = "ollama")]
+    pub ollama: String,
+    /// The model for tasks that name none.
+    pub model: String,
+    /// How many tokens models read and write at once.
+    #[serde(default = "context_tokens")]
+    pub context_tokens: u64,
+    /// Variables of the environment that are handed on to commands.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// Where GitHub's API is; the token for it is in GITHUB_TOKEN.
+    #[serde(default = "github_api")]
+    pub github_api: String,
+}
+
+fn ollama() -> String {
+    Ollama::URL.to_owned()
+}
+
+fn context_tokens() -> u64 {
+    Ollama::CONTEXT_TOKENS
+}
+
+fn github_api() -> String {
+    github::API.to_owned()
 }
 
 /// Wake work.
@@ -119,6 +158,7 @@ impl Default for Settings {
             state_dir: PathBuf::from("agentcom-sidecar"),
             shell: Shell::default(),
             sandbox: None,
+            coding: None,
             wake: Wake::default(),
             log: Log::default(),
         }

@@ -36,6 +36,11 @@ impl Hub {
 
     /// A connected sidecar that was told who it is.
     async fn meet(&mut self) -> Talk {
+        self.introduced().await.0
+    }
+
+    /// As [`Hub::meet`], with what the sidecar says of itself.
+    async fn introduced(&mut self) -> (Talk, Value) {
         assert_eq!(self.server.len(), 1);
         let mut talk = Talk(in_time(self.transport.open()).await.unwrap());
         let identify = talk.hear("identify").await;
@@ -44,7 +49,7 @@ impl Hub {
             "type": "identified", "agent_id": "a-1", "incarnation": "inc-0000000000000007",
             "heartbeat_ms": 500,
         }));
-        talk
+        (talk, identify)
     }
 }
 
@@ -134,6 +139,33 @@ async fn a_shell_task_runs_and_a_signal_drains() {
     signal(&child, "TERM").await;
     talk.hear("agent_draining").await;
     assert_eq!(code(&mut child).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_sidecar_that_confines_commands_says_what_it_has_proved() {
+    const CONFIG: &str = "[sandbox]\nlevel = \"L2\"\n[shell]\nroot = \"work\"\n\
+                          [coding]\nrepository = \".\"\nmodel = \"m\"\n";
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    std::fs::create_dir(dir.path().join("work")).unwrap();
+    std::fs::write(dir.path().join("secret"), "secret").unwrap();
+    std::fs::write(dir.path().join("sidecar.toml"), CONFIG).unwrap();
+    let mut child = sidecar(&hub, dir.path(), &["--config", "sidecar.toml"]);
+    let meeting = hub.introduced();
+    let (mut talk, said) = tokio::select! {
+        met = meeting => met,
+        // Where commands cannot be confined it does not start.
+        ended = child.wait() => {
+            assert_eq!(ended.unwrap().code(), Some(64));
+            return;
+        }
+    };
+    let has = |list: &str, word: &str| said[list].as_array().unwrap().contains(&json!(word));
+    assert!(has("executors", "ollama") && has("executors", "shell"), "{said}");
+    assert!(has("capabilities", "sandbox-l2"), "{said}");
+    talk.assign(1, "echo hello > made; cat ../secret || echo no");
+    let complete = talk.hear("task_complete").await;
+    assert!(complete["result"]["stdout"] == "no\n", "{complete}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("work/made")).unwrap(), "hello\n");
 }
 
 #[tokio::test]

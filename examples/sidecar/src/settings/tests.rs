@@ -81,3 +81,26 @@ fn the_example_says_the_defaults() {
     };
     assert_eq!(format!("{example:?}"), format!("{defaults:?}"));
 }
+
+#[test]
+fn commands_are_confined_as_the_table_says_or_not_at_all() {
+    let read = |text: &str| Settings::parse(text, &|_| None).unwrap().sandbox();
+    assert_eq!(read("").unwrap(), None);
+    let sandbox =
+        read("[sandbox]\nlevel = \"L3\"\nread = [\"/opt\"]\nuser = 7\n").unwrap().unwrap();
+    assert_eq!((sandbox.level, sandbox.user), (Level::L3, Some(7)));
+    assert_eq!(sandbox.read, [PathBuf::from("/opt")]);
+    let weak = read("[sandbox]\nlevel = \"L1\"\n").unwrap_err().to_string();
+    assert_eq!(weak, "sandbox.level is L1; commands are confined at L2 and L3");
+    assert!(
+        read("[sandbox]\nlevel = \"L2\"\nuser = 0\n").unwrap_err().to_string().contains("root")
+    );
+    expect![[r#"
+        sidecar.toml: TOML parse error at line 1, column 1
+          |
+        1 | [coding]
+          | ^^^^^^^^
+        missing field `model`
+    "#]]
+    .assert_eq(&error_of("[coding]\nrepository = \".\"\n"));
+}
