@@ -6,6 +6,7 @@
 
 mod feed;
 mod prompt;
+mod transcript;
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
 use feed::{Feed, ToolCall};
 
 pub use prompt::Brief;
+use transcript::Transcript;
 
 /// How many tools a model may call in one turn.
 const CALLS_MAX: usize = 16;
@@ -54,6 +56,8 @@ pub struct Ended {
     pub usage: Usage,
     /// Each call and its outcome, a line each.
     pub steps: Vec<String>,
+    /// All that was said, a JSON object on each line: `system` and `tools` first, then messages.
+    pub transcript: String,
 }
 
 /// Why the work of a model ended.
@@ -79,12 +83,15 @@ impl Loop<'_> {
             room: self.model.context_tokens() * 3 / 4,
             usage: Usage::default(),
             steps: Vec::new(),
+            transcript: Transcript::default(),
             feed: Feed::new(self.ctx, self.model.name()),
             started: Instant::now(),
         };
+        run.transcript.begin(&run.system, &run.specs);
+        run.transcript.add(&run.messages[0]);
         let (how, answer) = run.run().await;
         let (turns, usage, steps) = (run.course.turns(), run.usage, run.steps);
-        Ended { how, answer, turns, usage, steps }
+        Ended { how, answer, turns, usage, steps, transcript: run.transcript.into_lines() }
     }
 }
 
@@ -98,6 +105,7 @@ struct Run<'a> {
     room: u64,
     usage: Usage,
     steps: Vec<String>,
+    transcript: Transcript,
     feed: Feed<'a>,
     started: Instant,
 }
@@ -122,14 +130,19 @@ impl Run<'_> {
             };
             let next = self.course.turn(turn, tokens);
             let (calls, cut) = (reply.calls.clone(), reply.cut);
-            self.messages.push(Message::Model(reply));
+            self.say(Message::Model(reply));
             match next {
                 Next::RunTools => self.run_tools(calls).await,
-                Next::Nudge => self.messages.push(Message::User(prompt::nudge(cut).to_owned())),
+                Next::Nudge => self.say(Message::User(prompt::nudge(cut).to_owned())),
                 Next::Done => return (How::Answered, answer),
                 Next::Stop(stop) => return (How::Stopped(stop), answer),
             }
         }
+    }
+
+    fn say(&mut self, message: Message) {
+        self.transcript.add(&message);
+        self.messages.push(message);
     }
 
     /// Asks the model for its next turn.
@@ -214,7 +227,7 @@ impl Run<'_> {
                 took: started.elapsed(),
             });
             self.steps.push(step);
-            self.messages.push(Message::Tool { call, content });
+            self.say(Message::Tool { call, content });
         }
         self.course.ran(changed);
     }

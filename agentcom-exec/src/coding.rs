@@ -26,6 +26,7 @@ use async_trait::async_trait;
 
 pub use input::{BadCodingInput, CodingInput};
 
+use crate::blobs::Blobs;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::guard::Spawner;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub repository: PathBuf,
     /// Where worktrees are made; outside of the clone.
     pub worktrees: PathBuf,
+    /// Where all that models say is kept.
+    pub transcripts: Blobs,
     /// Where pull requests are opened; without it branches are only pushed.
     pub github: Option<GitHub>,
 }

@@ -3,6 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`agentic`] | a model that works with tools, turn by turn |
+//! | [`blobs`] | what is too long for a task's record, under the hash of its content |
 //! | [`coding`] | the executor of coding tasks: from a branch to a pull request |
 //! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`github`] | pull requests, one for each branch |
@@ -19,6 +20,7 @@
 //! | [`journal`] | the sidecar's store on one append-only file |
 
 pub mod agentic;
+pub mod blobs;
 pub mod coding;
 pub mod environment;
 pub mod git;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::place::Place;
 use crate::agentic::{Ended, How};
+use crate::blobs::BlobId;
 use crate::git::{Changed, CheckoutError, GitError, Status};
 use crate::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of};
 use crate::model::{ModelError, Usage};
@@ -33,6 +34,7 @@ pub(super) struct Done {
     pub(super) ended: Option<Ended>,
     pub(super) status: Status,
     pub(super) pull: Option<Pull>,
+    pub(super) transcripts: Vec<BlobId>,
 }
 
 /// The result of a coding task.
@@ -53,6 +55,8 @@ struct CodingResult<'a> {
     tokens_out: u64,
     /// Why the model was stopped before it said that it was done.
     stopped: Option<Stop>,
+    /// Where all that was said is kept, for each round.
+    transcripts: &'a [BlobId],
     output: &'a str,
     steps: &'a [String],
 }
@@ -120,6 +124,7 @@ impl Done {
                 Some(How::Stopped(stop)) => Some(*stop),
                 Some(How::Answered | How::Failed(_)) | None => None,
             },
+            transcripts: &self.transcripts,
             output: &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)],
             steps: &steps[steps.len().saturating_sub(STEPS_MAX)..],
         }

@@ -1,6 +1,7 @@
 //! This file takes one coding task through its rounds: work, commit, check, correct; then push and
 //! propose.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::outcome::{Done, Trouble};
 use super::place::{Place, change_of};
 use super::{CodingInput, Settings};
 use crate::agentic::{Brief, Ended, How, Loop};
+use crate::blobs::BlobId;
 use crate::git::Status;
 use crate::model::{Model, Usage};
 use crate::output::report;
@@ -38,6 +40,7 @@ struct Round {
     ended: Option<Ended>,
     status: Status,
     report: Report,
+    transcripts: Vec<BlobId>,
 }
 
 impl Work<'_> {
@@ -60,6 +63,7 @@ impl Work<'_> {
             level: self.settings.sandbox.level,
             rounds: round.number,
             report: round.report,
+            transcripts: round.transcripts,
             ended: round.ended,
             status: round.status,
             pull: None,
@@ -78,6 +82,7 @@ impl Work<'_> {
         let seen = place.rounds().await?;
         let mut brief = self.brief();
         let mut number = seen;
+        let mut transcripts = Vec::new();
         loop {
             // What an earlier process of this attempt has done counts; it is checked once more.
             let ended = if number < most {
@@ -86,6 +91,9 @@ impl Work<'_> {
             } else {
                 None
             };
+            if let Some(ended) = &ended {
+                transcripts.extend(self.keep(ended).await);
+            }
             let answer = ended.as_ref().map_or("", |ended| &ended.answer);
             let status = place.commit(answer, number).await?;
             if let Some(Ended { how: How::Failed(error), .. }) = &ended
@@ -97,7 +105,7 @@ impl Work<'_> {
             let can_go_on =
                 ended.as_ref().is_some_and(|ended| !matches!(ended.how, How::Failed(_)));
             if !report.status.is_mendable() || number >= most || !can_go_on {
-                return Ok(Round { number, ended, status, report });
+                return Ok(Round { number, ended, status, report, transcripts });
             }
             brief.so_far = Some(report.for_model());
         }
@@ -123,6 +131,19 @@ impl Work<'_> {
             report(self.ctx, "status", &format!("the model was stopped: {stop}"));
         }
         Ok(ended)
+    }
+
+    /// Keeps all that was said. A task does not fail for want of it.
+    async fn keep(&self, ended: &Ended) -> Option<BlobId> {
+        let (blobs, lines) = (self.settings.transcripts.clone(), ended.transcript.clone());
+        let kept = tokio::task::spawn_blocking(move || blobs.put(lines.as_bytes())).await;
+        match kept.map_err(io::Error::other).and_then(|kept| kept) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                report(self.ctx, "error", &format!("the transcript is not kept: {error}"));
+                None
+            }
+        }
     }
 
     async fn check(

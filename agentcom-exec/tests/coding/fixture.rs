@@ -9,6 +9,7 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
+use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::model::Ollama;
@@ -71,6 +72,7 @@ impl Fixture {
                 environment: Environment::default(),
                 repository: self.dir.path().join("clone"),
                 worktrees: self.dir.path().join("worktrees"),
+                transcripts: Blobs::at(self.dir.path().join("transcripts")),
                 github: None,
             },
         )

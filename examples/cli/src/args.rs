@@ -74,6 +74,8 @@ enum Command {
     Task(command::task::Args),
     /// Say why a task is where it is, and what would move it on
     Why(command::why::Args),
+    /// Show all that a model said in a coding task
+    Transcript(command::transcript::Args),
     /// Call a task off
     Cancel(command::cancel::Args),
     /// Give dead tasks another life
@@ -145,6 +147,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Tasks(args) => asking(command::tasks::run(&args, ctx)),
         Command::Task(args) => asking(command::task::run(&args, ctx)),
         Command::Why(args) => asking(command::why::run(&args, ctx)),
+        Command::Transcript(args) => asking(command::transcript::run(&args, ctx)),
         Command::Cancel(args) => asking(command::cancel::run(&args, ctx)),
         Command::Retry(args) => asking(command::retry::run(&args, ctx)),
         Command::Agents => asking(command::agent::list(ctx)),

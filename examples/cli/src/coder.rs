@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use agentcom_core::config::Secret;
 use agentcom_core::port::executor::Executor;
+use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{Coding, MessagesModels, OllamaModels, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
@@ -14,6 +15,9 @@ use agentcom_exec::sandbox::Sandbox;
 
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
+
+/// The name of the folder in an agent's directory for all that models say.
+pub(crate) const TRANSCRIPTS: &str = "transcripts";
 
 /// With which models coding tasks are done.
 #[derive(Clone, Debug, clap::Args)]
@@ -98,6 +102,7 @@ impl Coder {
             environment: self.environment(),
             repository: repository.to_owned(),
             worktrees: dir.join("worktrees"),
+            transcripts: Blobs::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
         };
         let mut executors: Vec<Arc<dyn Executor>> = Vec::new();

@@ -6,6 +6,7 @@ use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
 use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
+use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{self, Coding, OllamaModels};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::GitHub;
@@ -106,6 +107,7 @@ fn executors(
             environment: Environment::inherit(coding.env.iter().map(String::as_str)),
             repository: coding.repository.clone(),
             worktrees: settings.state_dir.join("worktrees"),
+            transcripts: Blobs::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
         };
         executors.push(Arc::new(Coding::with_ollama(models, place)));

@@ -50,13 +50,24 @@ fn writes(path: &str, content: &str) -> Turn {
     Turn::calls("write_file", json!({ "path": path, "content": content }))
 }
 
-/// Has a hub and one agent do one task with a model, and tells how the task ended.
+/// As [`at_work`], without the hub, which is gone then.
 async fn done(
     dir: &Path,
     turns: Vec<Turn>,
     github: Option<&GitHub>,
     flags: &[&str],
 ) -> (Value, Ollama) {
+    let (told, ollama, _) = at_work(dir, turns, github, flags).await;
+    (told, ollama)
+}
+
+/// Has a hub and one agent do one task with a model, and tells how the task ended.
+async fn at_work(
+    dir: &Path,
+    turns: Vec<Turn>,
+    github: Option<&GitHub>,
+    flags: &[&str],
+) -> (Value, Ollama, Up) {
     let ollama = Ollama::of(turns).await;
     let url = ollama.url();
     let api = github.map(GitHub::api).unwrap_or_default();
@@ -71,8 +82,7 @@ async fn done(
     let mut command = agentcom(dir, &[&line[..], flags].concat());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    drop(up);
-    (serde_json::from_slice(&output.stdout).expect(&said), ollama)
+    (serde_json::from_slice(&output.stdout).expect(&said), ollama, up)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +118,7 @@ async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
         "--tier",
         "trivial",
     ];
-    let (told, ollama) = done(dir, turns, Some(&github), &flags).await;
+    let (told, ollama, _up) = at_work(dir, turns, Some(&github), &flags).await;
     assert_eq!(
         (&told["state"], &told["result"]["rounds"]),
         (&json!("completed"), &json!(2)),
@@ -139,6 +149,13 @@ async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
     let pull = &github.pulls()[0];
     assert_eq!((&pull["head"], &pull["title"]), (&json!(branch), &json!("Mend the sum")));
     assert!(pull["body"].as_str().unwrap().contains("pass: test_passes sh tests/add.sh"));
+    // All that was said in each round can be read.
+    let id = told["id"].as_str().unwrap();
+    let first = run(dir, &["transcript", id, "--round", "1"], 0);
+    assert!(first.contains("It adds now.") && !first.contains("Now it does."), "{first}");
+    let last = run(dir, &["transcript", id], 0);
+    assert!(last.contains("2 + 3 is not 5") && last.contains("Now it does."), "{last}");
+    run(dir, &["transcript", id, "--round", "3"], 5);
     // Nothing is left beside the clone.
     assert_eq!(git(&dir.join("clone"), &["worktree", "list"]).lines().count(), 1);
     assert_eq!(git(&dir.join("clone"), &["status", "--porcelain"]), "");

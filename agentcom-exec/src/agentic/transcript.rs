@@ -1,0 +1,55 @@
+//! This file writes down all that was said, also what is left out of later requests for room.
+
+use serde_json::{Value, json};
+
+use crate::model::{Call, Message};
+use crate::tool::Spec;
+
+/// How long a transcript may get, in bytes; what comes after that is only counted.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// All that was said, a JSON object on each line.
+#[derive(Debug, Default)]
+pub(super) struct Transcript {
+    lines: String,
+    left_out: usize,
+}
+
+impl Transcript {
+    pub(super) fn begin(&mut self, system: &str, tools: &[Spec]) {
+        let tools: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
+        self.write(&json!({ "system": system, "tools": tools }));
+    }
+
+    pub(super) fn add(&mut self, message: &Message) {
+        let call = |call: &Call| json!({ "id": call.id, "name": call.name, "input": call.input });
+        self.write(&match message {
+            Message::User(text) => json!({ "role": "user", "text": text }),
+            Message::Model(reply) => json!({
+                "role": "model", "text": reply.text, "thinking": reply.thinking,
+                "calls": reply.calls.iter().map(call).collect::<Vec<_>>(), "cut": reply.cut,
+                "tokens_in": reply.usage.input_tokens, "tokens_out": reply.usage.output_tokens,
+            }),
+            Message::Tool { call, content } => {
+                json!({ "role": "tool", "id": call.id, "name": call.name, "content": content })
+            }
+        });
+    }
+
+    fn write(&mut self, line: &Value) {
+        let line = line.to_string();
+        if self.lines.len() + line.len() > BYTES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.lines.push_str(&line);
+        self.lines.push('\n');
+    }
+
+    pub(super) fn into_lines(mut self) -> String {
+        if self.left_out > 0 {
+            self.lines.push_str(&format!("{}\n", json!({ "left_out": self.left_out })));
+        }
+        self.lines
+    }
+}
