@@ -35,6 +35,12 @@ pub(crate) struct Args {
     /// The model, if it is not to be the agent's own
     #[arg(long, value_name = "MODEL", requires = "code")]
     model: Option<String>,
+    /// How often the model is asked in each round, at most [default: by the tier, 5, 10 or 20]
+    #[arg(long, value_name = "N", requires = "code", value_parser = clap::value_parser!(u32).range(1..=200))]
+    turns: Option<u32>,
+    /// How many tokens the model may read and write in all rounds together
+    #[arg(long, value_name = "N", requires = "code")]
+    tokens: Option<u64>,
     /// When the change is good, in words (repeatable)
     #[arg(long = "criterion", value_name = "TEXT")]
     criteria: Vec<String>,
@@ -141,8 +147,7 @@ impl Args {
         let shell = self.shell.as_ref();
         set("shell", shell.map(|command| json!(command)));
         set("description", self.description.as_ref().or(shell).map(|text| json!(text)));
-        let model = self.model.as_ref().map_or(json!({}), |model| json!({ "model": model }));
-        set("op", self.code.then(|| json!({ "kind": self.with, "input": model })));
+        set("op", self.code.then(|| json!({ "kind": self.with, "input": self.coding_input() })));
         set("success_criteria", list(&self.criteria));
         let checks: Vec<Value> = self.checks.iter().map(|check| step(check)).collect();
         set("verification_steps", (!checks.is_empty()).then(|| json!(checks)));
@@ -157,6 +162,22 @@ impl Args {
         set("max_attempts", self.max_attempts.map(|max| json!(max)));
         set("idempotency_key", self.idempotency_key.as_ref().map(|key| json!(key)));
         set("tags", list(&self.tags));
+    }
+
+    /// What the coding operation says beside the task itself.
+    fn coding_input(&self) -> Value {
+        let mut input = Map::new();
+        let fields = [
+            ("model", self.model.as_ref().map(|model| json!(model))),
+            ("turns_max", self.turns.map(|most| json!(most))),
+            ("tokens_max", self.tokens.map(|most| json!(most))),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                input.insert(name.into(), value);
+            }
+        }
+        Value::Object(input)
     }
 
     async fn wait_for(&self, client: &Client, id: &str, ctx: &Context) -> Outcome {
@@ -263,6 +284,32 @@ mod tests {
             "t",
         ];
         expect![[r#"{"complexity_tier":"complex","description":"build it","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+    }
+
+    #[test]
+    fn a_coding_task_says_what_its_model_may_and_what_is_checked() {
+        let line = [
+            "--code",
+            "-d",
+            "mend it",
+            "--with",
+            "claude",
+            "--model",
+            "m",
+            "--turns",
+            "7",
+            "--tokens",
+            "1000",
+            "--check",
+            "test_passes make test",
+            "--check",
+            "git_clean",
+            "--corrections",
+            "2",
+        ];
+        expect![[r#"{"description":"mend it","max_verification_retries":2,"op":{"input":{"model":"m","tokens_max":1000,"turns_max":7},"kind":"claude"},"verification_steps":[{"target":"make test","type":"test_passes"},{"target":"auto","type":"git_clean"}]}"#]].assert_eq(&body(&line).to_string());
+        assert!(Line::try_parse_from(["submit", "--code"]).is_err());
+        assert!(Line::try_parse_from(["submit", "--shell", "x", "--turns", "7"]).is_err());
     }
 
     #[test]
