@@ -5,6 +5,8 @@
 //! [`Course`] what happened and does as it says. The limits are those of the original, with tokens
 //! and time beside them.
 
+mod reach;
+
 use alloc::string::String;
 use core::fmt;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::Tier;
 use crate::time::Span;
+
+pub use reach::{Exposure, Reach, ThreeOfThree};
 
 /// How long a model may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

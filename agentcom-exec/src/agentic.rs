@@ -10,7 +10,7 @@ mod transcript;
 
 use std::time::{Duration, Instant};
 
-use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
+use agentcom_core::agentic::{Course, Exposure, Limits, Next, Stop, Turn};
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::time::Span;
 
@@ -77,6 +77,7 @@ impl Loop<'_> {
         let mut run = Run {
             at: self,
             course: Course::new(self.limits),
+            exposure: Exposure::default(),
             specs: self.tools.specs().collect(),
             system: brief.system(),
             messages: vec![Message::User(brief.task())],
@@ -98,6 +99,7 @@ impl Loop<'_> {
 struct Run<'a> {
     at: &'a Loop<'a>,
     course: Course,
+    exposure: Exposure,
     specs: Vec<Spec>,
     system: String,
     messages: Vec<Message>,
@@ -205,15 +207,23 @@ impl Run<'_> {
         usage.total()
     }
 
+    /// Whether a call is made at all.
+    fn admit(&mut self, number: usize, call: &Call) -> Result<(), ToolError> {
+        if number >= CALLS_MAX {
+            let message = format!("at most {CALLS_MAX} calls are made in one turn");
+            return Err(ToolError::new(ToolErrorKind::Refused, message));
+        }
+        let admitted = self.exposure.admit(self.at.tools.reach(&call.name));
+        admitted.map_err(|three| ToolError::new(ToolErrorKind::Refused, three))
+    }
+
     async fn run_tools(&mut self, calls: Vec<Call>) {
         let mut changed = false;
         for (number, call) in calls.into_iter().enumerate() {
             let started = Instant::now();
-            let told = if number < CALLS_MAX {
-                self.at.tools.call(&call.name, call.input.clone(), self.at.ctx).await
-            } else {
-                let message = format!("at most {CALLS_MAX} calls are made in one turn");
-                Err(ToolError::new(ToolErrorKind::Refused, message))
+            let told = match self.admit(number, &call) {
+                Ok(()) => self.at.tools.call(&call.name, call.input.clone(), self.at.ctx).await,
+                Err(refused) => Err(refused),
             };
             changed |= told.is_ok() && self.at.tools.changes(&call.name);
             let content = observation(&told).to_string();

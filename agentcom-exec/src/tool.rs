@@ -26,6 +26,7 @@ mod write_file;
 
 use std::fmt;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -50,6 +51,9 @@ pub trait Tool: fmt::Debug + Send + Sync {
     fn changes(&self) -> bool {
         false
     }
+
+    /// What it has to do with the world. [`Reach::ALL`] where nobody knows: it is refused then.
+    fn reach(&self) -> Reach;
 
     /// Does it. `input` is what the model gave, which may be anything. Dropping the future stops
     /// what it does.
@@ -87,6 +91,9 @@ impl Spec {
         })
     }
 }
+
+/// The reach of what looks at files of a repository.
+const FILES: Reach = Reach { untrusted: true, private: false, outward: false };
 
 /// Why a tool did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

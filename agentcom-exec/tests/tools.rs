@@ -10,6 +10,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::tool::{
@@ -309,6 +310,10 @@ impl Tool for Add {
     fn spec(&self) -> Spec {
         let input = json!({ "type": "object", "properties": {} });
         Spec { name: "add".to_owned(), description: "Adds".to_owned(), input }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::default()
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

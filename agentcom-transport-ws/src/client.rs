@@ -12,10 +12,9 @@ use axum::http::header::{HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{StatusCode, Uri};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, error::UrlError};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,11 +28,8 @@ pub enum BadUrl {
     #[error("the hub's address is not a URL such as ws://127.0.0.1:4000/ws")]
     Malformed,
     /// It begins with neither `ws://` nor `wss://`.
-    #[error("the hub's address must begin with ws://")]
+    #[error("the hub's address must begin with ws:// or wss://")]
     Scheme,
-    /// It begins with `wss://`.
-    #[error("wss:// is not built in; end TLS in a proxy beside the sidecar and use ws:// to it")]
-    Tls,
     /// It holds a user or a password.
     #[error("the hub's address must not hold a user or a password; tokens are sent in a frame")]
     Credentials,
@@ -93,18 +89,22 @@ impl WsClient {
     /// What is wrong with `url`.
     pub fn new(url: &str, options: ClientOptions) -> Result<Self, BadUrl> {
         let uri: Uri = url.parse().map_err(|_| BadUrl::Malformed)?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(BadUrl::Tls),
+        let usual_port = match uri.scheme_str() {
+            Some("ws") => 80,
+            Some("wss") => {
+                // Whoever was first has chosen, and any choice will do.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                443
+            }
             Some(_) => return Err(BadUrl::Scheme),
             None => return Err(BadUrl::Malformed),
-        }
+        };
         let authority = uri.authority().ok_or(BadUrl::Malformed)?;
         if authority.as_str().contains('@') {
             return Err(BadUrl::Credentials);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority.port_u16().unwrap_or(usual_port);
         Ok(Self {
             host,
             port,
@@ -125,7 +125,8 @@ impl WsClient {
         self.tasks.wait().await;
     }
 
-    async fn connect(&self) -> Result<WebSocketStream<TcpStream>, Error> {
+    /// Reaches the hub; over TLS, if its address says so, by the certificates that the machine trusts.
+    async fn connect(&self) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Error> {
         let socket = TcpStream::connect((self.host.as_str(), self.port)).await?;
         socket.set_nodelay(true)?;
         let mut request = self.uri.clone().into_client_request()?;
@@ -134,7 +135,7 @@ impl WsClient {
             request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
         let config = Some(self.limits.websocket());
-        Ok(client_async_with_config(request, socket, config).await?.0)
+        Ok(client_async_tls_with_config(request, socket, config, None).await?.0)
     }
 }
 
@@ -208,7 +209,11 @@ mod tests {
         assert_eq!(check("ws://localhost:4000/ws"), Ok((String::from("localhost"), 4000)));
         assert_eq!(check("ws://[::1]:4000/ws"), Ok((String::from("::1"), 4000)));
         assert_eq!(check("ws://hub.example.com/ws"), Ok((String::from("hub.example.com"), 80)));
-        assert_eq!(check("wss://hub.example.com/ws"), Err(BadUrl::Tls));
+        assert_eq!(check("wss://hub.example.com/ws"), Ok((String::from("hub.example.com"), 443)));
+        assert_eq!(
+            check("wss://hub.example.com:4000/ws"),
+            Ok((String::from("hub.example.com"), 4000))
+        );
         assert_eq!(check("http://localhost:4000/ws"), Err(BadUrl::Scheme));
         assert_eq!(check("localhost:4000"), Err(BadUrl::Malformed));
         assert_eq!(check("/ws"), Err(BadUrl::Malformed));

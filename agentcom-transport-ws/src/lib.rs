@@ -11,8 +11,9 @@
 //! its transport: it ends with the connection, and at the latest when the transport is shut down
 //! or dropped.
 //!
-//! There is no compression in either direction, and no TLS: `wss://` is refused with a typed
-//! error, so a hub beyond a trusted network goes behind a proxy that ends TLS, on both sides.
+//! There is no compression in either direction. A hub has no TLS of its own; beyond a trusted network
+//! it goes behind a proxy that ends TLS, and agents reach it by `wss://`, by the certificates that
+//! their machine trusts.
 
 mod client;
 mod guard;

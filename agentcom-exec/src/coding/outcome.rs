@@ -33,7 +33,8 @@ pub(super) struct Done {
     /// How the model's work ended in the last round; none if it was only checked again.
     pub(super) ended: Option<Ended>,
     pub(super) status: Status,
-    pub(super) pull: Option<Pull>,
+    /// The pull request, or why there is none where there should be.
+    pub(super) pull: Option<Result<Pull, GitHubError>>,
     pub(super) transcripts: Vec<BlobId>,
 }
 
@@ -46,6 +47,9 @@ struct CodingResult<'a> {
     pushed: bool,
     files_changed: usize,
     pull_request: Option<&'a str>,
+    /// Why there is none where there should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_request_error: Option<String>,
     risk_tier: u8,
     model: &'a str,
     sandbox: Level,
@@ -87,7 +91,8 @@ impl Done {
             Ok(result) => result,
             Err(error) => return JobOutcome::permanent(format_args!("the result {error}")),
         };
-        if checked || (verdict.is_good() && !stopped) {
+        let proposed = !matches!(self.pull, Some(Err(_)));
+        if proposed && (checked || (verdict.is_good() && !stopped)) {
             JobOutcome::Done { result, tokens, verification }
         } else {
             JobOutcome::Partial { result, tokens, verification }
@@ -112,7 +117,14 @@ impl Done {
             commit: &self.status.head,
             pushed: self.status.pushed,
             files_changed: self.status.changed.len(),
-            pull_request: self.pull.as_ref().map(|pull| &*pull.url),
+            pull_request: match &self.pull {
+                Some(Ok(pull)) => Some(&pull.url),
+                Some(Err(_)) | None => None,
+            },
+            pull_request_error: match &self.pull {
+                Some(Err(error)) => Some(error.to_string()),
+                Some(Ok(_)) | None => None,
+            },
             risk_tier: self.risk(job, &[]).tier.number(),
             model: &self.model,
             sandbox: self.level,
@@ -158,7 +170,7 @@ impl Done {
         place: &Place<'_>,
         job: &Assignment,
         github: Option<&GitHub>,
-    ) -> Result<Option<Pull>, Trouble> {
+    ) -> Result<Option<Result<Pull, GitHubError>>, Trouble> {
         let Some(github) = github else { return Ok(None) };
         let (remote, all) = place.remote_and_files().await?;
         let Some(repository) = Repository::of_remote(&remote) else { return Ok(None) };
@@ -175,7 +187,8 @@ impl Done {
         let title = title_of(&job.description, &self.branch);
         let (head, base) = (&*self.branch, &*self.base);
         let proposal = github::Proposal { head, base, title: &title, body: &body };
-        Ok(Some(github.propose(&repository, &proposal).await?))
+        // The branch is pushed by now, and what was done is not lost for want of a pull request.
+        Ok(Some(github.propose(&repository, &proposal).await))
     }
 }
 
@@ -195,8 +208,6 @@ pub(super) enum Trouble {
     Git(#[from] CheckoutError),
     #[error("the model: {0}")]
     Model(ModelError),
-    #[error("the pull request: {0}")]
-    GitHub(#[from] GitHubError),
     #[error("the workspace: {0}")]
     Workspace(io::Error),
 }
@@ -208,8 +219,6 @@ impl Trouble {
             Self::Git(CheckoutError::Overtaken(_) | CheckoutError::Uncommitted(_)) => true,
             Self::Git(_) => false,
             Self::Model(error) => error.is_passing(),
-            Self::GitHub(GitHubError::Unreachable { .. } | GitHubError::Busy { .. }) => true,
-            Self::GitHub(_) => false,
             Self::Workspace(_) => true,
         };
         let category = if passing { Category::Retryable } else { Category::Permanent };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
 use cap_std::fs::FileType;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::walk::{Next, walk};
-use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
 
 /// Lists a folder.
 #[derive(Clone, Debug)]
@@ -66,6 +67,10 @@ impl Tool for ListDirectory {
                 "required": ["path"],
             }),
         }
+    }
+
+    fn reach(&self) -> Reach {
+        FILES
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -3,13 +3,14 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::workspace::{FILE_BYTES_MAX, is_binary};
-use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
 
 /// Reads a file, or some of its lines.
 #[derive(Clone, Debug)]
@@ -58,6 +59,10 @@ impl Tool for ReadFile {
                 "required": ["path"],
             }),
         }
+    }
+
+    fn reach(&self) -> Reach {
+        FILES
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Spec, Tool, ToolError, ToolErrorKind, answer, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, answer, read};
 use crate::guard::{GuardCommand, How, Leftovers, Spawner};
 use crate::sandbox::{Level, Sandbox};
 use crate::session::{Ended, Session};
@@ -84,6 +85,10 @@ impl Tool for RunCommand {
                 "required": ["command"],
             }),
         }
+    }
+
+    fn reach(&self) -> Reach {
+        FILES
     }
 
     async fn call(&self, input: Value, ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
 use regex::bytes::{Regex, RegexBuilder};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::list_directory::glob;
 use super::walk::{Found, Next, walk};
 use super::workspace::{is_binary, open_in};
-use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
 
 /// Searches the files of a workspace, line by line, for a regular expression. The time that it takes
 /// grows with the text and not with the expression.
@@ -86,6 +87,10 @@ impl Tool for SearchFiles {
                 "required": ["pattern"],
             }),
         }
+    }
+
+    fn reach(&self) -> Reach {
+        FILES
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

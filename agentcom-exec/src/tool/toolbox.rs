@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use serde_json::Value;
 
@@ -50,6 +51,12 @@ impl Toolbox {
     #[must_use]
     pub fn changes(&self, name: &str) -> bool {
         self.tools.get(name).is_some_and(|tool| tool.changes())
+    }
+
+    /// What the tool of that name has to do with the world; nothing if there is none.
+    #[must_use]
+    pub fn reach(&self, name: &str) -> Reach {
+        self.tools.get(name).map(|tool| tool.reach()).unwrap_or_default()
     }
 
     /// Calls a tool. Dropping the future stops what it does.

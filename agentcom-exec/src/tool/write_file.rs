@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
 use cap_std::fs::{Dir, OpenOptions};
@@ -63,6 +64,10 @@ impl Tool for WriteFile {
 
     fn changes(&self) -> bool {
         true
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::default()
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentcom_core::origin::AllowList;
@@ -101,7 +102,12 @@ async fn in_time<F: Future>(future: F) -> F::Output {
 }
 
 fn sidecar(hub: &Hub, dir: &Path, more: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_agentcom-sidecar"))
+    sidecar_command(hub, dir, more).spawn().unwrap()
+}
+
+fn sidecar_command(hub: &Hub, dir: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentcom-sidecar"));
+    command
         .args(more)
         .current_dir(dir)
         .env_clear()
@@ -110,9 +116,8 @@ fn sidecar(hub: &Hub, dir: &Path, more: &[&str]) -> Child {
         .env("AGENTCOM_AGENT_ID", "a-1")
         .env("AGENTCOM_TOKEN", "t")
         .env("AGENTCOM_SLOTS", "2")
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+        .kill_on_drop(true);
+    command
 }
 
 async fn signal(child: &Child, name: &str) {
@@ -207,6 +212,55 @@ async fn a_restart_that_the_hub_asks_for_ends_with_75() {
     talk.say(&json!({ "type": "restart_sidecar", "reason": "update" }));
     talk.hear("agent_restarting").await;
     assert_eq!(code(&mut child).await, Some(75));
+}
+
+/// Ends TLS for `localhost` before `hub`, with a certificate that is written to `file`; the port.
+async fn tls_before(hub: SocketAddr, file: &Path) -> (u16, tokio::task::JoinSet<()>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(file, made.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("localhost:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut proxy = tokio::task::JoinSet::new();
+    proxy.spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust the certificate goes away.
+                let Ok(mut inner) = acceptor.accept(socket).await else { return };
+                let mut outer = tokio::net::TcpStream::connect(hub).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
+            });
+        }
+    });
+    (port, proxy)
+}
+
+#[tokio::test]
+async fn a_hub_behind_tls_is_reached_if_its_certificate_is_trusted() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let trusted = dir.path().join("trusted.pem");
+    let (port, _proxy) = tls_before(hub.address, &trusted).await;
+    let check = |file: &Path| {
+        let mut command = sidecar_command(&hub, dir.path(), &["check"]);
+        command.env("AGENTCOM_URL", format!("https://localhost:{port}"));
+        command.env("SSL_CERT_FILE", file).spawn().unwrap()
+    };
+    let other = dir.path().join("other.pem");
+    let (_, _other_proxy) = tls_before(hub.address, &other).await;
+    let mut stranger = check(&other);
+    assert_eq!(code(&mut stranger).await, Some(69));
+    let mut child = check(&trusted);
+    hub.meet().await;
+    assert_eq!(code(&mut child).await, Some(0));
 }
 
 #[tokio::test]

@@ -145,6 +145,7 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
         ("branch", field("branch")),
         ("commit", commit),
         ("pull request", field("pull_request")),
+        ("no request", field("pull_request_error")),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use agentcom_exec::stand_in::github::{StandIn as GitHub, TOKEN};
+use agentcom_exec::stand_in::github::{Instead, StandIn as GitHub, TOKEN};
 use agentcom_exec::stand_in::messages as claude;
 use agentcom_exec::stand_in::ollama::{StandIn as Ollama, Turn};
 use serde_json::{Value, json};
@@ -210,6 +210,31 @@ async fn what_a_model_says_does_not_make_a_task_done() {
     assert_eq!((&checks[0]["status"], &checks[1]["status"]), (&json!("pass"), &json!("fail")));
     assert_eq!(checks[1]["output"], "tests are changed: tests/add.sh");
     assert_eq!(told["result"]["risk_tier"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_is_not_lost_for_want_of_a_pull_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    repository(dir);
+    if !has_sandbox(dir) {
+        return;
+    }
+    let github = GitHub::start().await;
+    let gone = Instead {
+        status: 401,
+        headers: Vec::new(),
+        body: r#"{"message":"Bad credentials"}"#.to_owned(),
+        does_it: false,
+    };
+    github.next(vec![Some(gone); 9]);
+    let turns = vec![writes("add.sh", MENDED), Turn::says("It adds now.")];
+    let flags = ["--check", "test_passes sh tests/add.sh"];
+    let (told, _) = done(dir, turns, Some(&github), &flags).await;
+    assert_eq!((&told["state"], &told["result"]["pushed"]), (&json!("partial"), &json!(true)));
+    let error = told["result"]["pull_request_error"].as_str().unwrap();
+    assert!(error.contains("does not accept the token"), "{error}");
+    assert_eq!(told["verification_report"]["status"], "pass");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
