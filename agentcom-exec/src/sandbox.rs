@@ -16,7 +16,7 @@
 //! size and times, can be found out; how many processes there are has no limit, unless the sandbox
 //! has a user of its own.
 //!
-//! A level is never assumed: [`prove`] tries to break out of a real sandbox and reports what was
+//! A level is never assumed: [`prove()`] tries to break out of a real sandbox and reports what was
 //! blocked, and a command whose sandbox cannot be set up is refused, not run without it.
 //!
 //! Programs that run commands in a sandbox call [`guard::dispatch`](crate::guard::dispatch) before
