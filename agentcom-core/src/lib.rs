@@ -5,7 +5,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
-//! | things | [`task`] [`agent`] [`agentic`] [`limit`] [`question`] [`risk`] [`verify`] | plain data, and for each state machine one `on` |
+//! | things | [`task`] [`agent`] [`agentic`] [`limit`] [`question`] [`risk`] [`route`] [`verify`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
 //! | outside | [`port`] | four small traits with written contracts |
@@ -42,6 +42,7 @@ pub mod port;
 pub mod question;
 pub mod risk;
 pub mod rng;
+pub mod route;
 pub mod sidecar;
 pub mod state;
 pub mod task;

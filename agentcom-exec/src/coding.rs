@@ -11,6 +11,7 @@
 //! lost: it is on the branch of the task, also where the checks do not hold.
 
 mod input;
+mod models;
 mod outcome;
 mod place;
 mod work;
@@ -18,19 +19,19 @@ mod work;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use agentcom_core::config::Secret;
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
+use agentcom_core::task::Tier;
 use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
 
 pub use input::{BadCodingInput, CodingInput};
+pub use models::{Chain, MessagesModels, Models, OllamaModels};
 
 use crate::blobs::Blobs;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::guard::Spawner;
-use crate::model::{Messages, Model, Ollama};
 use crate::sandbox::Sandbox;
 use work::Work;
 
@@ -40,16 +41,6 @@ pub struct Coding {
     kind: Kind,
     models: Arc<dyn Models>,
     settings: Settings,
-}
-
-/// Where models come from.
-pub trait Models: std::fmt::Debug + Send + Sync {
-    /// The model of that name, or the usual one.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, for people.
-    fn model(&self, name: Option<&str>) -> Result<Box<dyn Model>, String>;
 }
 
 /// Where and how coding tasks are done.
@@ -78,6 +69,18 @@ impl Coding {
         Self { kind, models, settings }
     }
 
+    /// Does tasks of the kind `code` with the models of a chain.
+    ///
+    /// # Panics
+    ///
+    /// Never: the word is a valid kind.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the word is a constant")]
+    pub fn with_chain(chain: Chain, settings: Settings) -> Self {
+        let kind = Kind::new(Chain::KIND).expect("a valid kind");
+        Self::new(kind, Arc::new(chain), settings)
+    }
+
     /// Does tasks of the kind `claude` with models that are asked by the Messages API.
     ///
     /// # Panics
@@ -103,56 +106,6 @@ impl Coding {
     }
 }
 
-/// Models of an Ollama server.
-#[derive(Clone, Debug)]
-pub struct OllamaModels {
-    /// Where it is.
-    pub url: String,
-    /// The model for tasks that name none.
-    pub model: String,
-    /// How many tokens models read and write at once.
-    pub context_tokens: u64,
-}
-
-impl OllamaModels {
-    /// The kind of operation.
-    pub const KIND: &str = "ollama";
-}
-
-impl Models for OllamaModels {
-    fn model(&self, name: Option<&str>) -> Result<Box<dyn Model>, String> {
-        let model = Ollama::new(&self.url, name.unwrap_or(&self.model));
-        let model = model.map_err(|error| error.to_string())?;
-        Ok(Box::new(model.with_context(self.context_tokens)))
-    }
-}
-
-/// Models that are asked by the Messages API of Anthropic.
-#[derive(Clone, Debug)]
-pub struct MessagesModels {
-    /// Where it is.
-    pub url: String,
-    /// Who pays.
-    pub key: Secret,
-    /// The model for tasks that name none.
-    pub model: String,
-    /// How many tokens models read and write at once.
-    pub context_tokens: u64,
-}
-
-impl MessagesModels {
-    /// The kind of operation.
-    pub const KIND: &str = "claude";
-}
-
-impl Models for MessagesModels {
-    fn model(&self, name: Option<&str>) -> Result<Box<dyn Model>, String> {
-        let model = Messages::new(&self.url, self.key.clone(), name.unwrap_or(&self.model));
-        let model = model.map_err(|error| error.to_string())?;
-        Ok(Box::new(model.with_context(self.context_tokens)))
-    }
-}
-
 #[async_trait]
 impl Executor for Coding {
     fn kind(&self) -> Kind {
@@ -164,11 +117,13 @@ impl Executor for Coding {
             Ok(input) => input,
             Err(bad) => return JobOutcome::permanent(bad),
         };
-        let model = match self.models.model(input.model.as_deref()) {
-            Ok(model) => model,
+        let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
+        let models = self.models.models(input.model.as_deref(), tier.unwrap_or(Tier::Unknown));
+        let models = match models {
+            Ok(models) => models,
             Err(error) => return JobOutcome::permanent(error),
         };
-        let work = Work { settings: &self.settings, job, input: &input, model: &*model, ctx };
+        let work = Work { settings: &self.settings, job, input: &input, models: &models, ctx };
         tokio::select! {
             biased;
             () = ctx.cancelled() => JobOutcome::Stopped,

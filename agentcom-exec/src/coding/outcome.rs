@@ -21,12 +21,20 @@ use crate::model::{ModelError, Usage};
 use crate::sandbox::Level;
 use crate::verify::Report;
 
+/// A model that could not be asked.
+#[derive(Debug, Serialize)]
+pub(super) struct PassedOver {
+    pub(super) model: String,
+    pub(super) why: String,
+}
+
 /// What was done.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) branch: String,
     pub(super) base: String,
     pub(super) model: String,
+    pub(super) passed_over: Vec<PassedOver>,
     pub(super) level: Level,
     pub(super) rounds: u32,
     pub(super) report: Report,
@@ -52,6 +60,9 @@ struct CodingResult<'a> {
     pull_request_error: Option<String>,
     risk_tier: u8,
     model: &'a str,
+    /// Models that should have been asked before, and why they were not.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    passed_over: &'a [PassedOver],
     sandbox: Level,
     rounds: u32,
     turns: u32,
@@ -127,6 +138,7 @@ impl Done {
             },
             risk_tier: self.risk(job, &[]).tier.number(),
             model: &self.model,
+            passed_over: &self.passed_over,
             sandbox: self.level,
             rounds: self.rounds,
             turns: ended.map_or(0, |ended| ended.turns),

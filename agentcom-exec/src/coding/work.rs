@@ -10,7 +10,7 @@ use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
 
-use super::outcome::{Done, Trouble};
+use super::outcome::{Done, PassedOver, Trouble};
 use super::place::{Place, change_of};
 use super::{CodingInput, Settings};
 use crate::agentic::{Brief, Ended, How, Loop};
@@ -30,8 +30,21 @@ pub(super) struct Work<'a> {
     pub(super) settings: &'a Settings,
     pub(super) job: &'a Assignment,
     pub(super) input: &'a CodingInput,
-    pub(super) model: &'a dyn Model,
+    /// The one to ask, and those to ask if it cannot be.
+    pub(super) models: &'a [Box<dyn Model>],
     pub(super) ctx: &'a dyn JobContext,
+}
+
+/// Which models were asked, and what it took.
+#[derive(Debug, Default)]
+struct Standing {
+    /// The place of the one that is asked.
+    at: usize,
+    /// Those that could not be.
+    passed_over: Vec<PassedOver>,
+    /// All that was said, for each time that one was put to work.
+    transcripts: Vec<BlobId>,
+    usage: Usage,
 }
 
 /// What a round came to.
@@ -40,30 +53,30 @@ struct Round {
     ended: Option<Ended>,
     status: Status,
     report: Report,
-    transcripts: Vec<BlobId>,
 }
 
 impl Work<'_> {
     pub(super) async fn run(&self) -> JobOutcome {
-        let mut usage = Usage::default();
-        match self.done(&mut usage).await {
-            Ok(done) => done.judge(self.job, usage),
-            Err(trouble) => trouble.outcome(usage),
+        let mut standing = Standing::default();
+        match self.done(&mut standing).await {
+            Ok(done) => done.judge(self.job, standing.usage),
+            Err(trouble) => trouble.outcome(standing.usage),
         }
     }
 
-    async fn done(&self, usage: &mut Usage) -> Result<Done, Trouble> {
+    async fn done(&self, standing: &mut Standing) -> Result<Done, Trouble> {
         let place = Place::prepare(self.settings, self.job).await?;
         report(self.ctx, "status", &format!("on {} from {}", place.branch, place.base));
-        let round = self.rounds(&place, usage).await?;
+        let round = self.rounds(&place, standing).await?;
         let mut done = Done {
             branch: place.branch.clone(),
             base: place.base.clone(),
-            model: self.model.name().to_owned(),
+            model: self.models[standing.at].name().to_owned(),
+            passed_over: std::mem::take(&mut standing.passed_over),
             level: self.settings.sandbox.level,
             rounds: round.number,
             report: round.report,
-            transcripts: round.transcripts,
+            transcripts: std::mem::take(&mut standing.transcripts),
             ended: round.ended,
             status: round.status,
             pull: None,
@@ -77,23 +90,19 @@ impl Work<'_> {
     }
 
     /// Works and checks until the checks hold, or the rounds are spent.
-    async fn rounds(&self, place: &Place<'_>, usage: &mut Usage) -> Result<Round, Trouble> {
+    async fn rounds(&self, place: &Place<'_>, standing: &mut Standing) -> Result<Round, Trouble> {
         let most = self.job.max_verification_retries.saturating_add(1);
         let seen = place.rounds().await?;
         let mut brief = self.brief();
         let mut number = seen;
-        let mut transcripts = Vec::new();
         loop {
             // What an earlier process of this attempt has done counts; it is checked once more.
             let ended = if number < most {
                 number += 1;
-                Some(self.work(place, &brief, usage).await?)
+                Some(self.work(place, &brief, standing).await?)
             } else {
                 None
             };
-            if let Some(ended) = &ended {
-                transcripts.extend(self.keep(ended).await);
-            }
             let answer = ended.as_ref().map_or("", |ended| &ended.answer);
             let status = place.commit(answer, number).await?;
             if let Some(Ended { how: How::Failed(error), .. }) = &ended
@@ -105,7 +114,7 @@ impl Work<'_> {
             let can_go_on =
                 ended.as_ref().is_some_and(|ended| !matches!(ended.how, How::Failed(_)));
             if !report.status.is_mendable() || number >= most || !can_go_on {
-                return Ok(Round { number, ended, status, report, transcripts });
+                return Ok(Round { number, ended, status, report });
             }
             brief.so_far = Some(report.for_model());
         }
@@ -115,7 +124,7 @@ impl Work<'_> {
         &self,
         place: &Place<'_>,
         brief: &Brief,
-        usage: &mut Usage,
+        standing: &mut Standing,
     ) -> Result<Ended, Trouble> {
         let workspace = Arc::new(Workspace::open(&place.dir).map_err(Trouble::Workspace)?);
         let Settings { spawner, sandbox, environment, .. } = self.settings;
@@ -123,14 +132,28 @@ impl Work<'_> {
         let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
         let commands = RunCommand::new(spawner, sandbox, workspace.path(), env);
         let tools = Toolbox::of_all(&workspace, commands);
-        let limits = self.input.limits(self.job, usage.total());
-        let at = Loop { model: self.model, tools: &tools, limits, ctx: self.ctx };
-        let ended = at.run(brief).await;
-        *usage += ended.usage;
-        if let How::Stopped(stop) = &ended.how {
-            report(self.ctx, "status", &format!("the model was stopped: {stop}"));
+        loop {
+            let model = &*self.models[standing.at];
+            let limits = self.input.limits(self.job, standing.usage.total());
+            let ended = Loop { model, tools: &tools, limits, ctx: self.ctx }.run(brief).await;
+            standing.usage += ended.usage;
+            standing.transcripts.extend(self.keep(&ended).await);
+            let next = self.models.get(standing.at + 1);
+            match (&ended.how, next) {
+                (How::Failed(error), Some(next)) => {
+                    let what = format!("{}: {error}; going on with {}", model.name(), next.name());
+                    report(self.ctx, "status", &what);
+                    let (model, why) = (model.name().to_owned(), error.to_string());
+                    standing.passed_over.push(PassedOver { model, why });
+                    standing.at += 1;
+                }
+                (How::Stopped(stop), _) => {
+                    report(self.ctx, "status", &format!("the model was stopped: {stop}"));
+                    return Ok(ended);
+                }
+                (How::Answered | How::Failed(_), _) => return Ok(ended),
+            }
         }
-        Ok(ended)
     }
 
     /// Keeps all that was said. A task does not fail for want of it.

@@ -64,18 +64,19 @@ impl Fixture {
             model: "succeed".into(),
             context_tokens: Ollama::CONTEXT_TOKENS,
         };
-        Coding::with_ollama(
-            models,
-            Settings {
-                spawner: spawner(),
-                sandbox: self.sandbox.clone(),
-                environment: Environment::default(),
-                repository: self.dir.path().join("clone"),
-                worktrees: self.dir.path().join("worktrees"),
-                transcripts: Blobs::at(self.dir.path().join("transcripts")),
-                github: None,
-            },
-        )
+        Coding::with_ollama(models, self.settings())
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            spawner: spawner(),
+            sandbox: self.sandbox.clone(),
+            environment: Environment::default(),
+            repository: self.dir.path().join("clone"),
+            worktrees: self.dir.path().join("worktrees"),
+            transcripts: Blobs::at(self.dir.path().join("transcripts")),
+            github: None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentcom_core::config::Secret;
 use agentcom_core::port::executor::Executor;
 use agentcom_exec::blobs::Blobs;
-use agentcom_exec::coding::{Coding, MessagesModels, OllamaModels, Settings};
+use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
@@ -106,12 +106,14 @@ impl Coder {
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
         };
         let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
+        let mut chain = Chain::default();
         if let Some(url) = &self.ollama {
             let models = OllamaModels {
                 url: address(url)?,
                 model: self.model.clone(),
                 context_tokens: self.context,
             };
+            chain.local = Some(models.clone());
             executors.push(Arc::new(Coding::with_ollama(models, settings.clone())));
         }
         if let Some((url, model)) = self.claude.as_ref().zip(self.claude_model.as_ref()) {
@@ -121,7 +123,11 @@ impl Coder {
                 model: model.clone(),
                 context_tokens: Messages::CONTEXT_TOKENS,
             };
-            executors.push(Arc::new(Coding::with_messages(models, settings)));
+            chain.cloud = Some(models.clone());
+            executors.push(Arc::new(Coding::with_messages(models, settings.clone())));
+        }
+        if self.is_wanted() {
+            executors.push(Arc::new(Coding::with_chain(chain, settings)));
         }
         Ok(executors)
     }

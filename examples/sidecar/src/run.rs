@@ -7,7 +7,7 @@ use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, Sidec
 use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
 use agentcom_exec::blobs::Blobs;
-use agentcom_exec::coding::{self, Coding, OllamaModels};
+use agentcom_exec::coding::{self, Chain, Coding, OllamaModels};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
@@ -110,7 +110,9 @@ fn executors(
             transcripts: Blobs::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
         };
-        executors.push(Arc::new(Coding::with_ollama(models, place)));
+        let chain = Chain { local: Some(models.clone()), cloud: None };
+        executors.push(Arc::new(Coding::with_ollama(models, place.clone())));
+        executors.push(Arc::new(Coding::with_chain(chain, place)));
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();

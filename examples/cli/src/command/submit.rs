@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Check;
-use agentcom_exec::coding::{MessagesModels, OllamaModels};
+use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// Have a model change the repository of an agent as -d says, on a branch of its own
     #[arg(long, requires = "description", conflicts_with = "shell")]
     code: bool,
-    /// Whose model: ollama or claude
-    #[arg(long, value_name = "KIND", requires = "code", value_parser = [OllamaModels::KIND, MessagesModels::KIND], default_value = OllamaModels::KIND)]
+    /// Whose model: ollama, claude, or what the tier calls for
+    #[arg(long, value_name = "KIND", requires = "code", value_parser = [Chain::KIND, OllamaModels::KIND, MessagesModels::KIND], default_value = Chain::KIND)]
     with: String,
     /// The model, if it is not to be the agent's own
     #[arg(long, value_name = "MODEL", requires = "code")]
@@ -111,6 +111,9 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let Some(fields) = body.as_object_mut() else {
         return Err(Failure::new(Exit::Usage, "standard input holds no JSON object"));
     };
+    if args.model.is_some() && args.with == Chain::KIND {
+        return Err(Failure::new(Exit::Usage, "--model needs --with, to say whose it is"));
+    }
     for check in &args.checks {
         let step: VerificationStep = serde_json::from_value(step(check)).map_err(wrong)?;
         Check::read(&step).map_err(wrong)?;

@@ -140,8 +140,14 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
     );
     let pushed = if result["pushed"] == true { "pushed" } else { "not pushed" };
     let commit = format!("{}, {pushed}, risk tier {}", field("commit"), field("risk_tier"));
+    let passed_over = result["passed_over"].as_array().into_iter().flatten();
+    let passed_over = passed_over
+        .map(|one| format!("{}: {}", text::field(one, "model"), text::field(one, "why")))
+        .collect::<Vec<_>>()
+        .join("; ");
     vec![
         ("model", model),
+        ("passed over", passed_over),
         ("branch", field("branch")),
         ("commit", commit),
         ("pull request", field("pull_request")),

@@ -118,7 +118,7 @@ fn script() -> Vec<Turn> {
 async fn follow(client: &Client, ctx: &Context) -> Result<Value, Failure> {
     let task = json!({
         "description": TASK,
-        "op": { "kind": "ollama", "input": {} },
+        "op": { "kind": "code", "input": {} },
         "complexity_tier": "standard",
         "verification_steps": [
             { "type": "test_passes", "target": "sh tests/run.sh" },
