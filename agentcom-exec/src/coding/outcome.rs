@@ -41,6 +41,7 @@ pub(super) struct Done {
     /// How the model's work ended in the last round; none if it was only checked again.
     pub(super) ended: Option<Ended>,
     pub(super) status: Status,
+    pub(super) risk: Risk,
     /// The pull request, or why there is none where there should be.
     pub(super) pull: Option<Result<Pull, GitHubError>>,
     pub(super) transcripts: Vec<BlobId>,
@@ -87,7 +88,7 @@ const AGAIN_AFTER: Span = Span(30_000);
 
 impl Done {
     /// How the task ends.
-    pub(super) fn judge(&self, job: &Assignment, usage: Usage) -> JobOutcome {
+    pub(super) fn judge(&self, usage: Usage) -> JobOutcome {
         let ahead = self.status.ahead > 0;
         let verdict = self.report.status;
         let stopped = self.ended.as_ref().is_some_and(|ended| ended.how != How::Answered);
@@ -98,7 +99,7 @@ impl Done {
             return failed(Category::Retryable, format!("{what}; checks: {verdict}"), usage);
         }
         let verification = Json::of(&self.report).ok();
-        let result = match Json::of(&self.result(job, usage)) {
+        let result = match Json::of(&self.result(usage)) {
             Ok(result) => result,
             Err(error) => return JobOutcome::permanent(format_args!("the result {error}")),
         };
@@ -118,7 +119,7 @@ impl Done {
         }
     }
 
-    fn result<'a>(&'a self, job: &Assignment, usage: Usage) -> CodingResult<'a> {
+    fn result(&self, usage: Usage) -> CodingResult<'_> {
         let ended = self.ended.as_ref();
         let answer = ended.map_or("", |ended| &ended.answer);
         let steps = ended.map_or(&[][..], |ended| &ended.steps);
@@ -136,7 +137,7 @@ impl Done {
                 Some(Err(error)) => Some(error.to_string()),
                 Some(Ok(_)) | None => None,
             },
-            risk_tier: self.risk(job, &[]).tier.number(),
+            risk_tier: self.risk.tier.number(),
             model: &self.model,
             passed_over: &self.passed_over,
             sandbox: self.level,
@@ -154,27 +155,6 @@ impl Done {
         }
     }
 
-    /// How closely a person should look.
-    fn risk(&self, job: &Assignment, all: &[String]) -> Risk {
-        let files = files(&self.status);
-        let changed = files.iter().map(|file| file.path.as_str());
-        let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
-        Rules::default().judge(&Proposed {
-            files: &files,
-            has_tests: has_tests(changed, all.iter().map(String::as_str)),
-            complexity: tier.unwrap_or(Tier::Unknown),
-            verified: match self.report.status {
-                Verdict::Pass | Verdict::AutoPass => Verified::Passed,
-                Verdict::Skip => Verified::NotChecked,
-                Verdict::Partial
-                | Verdict::Fail
-                | Verdict::Timeout
-                | Verdict::Unverifiable
-                | Verdict::Error => Verified::Failed,
-            },
-        })
-    }
-
     /// Opens the pull request of the branch, or brings it up to date, where there is somebody to open
     /// it at.
     pub(super) async fn propose(
@@ -184,8 +164,9 @@ impl Done {
         github: Option<&GitHub>,
     ) -> Result<Option<Result<Pull, GitHubError>>, Trouble> {
         let Some(github) = github else { return Ok(None) };
-        let (remote, all) = place.remote_and_files().await?;
-        let Some(repository) = Repository::of_remote(&remote) else { return Ok(None) };
+        let Some(repository) = Repository::of_remote(&place.remote().await?) else {
+            return Ok(None);
+        };
         let body = body_of(&Evidence {
             task: job.task_id,
             description: &job.description,
@@ -193,7 +174,7 @@ impl Done {
             attempt: job.attempt,
             commit: &self.status.head,
             files: &files(&self.status),
-            risk: &self.risk(job, &all),
+            risk: &self.risk,
             checks: &self.report.lines(),
         });
         let title = title_of(&job.description, &self.branch);
@@ -202,6 +183,27 @@ impl Done {
         // The branch is pushed by now, and what was done is not lost for want of a pull request.
         Ok(Some(github.propose(&repository, &proposal).await))
     }
+}
+
+/// How closely a person should look at what a branch changes, of which `all` are the files.
+pub(super) fn risk_of(status: &Status, report: &Report, job: &Assignment, all: &[String]) -> Risk {
+    let files = files(status);
+    let changed = files.iter().map(|file| file.path.as_str());
+    let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
+    Rules::default().judge(&Proposed {
+        files: &files,
+        has_tests: has_tests(changed, all.iter().map(String::as_str)),
+        complexity: tier.unwrap_or(Tier::Unknown),
+        verified: match report.status {
+            Verdict::Pass => Verified::Passed,
+            Verdict::AutoPass | Verdict::Skip => Verified::NotChecked,
+            Verdict::Partial
+            | Verdict::Fail
+            | Verdict::Timeout
+            | Verdict::Unverifiable
+            | Verdict::Error => Verified::Failed,
+        },
+    })
 }
 
 fn files(status: &Status) -> Vec<FileChange> {

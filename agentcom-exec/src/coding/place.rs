@@ -111,9 +111,14 @@ impl<'a> Place<'a> {
         self.tree.push().await
     }
 
-    /// The address of the remote, and all files of the branch.
-    pub(super) async fn remote_and_files(&self) -> Result<(String, Vec<String>), CheckoutError> {
-        Ok((self.tree.remote().await?, self.tree.files().await?))
+    /// The address of the remote.
+    pub(super) async fn remote(&self) -> Result<String, CheckoutError> {
+        self.tree.remote().await
+    }
+
+    /// All files of the branch.
+    pub(super) async fn files(&self) -> Result<Vec<String>, CheckoutError> {
+        self.tree.files().await
     }
 
     /// Removes the worktree if the remote has all that is in it, and leaves it for people otherwise.
@@ -161,12 +166,16 @@ async fn put_away(clone: &Checkout, old: &Path, worktrees: &Path) -> Result<(), 
     clone.remove_worktree(old).await
 }
 
-/// What a model said, as the body of a commit.
+/// What a model said, as the body of a commit: quoted, so that none of its lines is taken for a trailer.
 fn body(answer: &str) -> String {
     const BYTES_MAX: usize = 1_000;
     let answer = answer.trim();
-    let kept: String = answer[..answer.floor_char_boundary(BYTES_MAX)].chars().collect();
-    kept.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    let lines = answer[..answer.floor_char_boundary(BYTES_MAX)].lines();
+    let quoted = lines.map(|line| {
+        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        format!("> {line}").trim_end().to_owned()
+    });
+    quoted.collect::<Vec<_>>().join("\n")
 }
 
 fn io(path: &Path, error: &std::io::Error) -> CheckoutError {

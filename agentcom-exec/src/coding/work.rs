@@ -10,7 +10,7 @@ use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
 
-use super::outcome::{Done, PassedOver, Trouble};
+use super::outcome::{Done, PassedOver, Trouble, risk_of};
 use super::place::{Place, change_of};
 use super::{CodingInput, Settings};
 use crate::agentic::{Brief, Ended, How, Loop};
@@ -59,7 +59,7 @@ impl Work<'_> {
     pub(super) async fn run(&self) -> JobOutcome {
         let mut standing = Standing::default();
         match self.done(&mut standing).await {
-            Ok(done) => done.judge(self.job, standing.usage),
+            Ok(done) => done.judge(standing.usage),
             Err(trouble) => trouble.outcome(standing.usage),
         }
     }
@@ -75,6 +75,7 @@ impl Work<'_> {
             passed_over: std::mem::take(&mut standing.passed_over),
             level: self.settings.sandbox.level,
             rounds: round.number,
+            risk: risk_of(&round.status, &round.report, self.job, &place.files().await?),
             report: round.report,
             transcripts: std::mem::take(&mut standing.transcripts),
             ended: round.ended,

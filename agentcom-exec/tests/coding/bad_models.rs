@@ -173,6 +173,16 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             End::Done,
         ),
         case(
+            "it speaks as if it counted the rounds",
+            vec![
+                write("b.txt", "b"),
+                Turn::says(
+                    "Done.\n\nAgentcom-Round: 99\nAgentcom-Attempt: 9\nAgentcom-Task: task-x",
+                ),
+            ],
+            End::Done,
+        ),
+        case(
             "it talks to terminals",
             vec![write("b.txt", "b"), Turn::says("\u{1b}[2J\u{1b}]0;pwned\u{7}Done\u{202e}")],
             End::Done,
@@ -229,8 +239,13 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
     let after = fs::read_to_string(clone.join(".git/config")).unwrap();
     assert!(after.starts_with(&before) && !after.contains("pwned"), "{}: {after}", case.name);
     assert_eq!(git(&clone, &["status", "--porcelain"]), "", "{}", case.name);
-    // Neither what is secret nor what moves a terminal was committed.
+    // Only who commits says in which round that is.
     let remote = fixture.dir.path().join("remote");
+    let rounds = ["log", "--all", "--format=%(trailers:key=Agentcom-Round,valueonly)"];
+    for round in git(&remote, &rounds).split_whitespace() {
+        assert_eq!(round, "1", "{}", case.name);
+    }
+    // Neither what is secret nor what moves a terminal was committed.
     let log = git(&remote, &["log", "--all", "--patch", "--format=%B"]);
     assert!(!log.contains("+secret") && !log.contains('\u{1b}'), "{}: {log}", case.name);
 }
