@@ -10,7 +10,7 @@ use super::attempts::Targets;
 use super::cell::hand_over;
 use super::helper::{Act, Order};
 use super::{Attempt, Expected, Level, Missing, Policy, Report, launch::launch};
-use crate::guard::{ARG as GUARD_ARG, MARK, Spawner};
+use crate::guard::Spawner;
 
 /// Tries to break out of real sandboxes, the strongest first, until one holds. Takes some ten
 /// milliseconds, blocking; its files are in the system's folder for temporary files, and removed.
@@ -93,7 +93,7 @@ pub fn attempts(
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(files)?;
     let port = listener.local_addr().map_err(files)?.port();
-    let mut bystander = bystander(spawner, user).map_err(files)?;
+    let mut bystander = bystander(user).map_err(files)?;
     let process = bystander.id().cast_signed();
     let policy = Policy { user, ..Policy::new(level, workspace, scratch) };
     let order = Order::new(policy, Act::Try(Targets { outside, port, process }));
@@ -101,8 +101,7 @@ pub fn attempts(
     let mut helper = Command::new(spawner.guard());
     helper.stdout(File::create(&output).map_err(files)?).stderr(Stdio::null());
     let ended = launch(helper, &order).map(|mut helper| helper.wait());
-    // Closes its socket, at which it ends.
-    drop(bystander.stdin.take());
+    let _ = bystander.kill();
     let _ = bystander.wait();
     let ended = ended.map_err(|refusal| refusal.message)?;
     let printed = fs::read(output).map_err(files)?;
@@ -112,13 +111,12 @@ pub fn attempts(
     })
 }
 
-/// A process of the sandbox's user that waits: a guard without an order.
-fn bystander(spawner: &Spawner, user: Option<u32>) -> io::Result<Child> {
-    let mut guard = Command::new(spawner.guard());
-    guard.arg(GUARD_ARG).env_clear().env(MARK, "1").stdin(Stdio::piped());
-    guard.stdout(Stdio::null()).stderr(Stdio::null());
+/// A process of the sandbox's user that does nothing, and ends by itself if nobody ends it.
+fn bystander(user: Option<u32>) -> io::Result<Child> {
+    let mut sleep = Command::new("sleep");
+    sleep.arg("60").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Some(user) = user {
-        guard.uid(user).gid(user);
+        sleep.uid(user).gid(user);
     }
-    guard.spawn()
+    sleep.spawn()
 }
