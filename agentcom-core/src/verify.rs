@@ -137,6 +137,20 @@ pub enum Status {
     Error,
 }
 
+impl Status {
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Timeout => "timeout",
+            Self::Unverifiable => "unverifiable",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What all checks of a task say together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
-use agentcom_core::task::Tier;
 use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
 
@@ -117,8 +116,7 @@ impl Executor for Coding {
             Ok(input) => input,
             Err(bad) => return JobOutcome::permanent(bad),
         };
-        let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
-        let models = self.models.models(input.model.as_deref(), tier.unwrap_or(Tier::Unknown));
+        let models = self.models.models(input.model.as_deref(), job.tier());
         let models = match models {
             Ok(models) => models,
             Err(error) => return JobOutcome::permanent(error),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::tool::Spec;
 
@@ -247,16 +248,50 @@ fn unreachable(url: &str, error: &reqwest::Error) -> ModelError {
     ModelError::Unreachable { url: url.to_owned(), seen }
 }
 
-/// The beginning of what a server says, of at most `bytes_max` bytes.
-async fn beginning(mut response: reqwest::Response, bytes_max: usize) -> String {
+/// An answer that is none.
+struct Refused {
+    status: u16,
+    /// How long it asks to be left alone.
+    after: Option<Duration>,
+    /// The beginning of what it says.
+    text: String,
+}
+
+/// Sends a request to the server at `url`. An answer of success is one whose body is still to come.
+async fn sent(
+    request: reqwest::RequestBuilder,
+    url: &str,
+    patience: Patience,
+) -> Result<Result<reqwest::Response, Refused>, ModelError> {
+    let first = patience.first;
+    let response = timeout(first, request.send()).await.map_err(|_| ModelError::Silent(first))?;
+    let response = response.map_err(|error| unreachable(url, &error))?;
+    if response.status().is_success() {
+        return Ok(Ok(response));
+    }
+    let status = response.status().as_u16();
+    let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let after = after.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
+    let text = timeout(patience.next, beginning(response)).await.unwrap_or_default();
+    Ok(Err(Refused { status, after, text }))
+}
+
+/// The longest error that is told, in bytes.
+const ERROR_BYTES_MAX: usize = 2_000;
+
+/// The beginning of what a server says.
+async fn beginning(mut response: reqwest::Response) -> String {
     let mut bytes = Vec::new();
     while let Ok(Some(piece)) = response.chunk().await {
         bytes.extend_from_slice(&piece);
-        if bytes.len() > bytes_max {
+        if bytes.len() > ERROR_BYTES_MAX {
             break;
         }
     }
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
-    text.truncate(text.floor_char_boundary(bytes_max));
+    cut(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
     text
 }

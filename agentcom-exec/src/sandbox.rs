@@ -49,7 +49,6 @@ pub(crate) use launch::start;
 #[cfg(target_os = "linux")]
 pub use prove::{attempts, prove};
 
-pub(crate) use cell::hand_over;
 pub use cell::{Cell, Sandbox, TooWeak};
 pub use policy::{BadLevel, Level, Limits, Policy};
 pub use report::{Attempt, Expected, Missing, Report};

@@ -1,8 +1,10 @@
 //! This file runs one guarded command: drains what it prints, tells how it ended, stops it.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use agentcom_core::port::executor::JobContext;
@@ -10,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::guard::{GuardCommand, How, Refusal, Running, Said, Spawner};
+use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner};
 use crate::output::{Fresh, Kept, report};
+use crate::sandbox::Sandbox;
 
 /// How long news of output is gathered before it is passed on.
 const NEWS_WINDOW: Duration = Duration::from_millis(100);
@@ -107,6 +110,55 @@ impl Session {
             said = self.running.next() => said,
             never = async { self.printed.drain(ctx).await; pending().await } => never,
         }
+    }
+}
+
+/// A command line for `/bin/sh` in a sandbox whose workspace is the folder that it runs in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confined<'a> {
+    pub(crate) spawner: &'a Spawner,
+    pub(crate) sandbox: &'a Sandbox,
+    /// All that it sees of the environment.
+    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) dir: &'a Path,
+    pub(crate) within: Duration,
+    /// How much of each output is kept.
+    pub(crate) output_bytes_max: usize,
+}
+
+/// What became of a confined command.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// How it ended; nothing if it was stopped since its time was over.
+    pub(crate) ended: Option<Ended>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// Whether output is missing.
+    pub(crate) truncated: bool,
+}
+
+impl Confined<'_> {
+    /// Runs `line` to its end, or until its time is over. Dropping the future kills it.
+    pub(crate) async fn run(&self, line: &str, ctx: &dyn JobContext) -> io::Result<Outcome> {
+        let cell = self.sandbox.around(self.dir)?;
+        let command = GuardCommand {
+            argv: ["/bin/sh", "-c", line].map(str::to_owned).into(),
+            env: self.env.clone(),
+            cwd: self.dir.to_owned(),
+            stdin: None,
+            leftovers: Leftovers::Kill,
+            sandbox: Some(cell.policy()),
+        };
+        let mut session = Session::start(self.spawner, &command, self.output_bytes_max).await?;
+        let ended = timeout(self.within, session.ended(ctx)).await.ok();
+        if ended.is_none() {
+            session.stop(ctx).await;
+        } else {
+            session.settled(ctx).await;
+        }
+        let (stdout, out_cut) = session.printed.out.kept.text(self.output_bytes_max);
+        let (stderr, err_cut) = session.printed.err.kept.text(self.output_bytes_max);
+        Ok(Outcome { ended, stdout, stderr, truncated: out_cut || err_cut })
     }
 }
 

@@ -5,3 +5,37 @@
 pub mod github;
 pub mod messages;
 pub mod ollama;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// A server on a free port of loopback, which ends when this is dropped.
+#[derive(Debug)]
+struct Server {
+    address: SocketAddr,
+    _serving: JoinSet<()>,
+}
+
+impl Server {
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    async fn start(router: Router) -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
+        let address = listener.local_addr().expect("it listens");
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            // It ends with its owner, and not before.
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { address, _serving: serving }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}

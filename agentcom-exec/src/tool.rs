@@ -25,6 +25,7 @@ mod workspace;
 mod write_file;
 
 use std::fmt;
+use std::sync::Arc;
 
 use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
@@ -165,12 +166,17 @@ fn answer(value: &impl Serialize) -> Result<Value, ToolError> {
     serde_json::to_value(value).map_err(|error| ToolError::new(ToolErrorKind::Failed, error))
 }
 
-/// Does file work on a thread where it holds nobody up.
-async fn on_files<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
-) -> Result<T, ToolError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
+/// Reads the input of a file tool, and does its work on a thread where it holds nobody up.
+async fn on_files<I: DeserializeOwned + Send + 'static, O: Serialize + Send + 'static>(
+    workspace: &Arc<Workspace>,
+    input: Value,
+    spec: &Spec,
+    work: fn(&I, &Workspace) -> Result<O, ToolError>,
+) -> Result<Value, ToolError> {
+    let input: I = read(input, spec)?;
+    let workspace = Arc::clone(workspace);
+    match tokio::task::spawn_blocking(move || work(&input, &workspace)).await {
+        Ok(done) => answer(&done?),
         Err(lost) => Err(ToolError::new(ToolErrorKind::Failed, lost)),
     }
 }

@@ -216,6 +216,12 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// How demanding the task is, as far as anybody knows.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.complexity.as_ref().map_or(Tier::Unknown, |complexity| complexity.effective_tier)
+    }
+
     /// The first attempt at a task that says nothing but what to run: the rest is as for a task
     /// that was submitted without it.
     #[must_use]

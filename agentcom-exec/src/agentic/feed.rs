@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{JobContext, News};
+use agentcom_core::time::Span;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -94,7 +95,7 @@ impl<'a> Feed<'a> {
                 args_summary: cut(&input),
                 result_summary: cut(call.outcome),
                 iteration: call.turn,
-                duration_ms: u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX),
+                duration_ms: Span::from(call.took).0,
             }),
         );
     }

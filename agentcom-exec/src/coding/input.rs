@@ -51,8 +51,7 @@ impl CodingInput {
 
     /// How long the model may go on with `job`, having used `tokens` already.
     pub(super) fn limits(&self, job: &Assignment, tokens: u64) -> Limits {
-        let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
-        let limits = Limits::of_tier(tier.unwrap_or(agentcom_core::task::Tier::Unknown));
+        let limits = Limits::of_tier(job.tier());
         Limits {
             turns: self.turns_max.map_or(limits.turns, |turns| turns.min(Self::TURNS_MAX)),
             tokens: self.tokens_max.map(|most| most.saturating_sub(tokens)),

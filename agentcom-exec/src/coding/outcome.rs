@@ -5,8 +5,8 @@ use std::io;
 use agentcom_core::agentic::Stop;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobOutcome;
-use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, Verified, has_tests};
-use agentcom_core::task::{Category, Tier};
+use agentcom_core::risk::{Proposed, Risk, Rules, Verified, has_tests};
+use agentcom_core::task::Category;
 use agentcom_core::time::Span;
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::place::Place;
 use crate::agentic::{Ended, How};
 use crate::blobs::BlobId;
-use crate::git::{Changed, CheckoutError, GitError, Status};
+use crate::git::{CheckoutError, GitError, Status};
 use crate::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of};
 use crate::model::{ModelError, Usage};
 use crate::sandbox::Level;
@@ -173,7 +173,7 @@ impl Done {
             criteria: &job.success_criteria,
             attempt: job.attempt,
             commit: &self.status.head,
-            files: &files(&self.status),
+            files: &self.status.file_changes(),
             risk: &self.risk,
             checks: &self.report.lines(),
         });
@@ -187,13 +187,12 @@ impl Done {
 
 /// How closely a person should look at what a branch changes, of which `all` are the files.
 pub(super) fn risk_of(status: &Status, report: &Report, job: &Assignment, all: &[String]) -> Risk {
-    let files = files(status);
+    let files = status.file_changes();
     let changed = files.iter().map(|file| file.path.as_str());
-    let tier = job.complexity.as_ref().map(|complexity| complexity.effective_tier);
     Rules::default().judge(&Proposed {
         files: &files,
         has_tests: has_tests(changed, all.iter().map(String::as_str)),
-        complexity: tier.unwrap_or(Tier::Unknown),
+        complexity: job.tier(),
         verified: match report.status {
             Verdict::Pass => Verified::Passed,
             Verdict::AutoPass | Verdict::Skip => Verified::NotChecked,
@@ -204,15 +203,6 @@ pub(super) fn risk_of(status: &Status, report: &Report, job: &Assignment, all: &
             | Verdict::Error => Verified::Failed,
         },
     })
-}
-
-fn files(status: &Status) -> Vec<FileChange> {
-    let change = |file: &Changed| FileChange {
-        path: file.path.clone(),
-        lines: file.added.zip(file.deleted).map(|(added, deleted)| added + deleted),
-        is_new: file.is_new,
-    };
-    status.changed.iter().map(change).collect()
 }
 
 /// Why a coding task came to nothing.

@@ -8,7 +8,6 @@ use agentcom_core::wire::Assignment;
 use super::Settings;
 use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status};
 use crate::github::title_of;
-use crate::sandbox::hand_over;
 use crate::verify::Change;
 
 /// Where an attempt is worked on.
@@ -59,10 +58,7 @@ impl<'a> Place<'a> {
 
     /// What a sandbox with a user of its own works on belongs to that user.
     fn give_to_user(&self, dir: &Path) -> Result<(), CheckoutError> {
-        match self.settings.sandbox.user.filter(|_| nix::unistd::getuid().is_root()) {
-            Some(user) => hand_over(dir, user).map_err(|error| io(dir, &error)),
-            None => Ok(()),
-        }
+        self.settings.sandbox.give_to_user(dir).map_err(|error| io(dir, &error))
     }
 
     /// How many rounds this attempt has seen before.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
+use agentcom_core::risk::FileChange;
 
 use super::{Git, GitError, task_branch, task_of};
 
@@ -95,6 +96,19 @@ pub struct Status {
     pub uncommitted: Vec<String>,
     /// Whether the remote has all of its commits.
     pub pushed: bool,
+}
+
+impl Status {
+    /// What its commits change, as its risk is judged by.
+    #[must_use]
+    pub fn file_changes(&self) -> Vec<FileChange> {
+        let change = |file: &Changed| FileChange {
+            path: file.path.clone(),
+            lines: file.added.zip(file.deleted).map(|(added, deleted)| added + deleted),
+            is_new: file.is_new,
+        };
+        self.changed.iter().map(change).collect()
+    }
 }
 
 /// Why a clone is left as it is.

@@ -5,8 +5,6 @@
 
 mod answer;
 
-use std::time::Duration;
-
 use agentcom_core::config::Secret;
 use async_trait::async_trait;
 use eventsource_stream::Eventsource as _;
@@ -16,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Call, Message, Model, ModelError, Patience, Reply, Request, Said};
+use super::{Call, Message, Model, ModelError, Patience, Refused, Reply, Request, Said};
 use answer::Answer;
 
 /// A model that is asked by the Messages API.
@@ -38,9 +36,6 @@ const OUTPUT_TOKENS_MAX: u64 = 8_192;
 
 /// The longest answer as it is sent, in bytes.
 const STREAM_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// The longest error that is told, in bytes.
-const ERROR_BYTES_MAX: usize = 2_000;
 
 impl Messages {
     /// Where Anthropic's API is.
@@ -93,30 +88,17 @@ impl Messages {
         })
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<Response, ModelError> {
+    async fn send(&self, asked: &Request<'_>) -> Result<Response, ModelError> {
         let url = format!("{}/v1/messages", self.url);
-        let sending = self
-            .client
-            .post(&url)
-            .header("x-api-key", self.key.reveal())
-            .header("anthropic-version", VERSION)
-            .json(&self.body(request))
-            .send();
-        let first = self.patience.first;
-        let response = timeout(first, sending).await.map_err(|_| ModelError::Silent(first))?;
-        let response = response.map_err(|error| super::unreachable(&self.url, &error))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status().as_u16();
-        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-        let after = after.and_then(|secs| secs.parse().ok()).map(Duration::from_secs);
-        let body = timeout(self.patience.next, super::beginning(response, ERROR_BYTES_MAX)).await;
-        Err(self.refusal(status, after, &body.unwrap_or_default()))
+        let request = self.client.post(&url).header("x-api-key", self.key.reveal());
+        let request = request.header("anthropic-version", VERSION).json(&self.body(asked));
+        super::sent(request, &self.url, self.patience)
+            .await?
+            .map_err(|refused| self.refusal(refused))
     }
 
     /// What an answer that is none means.
-    fn refusal(&self, status: u16, after: Option<Duration>, body: &str) -> ModelError {
+    fn refusal(&self, Refused { status, after, text }: Refused) -> ModelError {
         #[derive(Deserialize)]
         struct Said {
             error: Inner,
@@ -125,8 +107,8 @@ impl Messages {
         struct Inner {
             message: String,
         }
-        let said = serde_json::from_str::<Said>(body).map(|said| said.error.message);
-        let seen = said.unwrap_or_else(|_| body.to_owned());
+        let said = serde_json::from_str::<Said>(&text);
+        let seen = said.map_or(text, |said| said.error.message);
         match status {
             400 if seen.contains("too long") => ModelError::TooLong(seen),
             413 => ModelError::TooLong(seen),

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::lines::Lines;
-use super::{Call, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, history};
+use super::{
+    Call, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut, history,
+};
 
 pub use installed::{Installed, installed};
 
@@ -34,9 +36,6 @@ const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The longest answer, in bytes of text, thoughts and calls.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-
-/// The longest error that is told, in bytes.
-const ERROR_BYTES_MAX: usize = 2_000;
 
 impl Ollama {
     /// Where Ollama listens unless it is told otherwise.
@@ -90,16 +89,12 @@ impl Ollama {
 
     async fn send(&self, request: &Request<'_>) -> Result<Response, ModelError> {
         let url = format!("{}/api/chat", self.url);
-        let sending = self.client.post(&url).json(&self.body(request)).send();
-        let first = self.patience.first;
-        let response = timeout(first, sending).await.map_err(|_| ModelError::Silent(first))?;
-        let response = response.map_err(|error| super::unreachable(&self.url, &error))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status().as_u16();
-        let text = timeout(self.patience.next, error_text(response)).await;
-        Err(self.refusal(status, text.unwrap_or_default()))
+        let request = self.client.post(&url).json(&self.body(request));
+        // What it says of an error: `{"error": "text"}`, or whatever it is.
+        super::sent(request, &self.url, self.patience).await?.map_err(|refused| {
+            let said = serde_json::from_str::<Wrong>(&refused.text);
+            self.refusal(refused.status, said.map_or(refused.text, |said| said.error))
+        })
     }
 
     /// What an answer that is none means.
@@ -277,17 +272,7 @@ impl Answer {
     }
 }
 
-/// What a server says about an error: `{"error": "text"}`, or whatever it is.
-async fn error_text(response: Response) -> String {
-    #[derive(Deserialize)]
-    struct Said {
-        error: String,
-    }
-    let text = super::beginning(response, ERROR_BYTES_MAX).await;
-    serde_json::from_str::<Said>(&text).map_or(text, |said| said.error)
-}
-
-fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
-    text
+#[derive(Deserialize)]
+struct Wrong {
+    error: String,
 }

@@ -47,6 +47,18 @@ impl Sandbox {
         Ok((Self { level, ..self }, report))
     }
 
+    /// Gives a folder, with all that is in it, to the user that commands become, if they become one.
+    ///
+    /// # Errors
+    ///
+    /// If the system says no.
+    pub(crate) fn give_to_user(&self, folder: &Path) -> io::Result<()> {
+        match self.user.filter(|_| nix::unistd::getuid().is_root()) {
+            Some(user) => hand_over(folder, user),
+            None => Ok(()),
+        }
+    }
+
     /// Surroundings for a command that may change what is in `workspace`.
     ///
     /// # Errors
@@ -55,10 +67,7 @@ impl Sandbox {
     pub fn around(&self, workspace: &Path) -> io::Result<Cell> {
         let workspace = workspace.canonicalize()?;
         let scratch = tempfile::Builder::new().prefix("agentcom-job-").tempdir()?;
-        #[cfg(unix)]
-        if let Some(user) = self.user.filter(|_| nix::unistd::getuid().is_root()) {
-            std::os::unix::fs::chown(scratch.path(), Some(user), Some(user))?;
-        }
+        self.give_to_user(scratch.path())?;
         let policy = Policy {
             read: self.read.clone(),
             user: self.user,
@@ -95,7 +104,7 @@ impl Cell {
 }
 
 /// Gives all that is in `folder` to `user`.
-pub(crate) fn hand_over(folder: &Path, user: u32) -> io::Result<()> {
+pub(super) fn hand_over(folder: &Path, user: u32) -> io::Result<()> {
     std::os::unix::fs::lchown(folder, Some(user), Some(user))?;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

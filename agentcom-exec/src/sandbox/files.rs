@@ -15,7 +15,7 @@ use landlock::{
 };
 
 use super::Policy;
-use super::namespace::TEMPORARY;
+use super::namespace::{DEVICES, TEMPORARY};
 
 /// What the level stands for.
 const DEMANDED: ABI = ABI::V3;
@@ -23,9 +23,8 @@ const DEMANDED: ABI = ABI::V3;
 /// The newest that is asked for.
 const NEWEST: ABI = ABI::V9;
 
-/// Devices that hold nothing.
-const DEVICES: [&str; 6] =
-    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+/// The terminal, where there is one.
+const TERMINAL: &str = "/dev/tty";
 
 /// What programs look up about themselves and the machine.
 const ABOUT: [&str; 8] = [
@@ -73,7 +72,7 @@ fn ruleset(policy: &Policy, isolated: bool) -> Result<RulesetStatus, RulesetErro
         .add_rules(path_beneath_rules(listed, AccessFs::ReadDir))?
         .add_rules(path_beneath_rules(policy.readable(), read))?
         .add_rules(path_beneath_rules(about.iter().map(Path::new), look))?
-        .add_rules(path_beneath_rules(DEVICES.iter().map(Path::new), device))?
+        .add_rules(path_beneath_rules(DEVICES.into_iter().chain([TERMINAL]), device))?
         .add_rules(path_beneath_rules(own, own_files()))?
         .restrict_self()?;
     Ok(status.ruleset)

@@ -22,7 +22,8 @@ use super::Policy;
 pub(super) const TEMPORARY: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// Devices that hold nothing.
-const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+pub(super) const DEVICES: [&str; 5] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// What programs look for in `/dev`.
 const LINKS: [(&str, &str); 4] = [

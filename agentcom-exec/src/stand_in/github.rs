@@ -1,7 +1,6 @@
 //! This file stands in for GitHub: as much of its REST API as pull requests need, with one token.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -10,8 +9,8 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+
+use super::Server;
 
 /// The token that it knows.
 pub const TOKEN: &str = "token-of-the-stand-in";
@@ -41,9 +40,8 @@ struct Seen {
 /// A server that ends when this is dropped.
 #[derive(Debug)]
 pub struct StandIn {
-    address: SocketAddr,
+    server: Server,
     seen: Arc<Mutex<Seen>>,
-    _serving: JoinSet<()>,
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
@@ -57,23 +55,15 @@ impl StandIn {
     ///
     /// If there is none.
     pub async fn start() -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
-        let address = listener.local_addr().expect("it listens");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let router = Router::new().fallback(answer).with_state(seen.clone());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with its owner, and not before.
-            let _ = axum::serve(listener, router).await;
-        });
-        Self { address, seen, _serving: serving }
+        Self { server: Server::start(router).await, seen }
     }
 
     /// Where its API is.
     #[must_use]
     pub fn api(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// The pull requests that it has.

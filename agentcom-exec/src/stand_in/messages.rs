@@ -2,7 +2,6 @@
 //! follows a script.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -14,8 +13,8 @@ use axum::routing::post;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+
+use super::Server;
 
 /// The key that it knows.
 pub const KEY: &str = "key-of-the-stand-in";
@@ -76,9 +75,8 @@ struct Model {
 /// A server that ends when this is dropped.
 #[derive(Debug)]
 pub struct StandIn {
-    address: SocketAddr,
+    server: Server,
     model: Arc<Mutex<Model>>,
-    _serving: JoinSet<()>,
 }
 
 fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
@@ -92,24 +90,16 @@ impl StandIn {
     ///
     /// If nothing can listen on loopback.
     pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
-        let address = listener.local_addr().expect("it listens");
         let turns = turns.into_iter().collect::<Vec<_>>().into_iter();
         let model = Arc::new(Mutex::new(Model { turns, asked: Vec::new() }));
         let router = Router::new().route("/v1/messages", post(messages)).with_state(model.clone());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with its owner, and not before.
-            let _ = axum::serve(listener, router).await;
-        });
-        Self { address, model, _serving: serving }
+        Self { server: Server::start(router).await, model }
     }
 
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// All that it was asked, in order.

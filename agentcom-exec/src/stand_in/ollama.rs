@@ -2,7 +2,6 @@
 //! misbehaves where the script says so.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use axum::routing::{get, post};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+
+use super::Server;
 
 /// What the model does when it is asked.
 #[derive(Clone, Debug)]
@@ -119,14 +118,13 @@ struct Model {
 
 /// A server that ends when this is dropped.
 pub struct StandIn {
-    address: SocketAddr,
+    server: Server,
     model: Arc<Mutex<Model>>,
-    _serving: JoinSet<()>,
 }
 
 impl std::fmt::Debug for StandIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StandIn").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("StandIn").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -151,24 +149,16 @@ impl StandIn {
     ///
     /// If nothing can listen on loopback.
     pub async fn that(script: Script) -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback is there");
-        let address = listener.local_addr().expect("it listens");
         let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
         let router = Router::new().route("/api/chat", post(chat)).route("/api/tags", get(tags));
         let router = router.with_state(model.clone());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with its owner, and not before.
-            let _ = axum::serve(listener, router).await;
-        });
-        Self { address, model, _serving: serving }
+        Self { server: Server::start(router).await, model }
     }
 
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// All that it was asked, in order.

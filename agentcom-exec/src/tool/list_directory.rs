@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::walk::{Next, walk};
-use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
 
 /// Lists a folder.
 #[derive(Clone, Debug)]
@@ -74,9 +74,7 @@ impl Tool for ListDirectory {
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {
-        let input: Input = read(input, &self.spec())?;
-        let workspace = Arc::clone(&self.0);
-        answer(&on_files(move || input.list(&workspace)).await?)
+        on_files(&self.0, input, &self.spec(), Input::list).await
     }
 }
 

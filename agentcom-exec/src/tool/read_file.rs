@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::workspace::{FILE_BYTES_MAX, is_binary};
-use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
 
 /// Reads a file, or some of its lines.
 #[derive(Clone, Debug)]
@@ -66,9 +66,7 @@ impl Tool for ReadFile {
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {
-        let input: Input = read(input, &self.spec())?;
-        let workspace = Arc::clone(&self.0);
-        answer(&on_files(move || input.read(&workspace)).await?)
+        on_files(&self.0, input, &self.spec(), Input::read).await
     }
 }
 

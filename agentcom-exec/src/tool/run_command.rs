@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
+use agentcom_core::time::Span;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, answer, read};
-use crate::guard::{GuardCommand, How, Leftovers, Spawner};
+use crate::guard::{How, Spawner};
 use crate::sandbox::{Level, Sandbox};
-use crate::session::{Ended, Session};
+use crate::session::{Confined, Ended};
 
 /// Runs a command in a sandbox whose workspace is that of the tools.
 #[derive(Clone, Debug)]
@@ -107,44 +108,32 @@ impl RunCommand {
     async fn run(&self, input: &Input, ctx: &dyn JobContext) -> Result<Output, ToolError> {
         let cannot =
             |error: &dyn std::fmt::Display| ToolError::new(ToolErrorKind::CannotRun, error);
-        let cell = self.sandbox.around(&self.workspace).map_err(|error| cannot(&error))?;
-        let command = GuardCommand {
-            argv: ["/bin/sh", "-c", &input.command].map(str::to_owned).into(),
-            env: self.env.clone(),
-            cwd: self.workspace.clone(),
-            stdin: None,
-            leftovers: Leftovers::Kill,
-            sandbox: Some(cell.policy()),
-        };
         let timeout = input.timeout_ms.map_or(Self::TIMEOUT, Duration::from_millis);
-        let started = Instant::now();
-        let mut session = Session::start(&self.spawner, &command, OUTPUT_BYTES_MAX)
-            .await
-            .map_err(|error| cannot(&error))?;
-        let ended = tokio::time::timeout(timeout.min(Self::TIMEOUT_MAX), session.ended(ctx)).await;
-        let (exit_code, signal) = match ended {
-            Ok(Ended::Ran(How::Exited(code))) => (Some(code), None),
-            Ok(Ended::Ran(How::Signalled(signal))) => (None, Some(signal)),
-            Ok(Ended::Refused(refusal)) => return Err(cannot(&refusal.message)),
-            Ok(Ended::Lost) => return Err(cannot(&"its guard was killed")),
-            Err(_) => (None, None),
+        let confined = Confined {
+            spawner: &self.spawner,
+            sandbox: &self.sandbox,
+            env: &self.env,
+            dir: &self.workspace,
+            within: timeout.min(Self::TIMEOUT_MAX),
+            output_bytes_max: OUTPUT_BYTES_MAX,
         };
-        if ended.is_err() {
-            session.stop(ctx).await;
-        } else {
-            session.settled(ctx).await;
-        }
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (stdout, out_cut) = session.printed.out.kept.text(OUTPUT_BYTES_MAX);
-        let (stderr, err_cut) = session.printed.err.kept.text(OUTPUT_BYTES_MAX);
+        let started = Instant::now();
+        let ran = confined.run(&input.command, ctx).await.map_err(|error| cannot(&error))?;
+        let (exit_code, signal) = match &ran.ended {
+            Some(Ended::Ran(How::Exited(code))) => (Some(*code), None),
+            Some(Ended::Ran(How::Signalled(signal))) => (None, Some(*signal)),
+            Some(Ended::Refused(refusal)) => return Err(cannot(&refusal.message)),
+            Some(Ended::Lost) => return Err(cannot(&"its guard was killed")),
+            None => (None, None),
+        };
         Ok(Output {
             exit_code,
             signal,
-            stdout,
-            stderr,
-            timed_out: ended.is_err(),
-            truncated: out_cut || err_cut,
-            duration_ms,
+            stdout: ran.stdout,
+            stderr: ran.stderr,
+            timed_out: ran.ended.is_none(),
+            truncated: ran.truncated,
+            duration_ms: Span::from(started.elapsed()).0,
             sandbox: self.sandbox.level,
         })
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::list_directory::glob;
 use super::walk::{Found, Next, walk};
 use super::workspace::{is_binary, open_in};
-use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
 
 /// Searches the files of a workspace, line by line, for a regular expression. The time that it takes
 /// grows with the text and not with the expression.
@@ -94,9 +94,7 @@ impl Tool for SearchFiles {
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {
-        let input: Input = read(input, &self.spec())?;
-        let workspace = Arc::clone(&self.0);
-        answer(&on_files(move || input.search(&workspace)).await?)
+        on_files(&self.0, input, &self.spec(), Input::search).await
     }
 }
 

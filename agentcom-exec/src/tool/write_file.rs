@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::workspace::{FILE_BYTES_MAX, refused};
-use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, answer, on_files, read};
+use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
 
 /// Writes a file as a whole: it has its old content or its new one, and never a part of it.
 #[derive(Clone, Debug)]
@@ -71,9 +71,7 @@ impl Tool for WriteFile {
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {
-        let input: Input = read(input, &self.spec())?;
-        let workspace = Arc::clone(&self.0);
-        answer(&on_files(move || input.write(&workspace)).await?)
+        on_files(&self.0, input, &self.spec(), Input::write).await
     }
 }
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::risk::is_test;
 use agentcom_core::task::VerificationStep;
+use agentcom_core::time::Span;
 use agentcom_core::verify::{Check, Status, Verdict, is_among};
 
 use super::{Change, CheckReport, Report};
-use crate::guard::{GuardCommand, How, Leftovers, Spawner};
+use crate::guard::{How, Spawner};
 use crate::sandbox::Sandbox;
-use crate::session::{Ended, Session};
+use crate::session::{Confined, Ended};
 use crate::tool::Workspace;
 
 /// How much of what a command prints is kept, in bytes.
@@ -84,7 +85,7 @@ impl Checker<'_> {
                 status: found.status,
                 output: found.output,
                 exit_code: found.exit_code,
-                duration_ms: millis(began.elapsed()),
+                duration_ms: Span::from(began.elapsed()).0,
             };
             crate::output::report(self.ctx, "status", &format!("check {}", check.told()));
             checks.push(check);
@@ -94,8 +95,8 @@ impl Checker<'_> {
             status: Verdict::of(checks.iter().map(|check| check.status)),
             commit: self.commit.0.to_owned(),
             tree: self.commit.1.to_owned(),
-            duration_ms: millis(started.elapsed()),
-            timeout_ms: millis(self.timeout),
+            duration_ms: Span::from(started.elapsed()).0,
+            timeout_ms: Span::from(self.timeout).0,
             checks,
         }
     }
@@ -187,43 +188,31 @@ impl Checker<'_> {
     }
 
     async fn command(&self, command: &str, left: Duration) -> Found {
-        let cell = match self.sandbox.around(self.dir) {
-            Ok(cell) => cell,
+        let confined = Confined {
+            spawner: self.spawner,
+            sandbox: self.sandbox,
+            env: self.env,
+            dir: self.dir,
+            within: left,
+            output_bytes_max: OUTPUT_BYTES_MAX,
+        };
+        let ran = match confined.run(command, self.ctx).await {
+            Ok(ran) => ran,
             Err(error) => return Found::new(Status::Unverifiable, error.to_string()),
         };
-        let command = GuardCommand {
-            argv: ["/bin/sh", "-c", command].map(str::to_owned).into(),
-            env: self.env.clone(),
-            cwd: self.dir.to_owned(),
-            stdin: None,
-            leftovers: Leftovers::Kill,
-            sandbox: Some(cell.policy()),
-        };
-        let mut session = match Session::start(self.spawner, &command, OUTPUT_BYTES_MAX).await {
-            Ok(session) => session,
-            Err(error) => return Found::new(Status::Unverifiable, error.to_string()),
-        };
-        let ended = tokio::time::timeout(left, session.ended(self.ctx)).await;
-        let (status, exit_code, note) = match ended {
-            Ok(Ended::Ran(How::Exited(0))) => (Status::Pass, Some(0), String::new()),
-            Ok(Ended::Ran(How::Exited(code))) => (Status::Fail, Some(code), String::new()),
-            Ok(Ended::Ran(How::Signalled(signal))) => {
+        let (status, exit_code, note) = match ran.ended {
+            Some(Ended::Ran(How::Exited(0))) => (Status::Pass, Some(0), String::new()),
+            Some(Ended::Ran(How::Exited(code))) => (Status::Fail, Some(code), String::new()),
+            Some(Ended::Ran(How::Signalled(signal))) => {
                 (Status::Fail, None, format!("\nkilled by signal {signal}"))
             }
-            Ok(Ended::Refused(refusal)) => {
+            Some(Ended::Refused(refusal)) => {
                 return Found::new(Status::Unverifiable, refusal.message);
             }
-            Ok(Ended::Lost) => (Status::Error, None, "\nits guard was killed".to_owned()),
-            Err(_) => (Status::Timeout, None, format!("\nnot within {left:?}")),
+            Some(Ended::Lost) => (Status::Error, None, "\nits guard was killed".to_owned()),
+            None => (Status::Timeout, None, format!("\nnot within {left:?}")),
         };
-        if status == Status::Timeout {
-            session.stop(self.ctx).await;
-        } else {
-            session.settled(self.ctx).await;
-        }
-        let (out, _) = session.printed.out.kept.text(OUTPUT_BYTES_MAX);
-        let (err, _) = session.printed.err.kept.text(OUTPUT_BYTES_MAX);
-        let output = format!("{out}{err}{note}").trim().to_owned();
+        let output = format!("{}{}{note}", ran.stdout, ran.stderr).trim().to_owned();
         Found { status, output, exit_code }
     }
 }
@@ -235,8 +224,4 @@ fn contains(workspace: &Workspace, path: &Path, text: &str) -> Result<(), String
     read.map_err(|error| error.to_string())?;
     let has = content.windows(text.len()).any(|part| part == text.as_bytes());
     if has { Ok(()) } else { Err("the text is not in it".to_owned()) }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

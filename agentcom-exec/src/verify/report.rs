@@ -84,7 +84,7 @@ impl Report {
 impl CheckReport {
     /// The check and what it says, on a line.
     pub(super) fn told(&self) -> String {
-        format!("{}: {}", self.word(), self.line())
+        format!("{}: {}", self.status.as_str(), self.line())
     }
 
     fn line(&self) -> String {
@@ -92,16 +92,6 @@ impl CheckReport {
         match &self.description {
             Some(description) => format!("{} ({description})", what.trim()),
             None => what.trim().to_owned(),
-        }
-    }
-
-    fn word(&self) -> &'static str {
-        match self.status {
-            Status::Pass => "pass",
-            Status::Fail => "fail",
-            Status::Timeout => "timeout",
-            Status::Unverifiable => "unverifiable",
-            Status::Error => "error",
         }
     }
 }

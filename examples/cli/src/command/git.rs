@@ -144,7 +144,7 @@ impl Submit {
             checkout.commit(&Commit { message, task, attempt, round: None }).await?;
         }
         let status = checkout.push().await?;
-        let files = changes(&status);
+        let files = status.file_changes();
         let risk = self.judge(&files, &checkout.files().await?, &told);
         let proposal =
             pull::Proposal { status: &status, files: &files, told: &told, attempt, risk: &risk };
@@ -199,15 +199,6 @@ fn verified(report: &Value) -> Verified {
 fn attempt_of(told: &Value) -> u32 {
     let attempts = told["attempts"].as_array().map_or(0, Vec::len);
     u32::try_from(attempts.max(1)).unwrap_or(u32::MAX)
-}
-
-fn changes(status: &Status) -> Vec<FileChange> {
-    let change = |file: &Changed| FileChange {
-        path: file.path.clone(),
-        lines: file.added.zip(file.deleted).map(|(added, deleted)| added + deleted),
-        is_new: file.is_new,
-    };
-    status.changed.iter().map(change).collect()
 }
 
 fn reasons(risk: &Risk) -> Vec<String> {

@@ -3,21 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use agentcom_exec::stand_in::github::{Instead, StandIn as GitHub, TOKEN};
 use agentcom_exec::stand_in::messages as claude;
 use agentcom_exec::stand_in::ollama::{StandIn as Ollama, Turn};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::support::{Up, agentcom, json, run};
-
-#[track_caller]
-fn git(dir: &Path, args: &[&str]) -> String {
-    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-}
+use crate::support::{Up, agentcom, git, json, run};
 
 const BROKEN: &str = "#!/bin/sh\necho $(($1 - $2))\n";
 const MENDED: &str = "#!/bin/sh\necho $(($1 + $2))\n";
@@ -40,6 +33,13 @@ fn repository(dir: &Path) {
 /// Whether commands can be confined here; without it coding tasks are refused, which another test shows.
 fn has_sandbox(dir: &Path) -> bool {
     json(dir, &["doctor"])["sandbox"]["level"].as_str().is_some_and(|level| level >= "L2")
+}
+
+/// A folder with the repository and its clone; nothing where commands cannot be confined.
+fn ground() -> Option<TempDir> {
+    let dir = tempfile::tempdir().unwrap();
+    repository(dir.path());
+    has_sandbox(dir.path()).then_some(dir)
 }
 
 fn runs(command: &str) -> Turn {
@@ -87,12 +87,8 @@ async fn at_work(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = ground() else { return };
     let dir = dir.path();
-    repository(dir);
-    if !has_sandbox(dir) {
-        return;
-    }
     let github = GitHub::start().await;
     let turns = vec![
         Turn::calls("list_directory", json!({ "path": ".", "recursive": true })),
@@ -163,12 +159,8 @@ async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_is_done_by_a_model_that_speaks_the_messages_api() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = ground() else { return };
     let dir = dir.path();
-    repository(dir);
-    if !has_sandbox(dir) {
-        return;
-    }
     let model = claude::StandIn::of([
         claude::Turn::calls("write_file", &json!({ "path": "add.sh", "content": MENDED })),
         claude::Turn::calls("run_command", &json!({ "command": "sh tests/add.sh && echo good" })),
@@ -194,12 +186,8 @@ async fn the_same_is_done_by_a_model_that_speaks_the_messages_api() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_model_says_does_not_make_a_task_done() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = ground() else { return };
     let dir = dir.path();
-    repository(dir);
-    if !has_sandbox(dir) {
-        return;
-    }
     // It makes the test pass by changing the test.
     let turns = vec![writes("tests/add.sh", "exit 0\n"), Turn::says("All tests pass.")];
     let flags = ["--check", "test_passes sh tests/add.sh", "--check", "tests_not_weakened"];
@@ -214,12 +202,8 @@ async fn what_a_model_says_does_not_make_a_task_done() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_done_is_not_lost_for_want_of_a_pull_request() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = ground() else { return };
     let dir = dir.path();
-    repository(dir);
-    if !has_sandbox(dir) {
-        return;
-    }
     let github = GitHub::start().await;
     let gone = Instead {
         status: 401,
@@ -239,12 +223,8 @@ async fn what_was_done_is_not_lost_for_want_of_a_pull_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_does_nothing_fails_the_task_and_one_that_is_not_there_says_so() {
-    let dir = tempfile::tempdir().unwrap();
+    let Some(dir) = ground() else { return };
     let dir = dir.path();
-    repository(dir);
-    if !has_sandbox(dir) {
-        return;
-    }
     let (told, _) = done(dir, vec![Turn::says("It is fine as it is.")], None, &[]).await;
     assert_eq!(told["state"], "dead_letter", "{told:#}");
     assert!(told["last_error"].as_str().unwrap().contains("it changed nothing"), "{told:#}");

@@ -2,22 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use agentcom_exec::stand_in::github::{StandIn, TOKEN};
 use serde_json::Value;
 
-use crate::support::{Up, agentcom, json, printed, run};
+use crate::support::{Up, agentcom, git, json, printed, run};
 
 /// The remote is called as a repository at GitHub is.
 const REMOTE: &str = "owner/name";
-
-#[track_caller]
-fn git(dir: &Path, args: &[&str]) -> String {
-    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-}
 
 /// A remote with one file on `main`, and a clone of it.
 fn clone(dir: &Path) {

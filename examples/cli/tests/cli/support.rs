@@ -10,6 +10,14 @@ pub(crate) use agentcom_tests::real::process::{
 };
 use serde_json::Value;
 
+/// Runs git in `dir`, and returns what it printed.
+#[track_caller]
+pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
+    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
 /// The command that was built for these tests.
 pub(crate) fn program() -> Program {
     Program(env!("CARGO_BIN_EXE_agentcom").into())
