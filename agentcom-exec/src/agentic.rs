@@ -198,10 +198,10 @@ impl Run<'_> {
         let request = Request { system: &self.system, messages, tools: &self.specs };
         let written = [Message::Model(reply.clone())];
         let answer = Request { system: "", messages: &written, tools: &[] };
-        let usage = Usage {
-            input_tokens: reply.usage.input_tokens.max(history::tokens_at_least(&request)),
-            output_tokens: reply.usage.output_tokens.max(history::tokens_at_least(&answer)),
-        };
+        let mut usage = reply.usage;
+        let untold = history::tokens_at_least(&request).saturating_sub(usage.read());
+        usage.input_tokens = usage.input_tokens.saturating_add(untold);
+        usage.output_tokens = usage.output_tokens.max(history::tokens_at_least(&answer));
         self.usage += usage;
         self.feed.took(self.usage.total());
         usage.total()

@@ -15,6 +15,7 @@ mod models;
 mod outcome;
 mod place;
 mod work;
+mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
 
 pub use input::{BadCodingInput, CodingInput};
-pub use models::{Chain, MessagesModels, Models, OllamaModels};
+pub use models::{Chain, MessagesModels, OllamaModels};
+pub use worker::{Bench, WithTools, Worker, Workers};
 
 use crate::blobs::Blobs;
 use crate::environment::Environment;
@@ -34,11 +36,11 @@ use crate::guard::Spawner;
 use crate::sandbox::Sandbox;
 use work::Work;
 
-/// Does coding tasks with models of one kind.
+/// Does coding tasks with workers of one kind.
 #[derive(Debug)]
 pub struct Coding {
     kind: Kind,
-    models: Arc<dyn Models>,
+    workers: Arc<dyn Workers>,
     settings: Settings,
 }
 
@@ -62,10 +64,10 @@ pub struct Settings {
 }
 
 impl Coding {
-    /// Does tasks of `kind` with `models`.
+    /// Does tasks of `kind` with `workers`.
     #[must_use]
-    pub fn new(kind: Kind, models: Arc<dyn Models>, settings: Settings) -> Self {
-        Self { kind, models, settings }
+    pub fn new(kind: Kind, workers: Arc<dyn Workers>, settings: Settings) -> Self {
+        Self { kind, workers, settings }
     }
 
     /// Does tasks of the kind `code` with the models of a chain.
@@ -116,12 +118,12 @@ impl Executor for Coding {
             Ok(input) => input,
             Err(bad) => return JobOutcome::permanent(bad),
         };
-        let models = self.models.models(input.model.as_deref(), job.tier());
-        let models = match models {
-            Ok(models) => models,
+        let workers = self.workers.workers(input.model.as_deref(), job.tier());
+        let workers = match workers {
+            Ok(workers) => workers,
             Err(error) => return JobOutcome::permanent(error),
         };
-        let work = Work { settings: &self.settings, job, input: &input, models: &models, ctx };
+        let work = Work { settings: &self.settings, job, input: &input, workers: &workers, ctx };
         tokio::select! {
             biased;
             () = ctx.cancelled() => JobOutcome::Stopped,

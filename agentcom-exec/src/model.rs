@@ -98,17 +98,28 @@ pub struct Call {
 /// How many tokens a reply took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Those that the model read.
+    /// Those that the model read, but for those of the next two.
     pub input_tokens: u64,
     /// Those that it wrote.
     pub output_tokens: u64,
+    /// Those that were read from a cache of what was read before.
+    pub cache_read_tokens: u64,
+    /// Those that were read, and written to that cache.
+    pub cache_write_tokens: u64,
 }
 
 impl Usage {
     /// All of them.
     #[must_use]
     pub fn total(self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
+        self.read().saturating_add(self.output_tokens)
+    }
+
+    /// All that the model read, from a cache or not.
+    #[must_use]
+    pub fn read(self) -> u64 {
+        let cached = self.cache_read_tokens.saturating_add(self.cache_write_tokens);
+        self.input_tokens.saturating_add(cached)
     }
 }
 
@@ -116,6 +127,8 @@ impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, more: Self) {
         self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(more.cache_read_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(more.cache_write_tokens);
     }
 }
 

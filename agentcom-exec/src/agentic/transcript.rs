@@ -28,7 +28,7 @@ impl Transcript {
             Message::Model(reply) => json!({
                 "role": "model", "text": reply.text, "thinking": reply.thinking,
                 "calls": reply.calls.iter().map(call).collect::<Vec<_>>(), "cut": reply.cut,
-                "tokens_in": reply.usage.input_tokens, "tokens_out": reply.usage.output_tokens,
+                "tokens_in": reply.usage.read(), "tokens_out": reply.usage.output_tokens,
             }),
             Message::Tool { call, content } => {
                 json!({ "role": "tool", "id": call.id, "name": call.name, "content": content })

@@ -1,23 +1,11 @@
 //! This file says where the models for coding tasks come from, and which is asked first.
 
-use std::fmt;
-
 use agentcom_core::config::Secret;
 use agentcom_core::route::{Class, order};
 use agentcom_core::task::Tier;
 
-use crate::model::{Messages, Model, Ollama};
-
-/// Where models come from.
-pub trait Models: fmt::Debug + Send + Sync {
-    /// The models for a task of `tier`, or the one of that name; at least one. The first is asked,
-    /// and the next if it cannot be.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, for people.
-    fn models(&self, name: Option<&str>, tier: Tier) -> Result<Vec<Box<dyn Model>>, String>;
-}
+use super::worker::{WithTools, Worker, Workers};
+use crate::model::{Messages, Ollama};
 
 /// Models of an Ollama server.
 #[derive(Clone, Debug)]
@@ -35,11 +23,11 @@ impl OllamaModels {
     pub const KIND: &str = "ollama";
 }
 
-impl Models for OllamaModels {
-    fn models(&self, name: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Model>>, String> {
-        let model = Ollama::new(&self.url, name.unwrap_or(&self.model));
+impl Workers for OllamaModels {
+    fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
+        let model = Ollama::new(&self.url, model.unwrap_or(&self.model));
         let model = model.map_err(|error| error.to_string())?;
-        Ok(vec![Box::new(model.with_context(self.context_tokens))])
+        Ok(vec![Box::new(WithTools(Box::new(model.with_context(self.context_tokens))))])
     }
 }
 
@@ -61,11 +49,11 @@ impl MessagesModels {
     pub const KIND: &str = "claude";
 }
 
-impl Models for MessagesModels {
-    fn models(&self, name: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Model>>, String> {
-        let model = Messages::new(&self.url, self.key.clone(), name.unwrap_or(&self.model));
+impl Workers for MessagesModels {
+    fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
+        let model = Messages::new(&self.url, self.key.clone(), model.unwrap_or(&self.model));
         let model = model.map_err(|error| error.to_string())?;
-        Ok(vec![Box::new(model.with_context(self.context_tokens))])
+        Ok(vec![Box::new(WithTools(Box::new(model.with_context(self.context_tokens))))])
     }
 }
 
@@ -83,23 +71,23 @@ impl Chain {
     pub const KIND: &str = "code";
 }
 
-impl Models for Chain {
-    fn models(&self, name: Option<&str>, tier: Tier) -> Result<Vec<Box<dyn Model>>, String> {
-        if let Some(name) = name {
+impl Workers for Chain {
+    fn workers(&self, model: Option<&str>, tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
+        if let Some(name) = model {
             let kinds = format!("`{}` or `{}`", OllamaModels::KIND, MessagesModels::KIND);
             return Err(format!("a task that names its model, `{name}`, is of the kind {kinds}"));
         }
-        let mut models = Vec::new();
+        let mut workers = Vec::new();
         for class in order(tier) {
-            models.extend(match (class, &self.local, &self.cloud) {
-                (Class::Local, Some(local), _) => local.models(None, tier)?,
-                (Class::Cloud, _, Some(cloud)) => cloud.models(None, tier)?,
+            workers.extend(match (class, &self.local, &self.cloud) {
+                (Class::Local, Some(local), _) => local.workers(None, tier)?,
+                (Class::Cloud, _, Some(cloud)) => cloud.workers(None, tier)?,
                 (Class::Local, None, _) | (Class::Cloud, _, None) => Vec::new(),
             });
         }
-        if models.is_empty() {
+        if workers.is_empty() {
             return Err("there are no models".to_owned());
         }
-        Ok(models)
+        Ok(workers)
     }
 }

@@ -143,7 +143,7 @@ impl Done {
             sandbox: self.level,
             rounds: self.rounds,
             turns: ended.map_or(0, |ended| ended.turns),
-            tokens_in: usage.input_tokens,
+            tokens_in: usage.read(),
             tokens_out: usage.output_tokens,
             stopped: match ended.map(|ended| &ended.how) {
                 Some(How::Stopped(stop)) => Some(*stop),

@@ -12,13 +12,14 @@ use agentcom_core::wire::Assignment;
 
 use super::outcome::{Done, PassedOver, Trouble, risk_of};
 use super::place::{Place, change_of};
+use super::worker::{Bench, Worker};
 use super::{CodingInput, Settings};
-use crate::agentic::{Brief, Ended, How, Loop};
+use crate::agentic::{Brief, Ended, How};
 use crate::blobs::BlobId;
 use crate::git::Status;
-use crate::model::{Model, Usage};
+use crate::model::Usage;
 use crate::output::report;
-use crate::tool::{RunCommand, Toolbox, Workspace};
+use crate::tool::Workspace;
 use crate::verify::{Checker, Report};
 
 /// How long checks may take unless the task says so.
@@ -30,8 +31,8 @@ pub(super) struct Work<'a> {
     pub(super) settings: &'a Settings,
     pub(super) job: &'a Assignment,
     pub(super) input: &'a CodingInput,
-    /// The one to ask, and those to ask if it cannot be.
-    pub(super) models: &'a [Box<dyn Model>],
+    /// The one to put to work, and those that go on if it cannot be.
+    pub(super) workers: &'a [Box<dyn Worker>],
     pub(super) ctx: &'a dyn JobContext,
 }
 
@@ -71,7 +72,7 @@ impl Work<'_> {
         let mut done = Done {
             branch: place.branch.clone(),
             base: place.base.clone(),
-            model: self.models[standing.at].name().to_owned(),
+            model: self.workers[standing.at].name().to_owned(),
             passed_over: std::mem::take(&mut standing.passed_over),
             level: self.settings.sandbox.level,
             rounds: round.number,
@@ -128,23 +129,21 @@ impl Work<'_> {
         standing: &mut Standing,
     ) -> Result<Ended, Trouble> {
         let workspace = Arc::new(Workspace::open(&place.dir).map_err(Trouble::Workspace)?);
-        let Settings { spawner, sandbox, environment, .. } = self.settings;
-        let env = environment.of(self.job, &Default::default());
-        let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
-        let commands = RunCommand::new(spawner, sandbox, workspace.path(), env);
-        let tools = Toolbox::of_all(&workspace, commands);
+        let env = self.settings.environment.of(self.job, &Default::default());
         loop {
-            let model = &*self.models[standing.at];
+            let worker = &*self.workers[standing.at];
             let limits = self.input.limits(self.job, standing.usage.total());
-            let ended = Loop { model, tools: &tools, limits, ctx: self.ctx }.run(brief).await;
+            let (workspace, settings) = (&workspace, self.settings);
+            let bench = Bench { workspace, settings, env: &env, limits, ctx: self.ctx };
+            let ended = worker.work(brief, &bench).await.map_err(Trouble::Workspace)?;
             standing.usage += ended.usage;
             standing.transcripts.extend(self.keep(&ended).await);
-            let next = self.models.get(standing.at + 1);
+            let next = self.workers.get(standing.at + 1);
             match (&ended.how, next) {
                 (How::Failed(error), Some(next)) => {
-                    let what = format!("{}: {error}; going on with {}", model.name(), next.name());
+                    let what = format!("{}: {error}; going on with {}", worker.name(), next.name());
                     report(self.ctx, "status", &what);
-                    let (model, why) = (model.name().to_owned(), error.to_string());
+                    let (model, why) = (worker.name().to_owned(), error.to_string());
                     standing.passed_over.push(PassedOver { model, why });
                     standing.at += 1;
                 }

@@ -266,8 +266,11 @@ impl Answer {
             return Ok(None);
         }
         self.reply.cut = line.done_reason == "length";
-        self.reply.usage =
-            Usage { input_tokens: line.prompt_eval_count, output_tokens: line.eval_count };
+        self.reply.usage = Usage {
+            input_tokens: line.prompt_eval_count,
+            output_tokens: line.eval_count,
+            ..Usage::default()
+        };
         Ok(Some(std::mem::take(&mut self.reply)))
     }
 }

@@ -154,15 +154,12 @@ impl Answer {
     /// The figures of each event take in those before.
     fn count(&mut self, tokens: Option<Tokens>) {
         let Some(tokens) = tokens else { return };
-        // What is read from a cache, or written to one, is told apart from the rest.
-        let input = tokens
-            .input_tokens
-            .saturating_add(tokens.cache_creation_input_tokens)
-            .saturating_add(tokens.cache_read_input_tokens);
-        let Usage { input_tokens, output_tokens } = self.reply.usage;
+        let seen = self.reply.usage;
         self.reply.usage = Usage {
-            input_tokens: input_tokens.max(input),
-            output_tokens: output_tokens.max(tokens.output_tokens),
+            input_tokens: seen.input_tokens.max(tokens.input_tokens),
+            output_tokens: seen.output_tokens.max(tokens.output_tokens),
+            cache_read_tokens: seen.cache_read_tokens.max(tokens.cache_read_input_tokens),
+            cache_write_tokens: seen.cache_write_tokens.max(tokens.cache_creation_input_tokens),
         };
     }
 

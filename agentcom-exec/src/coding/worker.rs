@@ -1,0 +1,79 @@
+//! This file says what does the work of a coding task: something that takes a brief and changes files
+//! in a worktree. What became of it others find out: by the files, and by checks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use agentcom_core::agentic::Limits;
+use agentcom_core::port::executor::JobContext;
+use agentcom_core::task::Tier;
+use async_trait::async_trait;
+
+use super::Settings;
+use crate::agentic::{Brief, Ended, Loop};
+use crate::model::Model;
+use crate::tool::{RunCommand, Toolbox, Workspace};
+
+/// Where workers come from.
+pub trait Workers: fmt::Debug + Send + Sync {
+    /// The workers for a task of `tier`, or the one with the model of that name; at least one. The
+    /// first is put to work, and the next if it cannot be.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people.
+    fn workers(&self, model: Option<&str>, tier: Tier) -> Result<Vec<Box<dyn Worker>>, String>;
+}
+
+/// Something that does what a brief says.
+#[async_trait]
+pub trait Worker: fmt::Debug + Send + Sync {
+    /// The name of its model, or its own if it chooses its model itself.
+    fn name(&self) -> &str;
+
+    /// Works until it says that it is done, or has to stop. Dropping the future stops all that it
+    /// started.
+    ///
+    /// # Errors
+    ///
+    /// If it could not begin for want of something on this machine.
+    async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended>;
+}
+
+/// Where a worker works, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    /// The worktree.
+    pub workspace: &'a Arc<Workspace>,
+    /// Where and how coding tasks are done on this machine.
+    pub settings: &'a Settings,
+    /// What commands see of the environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// How long it may go on.
+    pub limits: Limits,
+    /// Who hears of it.
+    pub ctx: &'a dyn JobContext,
+}
+
+/// A model that works with the tools of this crate.
+#[derive(Debug)]
+pub struct WithTools(pub Box<dyn Model>);
+
+#[async_trait]
+impl Worker for WithTools {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
+        let Settings { spawner, sandbox, .. } = bench.settings;
+        let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
+        let path = bench.workspace.path();
+        let commands = RunCommand::new(spawner, sandbox, path, bench.env.clone());
+        let tools = Toolbox::of_all(bench.workspace, commands);
+        let model = &*self.0;
+        Ok(Loop { model, tools: &tools, limits: bench.limits, ctx: bench.ctx }.run(brief).await)
+    }
+}
