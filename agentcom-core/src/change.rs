@@ -16,8 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::agent::{Agent, TokenHash};
 use crate::command::{KeyUse, Scope};
 use crate::id::{Cipher, Incarnation, Lease, QuestionId, TaskId};
+use crate::ledger::{Account, Cap, Subject};
 use crate::limit::Bucket;
-use crate::name::{AgentId, Key};
+use crate::money::Micros;
+use crate::name::{AgentId, Key, ModelName};
+use crate::price::Price;
 use crate::question::Question;
 use crate::task::{Life, Rate, Task};
 use crate::time::Wall;
@@ -76,6 +79,15 @@ pub struct Settings {
     /// Of how many assignments one goes to the oldest task; 0 is never.
     #[serde(default)]
     pub oldest_first: u32,
+    /// How much may be spent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub caps: BTreeMap<Cap, Micros>,
+    /// What models cost, where it is not as listed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<ModelName, Price>,
+    /// Whether nothing is spent, and nothing started, until it is said otherwise.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// A token bucket in use.
@@ -127,6 +139,8 @@ pub enum Change {
         /// The oldest event that is kept.
         oldest: u64,
     },
+    /// An account of the ledger is as said; without one it is forgotten.
+    Account(Subject, Option<Box<Account>>),
     /// An agent is as said.
     AgentSet(Box<Agent>),
     /// An agent was forgotten.

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::agent::TokenHash;
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
-use crate::name::{AgentId, Capability, Key, Repo};
+use crate::ledger::Cap;
+use crate::money::Micros;
+use crate::name::{AgentId, Capability, Key, ModelName, Repo};
+use crate::price::Price;
 use crate::task::{BadDraft, Draft, Refused, Task};
 use crate::time::{Span, Wall};
 
@@ -78,6 +81,25 @@ pub enum Command {
     SetOldestFirst {
         /// Of how many assignments one goes to the oldest task.
         every: u32,
+    },
+    /// Set how much may be spent, or that it is not bounded.
+    SetCap {
+        /// By whom, in which time.
+        cap: Cap,
+        /// How much.
+        limit: Option<Micros>,
+    },
+    /// Set what a model costs, or that it costs what is listed.
+    SetPrice {
+        /// The model.
+        model: ModelName,
+        /// What it costs.
+        price: Option<Price>,
+    },
+    /// Stop all that costs money and start nothing more; or let work go on again.
+    Estop {
+        /// Whether to stop.
+        stop: bool,
     },
     /// Answer a question.
     Answer {
@@ -246,6 +268,18 @@ pub enum Rejected {
     /// There is no such question, or it was answered.
     #[error("{0} is not open")]
     UnknownQuestion(QuestionId),
+    /// A cap on a model whose price nobody knows would bound nothing.
+    #[error("`{0}` has no price, so what it costs cannot be capped; set its price first")]
+    NoPrice(ModelName),
+    /// There is a cap on what the model costs.
+    #[error("there is a cap on `{0}`, which would bound nothing without a price")]
+    PriceInUse(ModelName),
+    /// There are as many caps, or prices, as there may be.
+    #[error("at most {max} caps and {max} prices can be set")]
+    TooManyCaps {
+        /// The bound.
+        max: usize,
+    },
     /// A weight must be 1 to 10,000.
     #[error("a weight must be 1 to 10000, not {0}")]
     BadWeight(u32),

@@ -101,6 +101,9 @@ pub struct HubConfig {
     pub events_max: u64,
     /// How long a task whose repository is warm on a busy agent waits for it.
     pub affinity_wait: Span,
+    /// How long a person is waited for who may raise a cap that a call would pass; nobody is asked if
+    /// it is nothing.
+    pub raise_within: Span,
     /// Which guards stand.
     pub guards: Guards,
 }
@@ -138,6 +141,7 @@ impl Default for HubConfig {
             events_kept: Span::from_mins(7 * 24 * 60),
             events_max: 1_000_000,
             affinity_wait: Span(0),
+            raise_within: Span::from_mins(15),
             guards: Guards::all(),
         }
     }

@@ -79,6 +79,14 @@ guards! {
     Concurrency,
     /// No more tasks of a key start over time than may.
     Rate,
+    /// Nothing is spent beyond a cap.
+    Cap,
+    /// A call is booked once, however often it is told.
+    BookOnce,
+    /// A call of which nobody told the end is booked at its worst.
+    BookInFull,
+    /// Nothing is spent while everything is stopped.
+    Estop,
     /// Nothing starts in a scope that is paused.
     Pause,
     /// Nobody is given what it cannot do.

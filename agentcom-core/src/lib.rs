@@ -4,8 +4,8 @@
 //!
 //! | layer | modules | what is there |
 //! |---|---|---|
-//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
-//! | things | [`task`] [`agent`] [`agentic`] [`limit`] [`question`] [`risk`] [`route`] [`verify`] | plain data, and for each state machine one `on` |
+//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`money`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
+//! | things | [`task`] [`agent`] [`agentic`] [`ledger`] [`limit`] [`price`] [`question`] [`risk`] [`route`] [`verify`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
 //! | outside | [`port`] | four small traits with written contracts |
@@ -35,10 +35,13 @@ pub mod guard;
 pub mod hub;
 pub mod id;
 pub mod json;
+pub mod ledger;
 pub mod limit;
+pub mod money;
 pub mod name;
 pub mod origin;
 pub mod port;
+pub mod price;
 pub mod question;
 pub mod risk;
 pub mod rng;

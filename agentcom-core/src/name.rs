@@ -158,6 +158,14 @@ name!(
     |c| c.is_ascii_alphanumeric() || "._-".contains(c),
     "may hold only ASCII letters, digits and ._-"
 );
+name!(
+    /// Names a language model, as its server does.
+    ModelName(Box<str>),
+    "model",
+    128,
+    |c| !c.is_control() && !c.is_whitespace(),
+    "must not hold spaces or control characters"
+);
 
 impl Repo {
     /// Takes an address in the one form in which addresses are compared: trimmed, without a

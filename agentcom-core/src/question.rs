@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Lease, QuestionId, TaskId};
 use crate::json::Json;
+use crate::ledger::{Breach, Call};
 use crate::name::AgentId;
 use crate::time::Wall;
 
@@ -29,4 +30,16 @@ pub struct Question {
     pub deadline: Wall,
     /// The answer if nobody gives one.
     pub default: Json,
+    /// The call that waits for it, if it is the hub that asks whether one may be paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<Box<SpendAsk>>,
+}
+
+/// A call that would pass a cap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendAsk {
+    /// The call.
+    pub call: Call,
+    /// The cap.
+    pub breach: Breach,
 }

@@ -23,6 +23,7 @@ mod question;
 mod record;
 mod report;
 mod session;
+mod spend;
 mod wait;
 
 use alloc::collections::BTreeMap;
@@ -244,6 +245,10 @@ impl Sidecar {
             Input::JobAsks { claim, ask, question, timeout, default } => {
                 self.asks(claim, ask, question, timeout, default);
             }
+            Input::JobSpends { claim, ask, spending } => {
+                self.wants_to_spend(claim, ask, spending);
+            }
+            Input::JobSpent { claim, spending } => self.has_spent(claim, spending),
             Input::JobEnded { claim, outcome } => self.ended(claim, outcome),
             Input::Drain => self.leave(Exit::Clean),
             Input::Wake => {}
@@ -343,7 +348,8 @@ impl Sidecar {
     }
 
     fn over(&mut self, claim: Claim, verdict: Verdict, outcome: JobOutcome) {
-        let Some(job) = self.jobs.remove(claim) else { return };
+        let Some(mut job) = self.jobs.remove(claim) else { return };
+        self.out.effects.extend(job.calls.give_up(claim));
         for open in &job.questions {
             self.out.effect(open.default_for(claim));
         }

@@ -12,6 +12,7 @@ mod fleet;
 mod index;
 mod limits;
 mod mend;
+mod money;
 mod pulse;
 mod queue;
 mod read;
@@ -27,6 +28,7 @@ pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Ter
 pub(crate) use index::bytes_of;
 pub use limits::{Counter, Limits, LimitsNo};
 pub use mend::{Rows, mend};
+pub(crate) use money::payer;
 pub use pulse::Pulse;
 pub use queue::Queued;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements, Spot};
@@ -46,6 +48,7 @@ use crate::change::{BucketRow, Change, Head, Settings};
 use crate::command::KeyUse;
 use crate::guard::{Guard, Guards};
 use crate::id::{QuestionId, SessionId, TaskId};
+use crate::ledger::{Account, Ledger, Subject};
 use crate::name::{AgentId, Key, Repo};
 use crate::question::Question;
 use crate::task::{Task, TaskState};
@@ -77,6 +80,8 @@ pub struct State {
     /// With the buckets, which are durable.
     limits: Limits,
     alarms: Alarms,
+    /// With what is reserved, which follows from the tasks.
+    ledger: Ledger,
     // The volatile part.
     sessions: BTreeMap<SessionId, Session>,
     online: BTreeMap<AgentId, SessionId>,
@@ -205,6 +210,9 @@ impl State {
                     head.oldest_event = oldest.max(head.oldest_event);
                 }
             }
+            Change::Account(subject, account) => {
+                self.ledger.set(subject, account.map(|account| *account));
+            }
             Change::AgentSet(agent) => self.set_agent(*agent),
             Change::AgentRemoved(id) => self.remove_agent(&id),
             Change::QuestionAsked(question) => self.ask(*question),
@@ -321,6 +329,7 @@ pub struct Durable<'a> {
     agents: &'a BTreeMap<AgentId, Agent>,
     questions: &'a BTreeMap<QuestionId, Question>,
     buckets: Vec<(&'a Key, &'a BucketRow)>,
+    accounts: Vec<(&'a Subject, &'a Account)>,
 }
 
 #[cfg(test)]

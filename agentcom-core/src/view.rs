@@ -10,7 +10,10 @@ use crate::agent::{Agent, LastOutcome, Phase, Profile};
 use crate::command::Scope;
 use crate::id::{Incarnation, Lease, TaskId};
 use crate::json::Json;
-use crate::name::{AgentId, GoalId, Key, Principal};
+use crate::ledger::{Cap, Subject, Tally};
+use crate::money::Micros;
+use crate::name::{AgentId, GoalId, Key, ModelName, Principal};
+use crate::price::Price;
 use crate::question::Question;
 use crate::task::{Priority, Task};
 use crate::time::{Span, Wall};
@@ -265,6 +268,41 @@ pub enum Reason {
         /// What went wrong.
         error: Option<String>,
     },
+}
+
+/// What is spent and how much may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MoneyView {
+    /// Accounts, by subject, at most [`MoneyView::ACCOUNTS_MAX`].
+    pub accounts: Vec<AccountView>,
+    /// Whether there are more of them.
+    pub more: bool,
+    /// How much may be spent.
+    pub caps: Vec<(Cap, Micros)>,
+    /// What models cost, where it is not as listed.
+    pub prices: Vec<(ModelName, Price)>,
+    /// Whether everything is stopped.
+    pub stopped: bool,
+}
+
+impl MoneyView {
+    /// How many accounts are shown at once.
+    pub const ACCOUNTS_MAX: usize = 1_000;
+}
+
+/// What was booked on an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountView {
+    /// Whose it is.
+    pub account: Subject,
+    /// Today, in UTC.
+    pub day: Tally,
+    /// This month.
+    pub month: Tally,
+    /// Ever.
+    pub ever: Tally,
+    /// What calls that are under way may cost.
+    pub reserved: Micros,
 }
 
 /// The agent that lacks least of what a task needs.

@@ -15,11 +15,11 @@ pub use frame::Frame;
 pub use read::{BadFrame, FieldError, read_to_agent, read_to_hub};
 pub use to_agent::{
     Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, InferredTier,
-    PeerAgent, ReportAction, RoutingDecision, TaskAck, ToAgent,
+    PeerAgent, ReportAction, RoutingDecision, SpendAnswered, TaskAck, ToAgent,
 };
 pub use to_hub::{
     Accepted, Asked, Complete, Failed, Held, Identify, Ping, Progress, Recovering, Rejection,
-    Released, Report, ToHub, WakeResult, Withdrawn,
+    Released, Report, SpendCall, ToHub, WakeResult, Withdrawn,
 };
 
 /// The sub-protocol that v1 clients negotiate.

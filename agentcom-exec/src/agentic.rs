@@ -4,6 +4,7 @@
 //! When it goes on and when it is stopped [`agentcom_core::agentic`] decides. What a model says is
 //! never taken for proof that the task is done; checks say that.
 
+mod bill;
 mod feed;
 mod prompt;
 mod transcript;
@@ -11,11 +12,13 @@ mod transcript;
 use std::time::{Duration, Instant};
 
 use agentcom_core::agentic::{Course, Exposure, Limits, Next, Stop, Turn};
+use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::time::Span;
 
 use crate::model::{Call, Message, Model, ModelError, Reply, Request, Usage, calls, history};
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
+use bill::Bill;
 use feed::{Feed, ToolCall};
 
 pub use prompt::Brief;
@@ -54,6 +57,8 @@ pub struct Ended {
     pub turns: u32,
     /// What all of it took.
     pub usage: Usage,
+    /// What all of it cost, as far as there are prices.
+    pub cost: Option<Micros>,
     /// Each call and its outcome, a line each.
     pub steps: Vec<String>,
     /// All that was said, a JSON object on each line: `system` and `tools` first, then messages.
@@ -83,6 +88,7 @@ impl Loop<'_> {
             messages: vec![Message::User(brief.task())],
             room: self.model.context_tokens() * 3 / 4,
             usage: Usage::default(),
+            cost: None,
             steps: Vec::new(),
             transcript: Transcript::default(),
             feed: Feed::new(self.ctx, self.model.name()),
@@ -91,8 +97,8 @@ impl Loop<'_> {
         run.transcript.begin(&run.system, &run.specs);
         run.transcript.add(&run.messages[0]);
         let (how, answer) = run.run().await;
-        let (turns, usage, steps) = (run.course.turns(), run.usage, run.steps);
-        Ended { how, answer, turns, usage, steps, transcript: run.transcript.into_lines() }
+        let (turns, usage, cost, steps) = (run.course.turns(), run.usage, run.cost, run.steps);
+        Ended { how, answer, turns, usage, cost, steps, transcript: run.transcript.into_lines() }
     }
 }
 
@@ -106,6 +112,7 @@ struct Run<'a> {
     /// How many tokens a request may take; the rest of the context is for the answer.
     room: u64,
     usage: Usage,
+    cost: Option<Micros>,
     steps: Vec<String>,
     transcript: Transcript,
     feed: Feed<'a>,
@@ -164,9 +171,16 @@ impl Run<'_> {
                 self.course.may_ask(passed, expected).map_err(How::Stopped)?;
                 asked = true;
             }
+            let bill = Bill::open(self.at.model, &request, self.at.ctx).await;
+            let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
             let mut said = |text: &str| self.feed.said(text);
             let reply = self.at.model.ask(&request, &mut said).await;
             self.feed.flush();
+            if let Some(cost) = bill.settle(&reply, self.at.ctx).await {
+                let so_far = self.cost.unwrap_or_default() + cost;
+                self.cost = Some(so_far);
+                self.feed.cost(so_far);
+            }
             match reply {
                 Ok(mut reply) => {
                     calls::settle(&mut reply, &self.specs);

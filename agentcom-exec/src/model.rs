@@ -17,12 +17,14 @@ mod repair;
 use std::fmt;
 use std::time::Duration;
 
+use agentcom_core::ledger::NotGranted;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::tool::Spec;
 
+pub use agentcom_core::money::Usage;
 pub use messages::Messages;
 pub use ollama::Ollama;
 
@@ -34,6 +36,12 @@ pub trait Model: fmt::Debug + Send + Sync {
 
     /// How many tokens it can read and write at once.
     fn context_tokens(&self) -> u64;
+
+    /// How many tokens an answer takes at most, if each costs money. What is free needs no leave, and
+    /// is counted all the same.
+    fn paid_output_max(&self) -> Option<u64> {
+        None
+    }
 
     /// Asks it. What it says is passed to `said` as it comes. Dropping the future ends the request.
     async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError>;
@@ -93,43 +101,6 @@ pub struct Call {
     pub name: String,
     /// Its input.
     pub input: Value,
-}
-
-/// How many tokens a reply took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Those that the model read, but for those of the next two.
-    pub input_tokens: u64,
-    /// Those that it wrote.
-    pub output_tokens: u64,
-    /// Those that were read from a cache of what was read before.
-    pub cache_read_tokens: u64,
-    /// Those that were read, and written to that cache.
-    pub cache_write_tokens: u64,
-}
-
-impl Usage {
-    /// All of them.
-    #[must_use]
-    pub fn total(self) -> u64 {
-        self.read().saturating_add(self.output_tokens)
-    }
-
-    /// All that the model read, from a cache or not.
-    #[must_use]
-    pub fn read(self) -> u64 {
-        let cached = self.cache_read_tokens.saturating_add(self.cache_write_tokens);
-        self.input_tokens.saturating_add(cached)
-    }
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, more: Self) {
-        self.input_tokens = self.input_tokens.saturating_add(more.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(more.output_tokens);
-        self.cache_read_tokens = self.cache_read_tokens.saturating_add(more.cache_read_tokens);
-        self.cache_write_tokens = self.cache_write_tokens.saturating_add(more.cache_write_tokens);
-    }
 }
 
 /// How long a model may say nothing.
@@ -211,6 +182,9 @@ pub enum ModelError {
     /// The answer broke off, or is none.
     #[error("the answer is broken: {0}")]
     Broken(String),
+    /// It may not be paid for.
+    #[error("{0}")]
+    NotPaid(NotGranted),
 }
 
 impl ModelError {
@@ -227,6 +201,22 @@ impl ModelError {
             | Self::TooLong(_)
             | Self::Truncated { .. }
             | Self::Refused { .. } => false,
+            Self::NotPaid(why) => matches!(why, NotGranted::Superseded | NotGranted::Unheard),
+        }
+    }
+
+    /// Whether nothing was read or written, so that nothing is to be paid.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::NoModel { .. }
+            | Self::NoTools(_)
+            | Self::TooLong(_)
+            | Self::Refused { .. }
+            | Self::NotPaid(_) => true,
+            Self::Declined(_) | Self::Truncated { .. } | Self::Silent(_) | Self::Broken(_) => false,
         }
     }
 }
@@ -245,6 +235,7 @@ impl ModelError {
             | Self::Truncated { .. }
             | Self::Silent(_)
             | Self::Refused { .. }
+            | Self::NotPaid(_)
             | Self::Broken(_) => None,
         }
     }

@@ -45,6 +45,10 @@ pub(crate) enum Verb {
     ManageTokens,
     /// Pause work and weigh it.
     SteerQueue,
+    /// See what is spent and how much may be.
+    ReadSpending,
+    /// Say how much may be spent.
+    SteerSpending,
     /// Read and answer questions.
     AnswerQuestions,
     /// Have backups made.
@@ -65,6 +69,8 @@ pub(crate) fn authorize(who: &Principal, what: Verb) -> Result<(), Problem> {
             | Verb::ChangeAgents
             | Verb::ManageTokens
             | Verb::SteerQueue
+            | Verb::ReadSpending
+            | Verb::SteerSpending
             | Verb::AnswerQuestions
             | Verb::ManageBackups => false,
         },
@@ -85,6 +91,8 @@ impl Verb {
             Self::ChangeAgents => "drain, resume or restart agents",
             Self::ManageTokens => "manage tokens",
             Self::SteerQueue => "pause or weigh work",
+            Self::ReadSpending => "see what is spent",
+            Self::SteerSpending => "say how much may be spent",
             Self::AnswerQuestions => "read or answer questions",
             Self::ManageBackups => "have backups made",
         }
@@ -117,6 +125,8 @@ verbs!(
     ChangeAgents,
     ManageTokens,
     SteerQueue,
+    ReadSpending,
+    SteerSpending,
     AnswerQuestions,
     ManageBackups
 );

@@ -4,6 +4,7 @@
 pub(crate) mod agent;
 pub(crate) mod batch;
 pub(crate) mod manage;
+pub(crate) mod money;
 pub(crate) mod query;
 pub(crate) mod status;
 pub(crate) mod task_body;

@@ -6,6 +6,7 @@ mod batch;
 mod dead_letter;
 mod events;
 mod health;
+mod money;
 mod pauses;
 mod push_task;
 mod questions;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Route> {
         tokens::routes(),
         pauses::routes(),
         weights::routes(),
+        money::routes(),
         backups::routes(),
         questions::routes(),
         events::routes(),

@@ -22,11 +22,15 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 29] = [
+const TYPES: [Line; 31] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),
     ("json", "any value, at most 64 KiB, nested at most 32 deep"),
+    (
+        "not_granted",
+        "superseded, unheard, no_account, {no_price: model} or {cap: {cap, limit, taken, wanted}}",
+    ),
     ("object", "any object, with the bounds of json"),
     ("date", "milliseconds since 1970 as a number; bodies may also say RFC 3339 text"),
     ("milliseconds", "a length of time"),
@@ -34,6 +38,7 @@ const TYPES: [Line; 29] = [
     ("question_id", "question- and 16 hexadecimal digits"),
     ("boot_id", "boot- and 16 hexadecimal digits, for one run of a sidecar"),
     ("incarnation_id", "inc- and 16 hexadecimal digits, for one life of a data set"),
+    ("granted", "{micros, price?: {input, output, cache_read, cache_write}}"),
     ("held", "{task_id, generation}"),
     ("op", "{kind: text, input?: json}"),
     ("priority", "urgent (or critical), high, normal, low, or 0 to 3"),
@@ -89,6 +94,8 @@ fn routes() -> Vec<Value> {
             | Verb::ChangeAgents
             | Verb::ManageTokens
             | Verb::SteerQueue
+            | Verb::ReadSpending
+            | Verb::SteerSpending
             | Verb::AnswerQuestions
             | Verb::ManageBackups => "the admin token",
         };

@@ -13,7 +13,7 @@ use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
 use agentcom_core::time::{Span, Wall};
-use agentcom_core::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery, Why};
+use agentcom_core::view::{AgentView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery, Why};
 use futures_util::StreamExt as _;
 
 /// The token of the admin.
@@ -35,6 +35,8 @@ pub(crate) struct Script {
     pub(crate) agents: Vec<AgentView>,
     pub(crate) whys: BTreeMap<TaskId, Why>,
     pub(crate) questions: Vec<Question>,
+    pub(crate) money: MoneyView,
+    pub(crate) prefixes: Vec<String>,
     pub(crate) events: Vec<Event>,
     pub(crate) feed: Vec<FeedItem>,
     pub(crate) feed_stays_open: bool,
@@ -58,6 +60,8 @@ impl Default for Hub {
             agents: Vec::new(),
             whys: BTreeMap::new(),
             questions: Vec::new(),
+            money: MoneyView::default(),
+            prefixes: Vec::new(),
             events: Vec::new(),
             feed: Vec::new(),
             feed_stays_open: false,
@@ -104,6 +108,9 @@ fn usual(command: &Command) -> Reply {
         | Command::Unpause(_)
         | Command::SetWeight { .. }
         | Command::SetOldestFirst { .. }
+        | Command::SetCap { .. }
+        | Command::SetPrice { .. }
+        | Command::Estop { .. }
         | Command::Answer { .. } => Reply::Done,
     }
 }
@@ -153,6 +160,13 @@ impl Hub {
 
     pub(crate) async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
         Ok(self.script(|script| script.agents.clone()))
+    }
+
+    pub(crate) async fn money(&self, prefix: String) -> Result<MoneyView, CallError> {
+        Ok(self.script(|script| {
+            script.prefixes.push(prefix);
+            script.money.clone()
+        }))
     }
 
     pub(crate) async fn questions(&self) -> Result<Vec<Question>, CallError> {

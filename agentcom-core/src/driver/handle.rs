@@ -1,6 +1,7 @@
 //! This file is how a program talks to its running hub.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -23,7 +24,7 @@ use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
 use crate::time::{Mono, Span};
-use crate::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery, Why};
+use crate::view::{AgentView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery, Why};
 
 /// The reply to a call, or why there is none.
 pub(super) type Answer = Result<Reply, CallError>;
@@ -204,6 +205,15 @@ impl Handle {
             questions
         })
         .await
+    }
+
+    /// What is spent, and how much may be; of the accounts those whose names begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is busy or has stopped.
+    pub async fn money(&self, prefix: String) -> Result<MoneyView, CallError> {
+        self.view(move |state| read::money(state, &prefix)).await
     }
 
     /// Figures about the hub.

@@ -9,11 +9,12 @@ use super::{CallError, Handle};
 use crate::agent::{Phase, TokenHash};
 use crate::change::decode;
 use crate::id::Incarnation;
+use crate::ledger::{Account, Period, Subject};
 use crate::name::Principal;
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
 use crate::state::{EndedEntry, State, ended_row, index_entries, index_prefix, task_key};
 use crate::task::Task;
-use crate::view::{AgentView, Event, Lag, Stats, TaskPage, TaskQuery};
+use crate::view::{AccountView, AgentView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery};
 use crate::wire::Held;
 
 /// How many rows one page looks at, so that a filter that fits little does not read for ever.
@@ -263,6 +264,27 @@ pub(super) async fn events(
         if rows.is_empty() {
             return Ok(found);
         }
+    }
+}
+
+/// What is spent, on accounts whose names begin with `prefix`.
+pub(super) fn money(state: &State, prefix: &str) -> MoneyView {
+    let (settings, ledger, now) = (state.settings(), state.ledger(), state.now().wall);
+    let fits = |subject: &Subject| prefix.is_empty() || subject.to_string().starts_with(prefix);
+    let mut accounts = ledger.accounts().filter(|(subject, _)| fits(subject));
+    let view = |(subject, account): (&Subject, &Account)| AccountView {
+        account: subject.clone(),
+        day: account.tally(Period::Day, now),
+        month: account.tally(Period::Month, now),
+        ever: account.tally(Period::Ever, now),
+        reserved: ledger.reserved(subject),
+    };
+    MoneyView {
+        accounts: accounts.by_ref().take(MoneyView::ACCOUNTS_MAX).map(view).collect(),
+        more: accounts.next().is_some(),
+        caps: settings.caps.iter().map(|(cap, limit)| (cap.clone(), *limit)).collect(),
+        prices: settings.prices.iter().map(|(model, price)| (model.clone(), *price)).collect(),
+        stopped: settings.stopped,
     }
 }
 

@@ -275,6 +275,7 @@ impl Running {
             Effect::Start(assignment) => self.inputs.extend(self.jobs.start(*assignment)),
             Effect::Stop(claim) => self.jobs.stop(claim),
             Effect::Answer { ask, answer, .. } => self.jobs.answer(ask, answer),
+            Effect::Grant { ask, answer, .. } => self.jobs.grant(ask, answer),
             Effect::Log(note) => log(&note),
             Effect::Exit(exit) => return Some(exit),
         }
@@ -297,6 +298,7 @@ const fn changes_connection(effect: &Effect) -> bool {
         | Effect::Start(_)
         | Effect::Stop(_)
         | Effect::Answer { .. }
+        | Effect::Grant { .. }
         | Effect::Log(_) => false,
     }
 }

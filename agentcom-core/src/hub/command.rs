@@ -2,6 +2,7 @@
 
 mod agent;
 mod batch;
+mod money;
 mod settings;
 mod task;
 
@@ -35,6 +36,9 @@ pub fn needs(state: &State, command: &Command) -> Needs {
         | Command::Unpause(_)
         | Command::SetWeight { .. }
         | Command::SetOldestFirst { .. }
+        | Command::SetCap { .. }
+        | Command::SetPrice { .. }
+        | Command::Estop { .. }
         | Command::Answer { .. } => {}
     }
     needs
@@ -96,6 +100,9 @@ fn answer(tx: &mut Tx<'_>, command: Command, facts: &Facts) -> Result<Reply, Rej
         Command::Unpause(scope) => Ok(settings::unpause(tx, &scope)),
         Command::SetWeight { key, weight } => settings::weigh(tx, key, weight),
         Command::SetOldestFirst { every } => Ok(settings::oldest_first(tx, every)),
+        Command::SetCap { cap, limit } => money::cap(tx, cap, limit),
+        Command::SetPrice { model, price } => money::price(tx, model, price),
+        Command::Estop { stop } => Ok(money::estop(tx, stop)),
         Command::Answer { id, answer } => task::answer(tx, id, answer),
     }
 }

@@ -81,6 +81,8 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
         ToHub::TaskReleased(frame) => work::released(tx, from, &frame, facts),
         ToHub::TaskWithdrawn(frame) => work::withdrawn(tx, from, &frame, facts),
         ToHub::TaskQuestion(frame) => work::question(tx, from, frame),
+        ToHub::SpendReserve(frame) => work::spend(tx, from, frame, true),
+        ToHub::SpendUsed(frame) => work::spend(tx, from, frame, false),
         ToHub::TaskRecovering(frame) => plain::recovering(tx, from, &frame),
         ToHub::StateReport(frame) => plain::report(tx, from, &frame),
         ToHub::WakeResult(frame) => plain::wake_result(tx, from, &frame),

@@ -210,6 +210,9 @@ fn kill(tx: &mut Tx<'_>, id: TaskId, death: Death) {
 fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
     let Some(question) = tx.state.question(id).cloned() else { return };
     tx.record_as("question.defaulted", Change::QuestionClosed(id));
+    if let Some(ask) = question.spend {
+        return tx.raise_answered(question.task, *ask, &question.default);
+    }
     let session = tx.state.session_of(&question.asked_by).map(|session| session.id);
     if let Some(session) = session {
         let (question_id, task_id) = (id, question.task);

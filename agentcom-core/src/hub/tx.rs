@@ -1,6 +1,8 @@
 //! This file is a step in the making: the only place from which the state is changed.
 
+mod end;
 mod event;
+mod money;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -15,12 +17,11 @@ use crate::guard::Guard;
 use crate::id::{Lease, QuestionId, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
-use crate::rng::Rng;
 use crate::state::{Clocks, Session, State};
 use crate::state::{Dirty, Pulse};
 use crate::task::{
-    Answer, Category, Delay, Ended, Fence, Hold, LeaseLoss, Outcome, Place, Refused, Spec, Task,
-    TaskEvent, TaskState, Wait, backoff,
+    Answer, Category, Ended, Fence, Hold, LeaseLoss, Outcome, Place, Refused, Spec, Task,
+    TaskEvent, TaskState,
 };
 use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
@@ -98,6 +99,11 @@ impl<'a> Tx<'a> {
 
     /// Makes a durable change true, under a word of its own in the feed.
     pub(super) fn record_as(&mut self, kind: &str, change: Change) {
+        self.record_with(kind, None, change);
+    }
+
+    /// As [`Tx::record_as`], and tells more of it in the feed.
+    pub(super) fn record_with(&mut self, kind: &str, detail: Option<Json>, change: Change) {
         let mut event = self.event(kind);
         match &change {
             Change::AgentSet(agent) => {
@@ -148,8 +154,9 @@ impl<'a> Tx<'a> {
                 event.task_id = Some(*id);
                 self.dirty(Dirty::Ended(*id));
             }
-            Change::Head(_) | Change::KeyUsed(..) | Change::Drawn(..) => {}
+            Change::Head(_) | Change::KeyUsed(..) | Change::Drawn(..) | Change::Account(..) => {}
         }
+        event.detail = detail.or(event.detail);
         let founded = matches!(change, Change::Head(_));
         if founded {
             self.state.apply(change);
@@ -223,11 +230,17 @@ impl<'a> Tx<'a> {
     /// Lets `event` happen to a task.
     pub(super) fn transition(&mut self, id: TaskId, event: TaskEvent) -> Result<(), Refused> {
         let task = self.state.task(id).ok_or(Refused::Over)?;
-        let life = Box::new(task.life.on_under(self.config.guards, self.now().wall, event)?);
+        let mut life = Box::new(task.life.on_under(self.config.guards, self.now().wall, event)?);
         let held = task.life.state.hold().cloned();
         let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
         let kind = event::word(&life.state);
         let stays = life.state.hold().is_some();
+        if let (Some(hold), Some(ended), false) = (&held, &ended, stays)
+            && (life.spend.is_some() || ended.tokens.is_some())
+        {
+            let spec = task.spec.clone();
+            self.close_books(&spec, &mut life, hold, ended);
+        }
         if life.state.is_over() {
             self.record_as(kind, Change::TaskEnded { id, life });
             self.over.push(id);
@@ -235,6 +248,7 @@ impl<'a> Tx<'a> {
             self.record_as(kind, Change::TaskMoved { id, life });
         }
         if let (Some(hold), Some(ended), false) = (held, ended, stays) {
+            self.drop_spend_questions(id);
             self.attempt_ended(id, &hold, &ended);
         }
         Ok(())
@@ -386,59 +400,6 @@ impl<'a> Tx<'a> {
     pub(super) fn front(&self, task: &Task) -> TaskState {
         let tag = self.place(&task.spec, task.id, task.life.failures).tag;
         TaskState::Ready { since: self.now().wall, place: Place { order: 0, tag } }
-    }
-
-    /// Ends a held task's attempt, with the state that its outcome calls for.
-    pub(super) fn end_of(
-        &self,
-        task: &Task,
-        outcome: Outcome,
-        error: Option<Box<str>>,
-        at_least: Option<Span>,
-    ) -> (Ended, TaskState) {
-        let ended = Ended { at: self.now().wall, outcome, error, tokens: None };
-        let then = match outcome {
-            Outcome::Released => self.front(task),
-            Outcome::Failed(Category::Permanent) => TaskState::Dead(crate::task::Death::Permanent),
-            Outcome::Failed(Category::Quota) => {
-                let until = self.now().wall + at_least.unwrap_or(QUOTA_WAIT);
-                TaskState::Waiting { on: Wait::Quota, until }
-            }
-            Outcome::Failed(Category::Crash) | Outcome::LeaseLost => {
-                let crashes = task.life.crashes + 1;
-                if crashes >= self.config.crashes_max && self.on(Guard::CrashLimit) {
-                    TaskState::Dead(crate::task::Death::Crashed)
-                } else {
-                    self.later(task, crashes, at_least)
-                }
-            }
-            Outcome::Failed(Category::Retryable)
-            | Outcome::TimedOut
-            | Outcome::NotAccepted
-            | Outcome::CalledOff
-            | Outcome::Completed
-            | Outcome::Partial => {
-                let failures = task.life.failures + 1;
-                let retry = task.spec.retry.as_deref().cloned().unwrap_or_default();
-                let max = retry.attempts_max.unwrap_or(self.config.attempts_max);
-                if failures >= max && self.on(Guard::AttemptLimit) {
-                    TaskState::Dead(crate::task::Death::Exhausted)
-                } else {
-                    self.later(task, failures, at_least)
-                }
-            }
-        };
-        (ended, then)
-    }
-
-    fn later(&self, task: &Task, failures: u32, at_least: Option<Span>) -> TaskState {
-        let retry = task.spec.retry.as_deref().cloned().unwrap_or_default();
-        let base = retry.backoff_base.unwrap_or(self.config.backoff_base);
-        let cap = retry.backoff_cap.unwrap_or(self.config.backoff_cap);
-        let seed = self.state.head().map_or(0, |head| head.seed);
-        let mut rng = Rng::for_purpose(seed, "backoff", task.id.0 ^ task.life.lease.0);
-        let wait = backoff(failures, base, cap, at_least.unwrap_or_default(), &mut rng);
-        TaskState::Delayed(Delay::Backoff(wait))
     }
 
     /// Lets a task go on that was parked for the answer to a question, if it still is.

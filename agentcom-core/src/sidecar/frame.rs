@@ -59,6 +59,7 @@ impl Sidecar {
             | ToAgent::StateReportAck { .. }
             | ToAgent::Pong { .. }
             | ToAgent::QuestionAnswered(_)
+            | ToAgent::SpendAnswered(_)
             | ToAgent::StatusUpdated {}
             | ToAgent::Agents { .. }
             | ToAgent::OllamaReportAck { .. }
@@ -80,6 +81,7 @@ impl Sidecar {
             }
             ToAgent::Pong { nonce, lost, .. } => self.pong(nonce, &lost),
             ToAgent::QuestionAnswered(answered) => self.answered(answered),
+            ToAgent::SpendAnswered(answered) => self.spend_answered(answered),
             ToAgent::RestartSidecar { reason } => {
                 self.out.log(
                     Level::Info,
@@ -142,6 +144,7 @@ impl Sidecar {
         let frames: Vec<ToHub> = unheard.map(|(claim, _)| accepted(claim)).collect();
         self.out.effects.extend(frames.into_iter().map(Effect::Send));
         self.ask_again();
+        self.say_calls_again();
     }
 
     /// Work and reports of other lives of the data set are void.

@@ -8,6 +8,7 @@ use core::ops::RangeInclusive;
 
 use crate::id::{Incarnation, Lease, TaskId};
 use crate::json::Json;
+use crate::ledger::{Granted, NotGranted, Spending};
 use crate::port::executor::{JobOutcome, News};
 use crate::port::store::Batch;
 use crate::time::Span;
@@ -98,6 +99,22 @@ pub enum Input {
         /// The answer if nobody gives one.
         default: Json,
     },
+    /// A job asks leave to make a call that costs money.
+    JobSpends {
+        /// Which.
+        claim: Claim,
+        /// What the answer will name.
+        ask: AskId,
+        /// What the call may come to at most.
+        spending: Spending,
+    },
+    /// A job has made a call.
+    JobSpent {
+        /// Which.
+        claim: Claim,
+        /// What the call came to.
+        spending: Spending,
+    },
     /// A job ended.
     JobEnded {
         /// Which.
@@ -132,6 +149,15 @@ pub enum Effect {
         ask: AskId,
         /// The answer.
         answer: Json,
+    },
+    /// Tell a job whether it may make a call.
+    Grant {
+        /// Which.
+        claim: Claim,
+        /// Which call.
+        ask: AskId,
+        /// Whether it may.
+        answer: Result<Granted, NotGranted>,
     },
     /// Tell people.
     Log(Note),

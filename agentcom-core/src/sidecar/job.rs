@@ -15,6 +15,7 @@ use crate::name::Kind;
 use crate::port::executor::JobOutcome;
 use crate::sidecar::question::Open;
 use crate::sidecar::session::OutOfTurn;
+use crate::sidecar::spend::Calls;
 use crate::task::LeaseLoss;
 use crate::time::{Mono, Span};
 use crate::wire::Assignment;
@@ -185,6 +186,8 @@ pub(super) struct Job {
     pub(super) news: Bucket,
     /// What it wants to know, oldest first; the first has been asked.
     pub(super) questions: VecDeque<Open>,
+    /// The calls that cost money.
+    pub(super) calls: Calls,
     /// Answers of the hub to come that nobody waits for.
     pub(super) stray_answers: u32,
 }
@@ -212,6 +215,7 @@ impl Job {
             accepted: false,
             news,
             questions: VecDeque::new(),
+            calls: Calls::default(),
             stray_answers: 0,
         }
     }

@@ -184,7 +184,7 @@ fn wake_of(claim: Claim, job: &Job) -> Option<(Mono, Wake)> {
     let lease = job.stop_at().map(|at| (at, Wake::Lease(claim)));
     let running = job.timeout_at.filter(|_| job.phase == Phase::Running);
     let timeout = running.map(|at| (at, Wake::Timeout(claim)));
-    let question = job.questions.iter().map(Open::due).min();
+    let question = job.questions.iter().map(Open::due).chain(job.calls.due()).min();
     let question = question.map(|at| (at, Wake::Question(claim)));
     [lease, timeout, question].into_iter().flatten().min()
 }

@@ -90,6 +90,11 @@ impl Sidecar {
         let mut moved = Vec::new();
         for claim in self.jobs.due(now) {
             let over = self.jobs.change(claim, |job| job.take_overdue(now)).unwrap_or_default();
+            let unheard = self.jobs.change(claim, |job| {
+                let due = job.calls.due().is_some_and(|due| due <= now);
+                due.then(|| job.calls.give_up(claim)).flatten()
+            });
+            self.out.effects.extend(unheard.flatten());
             for (at, open) in over {
                 if at == 0 {
                     moved.push(claim);

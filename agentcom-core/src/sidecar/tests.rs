@@ -200,6 +200,10 @@ fn render(effect: &Effect) -> Option<String> {
         Effect::Start(assignment) => format!("start {}", short(Claim::of(assignment))),
         Effect::Stop(claim) => format!("stop {}", short(*claim)),
         Effect::Answer { claim, answer, .. } => format!("answer {} {answer}", short(*claim)),
+        Effect::Grant { claim, answer: Ok(granted), .. } => {
+            format!("grant {} {}", short(*claim), granted.micros)
+        }
+        Effect::Grant { claim, answer: Err(why), .. } => format!("refuse {} {why}", short(*claim)),
         Effect::Log(Note { level: Level::Warn, claim, text }) => {
             format!("warn {}{text}", claim.map_or(String::new(), |claim| short(claim) + " "))
         }

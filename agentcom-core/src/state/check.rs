@@ -67,6 +67,7 @@ impl State {
             return Err(format!("the bucket of {key} is in use and nothing will forget it"));
         }
         let agreements = [
+            ("calls", self.ledger.reserves_as(&self.reckon_calls())),
             ("alarms", self.alarms.agree()),
             ("limits", self.limits.agree(&limits)),
             ("ready tasks", self.ready.agree()),

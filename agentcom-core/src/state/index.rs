@@ -20,6 +20,7 @@ impl State {
         self.bytes += bytes_of(&task.spec);
         self.just_ended.remove(&id);
         let limits = self.limits.take_on(&task.spec);
+        self.note_calls(&task.spec, None, Some(&task.life));
         let class = self.index_task(&task, limits);
         self.tasks.insert(number, Live { task: Some(task), class, limits });
         self.note_work(false);
@@ -30,6 +31,7 @@ impl State {
         let Some(live) = self.tasks.get_mut(&number) else { return };
         let (class, limits) = (live.class, live.limits);
         let Some(mut task) = live.task.take() else { return };
+        self.note_calls(&task.spec, Some(&task.life), Some(&life));
         let kept = matches!((task.life.state.hold(), life.state.hold()), (Some(a), Some(b)) if a.lease == b.lease);
         let clocks = self.clocks.get(&id).copied().filter(|_| kept);
         if kept {
@@ -63,6 +65,7 @@ impl State {
         let Some(live) = self.tasks.remove(&self.number(id)) else { return };
         let Live { task: Some(mut task), class, limits } = live else { return };
         self.unindex_task(&task, class, limits);
+        self.note_calls(&task.spec, Some(&task.life), None);
         self.limits.let_go(limits, &task.spec);
         self.alarms.set(Due::Deadline(id), None);
         self.set_clocks(id, None);

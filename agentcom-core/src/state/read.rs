@@ -269,6 +269,9 @@ impl State {
     #[must_use]
     pub fn pause_on(&self, requirements: &Requirements) -> Option<Scope> {
         let paused = &self.settings.paused;
+        if self.settings.stopped && self.guards.on(Guard::Estop) {
+            return Some(Scope::All);
+        }
         if paused.is_empty() || !self.guards.on(Guard::Pause) {
             return None;
         }
@@ -319,6 +322,7 @@ impl State {
             agents: &self.agents,
             questions: &self.questions,
             buckets: self.limits.buckets().collect(),
+            accounts: self.ledger.accounts().collect(),
         }
     }
 

@@ -9,6 +9,7 @@ pub use index::{EndedEntry, index_entries, index_prefix};
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use crate::agent::Agent;
 use crate::change::{BucketRow, Change, Head, Settings, decode, encode, encode_within};
 use crate::command::KeyUse;
 use crate::id::{QuestionId, TaskId};
+use crate::ledger::Subject;
 use crate::name::{AgentId, Key};
 use crate::port::store::{Batch, RowKey, StoreError, Table};
 use crate::question::Question;
@@ -42,6 +44,8 @@ pub enum Dirty {
     Agent(AgentId),
     /// A bucket.
     Bucket(Key),
+    /// An account of the ledger.
+    Account(Subject),
     /// A question.
     Question(QuestionId),
     /// A key that was used.
@@ -71,6 +75,8 @@ impl From<EndedRow> for Task {
 
 pub(super) const HEAD: &[u8] = b"head";
 const SETTINGS: &[u8] = b"settings";
+/// What the keys of accounts begin with.
+const ACCOUNT: &[u8] = b"account:";
 /// What an event takes, mostly.
 const EVENT_BYTES: usize = 200;
 
@@ -144,6 +150,10 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch, index: &mut EndedI
             Some(row) => put(batch, Table::Bucket, key.as_str().into(), row),
             None => batch.deletes.push(RowKey::new(Table::Bucket, key.as_str())),
         },
+        Dirty::Account(subject) => match state.ledger().account(subject) {
+            Some(account) => put(batch, Table::Meta, account_key(subject), account),
+            None => batch.deletes.push(RowKey::new(Table::Meta, account_key(subject))),
+        },
         Dirty::Question(id) => match state.question(*id) {
             Some(question) => put(batch, Table::Question, id.0.to_be_bytes().to_vec(), question),
             None => batch.deletes.push(RowKey::new(Table::Question, id.0.to_be_bytes())),
@@ -181,6 +191,16 @@ fn put<T: Serialize + ?Sized>(batch: &mut Batch, table: Table, key: Vec<u8>, val
     batch.puts.push((RowKey::new(table, key), encode(value)));
 }
 
+fn account_key(subject: &Subject) -> Vec<u8> {
+    [ACCOUNT, subject.to_string().as_bytes()].concat()
+}
+
+fn account_subject(key: &[u8]) -> Result<Subject, StoreError> {
+    let name = key.strip_prefix(ACCOUNT).and_then(|name| core::str::from_utf8(name).ok());
+    let subject = name.and_then(|name| name.parse().ok());
+    subject.ok_or_else(|| StoreError::corrupt(Table::Meta, key, "the key names no account"))
+}
+
 fn key_end(key: &Key, until: Wall) -> Vec<u8> {
     let mut bytes = until.0.to_be_bytes().to_vec();
     bytes.extend_from_slice(key.as_str().as_bytes());
@@ -211,6 +231,9 @@ impl Loader {
             Table::Meta if key == HEAD => Change::Head(decode::<Head>(table, key, bytes)?.into()),
             Table::Meta if key == SETTINGS => {
                 Change::Settings(decode::<Settings>(table, key, bytes)?.into())
+            }
+            Table::Meta if key.starts_with(ACCOUNT) => {
+                Change::Account(account_subject(key)?, Some(decode(table, key, bytes)?))
             }
             Table::Agent => Change::AgentSet(decode::<Agent>(table, key, bytes)?.into()),
             Table::Bucket => {

@@ -91,6 +91,7 @@ impl Life {
             attempts: Vec::new(),
             answers: Vec::new(),
             finish: None,
+            spend: None,
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::TaskId;
 use crate::json::Json;
+use crate::money::Micros;
 use crate::name::{AgentId, Capability, GoalId, Key, Kind, Principal, Repo, Tag};
 use crate::time::{Span, Wall};
 
@@ -147,6 +148,9 @@ pub struct Share {
     /// How much of its portion one start of the task uses up.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub cost: u32,
+    /// How much money the task may cost; the cap for all tasks if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Micros>,
 }
 
 /// When a task may, must and must not run.
@@ -359,6 +363,12 @@ impl Spec {
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.share.as_ref().map_or(1, |share| share.cost.max(1))
+    }
+
+    /// How much money it may cost, if the submitter said so.
+    #[must_use]
+    pub fn budget(&self) -> Option<Micros> {
+        self.share.as_ref()?.budget
     }
 
     /// Its limits in time.

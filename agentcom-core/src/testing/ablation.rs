@@ -13,6 +13,7 @@
 
 mod driver;
 mod fleet;
+mod money;
 mod ownership;
 mod queue;
 mod sidecar;
@@ -69,6 +70,7 @@ fn ensure(fine: bool, otherwise: &str) -> Verdict {
 }
 
 /// The scenario that misses a guard.
+#[expect(clippy::too_many_lines, reason = "it has a line for each guard, and nothing else")]
 fn scenario(guard: Guard) -> Scenario {
     match guard {
         Guard::Lease => ownership::lease,
@@ -96,6 +98,10 @@ fn scenario(guard: Guard) -> Scenario {
         Guard::Concurrency => queue::concurrency,
         Guard::Rate => queue::rate,
         Guard::Pause => queue::pause,
+        Guard::Cap => money::cap,
+        Guard::BookOnce => money::book_once,
+        Guard::BookInFull => money::book_in_full,
+        Guard::Estop => money::estop,
         Guard::IdempotencyKey => queue::idempotency_key,
         Guard::KeyBody => queue::key_body,
         Guard::TasksMax => queue::tasks_max,

@@ -25,6 +25,7 @@ mod judge;
 mod ledger;
 mod limits;
 mod marks;
+mod money;
 mod net;
 mod operator;
 mod oracle;

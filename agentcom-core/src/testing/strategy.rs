@@ -162,7 +162,7 @@ impl fmt::Debug for Submission {
         needs.iter().try_for_each(|need| write!(f, " +{need}"))?;
         repo.iter().try_for_each(|repo| write!(f, " in {repo}"))?;
         assign_to.iter().try_for_each(|agent| write!(f, " for {agent}"))?;
-        let Share { concurrency, rates, fair_key, cost } = share;
+        let Share { concurrency, rates, fair_key, cost, .. } = share;
         fair_key.iter().try_for_each(|key| write!(f, " by {key}"))?;
         concurrency.iter().try_for_each(|cap| write!(f, " {}<{}", cap.key, cap.max))?;
         rates.iter().try_for_each(|Rate { key, limit, per, burst }| {

@@ -99,6 +99,8 @@ fn payload_to_hub(frame: &ToHub) -> usize {
         | ToHub::TaskRejected(_)
         | ToHub::TaskReleased(_)
         | ToHub::TaskWithdrawn(_)
+        | ToHub::SpendReserve(_)
+        | ToHub::SpendUsed(_)
         | ToHub::TaskRecovering(_)
         | ToHub::StateReport(_)
         | ToHub::WakeResult(_)
@@ -121,6 +123,7 @@ fn payload_to_agent(frame: &ToAgent) -> usize {
         ToAgent::Identified(_)
         | ToAgent::Error(_)
         | ToAgent::TaskAck(_)
+        | ToAgent::SpendAnswered(_)
         | ToAgent::TaskContinue { .. }
         | ToAgent::TaskReassign { .. }
         | ToAgent::StateReportAck { .. }

@@ -97,6 +97,8 @@ pub fn read_to_hub(text: &str) -> Result<ToHub, BadFrame> {
         "task_released" => ToHub::TaskReleased(body(&kind, text)?),
         "task_withdrawn" => ToHub::TaskWithdrawn(body(&kind, text)?),
         "task_question" => ToHub::TaskQuestion(body(&kind, text)?),
+        "spend_reserve" => ToHub::SpendReserve(body(&kind, text)?),
+        "spend_used" => ToHub::SpendUsed(body(&kind, text)?),
         "task_recovering" => ToHub::TaskRecovering(body(&kind, text)?),
         "state_report" => ToHub::StateReport(body(&kind, text)?),
         "wake_result" => ToHub::WakeResult(body(&kind, text)?),
@@ -195,6 +197,7 @@ pub fn read_to_agent(text: &str) -> Result<ToAgent, BadFrame> {
             ToAgent::Pong { timestamp, nonce, lost }
         }
         "question_answered" => ToAgent::QuestionAnswered(body(&kind, text)?),
+        "spend_answered" => ToAgent::SpendAnswered(body(&kind, text)?),
         "status_updated" => ToAgent::StatusUpdated {},
         "agents" => ToAgent::Agents { agents: body::<Agents>(&kind, text)?.agents },
         "ollama_report_ack" => ToAgent::OllamaReportAck { status: "registered".into() },

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::FieldError;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
+use crate::ledger::{Granted, NotGranted};
 use crate::name::{AgentId, Kind};
 use crate::task::{Answer, FileHint, LeaseLoss, Op, Tier, VerificationStep};
 use crate::time::{Span, Wall};
@@ -68,6 +69,8 @@ pub enum ToAgent {
     },
     /// A question was answered.
     QuestionAnswered(Answered),
+    /// Whether a call may be made (v1).
+    SpendAnswered(SpendAnswered),
     /// The status text was taken in.
     StatusUpdated {},
     /// Who is there.
@@ -316,6 +319,23 @@ pub struct Answered {
     pub answer: Json,
     /// Whether nobody answered in time.
     pub defaulted: bool,
+}
+
+/// Whether a call may be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendAnswered {
+    /// The task.
+    pub task_id: TaskId,
+    /// The number of the assignment.
+    pub generation: Lease,
+    /// The number of the call.
+    pub call: u32,
+    /// What is reserved for it, if it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Granted>,
+    /// Why not, if it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<NotGranted>,
 }
 
 /// An agent, as others see it.

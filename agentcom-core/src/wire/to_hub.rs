@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
+use crate::ledger::Call;
 use crate::task::Category;
 use crate::time::Span;
 
@@ -35,6 +36,10 @@ pub enum ToHub {
     TaskWithdrawn(Withdrawn),
     /// It asks a person (v1).
     TaskQuestion(Asked),
+    /// It asks leave to make a call that costs money (v1).
+    SpendReserve(SpendCall),
+    /// It says what a call came to (v1).
+    SpendUsed(SpendCall),
     /// It found an unfinished task after a restart (plain).
     TaskRecovering(Recovering),
     /// It holds this task since before it connected.
@@ -88,6 +93,8 @@ impl ToHub {
             | Self::TaskProgress(_)
             | Self::TaskRejected(_)
             | Self::TaskQuestion(_)
+            | Self::SpendReserve(_)
+            | Self::SpendUsed(_)
             | Self::TaskRecovering(_)
             | Self::StateReport(_)
             | Self::WakeResult(_)
@@ -280,6 +287,18 @@ pub struct Asked {
     /// Whether the agent gives the task back until the question is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub park: Option<bool>,
+}
+
+/// A call of a model, before it is made or after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendCall {
+    /// The task that it is made for.
+    pub task_id: TaskId,
+    /// The number of the assignment.
+    pub generation: Lease,
+    /// The call.
+    #[serde(flatten)]
+    pub call: Call,
 }
 
 /// An unfinished task that a plain client found when it started.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use agentcom_core::json::Json;
+use agentcom_core::money::Micros;
 use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::time::Span;
 use serde::Serialize;
@@ -22,6 +23,7 @@ pub(super) struct Feed<'a> {
     gathered: String,
     last: Option<Instant>,
     tokens: u64,
+    cost: Option<Micros>,
 }
 
 /// A call that was made.
@@ -41,6 +43,8 @@ struct Event<'a> {
     text: &'a str,
     model: &'a str,
     tokens_so_far: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micros_so_far: Option<Micros>,
     #[serde(flatten)]
     call: Option<Called<'a>>,
 }
@@ -56,7 +60,7 @@ struct Called<'a> {
 
 impl<'a> Feed<'a> {
     pub(super) fn new(ctx: &'a dyn JobContext, model: &'a str) -> Self {
-        Self { ctx, model, gathered: String::new(), last: None, tokens: 0 }
+        Self { ctx, model, gathered: String::new(), last: None, tokens: 0, cost: None }
     }
 
     /// The model says something.
@@ -81,6 +85,11 @@ impl<'a> Feed<'a> {
         self.tokens = tokens;
     }
 
+    /// All that it cost so far.
+    pub(super) fn cost(&mut self, cost: Micros) {
+        self.cost = Some(cost);
+    }
+
     pub(super) fn status(&self, text: &str) {
         self.event("status", text, None);
     }
@@ -101,8 +110,8 @@ impl<'a> Feed<'a> {
     }
 
     fn event(&self, event_type: &str, text: &str, call: Option<Called<'_>>) {
-        let (model, tokens_so_far) = (self.model, self.tokens);
-        let event = Event { event_type, text, model, tokens_so_far, call };
+        let (model, tokens_so_far, cost_micros_so_far) = (self.model, self.tokens, self.cost);
+        let event = Event { event_type, text, model, tokens_so_far, cost_micros_so_far, call };
         // What is too long to be told is not told.
         if let Ok(event) = Json::of(&event) {
             self.ctx.report(News { percent: None, event: Some(event) });

@@ -4,6 +4,7 @@ use std::io;
 
 use agentcom_core::agentic::Stop;
 use agentcom_core::json::Json;
+use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::risk::{Proposed, Risk, Rules, Verified, has_tests};
 use agentcom_core::task::Category;
@@ -45,6 +46,8 @@ pub(super) struct Done {
     /// The pull request, or why there is none where there should be.
     pub(super) pull: Option<Result<Pull, GitHubError>>,
     pub(super) transcripts: Vec<BlobId>,
+    /// What this attempt cost, as far as there are prices.
+    pub(super) cost: Option<Micros>,
 }
 
 /// The result of a coding task.
@@ -69,6 +72,8 @@ struct CodingResult<'a> {
     turns: u32,
     tokens_in: u64,
     tokens_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micros: Option<Micros>,
     /// Why the model was stopped before it said that it was done.
     stopped: Option<Stop>,
     /// Where all that was said is kept, for each round.
@@ -145,6 +150,7 @@ impl Done {
             turns: ended.map_or(0, |ended| ended.turns),
             tokens_in: usage.read(),
             tokens_out: usage.output_tokens,
+            cost_micros: self.cost,
             stopped: match ended.map(|ended| &ended.how) {
                 Some(How::Stopped(stop)) => Some(*stop),
                 Some(How::Answered | How::Failed(_)) | None => None,
@@ -176,6 +182,7 @@ impl Done {
             files: &self.status.file_changes(),
             risk: &self.risk,
             checks: &self.report.lines(),
+            cost: self.cost,
         });
         let title = title_of(&job.description, &self.branch);
         let (head, base) = (&*self.branch, &*self.base);

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentcom_core::money::Micros;
 use agentcom_core::port::executor::{JobContext, JobOutcome};
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Verdict;
@@ -46,6 +47,7 @@ struct Standing {
     /// All that was said, for each time that one was put to work.
     transcripts: Vec<BlobId>,
     usage: Usage,
+    cost: Option<Micros>,
 }
 
 /// What a round came to.
@@ -79,6 +81,7 @@ impl Work<'_> {
             risk: risk_of(&round.status, &round.report, self.job, &place.files().await?),
             report: round.report,
             transcripts: std::mem::take(&mut standing.transcripts),
+            cost: standing.cost,
             ended: round.ended,
             status: round.status,
             pull: None,
@@ -137,6 +140,8 @@ impl Work<'_> {
             let bench = Bench { workspace, settings, env: &env, limits, ctx: self.ctx };
             let ended = worker.work(brief, &bench).await.map_err(Trouble::Workspace)?;
             standing.usage += ended.usage;
+            let cost = standing.cost.into_iter().chain(ended.cost);
+            standing.cost = cost.reduce(|all, more| all + more);
             standing.transcripts.extend(self.keep(&ended).await);
             let next = self.workers.get(standing.at + 1);
             match (&ended.how, next) {

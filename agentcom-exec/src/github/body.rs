@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use agentcom_core::id::TaskId;
+use agentcom_core::money::Micros;
 use agentcom_core::risk::{FileChange, Risk};
 
 const BEGIN: &str = "<!-- agentcom: begin -->";
@@ -32,6 +33,8 @@ pub struct Evidence<'a> {
     pub risk: &'a Risk,
     /// What was checked, a line each.
     pub checks: &'a [String],
+    /// What the attempt cost, if that is known.
+    pub cost: Option<Micros>,
 }
 
 /// The longest title, in characters.
@@ -57,7 +60,8 @@ pub fn title_of(description: &str, branch: &str) -> String {
 /// The text of a new pull request.
 #[must_use]
 pub fn body_of(evidence: &Evidence<'_>) -> String {
-    let Evidence { task, description, criteria, attempt, commit, files, risk, checks } = evidence;
+    let Evidence { task, description, criteria, attempt, commit, files, risk, checks, cost } =
+        evidence;
     let mut text = format!("{BEGIN}\n");
     for line in description.lines() {
         let _ = writeln!(text, "> {}", plain(line));
@@ -76,6 +80,9 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
         if reasons.is_empty() { "nothing speaks against it".into() } else { reasons.join("; ") };
     let _ =
         writeln!(text, "| risk | tier {}: {} |", risk.tier.number(), reasons.replace('|', "\\|"));
+    if let Some(cost) = cost {
+        let _ = writeln!(text, "| cost | {cost} |");
+    }
     if !checks.is_empty() {
         text.push_str("\nWhat was checked\n\n");
         checks.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
@@ -127,6 +134,7 @@ mod tests {
             files: &[file],
             risk: &risk,
             checks: &["pass: test_passes `cargo test`".into()],
+            cost: Some(Micros(120_000)),
         })
     }
 
@@ -134,7 +142,8 @@ mod tests {
     fn a_pull_request_says_what_was_asked_for_and_what_speaks_for_it() {
         let expected = "<!-- agentcom: begin -->\n> Fix it\n\nIt is good when\n\n- it parses\n\n\
             | | |\n|---|---|\n| task | `task-00000000000000ab`, attempt 2 |\n| commit | `0123abc` |\n\
-            | risk | tier 2: no test is named after what it touches; it touches 4 files |\n\n\
+            | risk | tier 2: no test is named after what it touches; it touches 4 files |\n\
+            | cost | $0.12 |\n\n\
             What was checked\n\n- pass: test_passes `cargo test`\n\n\
             <details><summary>1 files</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
             <!-- agentcom: end -->";

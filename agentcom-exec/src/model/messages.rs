@@ -72,6 +72,11 @@ impl Messages {
         Self { patience, ..self }
     }
 
+    /// How many tokens an answer takes at most.
+    fn output_tokens_max(&self) -> u64 {
+        OUTPUT_TOKENS_MAX.min(self.context_tokens / 4)
+    }
+
     fn body(&self, request: &Request<'_>) -> Value {
         // What is the same in each turn is read once and remembered.
         let system = json!([{
@@ -80,7 +85,7 @@ impl Messages {
         let tools: Vec<Value> = request.tools.iter().map(crate::tool::Spec::for_messages).collect();
         json!({
             "model": self.model,
-            "max_tokens": OUTPUT_TOKENS_MAX.min(self.context_tokens / 4),
+            "max_tokens": self.output_tokens_max(),
             "system": system,
             "messages": turns(request.messages),
             "tools": tools,
@@ -155,6 +160,10 @@ impl Model for Messages {
 
     fn context_tokens(&self) -> u64 {
         self.context_tokens
+    }
+
+    fn paid_output_max(&self) -> Option<u64> {
+        Some(self.output_tokens_max())
     }
 
     async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError> {

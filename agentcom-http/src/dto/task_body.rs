@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
+use agentcom_core::money::Micros;
 use agentcom_core::name::{AgentId, Capability, GoalId, Key, Kind, Repo, Tag};
 use agentcom_core::task::{
     AfterDependency, Coding, Concurrency, Dependency, Draft, FileHint, Group, LeaseLoss, Op,
@@ -51,6 +52,7 @@ pub(crate) struct TaskBody {
     pub(crate) rates: Option<Vec<RateBody>>,
     pub(crate) fair_key: Option<String>,
     pub(crate) cost: Option<u32>,
+    pub(crate) budget_micros: Option<u64>,
     pub(crate) goal_id: Option<String>,
     pub(crate) parent: Option<String>,
     pub(crate) tags: Option<Vec<String>>,
@@ -202,6 +204,7 @@ impl Check<'_> {
                 rates: self.rates(body.rates),
                 fair_key: self.name("fair_key", body.fair_key, Key::new),
                 cost: body.cost.unwrap_or(1),
+                budget: body.budget_micros.map(Micros),
             },
             group: Group {
                 goal_id: self.name("goal_id", body.goal_id, GoalId::new),

@@ -2,6 +2,8 @@
 
 use agentcom_core::id::{Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
+use agentcom_core::ledger::Tally;
+use agentcom_core::money::Micros;
 use agentcom_core::name::{AgentId, Capability, GoalId, Key, Principal, Repo, Tag};
 use agentcom_core::task::{
     AfterDependency, Attempt, Category, Coding, Complexity, Concurrency, Delay, FileHint,
@@ -48,6 +50,8 @@ pub(crate) struct TaskView {
     coding: CodingView,
     result: Option<Json>,
     tokens_used: Option<u64>,
+    /// What its calls of models came to, in all attempts.
+    spent: Option<Tally>,
     verification_report: Option<Json>,
     last_error: Option<String>,
     attempts: Vec<AttemptView>,
@@ -101,6 +105,7 @@ struct LimitsView {
     rates: Vec<RateView>,
     fair_key: Option<Key>,
     cost: u32,
+    budget_micros: Option<Micros>,
 }
 
 #[derive(Debug, Serialize)]
@@ -204,6 +209,7 @@ impl From<Task> for TaskView {
             complexity: ComplexityView::of(Complexity::of(&spec)),
             coding: CodingView::of(spec.coding.as_deref().cloned().unwrap_or_default()),
             tokens_used: life.finish.as_ref().and_then(|finish| finish.tokens),
+            spent: life.spend.as_ref().map(|spend| spend.total),
             result: life.finish.as_ref().map(|finish| finish.result.clone()),
             verification_report: life.finish.as_ref().map(|finish| finish.verification.clone()),
             last_error: last_error.or_else(|| death(&life.state)),
@@ -297,6 +303,7 @@ impl LimitsView {
             rates: spec.rates().iter().map(RateView::from).collect(),
             fair_key: spec.fair_key().cloned(),
             cost: spec.cost(),
+            budget_micros: spec.budget(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Line;
 
 /// The bodies, named by method and resource as the original does.
-pub(super) const BODIES: [Line; 10] = [
+pub(super) const BODIES: [Line; 14] = [
     (
         "post_task",
         "description?: text, op?: op, shell?: text, priority?: priority, needs?: [text], \
@@ -12,7 +12,7 @@ pub(super) const BODIES: [Line; 10] = [
          idempotency_key?: text, run_after?: date, complete_by?: date, \
          expires_after_ms?: milliseconds, timeout_ms?: milliseconds, lease_ttl_ms?: milliseconds, \
          max_retries?: integer, backoff_base_ms?: milliseconds, backoff_cap_ms?: milliseconds, \
-         concurrency?: concurrency, rates?: [rate], fair_key?: text, cost?: integer, \
+         concurrency?: concurrency, rates?: [rate], fair_key?: text, cost?: integer, budget_micros?: integer, \
          goal_id?: text, parent?: task_id, tags?: [text], branch?: text, file_hints?: [hint], \
          success_criteria?: [text], verification_steps?: [step], complexity_tier?: tier, \
          skip_verification?: flag, verification_timeout_ms?: milliseconds, \
@@ -34,5 +34,13 @@ pub(super) const BODIES: [Line; 10] = [
     ("put_admin_pause", "scope?: text, repo?: text, capability?: text"),
     ("put_admin_weight", "weight: integer"),
     ("put_admin_oldest_first", "every: integer"),
+    ("put_admin_cap", "cap: text, limit_micros: integer"),
+    ("delete_admin_cap", "cap: text"),
+    ("delete_admin_price", "model: text"),
+    (
+        "put_admin_price",
+        "model: text, input_micros: integer, output_micros: integer, cache_read_micros?: integer, \
+         cache_write_micros?: integer",
+    ),
     ("post_question_answer", "answer: json"),
 ];

@@ -3,7 +3,7 @@
 use super::Line;
 
 /// What agents send.
-pub(super) const TO_HUB: [Line; 19] = [
+pub(super) const TO_HUB: [Line; 21] = [
     (
         "identify",
         "agent_id: text, token: text, name?: text, capabilities?: [text], boot?: boot_id, \
@@ -33,6 +33,18 @@ pub(super) const TO_HUB: [Line; 19] = [
         "task_id: task_id, generation: integer, question: text, timeout_ms: milliseconds, \
          default?: json, park?: flag",
     ),
+    (
+        "spend_reserve",
+        "task_id: task_id, generation: integer, call: integer, model: text, input_tokens?: integer, \
+         output_tokens?: integer, cache_read_tokens?: integer, cache_write_tokens?: integer, \
+         micros?: integer",
+    ),
+    (
+        "spend_used",
+        "task_id: task_id, generation: integer, call: integer, model: text, input_tokens?: integer, \
+         output_tokens?: integer, cache_read_tokens?: integer, cache_write_tokens?: integer, \
+         micros?: integer",
+    ),
     ("task_recovering", "task_id: task_id, last_status?: text"),
     ("state_report", "task_id: task_id, status?: text, generation?: integer"),
     ("wake_result", "task_id: task_id, status: text, attempt?: integer, error?: text"),
@@ -45,7 +57,7 @@ pub(super) const TO_HUB: [Line; 19] = [
 ];
 
 /// What the hub sends.
-pub(super) const TO_AGENT: [Line; 14] = [
+pub(super) const TO_AGENT: [Line; 15] = [
     ("identified", "agent_id: text, incarnation?: incarnation_id, heartbeat_ms?: milliseconds"),
     (
         "error",
@@ -71,6 +83,10 @@ pub(super) const TO_AGENT: [Line; 14] = [
     (
         "question_answered",
         "question_id: question_id, task_id: task_id, answer: json, defaulted: flag",
+    ),
+    (
+        "spend_answered",
+        "task_id: task_id, generation: integer, call: integer, granted?: granted, refused?: not_granted",
     ),
     ("status_updated", ""),
     ("agents", "agents: [peer]"),

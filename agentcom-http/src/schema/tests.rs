@@ -10,6 +10,7 @@ use crate::dto::batch::BatchBody;
 use crate::dto::manage::{
     AnswerBody, PushBody, RestartBody, RetryBody, ScopeBody, TokenBody, WeightBody,
 };
+use crate::dto::money::{CapBody, CapNameBody, ModelBody, PriceBody};
 use crate::dto::task_body::TaskBody;
 
 /// A value of a type.
@@ -27,6 +28,8 @@ fn sample(kind: &str) -> Value {
         "question_id" => json!("question-0000000000000001"),
         "boot_id" => json!("boot-0000000000000001"),
         "incarnation_id" => json!("inc-0000000000000001"),
+        "granted" => json!({ "micros": 7 }),
+        "not_granted" => json!({ "no_price": "m" }),
         "held" => json!({ "task_id": "task-0000000000000001", "generation": 1 }),
         "op" => json!({ "kind": "shell", "input": {} }),
         "priority" => json!("high"),
@@ -132,6 +135,10 @@ fn read(name: &str, body: &str) -> Result<(), String> {
         "put_admin_pause" => of::<ScopeBody>(body),
         "put_admin_weight" => of::<WeightBody>(body),
         "put_admin_oldest_first" => of::<crate::dto::manage::OldestFirstBody>(body),
+        "put_admin_cap" => of::<CapBody>(body),
+        "delete_admin_cap" => of::<CapNameBody>(body),
+        "put_admin_price" => of::<PriceBody>(body),
+        "delete_admin_price" => of::<ModelBody>(body),
         "post_question_answer" => of::<AnswerBody>(body),
         _ => panic!("no type for {name}"),
     }

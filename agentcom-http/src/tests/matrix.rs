@@ -30,6 +30,10 @@ fn sample(method: Method, path: &str) -> (String, &'static str) {
         (Method::Put | Method::Delete, "/api/admin/pauses") => r#"{"scope":"all"}"#,
         (Method::Put, "/api/admin/weights/{key}") => r#"{"weight":200}"#,
         (Method::Put, "/api/admin/oldest-first") => r#"{"every":16}"#,
+        (Method::Put, "/api/admin/caps") => r#"{"cap":"day","limit_micros":1}"#,
+        (Method::Delete, "/api/admin/caps") => r#"{"cap":"day"}"#,
+        (Method::Put, "/api/admin/prices") => r#"{"model":"m","input_micros":1,"output_micros":2}"#,
+        (Method::Delete, "/api/admin/prices") => r#"{"model":"m"}"#,
         (Method::Post, "/api/questions/{id}/answer") => r#"{"answer":"yes"}"#,
         _ => "",
     };
@@ -99,6 +103,15 @@ async fn each_route_answers_each_kind_of_caller_as_the_table_says() {
         401  401 403   200   SteerQueue: DELETE /api/admin/pauses
         401  401 403   200   SteerQueue: PUT /api/admin/weights/{key}
         401  401 403   200   SteerQueue: PUT /api/admin/oldest-first
+        401  401 403   200   ReadSpending: GET /api/ledger
+        401  401 403   200   ReadSpending: GET /api/admin/caps
+        401  401 403   200   SteerSpending: PUT /api/admin/caps
+        401  401 403   200   SteerSpending: DELETE /api/admin/caps
+        401  401 403   200   ReadSpending: GET /api/admin/prices
+        401  401 403   200   SteerSpending: PUT /api/admin/prices
+        401  401 403   200   SteerSpending: DELETE /api/admin/prices
+        401  401 403   200   SteerSpending: PUT /api/admin/estop
+        401  401 403   200   SteerSpending: DELETE /api/admin/estop
         401  401 403   404   ManageBackups: POST /api/admin/backup
         401  401 403   200   AnswerQuestions: GET /api/questions
         401  401 403   200   AnswerQuestions: POST /api/questions/{id}/answer

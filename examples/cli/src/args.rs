@@ -88,6 +88,14 @@ enum Command {
     Pause(command::pause::Args),
     /// Start work again
     Unpause(command::pause::Args),
+    /// Show or set how much may be spent
+    Budget(command::money::BudgetArgs),
+    /// Show or set what models cost
+    Price(command::money::PriceArgs),
+    /// Show what was spent, and by whom
+    Ledger(command::money::LedgerArgs),
+    /// Stop all spending at once
+    Estop(command::money::EstopArgs),
     /// Work on a task in a clone of its repository
     Git(command::git::Args),
     /// Run a command in a sandbox, as agents do
@@ -155,6 +163,10 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
+        Command::Budget(args) => asking(command::money::budget(&args, ctx)),
+        Command::Price(args) => asking(command::money::price(&args, ctx)),
+        Command::Ledger(args) => asking(command::money::ledger(&args, ctx)),
+        Command::Estop(args) => asking(command::money::estop(&args, ctx)),
         Command::Git(args) => asking(command::git::run(&args, ctx)),
         Command::Sandbox(args) => asking(command::sandbox::run(&args, ctx)),
         Command::Doctor(args) => asking(command::doctor::run(&args, ctx)),

@@ -5,8 +5,14 @@ use crate::source::{Source, sources, words};
 
 /// The layers, lowest first, with their modules.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("words", &["id", "name", "time", "rng", "json", "config", "origin", "guard"]),
-    ("things", &["task", "agent", "agentic", "limit", "question", "risk", "route", "verify"]),
+    ("words", &["id", "name", "time", "rng", "json", "money", "config", "origin", "guard"]),
+    (
+        "things",
+        &[
+            "task", "agent", "agentic", "ledger", "limit", "price", "question", "risk", "route",
+            "verify",
+        ],
+    ),
     ("together", &["command", "change", "state", "view", "wire"]),
     ("deciding", &["hub", "sidecar"]),
     ("outside", &["port"]),

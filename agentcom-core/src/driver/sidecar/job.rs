@@ -19,6 +19,7 @@ use futures_util::sink::SinkExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::json::Json;
+use crate::ledger::{Granted, NotGranted, Spending};
 use crate::name::Kind;
 use crate::port::clock::Clock;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
@@ -40,6 +41,12 @@ enum Mail {
         default: Json,
         reply: oneshot::Sender<Json>,
     },
+    Spend {
+        claim: Claim,
+        spending: Spending,
+        reply: oneshot::Sender<Result<Granted, NotGranted>>,
+    },
+    Spent(Claim, Spending),
 }
 
 struct Handles {
@@ -63,7 +70,10 @@ pub(super) struct Jobs {
     post: mpsc::Sender<Mail>,
     mail: mpsc::Receiver<Mail>,
     asks: BTreeMap<AskId, oneshot::Sender<Json>>,
+    spends: BTreeMap<AskId, oneshot::Sender<Result<Granted, NotGranted>>>,
     next_ask: u64,
+    /// The end of a job, until all is heard that was said before.
+    ended: Option<(Claim, JobOutcome)>,
 }
 
 impl Jobs {
@@ -83,7 +93,9 @@ impl Jobs {
             post,
             mail,
             asks: BTreeMap::new(),
+            spends: BTreeMap::new(),
             next_ask: 0,
+            ended: None,
         }
     }
 
@@ -143,18 +155,30 @@ impl Jobs {
         }
     }
 
-    /// The next job that has ended.
-    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        match Pin::new(&mut self.work).poll_next(cx) {
-            Poll::Ready(Some((claim, outcome))) => {
-                let handles = self.handles.remove(&claim);
-                if let Some(at) = handles.and_then(|handles| handles.drop_at) {
-                    self.to_drop.remove(&(at, claim));
-                }
-                Poll::Ready(Input::JobEnded { claim, outcome })
-            }
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+    /// Says whether a call may be made.
+    pub(super) fn grant(&mut self, ask: AskId, answer: Result<Granted, NotGranted>) {
+        if let Some(reply) = self.spends.remove(&ask) {
+            let _ = reply.send(answer);
         }
+    }
+
+    /// The next job that has ended, behind all that was said before.
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        if self.ended.is_none() {
+            match Pin::new(&mut self.work).poll_next(cx) {
+                Poll::Ready(Some(ended)) => self.ended = Some(ended),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+        if let Poll::Ready(mail) = self.poll_mail(cx) {
+            return Poll::Ready(mail);
+        }
+        let Some((claim, outcome)) = self.ended.take() else { return Poll::Pending };
+        let handles = self.handles.remove(&claim);
+        if let Some(at) = handles.and_then(|handles| handles.drop_at) {
+            self.to_drop.remove(&(at, claim));
+        }
+        Poll::Ready(Input::JobEnded { claim, outcome })
     }
 
     /// The next thing that a job says on its way.
@@ -168,6 +192,15 @@ impl Jobs {
                 let ask = AskId(self.next_ask);
                 self.asks.insert(ask, reply);
                 Poll::Ready(Input::JobAsks { claim, ask, question, timeout, default })
+            }
+            Poll::Ready(Some(Mail::Spend { claim, spending, reply })) => {
+                self.next_ask += 1;
+                let ask = AskId(self.next_ask);
+                self.spends.insert(ask, reply);
+                Poll::Ready(Input::JobSpends { claim, ask, spending })
+            }
+            Poll::Ready(Some(Mail::Spent(claim, spending))) => {
+                Poll::Ready(Input::JobSpent { claim, spending })
             }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
@@ -227,16 +260,35 @@ impl JobContext for Desk {
     async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
         let (reply, answer) = oneshot::channel();
         let question = question.to_string();
-        let mut post = self.post.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mail =
             Mail::Ask { claim: self.claim, question, timeout, default: default.clone(), reply };
-        match post.send(mail).await {
+        match self.post().send(mail).await {
             Ok(()) => answer.await.unwrap_or(default),
             Err(_gone) => default,
         }
     }
 
+    async fn reserve(&self, at_most: Spending) -> Result<Granted, NotGranted> {
+        let (reply, answer) = oneshot::channel();
+        let mail = Mail::Spend { claim: self.claim, spending: at_most, reply };
+        match self.post().send(mail).await {
+            Ok(()) => answer.await.unwrap_or(Err(NotGranted::Unheard)),
+            Err(_gone) => Err(NotGranted::Unheard),
+        }
+    }
+
+    async fn spent(&self, came_to: Spending) {
+        // An error means that the loop is gone, and the books with it.
+        let _ = self.post().send(Mail::Spent(self.claim, came_to)).await;
+    }
+
     fn now(&self) -> Wall {
         self.clock.now().wall
+    }
+}
+
+impl Desk {
+    fn post(&self) -> mpsc::Sender<Mail> {
+        self.post.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

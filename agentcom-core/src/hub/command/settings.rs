@@ -35,7 +35,7 @@ pub(super) fn oldest_first(tx: &mut Tx<'_>, every: u32) -> Reply {
     change(tx, "hub.oldest_first", |settings| settings.oldest_first = every)
 }
 
-fn change(tx: &mut Tx<'_>, kind: &str, change: impl FnOnce(&mut Settings)) -> Reply {
+pub(super) fn change(tx: &mut Tx<'_>, kind: &str, change: impl FnOnce(&mut Settings)) -> Reply {
     let mut settings = tx.state.settings().clone();
     change(&mut settings);
     if settings != *tx.state.settings() {

@@ -63,6 +63,10 @@ fn ended<'a>(tx: &'a Tx<'_>, id: TaskId, facts: &'a Facts) -> Option<&'a Task> {
 pub(super) fn answer(tx: &mut Tx<'_>, id: QuestionId, answer: Json) -> Result<Reply, Rejected> {
     let question = tx.state.question(id).cloned().ok_or(Rejected::UnknownQuestion(id))?;
     tx.record_as("question.answered", Change::QuestionClosed(id));
+    if let Some(ask) = question.spend {
+        tx.raise_answered(question.task, *ask, &answer);
+        return Ok(Reply::Done);
+    }
     if let Some(session) = tx.state.session_of(&question.asked_by).map(|session| session.id) {
         let (task_id, answer) = (question.task, answer.clone());
         let frame = Answered { question_id: id, task_id, answer, defaulted: false };

@@ -13,6 +13,7 @@ use crate::command::Facts;
 use crate::guard::Guard;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
+use crate::ledger::NotGranted;
 use crate::question::Question;
 use crate::task::{
     Category, Ended, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Wait,
@@ -21,7 +22,7 @@ use crate::time::Span;
 use crate::view::ProgressView;
 use crate::wire::{
     Accepted, Acked, Asked, Complete, Dialect, Failed, Ping, Progress, Rejection, Released,
-    TaskAck, ToAgent, Withdrawn,
+    SpendAnswered, SpendCall, TaskAck, ToAgent, Withdrawn,
 };
 
 /// The longest error text that is kept, in characters.
@@ -289,6 +290,7 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
         asked_at: now,
         deadline: now + frame.timeout_ms.min(QUESTION_MAX),
         default: frame.default.unwrap_or_default(),
+        spend: None,
     };
     let (question_id, until) = (question.id, question.deadline);
     tx.record_as("question.asked", Change::QuestionAsked(question.into()));
@@ -301,6 +303,22 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
         let fence = Fence { agent: from.agent.clone(), lease };
         // Whether it holds the task was asked above.
         let _ = tx.transition(id, TaskEvent::End(fence, ended, then));
+    }
+}
+
+/// The holder of a task asks leave to make a call, or says what one came to.
+pub(super) fn spend(tx: &mut Tx<'_>, from: &From, frame: SpendCall, asks: bool) {
+    let SpendCall { task_id, generation, call } = frame;
+    match (holds(tx, &from.agent, task_id, generation), asks) {
+        (true, true) => tx.ask_to_spend(task_id, call),
+        (true, false) => tx.call_was_made(task_id, call),
+        (false, true) => {
+            let (call, refused) = (call.number, Some(NotGranted::Superseded));
+            let answer = SpendAnswered { task_id, generation, call, granted: None, refused };
+            tx.send(from.session, ToAgent::SpendAnswered(answer));
+        }
+        // The call was booked at its worst when the lease ended.
+        (false, false) => {}
     }
 }
 

@@ -120,6 +120,8 @@ impl Watch {
             | Input::BadFrame(_)
             | Input::JobNews { .. }
             | Input::JobAsks { .. }
+            | Input::JobSpends { .. }
+            | Input::JobSpent { .. }
             | Input::JobEnded { .. }
             | Input::Drain
             | Input::Wake => {}
@@ -161,7 +163,7 @@ impl Watch {
                     assert_eq!(Some(claim.incarnation), self.rig.incarnation);
                 }
             }
-            Effect::Answer { .. } | Effect::Log(_) | Effect::Exit(_) => {}
+            Effect::Answer { .. } | Effect::Grant { .. } | Effect::Log(_) | Effect::Exit(_) => {}
         }
     }
 }

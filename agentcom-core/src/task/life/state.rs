@@ -10,6 +10,7 @@ use super::Refused;
 use crate::guard::{Guard, Guards};
 use crate::id::{Lease, QuestionId, TaskId};
 use crate::json::Json;
+use crate::ledger::Spend;
 use crate::name::AgentId;
 use crate::time::{Span, Wall};
 
@@ -238,6 +239,9 @@ pub struct Life {
     /// What it ended with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Box<Finish>>,
+    /// What it has cost, if a model had a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<Box<Spend>>,
 }
 
 impl TaskState {

@@ -13,6 +13,7 @@ use futures_util::future::{Either, select};
 
 use super::hubs::Doors;
 use super::marks::Mark;
+use super::money;
 use super::oracle::Oracle;
 use super::world::SimClock;
 use crate::command::{Command, Rejected, Reply, Submitted};
@@ -221,6 +222,7 @@ pub(super) fn draft(rng: &mut Rng, number: usize, known: &[TaskId], now: Wall) -
         let on = known[rng.below(known.len() as u64) as usize];
         draft.depends_on.push(Dependency::Known(on));
     }
+    draft.group.goal_id = money::goal();
     draft.priority = Priority::ALL[rng.below(4) as usize];
     draft.share.fair_key = Key::new(["a", "b"][rng.below(2) as usize]).ok();
     draft

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fleet::Fleet;
 use super::marks::Mark;
+use super::money;
 use super::net::Net;
 use super::oracle::Oracle;
 use super::store::SimStore;
@@ -220,6 +221,9 @@ async fn register(handle: Handle, names: Vec<String>) {
         let token = hash_of(&name);
         // Agents that are registered stay so, and a hub that is gone is started again.
         let _ = handle.call(Principal::Admin, Command::AddAgent { id, token }).await;
+    }
+    for cap in money::caps() {
+        let _ = handle.call(Principal::Admin, cap).await;
     }
 }
 

@@ -82,6 +82,7 @@ impl Oracle {
                 ToAgent::Identified(_)
                 | ToAgent::Pong { .. }
                 | ToAgent::QuestionAnswered(_)
+                | ToAgent::SpendAnswered(_)
                 | ToAgent::StatusUpdated {}
                 | ToAgent::Agents { .. }
                 | ToAgent::OllamaReportAck { .. }

@@ -66,6 +66,8 @@ marks! {
     Withdrawn "an agent said that nobody needs its task",
     AtCap "as many tasks with one key ran as may",
     AtRate "as many tasks of one rate started as may",
+    CapHeld "a call was refused since it would have passed a cap",
+    CallSuperseded "a call was refused since its task had been given anew",
     TrustLost "the trust in an agent changed",
     // What clients do.
     FoundFirst "a repeated submission found the first",

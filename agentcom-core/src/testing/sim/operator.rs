@@ -96,7 +96,8 @@ impl Operator {
 
     async fn answer(&self, handle: &Handle) {
         for question in handle.questions().await.unwrap_or_default() {
-            let answer = Json::text("yes");
+            // Caps stay as they are, so that what is spent can be held against them.
+            let answer = Json::text(if question.spend.is_some() { "no" } else { "yes" });
             ask(handle, Command::Answer { id: question.id, answer }).await;
         }
     }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ledger::{Claim, Ledger, Stand};
 use super::marks::Mark;
+use super::money::Purse;
 use super::swarm::Options;
 use super::world::SimClock;
 use crate::id::{Lease, TaskId};
@@ -44,6 +45,8 @@ pub(super) struct Seen {
     pub(super) ledger: Ledger,
     /// Hubs that closed their connections as one does that ends.
     pub(super) leaving: BTreeSet<u64>,
+    /// What was spent.
+    purse: Purse,
     /// Submitters who have not ended.
     pub(super) submitters: usize,
     pub(super) wrongs: Vec<String>,
@@ -174,6 +177,14 @@ impl Oracle {
     }
 
     /// Work began in a run of an agent.
+    /// A call that costs money is made.
+    pub(super) fn spends(&self, task: TaskId, micros: u64) {
+        self.note("spend", || format!("{task} spends {micros}"));
+        let mut seen = self.seen();
+        let wrong = seen.purse.spends(task, micros);
+        seen.wrongs.extend(wrong);
+    }
+
     pub(super) fn started(&self, task: TaskId, lease: Lease, agent: &str, boot: u64) {
         self.note("start", || format!("{agent} starts {task} under {lease}"));
         let mut seen = self.seen();

@@ -184,7 +184,7 @@ impl Plain {
             .filter(|(active, _)| *active == task)
             .map_or(Lease(0), |(_, lease)| lease);
         let end = match work.fate {
-            Fate::Well | Fate::Asks | Fate::Hangs => {
+            Fate::Well | Fate::Pays | Fate::Asks | Fate::Hangs => {
                 r#""result":{"status":"success","output":"ok"},"verification_report":null"#.into()
             }
             Fate::Partly => r#""result":{"status":"partial_pass"}"#.into(),
@@ -195,6 +195,7 @@ impl Plain {
         let kind = match work.fate {
             Fate::Hopeless | Fate::Crash | Fate::Poison => "task_failed",
             Fate::Well
+            | Fate::Pays
             | Fate::Asks
             | Fate::Hangs
             | Fate::Partly

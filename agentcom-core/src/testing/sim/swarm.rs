@@ -311,6 +311,7 @@ fn config(rng: &mut Rng, short: Option<usize>) -> HubConfig {
         silent_after: Span::from_secs(45),
         lease_ttl: [30, 60, 120].map(Span::from_secs)[rng.below(3) as usize],
         tasks_max: short.unwrap_or(usual.tasks_max),
+        raise_within: Span::from_secs(20),
         ..usual
     }
 }

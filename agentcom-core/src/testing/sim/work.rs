@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
 use super::marks::Mark;
+use super::money;
 use super::oracle::Oracle;
 use super::world::SimClock;
 use crate::id::TaskId;
@@ -30,6 +31,8 @@ pub(super) enum Fate {
     Crash,
     /// It asks a person first.
     Asks,
+    /// It makes calls that cost money.
+    Pays,
     /// It never ends; only drawn where a timeout does that.
     Hangs,
     /// Its result is as large as a result may be.
@@ -48,7 +51,8 @@ pub(super) fn fate(seed: u64, job: &Assignment, poison: bool) -> (Span, Fate) {
         _ => Span(rng.below(500)),
     };
     let fate = match rng.below(200) {
-        0..150 => Fate::Well,
+        0..20 => Fate::Pays,
+        20..150 => Fate::Well,
         150..154 => Fate::Partly,
         154..170 => Fate::Badly,
         170..173 => Fate::Hopeless,
@@ -91,7 +95,7 @@ impl Executor for SimExecutor {
         ctx.report(News { percent: Some(0), event: None });
         let work = Box::pin(async {
             self.clock.sleep(span).await;
-            self.end(fate, ctx).await
+            self.end(fate, job, ctx).await
         });
         match select(work, ctx.cancelled()).await {
             Either::Left((outcome, _)) => outcome,
@@ -101,7 +105,7 @@ impl Executor for SimExecutor {
 }
 
 impl SimExecutor {
-    async fn end(&self, fate: Fate, ctx: &dyn JobContext) -> JobOutcome {
+    async fn end(&self, fate: Fate, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome {
         match fate {
             Fate::Well => {
                 JobOutcome::Done { result: Json::null(), tokens: Some(1), verification: None }
@@ -116,6 +120,12 @@ impl SimExecutor {
             Fate::Asks => {
                 let result = ctx.ask("may I?", Span::from_secs(40), Json::null()).await;
                 JobOutcome::done(result)
+            }
+            Fate::Pays => {
+                let seed = job.task_id.0 ^ Rng::new(job.generation.0).next_u64();
+                let mut rng = Rng::for_purpose(self.seed, "calls", seed);
+                money::pay(job.task_id, &mut rng, ctx, &self.clock, &self.oracle).await;
+                JobOutcome::done(Json::null())
             }
             Fate::Hangs => pending().await,
             Fate::Huge => {

@@ -294,7 +294,7 @@ impl Stage {
                     inputs.push_back(Input::JobEnded { claim, outcome: JobOutcome::Stopped });
                 }
             }
-            Effect::Answer { .. } | Effect::Log(_) | Effect::Exit(_) => {}
+            Effect::Answer { .. } | Effect::Grant { .. } | Effect::Log(_) | Effect::Exit(_) => {}
         }
         Ok(())
     }

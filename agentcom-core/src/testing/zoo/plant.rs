@@ -241,6 +241,7 @@ fn about(hub: &Hub, task: crate::id::TaskId) -> Question {
         asked_at: now,
         deadline: now + Span::from_mins(1),
         default: Json::null(),
+        spend: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use agentcom_core::money::Micros;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Check;
 use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels};
@@ -81,6 +82,12 @@ pub(crate) struct Args {
     /// How often it is tried in total
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// How much it may cost, in dollars; a person is asked before it costs more
+    #[arg(long, value_name = "DOLLARS")]
+    budget: Option<Micros>,
+    /// The goal that it serves
+    #[arg(long, value_name = "NAME")]
+    goal: Option<String>,
     /// Makes a repeated submission the same submission
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -155,6 +162,8 @@ impl Args {
         let checks: Vec<Value> = self.checks.iter().map(|check| step(check)).collect();
         set("verification_steps", (!checks.is_empty()).then(|| json!(checks)));
         set("max_verification_retries", self.corrections.map(|most| json!(most)));
+        set("budget_micros", self.budget.map(|most| json!(most)));
+        set("goal_id", self.goal.as_ref().map(|goal| json!(goal)));
         set("branch", self.branch.as_ref().map(|branch| json!(branch)));
         set("priority", self.priority.as_ref().map(|lane| json!(lane)));
         set("needs", list(&self.needs));
@@ -285,8 +294,12 @@ mod tests {
             "1",
             "--tag",
             "t",
+            "--budget",
+            "0.50",
+            "--goal",
+            "g",
         ];
-        expect![[r#"{"complexity_tier":"complex","description":"build it","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+        expect![[r#"{"budget_micros":500000,"complexity_tier":"complex","description":"build it","goal_id":"g","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
     }
 
     #[test]

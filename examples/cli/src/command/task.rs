@@ -50,6 +50,7 @@ fn render(task: &Value, now: Wall) -> String {
     for attempt in task["attempts"].as_array().into_iter().flatten() {
         line("attempt", &attempt_line(attempt));
     }
+    line("spent", &super::money::spent_line(&task["spent"]));
     for (name, value) in coding_lines(&task["result"]) {
         line(name, &value);
     }

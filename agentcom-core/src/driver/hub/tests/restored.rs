@@ -176,6 +176,7 @@ fn questions_about_lost_tasks_go_and_numbers_go_on_past_those_that_are_there() {
             asked_at: Wall(1),
             deadline: Wall(2),
             default: Json::null(),
+            spend: None,
         };
         let row = RowKey::new(Table::Question, question.id.0.to_be_bytes());
         rows.insert(row.clone(), encode(&question));

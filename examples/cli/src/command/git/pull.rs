@@ -49,6 +49,7 @@ impl Proposal<'_> {
             files: self.files,
             risk: self.risk,
             checks: &self.checks(),
+            cost: None,
         });
         let title = title_of(&description, &self.status.branch);
         let (head, base) = (self.status.branch.as_str(), self.status.base.as_str());

@@ -1,0 +1,69 @@
+//! This file pays for calls: before a model is asked there is leave to spend what it may come to, and
+//! after it is told what it came to.
+
+use agentcom_core::ledger::{NotGranted, Spending};
+use agentcom_core::money::{Micros, Usage};
+use agentcom_core::name::ModelName;
+use agentcom_core::port::executor::JobContext;
+use agentcom_core::price::Price;
+
+use crate::model::{Model, ModelError, Reply, Request, history};
+
+/// A call that may be made.
+#[derive(Debug)]
+pub(super) struct Bill {
+    model: ModelName,
+    price: Option<Price>,
+}
+
+impl Bill {
+    /// Asks leave for a call, if it costs anything.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(super) async fn open(
+        model: &dyn Model,
+        request: &Request<'_>,
+        ctx: &dyn JobContext,
+    ) -> Result<Self, NotGranted> {
+        let name = named(model.name());
+        let mut price = None;
+        if let Some(output_tokens) = model.paid_output_max() {
+            let input_tokens = history::tokens(request).min(model.context_tokens());
+            let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
+            let at_most = Spending { model: name.clone(), usage, micros: None };
+            price = ctx.reserve(at_most).await?.price;
+        }
+        Ok(Self { model: name, price })
+    }
+
+    /// Tells what a call came to, and what that cost. Of an answer that broke off nobody knows; it
+    /// counts at its worst.
+    pub(super) async fn settle(
+        self,
+        reply: &Result<Reply, ModelError>,
+        ctx: &dyn JobContext,
+    ) -> Option<Micros> {
+        let usage = match reply {
+            Ok(reply) => reply.usage,
+            Err(error) if error.is_free() => Usage::default(),
+            Err(_) => return None,
+        };
+        ctx.spent(Spending { model: self.model, usage, micros: None }).await;
+        self.price.map(|price| price.of(usage))
+    }
+}
+
+/// The name of a model in the books, which are stricter about names than servers.
+fn named(model: &str) -> ModelName {
+    let fits = |c: char| if c.is_control() || c.is_whitespace() { '_' } else { c };
+    let name: String = model.chars().map(fits).collect();
+    let short = &name[..name.floor_char_boundary(ModelName::BYTES_MAX)];
+    ModelName::new(short).unwrap_or_else(|_| unknown())
+}
+
+#[expect(clippy::expect_used, reason = "the word is a constant")]
+fn unknown() -> ModelName {
+    ModelName::new("unknown").expect("a valid name")
+}
