@@ -17,7 +17,7 @@ mod spend;
 pub use account::{Account, Subject, Tally};
 pub use cap::{BadCap, Cap, Who};
 pub use date::{Day, Month};
-pub use spend::{Call, Granted, NotGranted, Reserved, Spend, Spending};
+pub use spend::{Call, Granted, NotGranted, Payment, Reserved, Spend, Spending};
 
 use alloc::collections::BTreeMap;
 use core::fmt;

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use agentcom_core::config::Secret;
-use agentcom_exec::model::{Call, Message, Messages, Model, ModelError, Patience, Reply, Request};
+use agentcom_exec::model::{
+    Call, Message, Messages, Model, ModelError, Patience, Reply, Request, Usage,
+};
 use agentcom_exec::stand_in::messages::{KEY, StandIn, Turn};
 use serde_json::json;
 
@@ -32,7 +34,9 @@ async fn an_answer_is_told_as_it_comes_and_counted_with_what_caches_read() {
     let mut said = String::new();
     let reply = model(&server).ask(&request, &mut |text| said.push_str(text)).await.unwrap();
     assert_eq!((&*reply.text, &*said, reply.cut), ("Hello", "Hello", false));
-    assert_eq!((reply.usage.input_tokens, reply.usage.output_tokens), (35, 7));
+    let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = reply.usage;
+    assert_eq!((input_tokens, cache_read_tokens, cache_write_tokens), (10, 20, 5));
+    assert_eq!(output_tokens, 7);
     let asked = &server.asked()[0];
     assert_eq!(asked["system"][0]["text"], "Be brief.");
     assert_eq!(

@@ -219,7 +219,7 @@ async fn a_model_looks_changes_and_says_that_it_is_done() {
         Run::of(vec![read().counting(100, 10), write().counting(200, 20), Turn::says("Two.")])
             .await;
     assert_eq!(fs::read_to_string(run.dir.path().join("a.txt")).unwrap(), "two\n");
-    let Ended { how, answer, turns, usage, steps, transcript } = &run.ended;
+    let Ended { how, answer, turns, usage, cost: _, steps, transcript } = &run.ended;
     assert_eq!((how, &**answer, *turns), (&How::Answered, "Two.", 3));
     assert!(usage.total() > 330, "{usage:?}");
     assert_eq!(steps, &["read_file a.txt: ok", "write_file a.txt: ok"]);

@@ -24,6 +24,15 @@ pub struct Spending {
     pub micros: Option<Micros>,
 }
 
+/// What is said of a call to whoever keeps the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// It is to be made, and may come to this.
+    AtMost(Spending),
+    /// It was made, and came to this.
+    CameTo(Spending),
+}
+
 /// A call of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {

@@ -7,7 +7,7 @@ use core::fmt;
 use async_trait::async_trait;
 
 use crate::json::Json;
-use crate::ledger::{Granted, NotGranted, Spending};
+use crate::ledger::{Granted, NotGranted, Payment};
 use crate::name::Kind;
 use crate::task::Category;
 use crate::time::{Span, Wall};
@@ -112,22 +112,17 @@ pub trait JobContext: fmt::Debug + Send + Sync {
     }
 
     /// Asks leave to make a call that costs money, and waits for it, which may take until a person has
-    /// decided. What the call comes to is told by [`spent`](JobContext::spent), whatever became of it.
-    /// One call is made at a time. Where nobody counts, everything is granted. Cancel safe; what was
-    /// granted to a dropped call counts as spent.
+    /// decided; or says what a call came to, which is never refused: that of the one that was granted
+    /// last, or of one that needs no leave since it costs nothing. One call is made at a time, and what
+    /// nobody tells the end of counts at its worst. Where nobody keeps books everything is granted.
+    /// Cancel safe; what is dropped may have been heard.
     ///
     /// # Errors
     ///
     /// Why the call may not be made.
-    async fn reserve(&self, at_most: Spending) -> Result<Granted, NotGranted> {
-        let _ = at_most;
+    async fn pay(&self, payment: Payment) -> Result<Granted, NotGranted> {
+        let _ = payment;
         Ok(Granted::default())
-    }
-
-    /// Says what a call came to: the one that was granted last, or one that needs no leave, since it
-    /// costs nothing. Cancel safe; a dropped call may have been told.
-    async fn spent(&self, came_to: Spending) {
-        let _ = came_to;
     }
 
     /// The time on the wall.

@@ -1,7 +1,7 @@
 //! This file pays for calls: before a model is asked there is leave to spend what it may come to, and
 //! after it is told what it came to.
 
-use agentcom_core::ledger::{NotGranted, Spending};
+use agentcom_core::ledger::{NotGranted, Payment, Spending};
 use agentcom_core::money::{Micros, Usage};
 use agentcom_core::name::ModelName;
 use agentcom_core::port::executor::JobContext;
@@ -33,7 +33,7 @@ impl Bill {
             let input_tokens = history::tokens(request).min(model.context_tokens());
             let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
             let at_most = Spending { model: name.clone(), usage, micros: None };
-            price = ctx.reserve(at_most).await?.price;
+            price = ctx.pay(Payment::AtMost(at_most)).await?.price;
         }
         Ok(Self { model: name, price })
     }
@@ -50,7 +50,9 @@ impl Bill {
             Err(error) if error.is_free() => Usage::default(),
             Err(_) => return None,
         };
-        ctx.spent(Spending { model: self.model, usage, micros: None }).await;
+        let came_to = Spending { model: self.model, usage, micros: None };
+        // Nobody refuses to hear it.
+        let _ = ctx.pay(Payment::CameTo(came_to)).await;
         self.price.map(|price| price.of(usage))
     }
 }

@@ -19,7 +19,7 @@ use futures_util::sink::SinkExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::json::Json;
-use crate::ledger::{Granted, NotGranted, Spending};
+use crate::ledger::{Granted, NotGranted, Payment, Spending};
 use crate::name::Kind;
 use crate::port::clock::Clock;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
@@ -268,18 +268,23 @@ impl JobContext for Desk {
         }
     }
 
-    async fn reserve(&self, at_most: Spending) -> Result<Granted, NotGranted> {
-        let (reply, answer) = oneshot::channel();
-        let mail = Mail::Spend { claim: self.claim, spending: at_most, reply };
-        match self.post().send(mail).await {
-            Ok(()) => answer.await.unwrap_or(Err(NotGranted::Unheard)),
-            Err(_gone) => Err(NotGranted::Unheard),
+    async fn pay(&self, payment: Payment) -> Result<Granted, NotGranted> {
+        let claim = self.claim;
+        match payment {
+            Payment::AtMost(spending) => {
+                let (reply, answer) = oneshot::channel();
+                let mail = Mail::Spend { claim, spending, reply };
+                match self.post().send(mail).await {
+                    Ok(()) => answer.await.unwrap_or(Err(NotGranted::Unheard)),
+                    Err(_gone) => Err(NotGranted::Unheard),
+                }
+            }
+            Payment::CameTo(spending) => {
+                // An error means that the loop is gone, and the books with it.
+                let _ = self.post().send(Mail::Spent(claim, spending)).await;
+                Ok(Granted::default())
+            }
         }
-    }
-
-    async fn spent(&self, came_to: Spending) {
-        // An error means that the loop is gone, and the books with it.
-        let _ = self.post().send(Mail::Spent(self.claim, came_to)).await;
     }
 
     fn now(&self) -> Wall {

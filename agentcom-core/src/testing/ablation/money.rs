@@ -1,14 +1,27 @@
 //! This file misses the guards of the ledger.
 
-use super::{Verdict, at_work, bench, draft, ensure};
+use super::{Scenario, Verdict, at_work, bench, draft, ensure};
 use crate::command::Command;
-use crate::guard::Guards;
+use crate::guard::{Guard, Guards};
 use crate::ledger::{Call, Spending, Subject};
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
 use crate::task::Category;
 use crate::testing::bench::Bench;
 use crate::wire::{Dialect, Held, SpendCall, ToAgent, ToHub};
+
+/// The scenario that misses one of them.
+pub(super) fn of(guard: Guard) -> Scenario {
+    if guard == Guard::Cap {
+        cap
+    } else if guard == Guard::BookOnce {
+        book_once
+    } else if guard == Guard::BookInFull {
+        book_in_full
+    } else {
+        estop
+    }
+}
 
 fn call(held: Held, number: u32, micros: u64) -> SpendCall {
     let model = ModelName::new("m").expect("a model");
@@ -35,14 +48,14 @@ fn granted(bench: &mut Bench, agent: u64, call: SpendCall) -> bool {
     said.iter().any(|frame| matches!(frame, ToAgent::SpendAnswered(said) if said.granted.is_some()))
 }
 
-pub(super) fn cap(guards: Guards) -> Verdict {
+fn cap(guards: Guards) -> Verdict {
     let mut bench = bench(guards);
     cap_of_a_day(&mut bench, 10);
     let (agent, held) = at_work(&mut bench, Dialect::V1, draft());
     ensure(!granted(&mut bench, agent, call(held, 1, 11)), "a call passes the cap of the day")
 }
 
-pub(super) fn book_once(guards: Guards) -> Verdict {
+fn book_once(guards: Guards) -> Verdict {
     let mut bench = bench(guards);
     let (agent, held) = at_work(&mut bench, Dialect::V1, draft());
     for _ in 0..2 {
@@ -51,7 +64,7 @@ pub(super) fn book_once(guards: Guards) -> Verdict {
     ensure(booked(&bench) == 7, "what was told twice was booked twice")
 }
 
-pub(super) fn book_in_full(guards: Guards) -> Verdict {
+fn book_in_full(guards: Guards) -> Verdict {
     let mut bench = bench(guards);
     let (agent, held) = at_work(&mut bench, Dialect::V1, draft());
     granted(&mut bench, agent, call(held, 1, 7));
@@ -59,7 +72,7 @@ pub(super) fn book_in_full(guards: Guards) -> Verdict {
     ensure(booked(&bench) == 7, "a call that was granted is nowhere in the books")
 }
 
-pub(super) fn estop(guards: Guards) -> Verdict {
+fn estop(guards: Guards) -> Verdict {
     let mut bench = bench(guards);
     let (agent, held) = at_work(&mut bench, Dialect::V1, draft());
     bench.call(Command::Estop { stop: true });

@@ -10,7 +10,7 @@ use super::oracle::Oracle;
 use super::world::SimClock;
 use crate::command::Command;
 use crate::id::TaskId;
-use crate::ledger::{NotGranted, Spending};
+use crate::ledger::{NotGranted, Payment, Spending};
 use crate::money::{Micros, Usage};
 use crate::name::{GoalId, ModelName};
 use crate::port::executor::JobContext;
@@ -72,15 +72,15 @@ pub(super) async fn pay(
     for _ in 0..=rng.below(4) {
         let at_most = 1 + rng.below(50);
         if rng.below(5) == 0 {
-            ctx.spent(spending(0)).await;
+            let _ = ctx.pay(Payment::CameTo(spending(0))).await;
             continue;
         }
-        match ctx.reserve(spending(at_most)).await {
+        match ctx.pay(Payment::AtMost(spending(at_most))).await {
             Ok(_) => {
                 let came_to = rng.below(at_most + 1);
                 oracle.spends(task, came_to);
                 clock.sleep(Span(rng.below(3_000))).await;
-                ctx.spent(spending(came_to)).await;
+                let _ = ctx.pay(Payment::CameTo(spending(came_to))).await;
             }
             Err(NotGranted::Cap(_)) => return oracle.mark(Mark::CapHeld),
             Err(NotGranted::Superseded) => return oracle.mark(Mark::CallSuperseded),

@@ -1,0 +1,181 @@
+//! This file tests that models are paid for: leave before each call, and the bill after.
+
+use std::sync::{Arc, Mutex};
+
+use agentcom_core::config::Secret;
+use agentcom_core::id::TaskId;
+use agentcom_core::json::Json;
+use agentcom_core::ledger::{Breach, Granted, NotGranted, Payment, Spending};
+use agentcom_core::money::Micros;
+use agentcom_core::port::executor::{Executor, JobContext, JobOutcome, News};
+use agentcom_core::price;
+use agentcom_core::testing::executor_suite::{Asking, assignment};
+use agentcom_core::time::Wall;
+use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels};
+use agentcom_exec::model::{Messages, Ollama};
+use agentcom_exec::stand_in::{messages, ollama};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+const MODEL: &str = "claude-sonnet-4-5";
+
+/// Grants calls as long as there is money, at the listed price, and notes what it is told.
+#[derive(Debug, Default)]
+struct Paying {
+    asking: Asking,
+    money: u64,
+    /// What was reserved (`true`) and spent, in order.
+    calls: Mutex<Vec<(bool, Spending)>>,
+    news: Mutex<Vec<Value>>,
+}
+
+#[async_trait]
+impl JobContext for Paying {
+    fn report(&self, news: News) {
+        self.news.lock().unwrap().extend(news.event.map(|event| event.read().unwrap()));
+    }
+
+    async fn cancelled(&self) {
+        self.asking.cancelled().await;
+    }
+
+    async fn pay(&self, payment: Payment) -> Result<Granted, NotGranted> {
+        let at_most = match payment {
+            Payment::CameTo(came_to) => {
+                self.calls.lock().unwrap().push((false, came_to));
+                return Ok(Granted::default());
+            }
+            Payment::AtMost(at_most) => at_most,
+        };
+        let price = price::find(&Default::default(), at_most.model.as_str()).unwrap();
+        let (wanted, limit) = (price.at_most(at_most.usage), Micros(self.money));
+        self.calls.lock().unwrap().push((true, at_most));
+        if wanted > limit {
+            let (cap, taken) = ("day".parse().unwrap(), Micros(0));
+            return Err(NotGranted::Cap(Breach { cap, limit, taken, wanted }.into()));
+        }
+        Ok(Granted { micros: wanted, price: Some(price) })
+    }
+
+    fn now(&self) -> Wall {
+        Wall(0)
+    }
+}
+
+async fn ended(
+    money: u64,
+    cloud: Vec<messages::Turn>,
+    local: Option<Vec<ollama::Turn>>,
+) -> (JobOutcome, Paying) {
+    let fixture = Fixture::of(ollama::StandIn::of([]).await);
+    let cloud = messages::StandIn::of(cloud).await;
+    let near = match local {
+        Some(turns) => Some(ollama::StandIn::of(turns).await),
+        None => None,
+    };
+    let chain = Chain {
+        local: near.as_ref().map(|near| OllamaModels {
+            url: near.url(),
+            model: "near".into(),
+            context_tokens: Ollama::CONTEXT_TOKENS,
+        }),
+        cloud: Some(MessagesModels {
+            url: cloud.url(),
+            key: Secret::new(messages::KEY),
+            model: MODEL.into(),
+            context_tokens: Messages::CONTEXT_TOKENS,
+        }),
+    };
+    let executor: Arc<dyn Executor> = Arc::new(Coding::with_chain(chain, fixture.settings()));
+    let mut job = assignment(&*executor, TaskId(1), Json::null());
+    job.description = "Write b.txt".into();
+    job.complexity = Some(agentcom_core::wire::AssignedComplexity {
+        effective_tier: agentcom_core::task::Tier::Complex,
+        explicit_tier: None,
+        source: "inferred".into(),
+        inferred: agentcom_core::wire::InferredTier {
+            tier: agentcom_core::task::Tier::Complex,
+            confidence_percent: 90,
+        },
+    });
+    let paying = Paying { money, ..Paying::default() };
+    let outcome = executor.run(&job, &paying).await;
+    (outcome, paying)
+}
+
+fn far() -> Vec<messages::Turn> {
+    vec![
+        messages::Turn::calls("write_file", &json!({ "path": "b.txt", "content": "far" })),
+        messages::Turn::says("Done."),
+    ]
+}
+
+fn near() -> Vec<ollama::Turn> {
+    vec![
+        ollama::Turn::calls("write_file", json!({ "path": "b.txt", "content": "near" })),
+        ollama::Turn::says("Done."),
+    ]
+}
+
+fn result(outcome: &JobOutcome) -> Value {
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    result.read().unwrap()
+}
+
+#[tokio::test]
+async fn each_call_has_leave_before_it_and_a_bill_after_it() {
+    let (outcome, paying) = ended(10_000_000, far(), None).await;
+    let calls = paying.calls.lock().unwrap().clone();
+    assert_eq!(calls.iter().map(|(asks, _)| *asks).collect::<Vec<_>>(), [true, false, true, false]);
+    let price = price::find(&Default::default(), MODEL).unwrap();
+    for pair in calls.chunks(2) {
+        let ((_, at_most), (_, came_to)) = (&pair[0], &pair[1]);
+        assert_eq!((at_most.model.as_str(), came_to.model.as_str()), (MODEL, MODEL));
+        assert!(at_most.usage.input_tokens >= came_to.usage.read(), "{at_most:?} {came_to:?}");
+        assert!(price.at_most(at_most.usage) >= price.of(came_to.usage));
+        assert_eq!((came_to.usage.cache_read_tokens, came_to.usage.cache_write_tokens), (20, 5));
+    }
+    let cost: u64 = calls.iter().filter(|(asks, _)| !asks).map(|(_, s)| price.of(s.usage).0).sum();
+    assert_eq!(result(&outcome)["cost_micros"], cost);
+    let told = paying.news.lock().unwrap();
+    let told = told.iter().rev().find(|event| event["event_type"] == "token").unwrap();
+    assert!(told["cost_micros_so_far"].as_u64().is_some_and(|micros| micros > 0), "{told}");
+}
+
+#[tokio::test]
+async fn without_money_a_model_that_is_free_goes_on() {
+    let (outcome, paying) = ended(1, far(), Some(near())).await;
+    let result = result(&outcome);
+    assert_eq!(
+        (&result["model"], &result["passed_over"][0]["model"]),
+        (&json!("near"), &json!(MODEL))
+    );
+    let why = result["passed_over"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with("no money for a call that may cost"), "{why}");
+    let calls = paying.calls.lock().unwrap();
+    let told: Vec<_> = calls.iter().map(|(asks, call)| (*asks, call.model.as_str())).collect();
+    // What is free is counted, and needs no leave.
+    assert_eq!(told, [(true, MODEL), (false, "near"), (false, "near")]);
+}
+
+#[tokio::test]
+async fn without_money_and_without_another_model_the_task_says_so() {
+    let (outcome, _) = ended(1, far(), None).await;
+    let JobOutcome::Failed { error, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(error.contains("no money for a call") && error.contains("of `day`"), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_refused_costs_nothing_and_of_what_broke_off_nobody_knows() {
+    let refused = vec![messages::Turn::Status(403, None, "the account is closed".into())];
+    let (_, paying) = ended(10_000_000, refused, None).await;
+    let calls = paying.calls.lock().unwrap().clone();
+    assert_eq!((calls.len(), calls[1].0, calls[1].1.usage.total()), (2, false, 0));
+    let event = json!({ "type": "message_start", "message": {} }).to_string();
+    let broken = || messages::Turn::Events { events: vec![event.clone()], hangs: false };
+    let (_, paying) = ended(10_000_000, vec![broken(), broken(), broken()], None).await;
+    let calls = paying.calls.lock().unwrap();
+    assert!(calls.iter().all(|(asks, _)| *asks), "they count at their worst: {calls:?}");
+}
