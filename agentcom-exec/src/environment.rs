@@ -24,6 +24,12 @@ impl Environment {
         Self { inherited }
     }
 
+    /// What is handed on to whatever is not one job's alone.
+    #[must_use]
+    pub const fn variables(&self) -> &BTreeMap<String, String> {
+        &self.inherited
+    }
+
     /// The environment of one job: what is inherited, what the task asks for, and which assignment
     /// it is. The latter lets a command fence its effects outside with the lease number.
     #[must_use]

@@ -8,6 +8,7 @@
 //! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`github`] | pull requests, one for each branch |
 //! | [`guard`] | the process between a sidecar and each job, which leaves no orphan behind |
+//! | [`mcp`] | tools of MCP servers |
 //! | [`model`] | language models, and what they are asked and answer |
 //! | [`sandbox`] | what stands between a command and the machine, and the proof that it does |
 //! | [`shell`] | the executor of explicit commands |
@@ -27,6 +28,7 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod journal;
+pub mod mcp;
 pub mod model;
 mod output;
 pub mod sandbox;

@@ -1,8 +1,9 @@
-//! This file introduces stand-ins: real servers on loopback that speak as GitHub, Ollama and Anthropic do, follow
+//! This file introduces stand-ins: real servers on loopback that speak as GitHub, Ollama, Anthropic and MCP servers do, follow
 //! a script, and misbehave when they are told to. For tests and demonstrations, which may depend on no
 //! network and no model.
 
 pub mod github;
+pub mod mcp;
 pub mod messages;
 pub mod ollama;
 

@@ -7,7 +7,9 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use support::{CLAN, CLAN_SIZE, eventually, mark, marked};
+use agentcom_exec::guard::{GuardCommand, How, Leftovers, Said};
+use support::{CLAN, CLAN_SIZE, eventually, mark, marked, spawner};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A process that owns a guard with a job, as a sidecar does.
 fn owner(mark: &str) -> std::process::Child {
@@ -46,6 +48,37 @@ fn the_command_passes_exit_codes_and_output_on() {
     };
     assert_eq!(run("echo hello; exit 7"), (7, "hello\n".to_owned()));
     assert_eq!(run("kill -9 $$"), (137, String::new()));
+}
+
+#[tokio::test]
+async fn a_command_can_be_spoken_with_and_ends_with_its_input() {
+    let mut command = GuardCommand {
+        argv: ["sh", "-c", "echo mind >&2; while read line; do echo $line $line; done; exit 4"]
+            .map(str::to_owned)
+            .into(),
+        env: [("PATH".to_owned(), "/bin:/usr/bin".to_owned())].into(),
+        cwd: ".".into(),
+        stdin: None,
+        leftovers: Leftovers::Kill,
+        sandbox: None,
+    };
+    let (mut running, mut socket, mut errors) =
+        spawner().spawn_to_speak_with(&command).await.unwrap();
+    let mut heard = [0; 6];
+    for line in ["ab\n", "cd\n"] {
+        socket.write_all(line.as_bytes()).await.unwrap();
+        socket.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, format!("{0} {0}\n", line.trim()).as_bytes());
+    }
+    socket.shutdown().await.unwrap();
+    let mut said = String::new();
+    errors.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "mind\n");
+    assert!(matches!(running.next().await.unwrap(), Said::Started { .. }));
+    assert_eq!(running.next().await.unwrap(), Said::Exited(How::Exited(4)));
+    command.stdin = Some(String::new());
+    let refused = spawner().spawn_to_speak_with(&command).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::Unsupported);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Leftovers {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) command: GuardCommand,
+    /// Whether the guard's standard output is a socket from which the job reads as well.
+    pub(super) spoken_with: bool,
     /// How long the job may take to end after it was asked to.
     pub(super) grace_ms: u64,
 }

@@ -33,7 +33,7 @@ pub(super) async fn serve() -> io::Result<()> {
     let order = ears.order().await?;
     let grace = Duration::from_millis(order.grace_ms);
     let leftovers = order.command.leftovers;
-    let first = match start(order.command) {
+    let first = match start(order.command, order.spoken_with) {
         Ok(first) => first,
         Err(refusal) => return ears.say(&Said::Refused(refusal)).await,
     };
@@ -193,7 +193,7 @@ fn mute() -> io::Result<()> {
     Ok(())
 }
 
-fn start(command: GuardCommand) -> Result<Pid, Refusal> {
+fn start(command: GuardCommand, spoken_with: bool) -> Result<Pid, Refusal> {
     if command.sandbox.is_some() {
         return Ok(number(&sandbox::start(command)?));
     }
@@ -205,13 +205,22 @@ fn start(command: GuardCommand) -> Result<Pid, Refusal> {
     std::fs::read_dir(&cwd).map_err(in_cwd)?;
     let mut job = Command::new(program);
     job.args(args).env_clear().envs(env).current_dir(&cwd).process_group(0);
-    job.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    job.stdin(match &stdin {
+        None if spoken_with => socket().map_err(|error| Refusal::new("its input", &error))?,
+        None => Stdio::null(),
+        Some(_) => Stdio::piped(),
+    });
     let mut child = job.spawn().map_err(|error| Refusal::new(program, &error))?;
     if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
         // Ends with the job at the latest: its end of the pipe closes, and the write fails.
         std::thread::spawn(move || io::Write::write_all(&mut pipe, text.as_bytes()));
     }
     Ok(number(&child))
+}
+
+/// The guard's standard output, where it is a socket, for the job to read from.
+fn socket() -> io::Result<Stdio> {
+    io::stdout().as_fd().try_clone_to_owned().map(Stdio::from)
 }
 
 fn number(child: &Child) -> Pid {

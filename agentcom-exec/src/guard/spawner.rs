@@ -1,6 +1,7 @@
 //! This file is the sidecar's end of a guard.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -70,21 +71,50 @@ impl Spawner {
     ///
     /// If the guard cannot be started.
     pub async fn spawn(&self, command: &GuardCommand) -> io::Result<Running> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut guard = Command::new(&self.guard)
+        let mut running = self.start(command, Stdio::piped(), false).await?;
+        running.output = running.guard.stdout.take().zip(running.guard.stderr.take());
+        Ok(running)
+    }
+
+    /// Starts a command that is spoken with while it runs: its standard input and output are one
+    /// socket, whose other end is here, as programs that speak with each other often have it.
+    /// Whether it could be started is the first thing that the guard says.
+    ///
+    /// # Errors
+    ///
+    /// If the guard cannot be started, or the command is to be in a sandbox or has an input already.
+    pub async fn spawn_to_speak_with(
+        &self,
+        command: &GuardCommand,
+    ) -> io::Result<(Running, UnixStream, ChildStderr)> {
+        if command.sandbox.is_some() || command.stdin.is_some() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let (ours, theirs) = pair()?;
+        let mut running = self.start(command, theirs, true).await?;
+        let errors = running.guard.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((running, ours, errors))
+    }
+
+    async fn start(
+        &self,
+        command: &GuardCommand,
+        stdout: Stdio,
+        spoken_with: bool,
+    ) -> io::Result<Running> {
+        let (socket, theirs) = pair()?;
+        let guard = Command::new(&self.guard)
             .arg(ARG)
             .env_clear()
             .env(MARK, "1")
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
+            .stdin(theirs)
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()?;
-        let output = guard.stdout.take().zip(guard.stderr.take());
-        let socket = UnixStream::from_std(ours)?;
-        let mut running = Running { guard, socket, heard: Vec::new(), output };
+        let mut running = Running { guard, socket, heard: Vec::new(), output: None };
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
-        let order = serde_json::to_vec(&Order { command: command.clone(), grace_ms })?;
+        let order = Order { command: command.clone(), spoken_with, grace_ms };
+        let order = serde_json::to_vec(&order)?;
         if order.len() > Order::BYTES_MAX {
             return Err(io::ErrorKind::ArgumentListTooLong.into());
         }
@@ -93,6 +123,13 @@ impl Spawner {
         running.socket.write_all(&order).await?;
         Ok(running)
     }
+}
+
+/// A socket, and its other end for a process that is to be started.
+fn pair() -> io::Result<(UnixStream, Stdio)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(ours)?, Stdio::from(OwnedFd::from(theirs))))
 }
 
 /// A job under its guard. Dropping it kills the job at once.
@@ -109,7 +146,7 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// If they were taken before.
+    /// If they were taken before, or the job is spoken with.
     #[expect(clippy::expect_used, reason = "documented")]
     pub fn take_output(&mut self) -> (ChildStdout, ChildStderr) {
         self.output.take().expect("the output is taken once")
