@@ -11,7 +11,7 @@ mod transcript;
 
 use std::time::{Duration, Instant};
 
-use agentcom_core::agentic::{Course, Exposure, Limits, Next, Stop, Turn};
+use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::time::Span;
@@ -82,7 +82,6 @@ impl Loop<'_> {
         let mut run = Run {
             at: self,
             course: Course::new(self.limits),
-            exposure: Exposure::default(),
             specs: self.tools.specs().collect(),
             system: brief.system(),
             messages: vec![Message::User(brief.task())],
@@ -105,7 +104,6 @@ impl Loop<'_> {
 struct Run<'a> {
     at: &'a Loop<'a>,
     course: Course,
-    exposure: Exposure,
     specs: Vec<Spec>,
     system: String,
     messages: Vec<Message>,
@@ -227,7 +225,7 @@ impl Run<'_> {
             let message = format!("at most {CALLS_MAX} calls are made in one turn");
             return Err(ToolError::new(ToolErrorKind::Refused, message));
         }
-        let admitted = self.exposure.admit(self.at.tools.reach(&call.name));
+        let admitted = self.at.tools.admit(&call.name);
         admitted.map_err(|three| ToolError::new(ToolErrorKind::Refused, three))
     }
 

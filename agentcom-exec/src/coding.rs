@@ -33,6 +33,7 @@ use crate::blobs::Blobs;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::guard::Spawner;
+use crate::mcp::Server;
 use crate::sandbox::Sandbox;
 use work::Work;
 
@@ -61,6 +62,9 @@ pub struct Settings {
     pub transcripts: Blobs,
     /// Where pull requests are opened; without it branches are only pushed.
     pub github: Option<GitHub>,
+    /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one
+    /// of them cannot be connected to.
+    pub mcp: Vec<Server>,
 }
 
 impl Coding {

@@ -38,7 +38,7 @@ pub use list_directory::ListDirectory;
 pub use read_file::ReadFile;
 pub use run_command::RunCommand;
 pub use search_files::SearchFiles;
-pub use toolbox::Toolbox;
+pub use toolbox::{Met, Toolbox};
 pub use workspace::Workspace;
 pub use write_file::WriteFile;
 

@@ -18,6 +18,7 @@ use crate::agentic::{Ended, How};
 use crate::blobs::BlobId;
 use crate::git::{CheckoutError, GitError, Status};
 use crate::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of};
+use crate::mcp::McpError;
 use crate::model::{ModelError, Usage};
 use crate::sandbox::Level;
 use crate::verify::Report;
@@ -221,6 +222,8 @@ pub(super) enum Trouble {
     Model(ModelError),
     #[error("the workspace: {0}")]
     Workspace(io::Error),
+    #[error(transparent)]
+    Mcp(#[from] McpError),
 }
 
 impl Trouble {
@@ -230,7 +233,7 @@ impl Trouble {
             Self::Git(CheckoutError::Overtaken(_) | CheckoutError::Uncommitted(_)) => true,
             Self::Git(_) => false,
             Self::Model(error) => error.is_passing(),
-            Self::Workspace(_) => true,
+            Self::Workspace(_) | Self::Mcp(_) => true,
         };
         let category = if passing { Category::Retryable } else { Category::Permanent };
         let mut outcome = failed(category, self.to_string(), usage);

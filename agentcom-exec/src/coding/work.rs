@@ -10,6 +10,7 @@ use agentcom_core::port::executor::{JobContext, JobOutcome};
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
+use futures_util::future::{join_all, try_join_all};
 
 use super::outcome::{Done, PassedOver, Trouble, risk_of};
 use super::place::{Place, change_of};
@@ -18,9 +19,10 @@ use super::{CodingInput, Settings};
 use crate::agentic::{Brief, Ended, How};
 use crate::blobs::BlobId;
 use crate::git::Status;
+use crate::mcp::Connection;
 use crate::model::Usage;
 use crate::output::report;
-use crate::tool::Workspace;
+use crate::tool::{Met, Workspace};
 use crate::verify::{Checker, Report};
 
 /// How long checks may take unless the task says so.
@@ -48,6 +50,9 @@ struct Standing {
     transcripts: Vec<BlobId>,
     usage: Usage,
     cost: Option<Micros>,
+    /// Connections to MCP servers, from when there is somebody who has tools.
+    connections: Option<Vec<Connection>>,
+    met: Met,
 }
 
 /// What a round came to.
@@ -61,7 +66,10 @@ struct Round {
 impl Work<'_> {
     pub(super) async fn run(&self) -> JobOutcome {
         let mut standing = Standing::default();
-        match self.done(&mut standing).await {
+        let done = self.done(&mut standing).await;
+        let connections = standing.connections.take().into_iter().flatten();
+        join_all(connections.map(Connection::close)).await;
+        match done {
             Ok(done) => done.judge(standing.usage),
             Err(trouble) => trouble.outcome(standing.usage),
         }
@@ -135,9 +143,14 @@ impl Work<'_> {
         let env = self.settings.environment.of(self.job, &Default::default());
         loop {
             let worker = &*self.workers[standing.at];
+            if worker.has_tools() && standing.connections.is_none() {
+                standing.connections = Some(self.connect().await?);
+            }
+            let connections = standing.connections.as_deref().unwrap_or_default();
             let limits = self.input.limits(self.job, standing.usage.total());
             let (workspace, settings) = (&workspace, self.settings);
-            let bench = Bench { workspace, settings, env: &env, limits, ctx: self.ctx };
+            let (env, met) = (&env, &standing.met);
+            let bench = Bench { workspace, settings, env, connections, met, limits, ctx: self.ctx };
             let ended = worker.work(brief, &bench).await.map_err(Trouble::Workspace)?;
             standing.usage += ended.usage;
             let cost = standing.cost.into_iter().chain(ended.cost);
@@ -159,6 +172,26 @@ impl Work<'_> {
                 (How::Answered | How::Failed(_), _) => return Ok(ended),
             }
         }
+    }
+
+    /// Connects to all MCP servers: with less than there is to be no model is put to work.
+    async fn connect(&self) -> Result<Vec<Connection>, Trouble> {
+        let Settings { mcp, spawner, .. } = self.settings;
+        let opening = mcp.iter().map(|server| Connection::open(server, spawner));
+        let connections = try_join_all(opening).await?;
+        for (server, connection) in mcp.iter().zip(&connections) {
+            let (name, tools) = (&server.name, connection.tools().len());
+            let missing = match connection.missing() {
+                [] => String::new(),
+                missing => format!("; it has no {}", missing.join(", ")),
+            };
+            report(
+                self.ctx,
+                "status",
+                &format!("the MCP server {name} has {tools} tools{missing}"),
+            );
+        }
+        Ok(connections)
     }
 
     /// Keeps all that was said. A task does not fail for want of it.

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 
 use super::Settings;
 use crate::agentic::{Brief, Ended, Loop};
+use crate::mcp::Connection;
 use crate::model::Model;
-use crate::tool::{RunCommand, Toolbox, Workspace};
+use crate::tool::{Met, RunCommand, Toolbox, Workspace};
 
 /// Where workers come from.
 pub trait Workers: fmt::Debug + Send + Sync {
@@ -32,6 +33,11 @@ pub trait Workers: fmt::Debug + Send + Sync {
 pub trait Worker: fmt::Debug + Send + Sync {
     /// The name of its model, or its own if it chooses its model itself.
     fn name(&self) -> &str;
+
+    /// Whether it works with the tools of this machine, and so with those of its MCP servers.
+    fn has_tools(&self) -> bool {
+        false
+    }
 
     /// Works until it says that it is done, or has to stop. Dropping the future stops all that it
     /// started.
@@ -51,6 +57,10 @@ pub struct Bench<'a> {
     pub settings: &'a Settings,
     /// What commands see of the environment.
     pub env: &'a BTreeMap<String, String>,
+    /// Connections to MCP servers, for workers that have tools of this machine.
+    pub connections: &'a [Connection],
+    /// What has come together in the task so far.
+    pub met: &'a Met,
     /// How long it may go on.
     pub limits: Limits,
     /// Who hears of it.
@@ -67,12 +77,18 @@ impl Worker for WithTools {
         self.0.name()
     }
 
+    fn has_tools(&self) -> bool {
+        true
+    }
+
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
         let Settings { spawner, sandbox, .. } = bench.settings;
         let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
         let path = bench.workspace.path();
         let commands = RunCommand::new(spawner, sandbox, path, bench.env.clone());
-        let tools = Toolbox::of_all(bench.workspace, commands);
+        let tools = Toolbox::of_all(bench.workspace, commands).after(bench.met);
+        let remote = bench.connections.iter().flat_map(Connection::tools);
+        let tools = remote.cloned().fold(tools, Toolbox::with);
         let model = &*self.0;
         Ok(Loop { model, tools: &tools, limits: bench.limits, ctx: bench.ctx }.run(brief).await)
     }

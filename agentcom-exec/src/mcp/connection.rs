@@ -60,7 +60,7 @@ impl Connection {
         &self.missing
     }
 
-    /// Ends the connection in good order, within 3 seconds; at once if a copy of one of its tools is
+    /// Ends the connection in good order, within 4 seconds; at once if a copy of one of its tools is
     /// still there, when the last of them is dropped.
     pub async fn close(self) {
         drop(self.tools);

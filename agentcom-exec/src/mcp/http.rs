@@ -1,13 +1,16 @@
 //! This file reaches servers over streamable HTTP.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use agentcom_core::config::Secret;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClientTransportConfig, StreamableHttpError,
+};
 
 use super::link::MESSAGE_BYTES_MAX;
 use crate::web;
@@ -42,6 +45,34 @@ pub(super) fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVa
     let mut value = HeaderValue::from_str(value.reveal()).map_err(|_| bad())?;
     value.set_sensitive(true);
     Ok((header, value))
+}
+
+/// What went wrong on the way, in the words of whoever knows.
+pub(super) fn told(error: &(dyn Error + 'static)) -> String {
+    let http = error.downcast_ref::<StreamableHttpError<reqwest::Error>>();
+    if let Some(StreamableHttpError::Client(error)) = http {
+        return chain(error);
+    }
+    if let Some(StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_)) =
+        http
+    {
+        return "it does not let us in; does its entry say the right `Authorization`?".to_owned();
+    }
+    chain(error)
+}
+
+/// An error with all that led to it.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Follows to the same server only, which is sent the headers as well, and only as the same request.

@@ -107,7 +107,7 @@ impl Link {
             if is_end(&error, server) {
                 Why::Ended(String::new())
             } else {
-                Why::Unusable(server.shown(&chain(&error)))
+                Why::Unusable(server.shown(&refusal(&error)))
             }
         })?;
         let tools = list(&service).await.map_err(|listing| match listing {
@@ -116,7 +116,7 @@ impl Link {
             Listing::Failed(ServiceError::UnexpectedResponse) => {
                 Why::Unusable("its list of tools is none".to_owned())
             }
-            Listing::Failed(error) => Why::Unusable(server.shown(&chain(&error))),
+            Listing::Failed(error) => Why::Unusable(server.shown(&failure(&error))),
         })?;
         Ok((service, tools))
     }
@@ -149,7 +149,7 @@ impl Link {
                 let how = program.lock().await.obituary().await;
                 self.failed(&format!("has ended: {how}"))
             }
-            Some(_) | None => self.failed(&format!("failed: {}", chain(&error))),
+            Some(_) | None => self.failed(&format!("failed: {}", failure(&error))),
         })
     }
 
@@ -188,6 +188,22 @@ fn is_over(error: &ServiceError, server: &Server) -> bool {
         || server.is_program() && matches!(error, ServiceError::TransportSend(_))
 }
 
+/// Why nobody could get to know the other.
+fn refusal(error: &ClientInitializeError) -> String {
+    if let ClientInitializeError::TransportError { error, .. } = error {
+        return http::told(&*error.error);
+    }
+    http::chain(error)
+}
+
+/// Why there is no answer.
+fn failure(error: &ServiceError) -> String {
+    if let ServiceError::TransportSend(error) = error {
+        return http::told(&*error.error);
+    }
+    http::chain(error)
+}
+
 /// Why there is no list of tools.
 enum Listing {
     TooMany,
@@ -211,18 +227,4 @@ async fn list(service: &RunningService<RoleClient, Us>) -> Result<Vec<Tool>, Lis
             cursor @ Some(_) => page = Some(PaginatedRequestParams::default().with_cursor(cursor)),
         }
     }
-}
-
-/// An error with all that led to it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -21,7 +21,7 @@ use crate::output::Kept;
 const WORDS_BYTES_MAX: usize = 4096;
 
 /// How long an end, and what was written before it, are awaited.
-const END_WITHIN: Duration = Duration::from_millis(500);
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// A program under its guard. Dropping it kills the program at once.
 #[derive(Debug)]

@@ -341,7 +341,10 @@ impl StandIn {
 
 async fn message(State(talk): State<Arc<Talk>>, body: Bytes) -> Response {
     match talk.manner {
-        Manner::Forbids => return (StatusCode::UNAUTHORIZED, "who are you?").into_response(),
+        Manner::Forbids => {
+            let asks = [("www-authenticate", "Bearer")];
+            return (StatusCode::UNAUTHORIZED, asks).into_response();
+        }
         Manner::Breaks => return (StatusCode::BAD_GATEWAY, "out of order").into_response(),
         _ => {}
     }

@@ -1,9 +1,9 @@
 //! This file holds the tools that a model is given, by name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use agentcom_core::agentic::Reach;
+use agentcom_core::agentic::{Exposure, Reach, ThreeOfThree};
 use agentcom_core::port::executor::JobContext;
 use serde_json::Value;
 
@@ -12,11 +12,17 @@ use super::{
     Workspace, WriteFile,
 };
 
-/// The tools that a model is given.
+/// The tools that a model is given, and what has come together by calling them.
 #[derive(Clone, Debug, Default)]
 pub struct Toolbox {
     tools: BTreeMap<String, Arc<dyn Tool>>,
+    met: Met,
 }
+
+/// What has come together in one task, however many models work on it one after the other. Copies are
+/// the same.
+#[derive(Clone, Debug, Default)]
+pub struct Met(Arc<Mutex<Exposure>>);
 
 impl Toolbox {
     /// The file tools, on `workspace`.
@@ -42,6 +48,12 @@ impl Toolbox {
         self
     }
 
+    /// The same tools, for a task in which something has come together already.
+    #[must_use]
+    pub fn after(self, met: &Met) -> Self {
+        Self { met: met.clone(), ..self }
+    }
+
     /// What the model is told of them, by name.
     pub fn specs(&self) -> impl Iterator<Item = Spec> {
         self.tools.values().map(|tool| tool.spec())
@@ -57,6 +69,15 @@ impl Toolbox {
     #[must_use]
     pub fn reach(&self, name: &str) -> Reach {
         self.tools.get(name).map(|tool| tool.reach()).unwrap_or_default()
+    }
+
+    /// Lets a call of the tool of that name happen, and remembers what it has to do with the world.
+    ///
+    /// # Errors
+    ///
+    /// If all three things would have come together in the task; nothing is remembered then.
+    pub fn admit(&self, name: &str) -> Result<(), ThreeOfThree> {
+        self.met.0.lock().unwrap_or_else(PoisonError::into_inner).admit(self.reach(name))
     }
 
     /// Calls a tool. Dropping the future stops what it does.

@@ -12,6 +12,7 @@ use agentcom_core::time::Span;
 use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
 use agentcom_exec::environment::Environment;
+use agentcom_exec::mcp::Server;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
@@ -26,6 +27,7 @@ pub(crate) struct Fixture {
     pub(crate) dir: tempfile::TempDir,
     model: StandIn,
     pub(crate) sandbox: Sandbox,
+    pub(crate) mcp: Vec<Server>,
     mark: String,
 }
 
@@ -51,7 +53,8 @@ impl Fixture {
         let thread = std::thread::current();
         let mark = format!("{}-{}", support::mark("coding"), thread.name().unwrap());
         let level = sandbox::prove(&spawner(), None).level;
-        Self { dir, model, sandbox: Sandbox::new(level.max(Level::L2)), mark }
+        let sandbox = Sandbox::new(level.max(Level::L2));
+        Self { dir, model, sandbox, mcp: Vec::new(), mark }
     }
 
     fn mark_of(&self, task: TaskId) -> String {
@@ -76,6 +79,7 @@ impl Fixture {
             worktrees: self.dir.path().join("worktrees"),
             transcripts: Blobs::at(self.dir.path().join("transcripts")),
             github: None,
+            mcp: self.mcp.clone(),
         }
     }
 }

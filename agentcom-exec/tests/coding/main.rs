@@ -6,6 +6,7 @@
 mod bad_models;
 mod chain;
 mod fixture;
+mod mcp;
 mod money;
 #[path = "../support/mod.rs"]
 mod support;

@@ -102,6 +102,8 @@ enum Command {
     Sandbox(command::sandbox::Args),
     /// Say what agents can rely on here, and what to do about the rest
     Doctor(command::doctor::Args),
+    /// Connect to MCP servers, and list the tools that models would have
+    Mcp(command::mcp::Args),
     /// Follow what happens, live
     Watch(command::watch::Args),
     /// Show figures about the hub
@@ -170,6 +172,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Git(args) => asking(command::git::run(&args, ctx)),
         Command::Sandbox(args) => asking(command::sandbox::run(&args, ctx)),
         Command::Doctor(args) => asking(command::doctor::run(&args, ctx)),
+        Command::Mcp(args) => asking(command::mcp::run(&args, ctx)),
         Command::Watch(args) => asking(command::watch::run(&args, ctx)),
         Command::Db(args) => heeding(command::db::run(args, ctx)),
         Command::Stats => asking(command::stats::run(ctx)),

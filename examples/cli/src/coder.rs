@@ -1,6 +1,6 @@
 //! This file reads from the command line with which models an agent does coding tasks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcom_core::config::Secret;
@@ -10,6 +10,7 @@ use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels, Setting
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::mcp;
 use agentcom_exec::model::{Messages, Ollama};
 use agentcom_exec::sandbox::Sandbox;
 
@@ -42,6 +43,9 @@ pub(crate) struct Coder {
     /// Hand a variable of the environment on to commands (repeatable)
     #[arg(long = "env", value_name = "NAME")]
     env: Vec<String>,
+    /// Give models the tools of the MCP servers in this file; `agentcom mcp FILE` shows them
+    #[arg(long, value_name = "FILE")]
+    mcp: Option<PathBuf>,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
     github_api: String,
@@ -59,6 +63,7 @@ impl Default for Coder {
             claude_model: None,
             context: Ollama::CONTEXT_TOKENS,
             env: Vec::new(),
+            mcp: None,
             github_api: github::API.to_owned(),
             github_token: None,
         }
@@ -104,6 +109,7 @@ impl Coder {
             worktrees: dir.join("worktrees"),
             transcripts: Blobs::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
+            mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
         };
         let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
         let mut chain = Chain::default();
@@ -131,6 +137,16 @@ impl Coder {
         }
         Ok(executors)
     }
+}
+
+/// The MCP servers in the file at `path`.
+pub(crate) fn servers(path: &Path) -> Result<Vec<mcp::Server>, Failure> {
+    let bad = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format_args!("{}: {why}", path.display()))
+            .hint("`agentcom mcp --preset github` prints a file to begin with")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
+    mcp::read(&text, &|name| std::env::var(name).ok()).map_err(|error| bad(&error))
 }
 
 /// The address of a server, which has to look like one.

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod git;
 pub(crate) mod journal;
+pub(crate) mod mcp;
 pub(crate) mod money;
 pub(crate) mod pause;
 pub(crate) mod retry;

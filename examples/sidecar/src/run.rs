@@ -109,6 +109,7 @@ fn executors(
             worktrees: settings.state_dir.join("worktrees"),
             transcripts: Blobs::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
+            mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };
         let chain = Chain { local: Some(models.clone()), cloud: None };
         executors.push(Arc::new(Coding::with_ollama(models, place.clone())));

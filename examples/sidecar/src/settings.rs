@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
-use agentcom_exec::github;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{Level, Sandbox};
+use agentcom_exec::{github, mcp};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
 
@@ -90,6 +90,8 @@ pub struct Code {
     /// Variables of the environment that are handed on to commands.
     #[serde(default)]
     pub env: Vec<String>,
+    /// A file with MCP servers, whose tools models have.
+    pub mcp: Option<PathBuf>,
     /// Where GitHub's API is; the token for it is in GITHUB_TOKEN.
     #[serde(default = "github_api")]
     pub github_api: String,
@@ -261,6 +263,19 @@ impl Settings {
         }
         let read = confine.read.clone();
         Ok(Some(Sandbox { read, user: confine.user, ..Sandbox::new(confine.level) }))
+    }
+
+    /// The MCP servers for coding tasks.
+    ///
+    /// # Errors
+    ///
+    /// If their file cannot be read, or what is wrong in it.
+    pub fn mcp(&self, env: Env<'_>) -> anyhow::Result<Vec<mcp::Server>> {
+        let file = self.coding.as_ref().and_then(|coding| coding.mcp.as_ref());
+        let Some(path) = file else { return Ok(Vec::new()) };
+        let place = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(place)?;
+        mcp::read(&text, env).with_context(place)
     }
 
     /// What the core needs to know.

@@ -36,7 +36,7 @@ fn has_sandbox(dir: &Path) -> bool {
 }
 
 /// A folder with the repository and its clone; nothing where commands cannot be confined.
-fn ground() -> Option<TempDir> {
+pub(crate) fn ground() -> Option<TempDir> {
     let dir = tempfile::tempdir().unwrap();
     repository(dir.path());
     has_sandbox(dir.path()).then_some(dir)
@@ -68,15 +68,35 @@ async fn at_work(
     github: Option<&GitHub>,
     flags: &[&str],
 ) -> (Value, Ollama, Up) {
+    let api = github.map(GitHub::api).unwrap_or_default();
+    let more = ["--github-api", &api];
+    let token = [("GITHUB_TOKEN", TOKEN)];
+    match github {
+        Some(_) => started(dir, turns, &more, &token, flags).await,
+        None => started(dir, turns, &[], &[], flags).await,
+    }
+}
+
+/// The same for a hub that is started with `more`.
+pub(crate) async fn at_work_with(
+    dir: &Path,
+    turns: Vec<Turn>,
+    more: &[&str],
+) -> (Value, Ollama, Up) {
+    started(dir, turns, more, &[], &[]).await
+}
+
+async fn started(
+    dir: &Path,
+    turns: Vec<Turn>,
+    more: &[&str],
+    env: &[(&str, &str)],
+    flags: &[&str],
+) -> (Value, Ollama, Up) {
     let ollama = Ollama::of(turns).await;
     let url = ollama.url();
-    let api = github.map(GitHub::api).unwrap_or_default();
-    let mut up = vec!["--ollama", &url, "--model", "scripted", "--workdir", "clone"];
-    if github.is_some() {
-        up.extend(["--github-api", &api]);
-    }
-    let token = [("GITHUB_TOKEN", TOKEN)];
-    let up = Up::start_with(dir, &up, if github.is_some() { &token } else { &[] });
+    let up = ["--ollama", &url, "--model", "scripted", "--workdir", "clone"];
+    let up = Up::start_with(dir, &[&up, more].concat(), env);
     let line =
         ["submit", "--code", "-d", "Mend the sum", "--wait", "--max-attempts", "1", "--json"];
     let mut command = agentcom(dir, &[&line[..], flags].concat());

@@ -8,6 +8,7 @@ mod db;
 mod end_to_end;
 mod git;
 mod kill;
+mod mcp;
 mod smoke;
 mod support;
 mod upkeep;

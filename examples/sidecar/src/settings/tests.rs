@@ -83,6 +83,24 @@ fn the_example_says_the_defaults() {
 }
 
 #[test]
+fn mcp_servers_are_read_from_the_file_that_coding_tasks_name() {
+    let (_dir, path) =
+        written(r#"{"mcpServers": {"one": {"command": "serve", "args": ["${KEY}"]}}}"#);
+    let servers = |more: &str, env: Env<'_>| {
+        let coding = format!("[coding]\nrepository = \".\"\nmodel = \"m\"\n{more}");
+        Settings::parse(&coding, env).unwrap().mcp(env)
+    };
+    let file = format!("mcp = {:?}", path.display().to_string());
+    let found = servers(&file, &|name| (name == "KEY").then(|| "k".to_owned())).unwrap();
+    assert_eq!((found.len(), &*found[0].name), (1, "one"));
+    let error = format!("{:#}", servers(&file, &|_| None).unwrap_err());
+    let told = "sidecar.toml: the MCP server `one`: KEY is not set in the environment";
+    assert_eq!(error.replace(&path.display().to_string(), "sidecar.toml"), told);
+    assert!(servers("mcp = \"/none\"", &|_| None).unwrap_err().to_string().contains("/none"));
+    assert!(servers("", &|_| None).unwrap().is_empty());
+}
+
+#[test]
 fn commands_are_confined_as_the_table_says_or_not_at_all() {
     let read = |text: &str| Settings::parse(text, &|_| None).unwrap().sandbox();
     assert_eq!(read("").unwrap(), None);
