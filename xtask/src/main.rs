@@ -3,6 +3,7 @@
 //! It needs nothing but cargo and the standard library, so that it builds in a moment.
 
 mod fuzz;
+mod mcp;
 mod mutants;
 mod proof;
 mod reliability;

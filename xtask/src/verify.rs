@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::mcp;
 use crate::proof::{PROOFS, Proof};
 use crate::run::{Failure, Step, cargo, say, succeeds};
 
@@ -30,6 +31,7 @@ fn checks() -> Vec<(&'static str, Check)> {
         ("doc", Check::Own(doc)),
         ("deny", Check::Own(deny)),
         ("guard", Check::Own(guard)),
+        ("mcp", Check::Own(mcp::mcp)),
     ];
     checks.extend(PROOFS.iter().map(|proof| (proof.command, Check::Slice(proof))));
     checks
