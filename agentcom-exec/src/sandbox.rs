@@ -12,6 +12,9 @@
 //! | [`Level::L1`] | file tools stay beneath the workspace; no commands | |
 //! | [`Level::L0`] | nothing | |
 //!
+//! Two things can be granted to a command that needs them: the network of the machine
+//! ([`Policy::network`]), and folders beside its workspace that it may change ([`Policy::write`]).
+//!
 //! What L2 leaves open, and is said in its [`Report`]: that a file outside is there, and with which
 //! size and times, can be found out; how many processes there are has no limit, unless the sandbox
 //! has a user of its own.
@@ -70,6 +73,7 @@ pub(crate) fn start(
 /// beneath a folder.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
-pub fn prove(_spawner: &crate::guard::Spawner, _user: Option<u32>) -> Report {
-    Report { level: Level::L1, missing: vec![Missing::system()], attempts: Vec::new() }
+pub fn prove(_spawner: &crate::guard::Spawner, _sandbox: &Sandbox) -> Report {
+    let missing = vec![Missing::system()];
+    Report { level: Level::L1, network: false, missing, attempts: Vec::new() }
 }

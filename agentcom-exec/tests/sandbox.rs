@@ -21,7 +21,7 @@ const OTHER: u32 = 65_534;
 /// The levels that this machine has. L2 needs nothing but a kernel that is not old; without it there
 /// is nothing to test, and `sandbox::prove` says so to whoever needs it.
 fn levels() -> Vec<Level> {
-    let proved = sandbox::prove(&spawner(), None);
+    let proved = sandbox::prove(&spawner(), &Sandbox::new(Level::L3));
     [Level::L2, Level::L3].into_iter().filter(|&level| level <= proved.level).collect()
 }
 
@@ -115,14 +115,34 @@ fn open(attempts: &[Attempt], expected: Expected) -> Vec<&str> {
     open.map(|attempt| &*attempt.what).collect()
 }
 
+/// A sandbox that grants nothing, all that there is, and each by itself.
+fn grants(sandbox: Sandbox) -> [Sandbox; 4] {
+    let write = vec![std::path::PathBuf::from("/some/folder")];
+    [
+        sandbox.clone(),
+        Sandbox { network: true, ..sandbox.clone() },
+        Sandbox { write: write.clone(), ..sandbox.clone() },
+        Sandbox { network: true, write, ..sandbox },
+    ]
+}
+
 #[test]
 fn no_attempt_to_break_out_of_any_level_succeeds_and_all_that_commands_need_works() {
     for level in levels() {
         for user in [None, is_root().then_some(OTHER)] {
-            let attempts = sandbox::attempts(&spawner(), level, user).unwrap();
-            assert_eq!(open(&attempts, Expected::Blocked), [""; 0], "{level} {user:?}");
-            assert_eq!(open(&attempts, Expected::Works), [""; 0], "{level} {user:?}");
-            assert!(attempts.len() >= 20, "{}", attempts.len());
+            for sandbox in grants(Sandbox { user, ..Sandbox::new(level) }) {
+                let attempts = sandbox::attempts(&spawner(), &sandbox).unwrap();
+                assert_eq!(open(&attempts, Expected::Blocked), [""; 0], "{sandbox:?}");
+                assert_eq!(open(&attempts, Expected::Works), [""; 0], "{sandbox:?}");
+                assert!(attempts.len() >= 20, "{}", attempts.len());
+                let granted = |what| {
+                    let attempt = attempts.iter().find(|attempt| attempt.what == what).unwrap();
+                    attempt.expected == Expected::Works
+                };
+                assert_eq!(granted("reach a port of this machine"), sandbox.network);
+                let writes = !sandbox.write.is_empty();
+                assert_eq!(granted("write to a folder beside the workspace"), writes);
+            }
         }
     }
 }
@@ -176,14 +196,38 @@ async fn nothing_of_the_sidecars_environment_and_files_is_handed_on() {
 }
 
 #[tokio::test]
-async fn there_is_no_network() {
+async fn there_is_no_network_unless_it_is_granted() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for level in levels() {
-        let place = Place::new(level);
+        let mut place = Place::new(level);
         let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo through");
-        let ran = place.run_with(&["/bin/bash", "-c", &script], None).await;
+        let argv = ["/bin/bash", "-c", &script];
+        let ran = place.run_with(&argv, None).await;
         assert_eq!((&*ran.out, &ran.ended), ("", &Ok(How::Exited(1))), "{level}: {ran:?}");
+        place.sandbox.network = true;
+        place.run_with(&argv, None).await.assert(0, "through\n");
+        let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        place.run("cat /etc/resolv.conf 2> err; true").await.assert(0, &resolver);
+    }
+}
+
+#[tokio::test]
+async fn a_command_writes_beside_its_workspace_only_where_that_is_granted() {
+    for level in levels() {
+        let mut place = Place::new(level);
+        // In a namespace folders on the way to what is granted are in memory, and others can be made.
+        let script = "echo x > $OUTSIDE/state/file; echo x > $OUTSIDE/other; mv $OUTSIDE/secret .";
+        fs::create_dir(place.at("outside/state")).unwrap();
+        place.run(script).await;
+        assert!(!place.at("outside/state/file").exists());
+        place.sandbox.write = vec![place.at("outside/state"), place.at("outside/not-there")];
+        place.run(script).await;
+        assert_eq!(fs::read_to_string(place.at("outside/state/file")).unwrap(), "x\n");
+        assert!(!place.at("outside/other").exists() && place.at("outside/secret").exists());
+        place.sandbox.write = vec![place.at("outside/secret")];
+        place.run("cat $OUTSIDE/secret; echo known > $OUTSIDE/secret").await.assert(0, "secret");
+        assert_eq!(fs::read_to_string(place.at("outside/secret")).unwrap(), "known\n");
     }
 }
 

@@ -5,8 +5,9 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,17 +24,29 @@ use super::{Attempt, Expected, Level, Policy};
 /// What is outside of the sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Targets {
-    /// A folder with a file, [`Targets::SECRET`], of the same user.
+    /// A folder with a file, [`Targets::SECRET`], of the same user, and with another,
+    /// [`Targets::SERVICE`], at which somebody listens.
     pub(super) outside: PathBuf,
+    /// A folder to which a policy that grants any lets write.
+    pub(super) granted: PathBuf,
     /// A port of the loopback interface at which somebody listens.
     pub(super) port: u16,
+    /// An abstract name under which somebody listens.
+    pub(super) name: String,
     /// A process of the same user, which can do without being stopped.
     pub(super) process: i32,
 }
 
 impl Targets {
     pub(super) const SECRET: &str = "secret";
+    pub(super) const SERVICE: &str = "service";
 }
+
+/// What whoever the network is granted can do, and nobody else.
+const REACH: &str = "reach a port of this machine";
+
+/// What whoever a folder is granted can do, and nobody else.
+const WRITE: &str = "write to a folder beside the workspace";
 
 type Tried = Result<(), io::Error>;
 
@@ -45,7 +58,7 @@ pub(super) fn all(targets: &Targets, policy: &Policy) -> Vec<Attempt> {
         expected: Expected::Blocked,
         held: tried.is_err(),
     });
-    let works = working(policy).into_iter().map(|(what, tried)| Attempt {
+    let works = working(targets, policy).into_iter().map(|(what, tried)| Attempt {
         what: what.to_owned(),
         expected: Expected::Works,
         held: tried.is_ok(),
@@ -76,7 +89,11 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
             "change the kernel's settings",
             OpenOptions::new().write(true).open("/proc/sys/kernel/core_pattern").map(drop),
         ),
-        ("reach a port of this machine", connect(targets.port)),
+        (
+            "talk to a service by its file",
+            UnixStream::connect(targets.outside.join(Targets::SERVICE)).map(drop),
+        ),
+        ("talk to a service by its name", by_name(&targets.name)),
         ("trace a process outside", ptrace::attach(process).map_err(io::Error::from)),
         ("see the environment of a process outside", fs::read(about("environ")).map(drop)),
         (
@@ -102,13 +119,19 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
         tried.push(("find out that a file outside is there", fs::metadata(&secret).map(drop)));
         tried.push(("see that a process outside is there", fs::metadata(about("")).map(drop)));
         tried.push(("change what git does", plant(policy)));
-    } else {
+    } else if !policy.network {
         tried.push(("open a socket", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)));
+    }
+    if !policy.network {
+        tried.push((REACH, connect(targets.port)));
+    }
+    if policy.write.is_empty() {
+        tried.push((WRITE, write_and_read(&targets.granted.join("file"))));
     }
     tried
 }
 
-fn working(policy: &Policy) -> Vec<(&'static str, Tried)> {
+fn working(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)> {
     let file = policy.workspace.join("file");
     let scratch = policy.scratch.join("file");
     let mut tried = vec![
@@ -118,8 +141,16 @@ fn working(policy: &Policy) -> Vec<(&'static str, Tried)> {
         ("run a program", run()),
         ("talk to a process of its own", UnixStream::pair().map(drop)),
     ];
+    if policy.network {
+        tried.push((REACH, connect(targets.port)));
+    }
+    if !policy.write.is_empty() {
+        tried.push((WRITE, write_and_read(&targets.granted.join("file"))));
+    }
+    if policy.level >= Level::L3 || policy.network {
+        tried.push(("serve on loopback", serve()));
+    }
     if policy.level >= Level::L3 {
-        tried.push(("serve on its own loopback", serve()));
         tried.push((
             "make a file executable",
             fs::set_permissions(&file, Permissions::from_mode(0o755)),
@@ -138,6 +169,11 @@ fn connect(port: u16) -> Tried {
     const PATIENCE: Duration = Duration::from_secs(1);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, PATIENCE).map(drop)
+}
+
+fn by_name(name: &str) -> Tried {
+    let name = UnixAddr::from_abstract_name(name)?;
+    UnixStream::connect_addr(&name).map(drop)
 }
 
 /// Writes a hook for git.

@@ -15,6 +15,10 @@ pub struct Sandbox {
     pub level: Level,
     /// What commands may read and execute beside what every command may; see [`Policy::read`].
     pub read: Vec<PathBuf>,
+    /// What commands may change beside their workspace; see [`Policy::write`].
+    pub write: Vec<PathBuf>,
+    /// Whether commands reach the network; see [`Policy::network`].
+    pub network: bool,
     /// See [`Policy::user`].
     pub user: Option<u32>,
     /// How much commands may use.
@@ -22,14 +26,21 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox of `level` with the usual limits.
+    /// A sandbox of `level` with the usual limits, in which nothing is granted.
     #[must_use]
     pub fn new(level: Level) -> Self {
-        Self { level, read: Vec::new(), user: None, limits: Limits::default() }
+        Self {
+            level,
+            read: Vec::new(),
+            write: Vec::new(),
+            network: false,
+            user: None,
+            limits: Limits::default(),
+        }
     }
 
     /// The same at the level that is `demanded`, or else at the highest at which commands run, and what
-    /// this machine proves of it. Takes some ten milliseconds, blocking.
+    /// this machine proves of it, with what it grants. Takes some ten milliseconds, blocking.
     ///
     /// # Errors
     ///
@@ -39,7 +50,7 @@ impl Sandbox {
         demanded: Option<Level>,
         spawner: &Spawner,
     ) -> Result<(Self, Report), TooWeak> {
-        let report = super::prove(spawner, self.user);
+        let report = super::prove(spawner, &self);
         let level = demanded.unwrap_or(report.level).max(Level::L2);
         if report.level < level {
             return Err(TooWeak { demanded: level, report });
@@ -70,6 +81,8 @@ impl Sandbox {
         self.give_to_user(scratch.path())?;
         let policy = Policy {
             read: self.read.clone(),
+            write: self.write.clone(),
+            network: self.network,
             user: self.user,
             limits: self.limits,
             ..Policy::new(self.level, workspace, scratch.path())

@@ -56,15 +56,14 @@ fn ruleset(policy: &Policy, isolated: bool) -> Result<RulesetStatus, RulesetErro
     let temporary = if isolated { &TEMPORARY[..] } else { &[] };
     // What its own root shows is what it may know of.
     let listed = isolated.then(|| Path::new("/"));
-    let own = [policy.workspace.as_path(), policy.scratch.as_path()];
-    let own = own.into_iter().chain(temporary.iter().map(Path::new));
+    let own = policy.writable().into_iter().chain(temporary.iter().map(Path::new));
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(DEMANDED))?
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?;
-    if !isolated {
+    if !isolated && !policy.network {
         rules = rules.handle_access(AccessNet::from_all(NEWEST))?;
     }
     let status = rules

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Targets};
-use super::syscalls::{self, Metadata, Profile};
+use super::syscalls::{self, Metadata, Profile, Sockets};
 use super::{Level, Policy, files, launch, namespace, privileges};
 use crate::guard::{GuardCommand, Refusal, RefusalKind};
 
@@ -87,7 +87,7 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
 
 /// Makes namespaces, has another helper go on within them, and ends as it does.
 fn outside(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
-    namespace::enter().map_err(|error| refusal("namespaces", &error))?;
+    namespace::enter(&order.policy).map_err(|error| refusal("namespaces", &error))?;
     privileges::keep_all().map_err(|error| refusal("namespaces", &error))?;
     // What the command is asked, not this process, which waits for it.
     let asked = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
@@ -115,8 +115,12 @@ fn confine(policy: &Policy, user_is_own: bool) -> Result<(), Refusal> {
         .map_err(|error| refusal("limits", &error))?;
     privileges::drop_all().map_err(|error| refusal("privileges", &error))?;
     files::confine(policy, isolated).map_err(|error| refusal("Landlock", &error))?;
-    syscalls::confine(Profile { sockets: isolated, metadata })
-        .map_err(|error| refusal("seccomp", &error))
+    let sockets = match (isolated, policy.network) {
+        (true, _) => Sockets::Own,
+        (false, true) => Sockets::Internet,
+        (false, false) => Sockets::None,
+    };
+    syscalls::confine(Profile { sockets, metadata }).map_err(|error| refusal("seccomp", &error))
 }
 
 /// A guard that is killed takes the command with it.

@@ -35,18 +35,19 @@ const LINKS: [(&str, &str); 4] = [
 
 /// Moves this process into namespaces of its own; the next one that it starts is the first of its
 /// new process namespace, and ends all others in it when it ends.
-pub(super) fn enter() -> io::Result<()> {
+///
+/// The network is the machine's if the policy grants it, and otherwise one of its own.
+pub(super) fn enter(policy: &Policy) -> io::Result<()> {
     let (uid, gid) = (getuid(), getgid());
     // After a change of user its own files in /proc would belong to root.
     nix::sys::prctl::set_dumpable(true)?;
-    unshare(
-        CloneFlags::CLONE_NEWUSER
-            | CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS,
-    )?;
+    let mut own = CloneFlags::CLONE_NEWUSER
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS;
+    own.set(CloneFlags::CLONE_NEWNET, !policy.network);
+    unshare(own)?;
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
@@ -66,13 +67,13 @@ pub(super) fn furnish(policy: &Policy) -> io::Result<()> {
     for (to, at) in LINKS {
         symlink(to, root.at(Path::new(at)))?;
     }
-    let mut readable: Vec<&Path> = policy.readable().collect();
+    let mut readable = policy.readable();
     readable.sort_unstable();
     readable.dedup_by(|inner, outer| inner.starts_with(outer));
     for path in readable {
-        root.show(path, Some(MsFlags::MS_RDONLY))?;
+        root.show(&path, Some(MsFlags::MS_RDONLY))?;
     }
-    for path in [&policy.workspace, &policy.scratch] {
+    for path in policy.writable() {
         root.show(path, Some(MsFlags::empty()))?;
     }
     root.show(&policy.workspace.join(".git"), Some(MsFlags::MS_RDONLY))?;
@@ -80,7 +81,7 @@ pub(super) fn furnish(policy: &Policy) -> io::Result<()> {
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some(Path::new("proc")), &proc, Some("proc"), quiet, none())?;
     root.become_root()?;
-    raise_loopback()
+    if policy.network { Ok(()) } else { raise_loopback() }
 }
 
 /// A root that is being furnished.

@@ -70,6 +70,12 @@ pub struct Policy {
     pub scratch: PathBuf,
     /// What it may read and execute beyond [`Policy::SYSTEM`]; what is not there is passed over.
     pub read: Vec<PathBuf>,
+    /// What it may change beside the workspace, absolute: a program's own state. What is not there
+    /// is passed over, and what whoever it runs as may not change stays as it is.
+    pub write: Vec<PathBuf>,
+    /// Whether it reaches the network of the machine, loopback included. Without it there is none;
+    /// with it there is no telling where what it has read goes.
+    pub network: bool,
     /// The user that it becomes if the sidecar runs as root; never 0. The workspace and the scratch
     /// folder have to belong to that user. Without one it stays root, and loses all capabilities.
     pub user: Option<u32>,
@@ -119,6 +125,11 @@ impl Policy {
         "/etc/xdg",
     ];
 
+    /// What those may read as well that reach the network: where names are looked up, and whom to
+    /// trust.
+    pub const NETWORK: [&str; 4] =
+        ["/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/resolv.conf", "/etc/ssl/cert.pem"];
+
     /// A policy for `workspace` at `level`, with `scratch` for temporary files.
     #[must_use]
     pub fn new(level: Level, workspace: impl Into<PathBuf>, scratch: impl Into<PathBuf>) -> Self {
@@ -127,14 +138,31 @@ impl Policy {
             workspace: workspace.into(),
             scratch: scratch.into(),
             read: Vec::new(),
+            write: Vec::new(),
+            network: false,
             user: None,
             limits: Limits::default(),
         }
     }
 
     /// All that can be read and executed, and not written.
-    pub(super) fn readable(&self) -> impl Iterator<Item = &Path> {
-        Self::SYSTEM.into_iter().map(Path::new).chain(self.read.iter().map(PathBuf::as_path))
+    pub(super) fn readable(&self) -> Vec<PathBuf> {
+        let mut readable: Vec<PathBuf> = Self::SYSTEM.into_iter().map(PathBuf::from).collect();
+        readable.extend(self.read.iter().cloned());
+        for path in Self::NETWORK.into_iter().filter(|_| self.network) {
+            readable.push(path.into());
+            // Many are links to what a resolver writes.
+            readable.extend(Path::new(path).canonicalize());
+        }
+        readable
+    }
+
+    /// All that can be changed, what contains others first.
+    pub(super) fn writable(&self) -> Vec<&Path> {
+        let mut writable: Vec<&Path> = self.write.iter().map(PathBuf::as_path).collect();
+        writable.sort_unstable();
+        writable.extend([self.workspace.as_path(), self.scratch.as_path()]);
+        writable
     }
 
     /// What a command sees of `env`: all, but for what the sandbox decides.

@@ -3,32 +3,38 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::attempts::Targets;
 use super::cell::hand_over;
 use super::helper::{Act, Order};
-use super::{Attempt, Expected, Level, Missing, Policy, Report, launch::launch};
+use super::{Attempt, Expected, Level, Missing, Policy, Report, Sandbox, launch::launch};
 use crate::guard::Spawner;
 
 /// Tries to break out of real sandboxes, the strongest first, until one holds. Takes some ten
 /// milliseconds, blocking; its files are in the system's folder for temporary files, and removed.
 ///
-/// A sidecar that runs as root and has a `user` for its sandboxes proves it with that user.
+/// They grant what `sandbox` grants: the network, and a folder to write to if it has any, in place of
+/// which there is one that was made for it. Where it has a user and the sidecar runs as root, it is
+/// proved with that user.
 #[must_use]
-pub fn prove(spawner: &Spawner, user: Option<u32>) -> Report {
+pub fn prove(spawner: &Spawner, sandbox: &Sandbox) -> Report {
+    let network = sandbox.network;
     let mut missing = Vec::new();
     for level in [Level::L3, Level::L2] {
-        match attempts(spawner, level, user) {
+        match attempts(spawner, &Sandbox { level, ..sandbox.clone() }) {
             Ok(attempts) => match failed(&attempts) {
-                None => return Report { level, missing, attempts },
+                None => return Report { level, network, missing, attempts },
                 Some(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
             },
             Err(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
         }
     }
-    Report { level: Level::L1, missing, attempts: Vec::new() }
+    Report { level: Level::L1, network: false, missing, attempts: Vec::new() }
 }
 
 /// What did not end as it has to.
@@ -59,7 +65,7 @@ fn hint(level: Level, seen: &str) -> String {
              profile that allows the calls of Landlock"
         }
         _ if seen.contains("seccomp") => "a kernel with CONFIG_SECCOMP_FILTER",
-        _ if seen.contains("signal a process") => {
+        _ if seen.contains("signal a process") || seen.contains("by its name") => {
             "Linux 6.12 or later, or run the sidecar as root with a user for its sandboxes"
         }
         Level::L0 | Level::L1 | Level::L2 | Level::L3 => {
@@ -69,25 +75,23 @@ fn hint(level: Level, seen: &str) -> String {
     hint.to_owned()
 }
 
-/// What is tried in a sandbox of `level`, and how it ended.
+/// What is tried in a sandbox like `sandbox`, and how it ended.
 ///
 /// # Errors
 ///
 /// Why there is no such sandbox.
-pub fn attempts(
-    spawner: &Spawner,
-    level: Level,
-    user: Option<u32>,
-) -> Result<Vec<Attempt>, String> {
+pub fn attempts(spawner: &Spawner, sandbox: &Sandbox) -> Result<Vec<Attempt>, String> {
     let files = |error: io::Error| format!("files for the proof: {error}");
     let root = tempfile::Builder::new().prefix("agentcom-sandbox-").tempdir().map_err(files)?;
-    let [workspace, scratch, outside] =
-        ["workspace", "scratch", "outside"].map(|name| root.path().join(name));
-    for folder in [&workspace, &scratch, &outside, &workspace.join(".git")] {
+    let [workspace, scratch, outside, granted] =
+        ["workspace", "scratch", "outside", "granted"].map(|name| root.path().join(name));
+    for folder in [&workspace, &scratch, &outside, &granted, &workspace.join(".git")] {
         fs::create_dir(folder).map_err(files)?;
     }
     fs::write(outside.join(Targets::SECRET), "secret").map_err(files)?;
-    let user = user.filter(|_| nix::unistd::getuid().is_root());
+    let name = root.path().to_string_lossy().into_owned();
+    let services = services(&outside.join(Targets::SERVICE), &name).map_err(files)?;
+    let user = sandbox.user.filter(|_| nix::unistd::getuid().is_root());
     if let Some(user) = user {
         hand_over(root.path(), user).map_err(files)?;
     }
@@ -95,14 +99,21 @@ pub fn attempts(
     let port = listener.local_addr().map_err(files)?.port();
     let mut bystander = bystander(user).map_err(files)?;
     let process = bystander.id().cast_signed();
-    let policy = Policy { user, ..Policy::new(level, workspace, scratch) };
-    let order = Order::new(policy, Act::Try(Targets { outside, port, process }));
+    let policy = Policy {
+        user,
+        network: sandbox.network,
+        write: sandbox.write.first().map(|_| granted.clone()).into_iter().collect(),
+        ..Policy::new(sandbox.level, workspace, scratch)
+    };
+    let targets = Targets { outside, granted, port, name, process };
+    let order = Order::new(policy, Act::Try(targets));
     let output = root.path().join("attempts");
     let mut helper = Command::new(spawner.guard());
     helper.stdout(File::create(&output).map_err(files)?).stderr(Stdio::null());
     let ended = launch(helper, &order).map(|mut helper| helper.wait());
     let _ = bystander.kill();
     let _ = bystander.wait();
+    drop(services);
     let ended = ended.map_err(|refusal| refusal.message)?;
     let printed = fs::read(output).map_err(files)?;
     serde_json::from_slice(&printed).map_err(|error| match ended {
@@ -119,4 +130,10 @@ fn bystander(user: Option<u32>) -> io::Result<Child> {
         sleep.uid(user).gid(user);
     }
     sleep.spawn()
+}
+
+/// Two who listen: at a file, and under a name.
+fn services(file: &Path, name: &str) -> io::Result<[UnixListener; 2]> {
+    let name = SocketAddr::from_abstract_name(name)?;
+    Ok([UnixListener::bind(file)?, UnixListener::bind_addr(&name)?])
 }

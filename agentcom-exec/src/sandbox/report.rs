@@ -9,6 +9,8 @@ use super::Level;
 pub struct Report {
     /// The highest level of which every attempt ended as it has to.
     pub level: Level,
+    /// Whether commands reach the network: nobody does to whom it is not granted.
+    pub network: bool,
     /// Why it is not higher, and what a person can do about it.
     pub missing: Vec<Missing>,
     /// What was tried in a sandbox of that level.
@@ -85,7 +87,8 @@ mod tests {
     #[test]
     fn an_agent_is_capable_of_what_it_has_proved_and_no_more() {
         let capabilities = |level| {
-            let report = Report { level, missing: Vec::new(), attempts: Vec::new() };
+            let report =
+                Report { level, network: false, missing: Vec::new(), attempts: Vec::new() };
             report.capabilities().collect::<Vec<_>>()
         };
         assert_eq!(capabilities(Level::L3), ["sandbox-l1", "sandbox-l2", "sandbox-l3"]);

@@ -24,11 +24,34 @@ use seccompiler::{
 /// What is refused beyond what always is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Profile {
-    /// Whether sockets can be opened: where the network is the sandbox's own.
-    pub(super) sockets: bool,
+    /// Which sockets can be opened.
+    pub(super) sockets: Sockets,
     /// Whose files can be reached by system calls that Landlock does not govern: those which change
     /// modes, owners, times and attributes.
     pub(super) metadata: Metadata,
+}
+
+/// Which sockets can be opened, beside pairs of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// None.
+    None,
+    /// Those of the network. What services of the machine listen at in its files is not governed by
+    /// Landlock on most kernels, and is not to be reached.
+    Internet,
+    /// Those between processes as well: whoever listens in a file that can be seen is the sandbox's
+    /// own.
+    Own,
+}
+
+impl Sockets {
+    fn families(self) -> &'static [i32] {
+        match self {
+            Self::None => &[],
+            Self::Internet => &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
+            Self::Own => &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_UNIX],
+        }
+    }
 }
 
 /// Whether metadata of files can be changed.
@@ -98,17 +121,25 @@ fn refused(profile: Profile) -> io::Result<Rules> {
     Ok(rules)
 }
 
-/// Which sockets are refused: all, or those of families that do not stay in a network namespace.
-fn sockets(some: bool) -> io::Result<Vec<SeccompRule>> {
-    const OWN: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    if !some {
+/// Which sockets are refused: those of other families, and those to parts of the kernel that do not
+/// have to do with addresses and routes, which resolvers look up.
+fn sockets(some: Sockets) -> io::Result<Vec<SeccompRule>> {
+    if some == Sockets::None {
         return Ok(Vec::new());
     }
-    let other = OWN
-        .into_iter()
-        .map(|family| condition(0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())))
+    let number = |family: i32| u64::from(family.unsigned_abs());
+    let others = some.families().iter();
+    let others = others
+        .map(|&family| condition(0, SeccompCmpOp::Ne, number(family)))
         .collect::<io::Result<_>>()?;
-    Ok(vec![SeccompRule::new(other).map_err(io::Error::other)?])
+    let kernel = vec![
+        condition(0, SeccompCmpOp::Eq, number(libc::AF_NETLINK))?,
+        condition(2, SeccompCmpOp::Gt, number(libc::NETLINK_ROUTE))?,
+    ];
+    [others, kernel]
+        .map(|rule| SeccompRule::new(rule).map_err(io::Error::other))
+        .into_iter()
+        .collect()
 }
 
 fn one(argument: u8, op: SeccompCmpOp, value: u64) -> io::Result<SeccompRule> {
@@ -139,7 +170,7 @@ mod tests {
 
     #[test]
     fn all_profiles_can_be_compiled() {
-        for sockets in [false, true] {
+        for sockets in [Sockets::None, Sockets::Internet, Sockets::Own] {
             for metadata in [Metadata::Open, Metadata::OfOpenFiles, Metadata::Fixed] {
                 let rules = refused(Profile { sockets, metadata }).unwrap();
                 assert!(rules.len() > lists::REFUSED.len());

@@ -52,7 +52,7 @@ impl Fixture {
         git(&clone, &["push", "-q", "origin", "HEAD:main"]);
         let thread = std::thread::current();
         let mark = format!("{}-{}", support::mark("coding"), thread.name().unwrap());
-        let level = sandbox::prove(&spawner(), None).level;
+        let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
         let sandbox = Sandbox::new(level.max(Level::L2));
         Self { dir, model, sandbox, mcp: Vec::new(), mark }
     }

@@ -45,20 +45,43 @@ impl Confine {
         if self.level.is_none() && !has_to_be {
             return Ok(None);
         }
-        let read = self.read.iter().map(|path| {
-            std::fs::canonicalize(path).map_err(|error| {
-                Failure::new(Exit::Usage, format_args!("{}: {error}", path.display()))
-            })
-        });
-        let read = read.collect::<Result<_, _>>()?;
-        let sandbox = Sandbox { read, user: self.user, ..Sandbox::new(Level::L2) };
-        let proved = sandbox.proved(self.level, spawner);
+        let proved = self.sandbox()?.proved(self.level, spawner);
         Ok(Some(proved.map_err(|weak| Failure::new(Exit::Failure, weak))?))
     }
 
-    /// The sandbox that was asked for, or else the strongest that is proved.
-    pub(crate) fn strongest(&self, spawner: &Spawner) -> Result<Sandbox, Failure> {
-        let demanded = self.demanded(spawner, true)?;
-        demanded.map(|(sandbox, _)| sandbox).ok_or_else(|| Failure::silent(Exit::Failure))
+    /// The same as it was asked for, with what it `grants`, or else the strongest that is proved.
+    pub(crate) fn granting(
+        &self,
+        grants: &Grants,
+        spawner: &Spawner,
+    ) -> Result<(Sandbox, Report), Failure> {
+        let write = there(&grants.write)?;
+        let sandbox = Sandbox { network: grants.network, write, ..self.sandbox()? };
+        sandbox.proved(self.level, spawner).map_err(|weak| Failure::new(Exit::Failure, weak))
     }
+
+    fn sandbox(&self) -> Result<Sandbox, Failure> {
+        let read = there(&self.read)?;
+        Ok(Sandbox { read, user: self.user, ..Sandbox::new(Level::L2) })
+    }
+}
+
+/// What a command is given that others are not.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Grants {
+    /// Let the command reach the network of this machine
+    #[arg(long)]
+    network: bool,
+    /// Let the command change what is there, beside this directory (repeatable)
+    #[arg(long, value_name = "PATH")]
+    write: Vec<PathBuf>,
+}
+
+/// Paths as they are seen from the root; each has to lead somewhere.
+fn there(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let there = paths.iter().map(|path| {
+        std::fs::canonicalize(path)
+            .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))
+    });
+    there.collect()
 }

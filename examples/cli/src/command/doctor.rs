@@ -3,7 +3,7 @@
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::model::ollama::installed;
-use agentcom_exec::sandbox::{self, Level, Report};
+use agentcom_exec::sandbox::{self, Level, Report, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::Context;
@@ -26,7 +26,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
-    let report = sandbox::prove(&Spawner::current_exe()?, args.user);
+    let confined = Sandbox { user: args.user, ..Sandbox::new(Level::L3) };
+    let report = sandbox::prove(&Spawner::current_exe()?, &confined);
     let findings =
         [sandbox(&report), git().await, hub(ctx).await, ollama(&args.ollama).await, github()];
     let data = json!({
@@ -76,10 +77,15 @@ fn sandbox(report: &Report) -> Finding {
         Level::L2 => "L2: commands are confined by Landlock and seccomp",
         Level::L1 | Level::L0 => "commands cannot be confined; agents that need it run none",
     };
+    let network = match report.level {
+        Level::L3 | Level::L2 if !report.network => ", without a network unless it is granted",
+        Level::L3 | Level::L2 | Level::L1 | Level::L0 => "",
+    };
     let hints = report.missing.iter().map(|missing| {
         format!("not {}: {}. To have it: {}", missing.level, missing.seen, missing.hint)
     });
-    Finding { about: "sandbox", seen: seen.to_owned(), hints: hints.collect() }
+    let seen = format!("{seen}{network}");
+    Finding { about: "sandbox", seen, hints: hints.collect() }
 }
 
 async fn git() -> Finding {

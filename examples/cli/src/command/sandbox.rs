@@ -7,7 +7,7 @@ use agentcom_exec::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner}
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::args::Context;
-use crate::confine::Confine;
+use crate::confine::{Confine, Grants};
 use crate::exit::{Exit, Failure, Outcome};
 
 /// The command and its sandbox.
@@ -16,6 +16,8 @@ use crate::exit::{Exit, Failure, Outcome};
 pub(crate) struct Args {
     #[command(flatten)]
     confine: Confine,
+    #[command(flatten)]
+    grants: Grants,
     /// The command, which may change what is in this directory
     #[arg(value_name = "COMMAND", num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -26,6 +28,7 @@ Examples:
   agentcom sandbox make test                       in the strongest sandbox of this machine
   agentcom sandbox --sandbox L2 -- ls -la /        in one without namespaces
   agentcom sandbox --sandbox-read ~/.cargo cargo test
+  agentcom sandbox --network --write ~/.npm -- npm install
 
 It ends with the exit code of the command, or 128 and the number of the signal that ended it. What is in
 its way, `agentcom doctor` says.";
@@ -35,7 +38,7 @@ const SIGNAL_BASE: i32 = 128;
 
 pub(crate) async fn run(args: &Args, _ctx: &Context) -> Outcome {
     let spawner = Spawner::current_exe()?;
-    let sandbox = args.confine.strongest(&spawner)?;
+    let sandbox = args.confine.granting(&args.grants, &spawner)?.0;
     let how = confined(&spawner, &sandbox, args.command.clone()).await?;
     let code = match how {
         How::Exited(code) => code,

@@ -282,3 +282,30 @@ fn a_sandbox_runs_a_command_in_this_directory_and_ends_as_it_does() {
     run(dir, &["submit", "--code", "-d", "x", "--check", "looks_good x"], 64);
     run(dir, &["sandbox", "no-such-program"], 1);
 }
+
+#[test]
+fn a_command_in_a_sandbox_has_the_network_and_other_folders_only_where_they_are_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, beside) = (dir.path().join("here"), dir.path().join("beside"));
+    fs::create_dir(&here).unwrap();
+    fs::create_dir(&beside).unwrap();
+    if !has_sandbox(&here) {
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let line = |grants: &[&'static str], script: &str, code: i32| {
+        let words = [&["sandbox"], grants, &["--", "bash", "-c", script]].concat();
+        run(&here, &words, code);
+    };
+    let reach = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
+    line(&[], &reach, 1);
+    line(&["--write", "../beside"], &reach, 1);
+    line(&["--network"], &reach, 0);
+    let write = "echo x > ../beside/file";
+    line(&["--network"], write, 1);
+    line(&["--write", "../beside"], write, 0);
+    assert_eq!(fs::read_to_string(beside.join("file")).unwrap(), "x\n");
+    line(&["--write", "../not-there"], "true", 64);
+    assert!(run(&here, &["doctor"], 0).contains("without a network unless it is granted"));
+}
