@@ -20,7 +20,8 @@
 //! has a user of its own.
 //!
 //! A level is never assumed: [`prove()`] tries to break out of a real sandbox and reports what was
-//! blocked, and a command whose sandbox cannot be set up is refused, not run without it.
+//! blocked, and a command whose sandbox cannot be set up is refused, not run without it. Whoever relies
+//! on a sandbox for long has it proved again every hour, by a [`Watch`].
 //!
 //! Programs that run commands in a sandbox call [`guard::dispatch`](crate::guard::dispatch) before
 //! anything else.
@@ -44,6 +45,7 @@ mod prove;
 mod report;
 #[cfg(target_os = "linux")]
 mod syscalls;
+mod watch;
 
 #[cfg(target_os = "linux")]
 pub(crate) use helper::main;
@@ -55,6 +57,7 @@ pub use prove::{attempts, prove};
 pub use cell::{Cell, Sandbox, TooWeak};
 pub use policy::{BadLevel, Level, Limits, Policy};
 pub use report::{Attempt, Expected, Missing, Report};
+pub use watch::Watch;
 
 /// The first argument of a process that is to put itself into a sandbox.
 #[cfg(target_os = "linux")]

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said};
-use agentcom_exec::sandbox::{self, Attempt, Expected, Level, Policy, Sandbox};
+use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, Spawner};
+use agentcom_exec::sandbox::{self, Attempt, Expected, Level, Policy, Sandbox, Watch};
 use support::{eventually, mark, marked, spawner};
 use tokio::io::AsyncReadExt;
 
@@ -303,6 +303,27 @@ async fn a_sandbox_that_cannot_be_set_up_is_refused_and_the_command_does_not_run
         assert_eq!(ran.ended.unwrap_err().kind, RefusalKind::Sandbox);
         assert!(!place.at("workspace/file").exists());
     }
+}
+
+/// Watches over a sandbox for work that goes on until it is told that the sandbox does not hold.
+async fn watched(guard: &Path, sandbox: Sandbox) -> Option<sandbox::TooWeak> {
+    let every = std::time::Duration::from_millis(1);
+    let watch = Watch { sandbox, spawner: Spawner::at(guard), every };
+    let (told, work) = tokio::sync::oneshot::channel();
+    let (worked, weak) = watch.during(work, |_| told.send("told").unwrap()).await;
+    assert_eq!(worked, Ok("told"));
+    weak
+}
+
+#[tokio::test]
+async fn work_that_relies_on_a_sandbox_is_told_when_it_no_longer_holds() {
+    for level in levels() {
+        let weak = watched(Path::new("/bin/false"), Sandbox::new(level)).await.unwrap();
+        assert_eq!((weak.demanded, weak.report.level), (level, Level::L1));
+    }
+    let watch = Watch::over(Sandbox::new(Level::L2), spawner());
+    let (worked, weak) = watch.during(async { 7 }, |_| panic!("it holds")).await;
+    assert_eq!((worked, weak), (7, None));
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use agentcom_core::agent::Phase;
 use agentcom_core::command::{Command, Rejected, Reply};
 use agentcom_core::driver::Handle;
-use agentcom_core::driver::sidecar::SidecarDriver;
 use agentcom_core::driver::token::{Token, hash_of};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::sidecar::Exit as Left;
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::exit::{Exit, Failure};
-use crate::sidecar::Ways;
+use crate::sidecar::{Sidecar, Ways};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -114,7 +113,7 @@ impl Fleet {
         let token = register(self.hub.handle(), &name, &dir).await?;
         let agent =
             Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
-        let first = agent.driver()?;
+        let first = agent.sidecar()?;
         self.names.push(name);
         self.sidecars.spawn(agent.work(first, self.leave.subscribe()));
         Ok(())
@@ -151,19 +150,20 @@ struct Agent {
 }
 
 impl Agent {
-    fn driver(&self) -> Result<SidecarDriver, Failure> {
-        crate::sidecar::driver(&self.url, self.name.clone(), &self.token, &self.dir, &self.ways)
+    fn sidecar(&self) -> Result<Sidecar, Failure> {
+        crate::sidecar::sidecar(&self.url, self.name.clone(), &self.token, &self.dir, &self.ways)
     }
 
-    /// Works until it is to leave; when the hub asks it to start again, it does.
+    /// Works until it is to leave; when it is asked to start again, by the hub or by its sandbox, it
+    /// does.
     async fn work(
         self,
-        mut driver: SidecarDriver,
+        mut sidecar: Sidecar,
         mut leave: watch::Receiver<bool>,
     ) -> Result<(), Failure> {
         loop {
-            let handle = driver.handle();
-            let mut running = std::pin::pin!(driver.run());
+            let handle = sidecar.handle();
+            let mut running = std::pin::pin!(sidecar.run());
             let ended = tokio::select! {
                 ended = &mut running => Some(ended),
                 () = asked(&mut leave) => None,
@@ -176,7 +176,7 @@ impl Agent {
                 }
             };
             match ended {
-                Ok(Left::Restart) if !*leave.borrow() => driver = self.driver()?,
+                Ok(Left::Restart) if !*leave.borrow() => sidecar = self.sidecar()?,
                 Ok(Left::Clean | Left::Restart) => return Ok(()),
                 Err(error) => {
                     let message = format!("agent {}: {error}", self.name);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::driver::clock::SystemClock;
-use agentcom_core::driver::sidecar::{Entropy, SidecarDriver};
+use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::port::executor::Executor;
+use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
-use agentcom_exec::sandbox::{Report, Sandbox};
+use agentcom_exec::sandbox::{Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
@@ -44,14 +45,41 @@ pub(crate) struct Ways {
 /// The name of the journal in an agent's directory.
 pub(crate) const JOURNAL: &str = "journal";
 
+/// A sidecar that works, and the sandbox that it relies on.
+#[derive(Debug)]
+pub(crate) struct Sidecar {
+    driver: SidecarDriver,
+    watch: Option<Watch>,
+}
+
+impl Sidecar {
+    pub(crate) fn handle(&self) -> SidecarHandle {
+        self.driver.handle()
+    }
+
+    /// Works until it is told to stop, or the sandbox no longer holds. Then it takes no more work and
+    /// asks to be started again, which says what holds instead.
+    pub(crate) async fn run(self) -> Result<Left, SidecarError> {
+        let handle = self.driver.handle();
+        let Some(watch) = self.watch else { return self.driver.run().await };
+        let (ended, weak) = watch
+            .during(self.driver.run(), |weak| {
+                tracing::error!(%weak, "the sandbox no longer holds; no more work is taken");
+                handle.drain();
+            })
+            .await;
+        if weak.is_some() { ended.map(|_| Left::Restart) } else { ended }
+    }
+}
+
 /// A sidecar for the hub at `url` that keeps what it must not forget in `dir`.
-pub(crate) fn driver(
+pub(crate) fn sidecar(
     url: &str,
     name: AgentId,
     token: &str,
     dir: &Path,
     ways: &Ways,
-) -> Result<SidecarDriver, Failure> {
+) -> Result<Sidecar, Failure> {
     let url = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
     let transport = WsClient::new(&url, ClientOptions::default())
         .map_err(|bad| Failure::new(Exit::Usage, bad))?;
@@ -71,7 +99,9 @@ pub(crate) fn driver(
     };
     let clock = Arc::new(SystemClock::new());
     let entropy = Entropy::of_the_system().map_err(|error| Failure::new(Exit::Failure, error))?;
-    let executors = executors(dir, ways, spawner, demanded.map(|(sandbox, _)| sandbox))?;
+    let sandbox = demanded.map(|(sandbox, _)| sandbox);
+    let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
+    let executors = executors(dir, ways, spawner, sandbox)?;
     let driver = SidecarDriver::new(
         config,
         Arc::new(transport),
@@ -80,7 +110,8 @@ pub(crate) fn driver(
         clock,
         entropy,
     );
-    driver.map_err(|error| Failure::new(Exit::Failure, error))
+    let driver = driver.map_err(|error| Failure::new(Exit::Failure, error))?;
+    Ok(Sidecar { driver, watch })
 }
 
 fn journal(dir: &Path) -> Result<FileJournal, Failure> {

@@ -6,13 +6,14 @@ use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
 use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
+use agentcom_core::sidecar::Exit;
 use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{self, Chain, Coding, OllamaModels};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
-use agentcom_exec::sandbox::{Level, Report, Sandbox};
+use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
@@ -44,6 +45,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
         }
     }
     let sandbox = sandbox.map(|(sandbox, _)| sandbox);
+    let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
     let driver = SidecarDriver::new(
         config,
         Arc::clone(&client) as _,
@@ -54,7 +56,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     )?;
     let handle = driver.handle();
     let code = tokio::select! {
-        ended = driver.run() => match ended {
+        ended = watched(driver, watch) => match ended {
             Ok(exit) => exit.code(),
             Err(SidecarError::Store(error)) => store_failed(&error),
             Err(error) => return Err(error.into()),
@@ -63,6 +65,20 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     };
     client.shutdown().await;
     Ok(code)
+}
+
+/// Works until it is told to stop, or the sandbox that is relied on no longer holds. Then it takes no
+/// more work and asks to be started again, which says what holds instead.
+async fn watched(driver: SidecarDriver, watch: Option<Watch>) -> Result<Exit, SidecarError> {
+    let handle = driver.handle();
+    let Some(watch) = watch else { return driver.run().await };
+    let (ended, weak) = watch
+        .during(driver.run(), |weak| {
+            tracing::error!(%weak, "the sandbox no longer holds; no more work is taken");
+            handle.drain();
+        })
+        .await;
+    if weak.is_some() { ended.map(|_| Exit::Restart) } else { ended }
 }
 
 /// The sandbox that was asked for, or, where coding tasks are done, the strongest; and what was proved

@@ -39,10 +39,10 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
         Failure::new(Exit::NotAllowed, "an agent needs a token of its own")
             .hint(format_args!("make it with `agentcom agent add {}`", args.name))
     })?;
-    let driver = sidecar::driver(client.address(), args.name.clone(), token, &dir, &args.ways)?;
-    let handle = driver.handle();
+    let sidecar = sidecar::sidecar(client.address(), args.name.clone(), token, &dir, &args.ways)?;
+    let handle = sidecar.handle();
     ctx.print.note(&format!("agent {} works for {}; Ctrl-C ends it", args.name, client.address()));
-    let mut running = std::pin::pin!(driver.run());
+    let mut running = std::pin::pin!(sidecar.run());
     let ended = tokio::select! {
         ended = &mut running => ended,
         _ = signals.next() => {
@@ -56,6 +56,6 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     };
     match ended.map_err(|error| Failure::new(Exit::Store, error))? {
         Left::Clean => Ok(()),
-        Left::Restart => Err(Failure::new(Exit::TryAgain, "the hub asks for a restart")),
+        Left::Restart => Err(Failure::new(Exit::TryAgain, "it is to be started again")),
     }
 }
