@@ -32,8 +32,9 @@ mod spawner;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub(crate) use message::Input;
 pub use message::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said};
-pub use spawner::{Running, Spawner};
+pub use spawner::{Running, Spawner, Talk};
 
 /// The first argument of a process that is to be a guard.
 pub const ARG: &str = "__guard";

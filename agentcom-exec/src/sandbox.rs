@@ -66,6 +66,7 @@ pub(crate) const ARG: &str = "__sandbox";
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn start(
     _command: crate::guard::GuardCommand,
+    _input: crate::guard::Input,
 ) -> Result<std::process::Child, crate::guard::Refusal> {
     let missing = Missing::system();
     let kind = crate::guard::RefusalKind::Sandbox;

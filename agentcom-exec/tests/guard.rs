@@ -7,9 +7,10 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use agentcom_exec::guard::{GuardCommand, How, Leftovers, Said};
+use agentcom_exec::guard::{GuardCommand, How, Leftovers, Said, Talk};
+use agentcom_exec::sandbox::{self, Cell, Level, Sandbox};
 use support::{CLAN, CLAN_SIZE, eventually, mark, marked, spawner};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 
 /// A process that owns a guard with a job, as a sidecar does.
 fn owner(mark: &str) -> std::process::Child {
@@ -50,37 +51,6 @@ fn the_command_passes_exit_codes_and_output_on() {
     assert_eq!(run("kill -9 $$"), (137, String::new()));
 }
 
-#[tokio::test]
-async fn a_command_can_be_spoken_with_and_ends_with_its_input() {
-    let mut command = GuardCommand {
-        argv: ["sh", "-c", "echo mind >&2; while read line; do echo $line $line; done; exit 4"]
-            .map(str::to_owned)
-            .into(),
-        env: [("PATH".to_owned(), "/bin:/usr/bin".to_owned())].into(),
-        cwd: ".".into(),
-        stdin: None,
-        leftovers: Leftovers::Kill,
-        sandbox: None,
-    };
-    let (mut running, mut socket, mut errors) =
-        spawner().spawn_to_speak_with(&command).await.unwrap();
-    let mut heard = [0; 6];
-    for line in ["ab\n", "cd\n"] {
-        socket.write_all(line.as_bytes()).await.unwrap();
-        socket.read_exact(&mut heard).await.unwrap();
-        assert_eq!(heard, format!("{0} {0}\n", line.trim()).as_bytes());
-    }
-    socket.shutdown().await.unwrap();
-    let mut said = String::new();
-    errors.read_to_string(&mut said).await.unwrap();
-    assert_eq!(said, "mind\n");
-    assert!(matches!(running.next().await.unwrap(), Said::Started { .. }));
-    assert_eq!(running.next().await.unwrap(), Said::Exited(How::Exited(4)));
-    command.stdin = Some(String::new());
-    let refused = spawner().spawn_to_speak_with(&command).await.unwrap_err();
-    assert_eq!(refused.kind(), std::io::ErrorKind::Unsupported);
-}
-
 #[test]
 fn what_is_left_open_for_the_sidecar_is_not_handed_on() {
     let guard = env!("CARGO_BIN_EXE_agentcom-guard");
@@ -89,6 +59,47 @@ fn what_is_left_open_for_the_sidecar_is_not_handed_on() {
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     // Standard input, output and error, and the folder that is listed.
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "4\n");
+}
+
+/// Has a command talk, in a sandbox of some level or in none; what it says, and whether it ends when
+/// it hears no more.
+async fn talk(level: Option<Level>) -> (String, How) {
+    let dir = tempfile::tempdir().unwrap();
+    let cell = level.map(|level| Sandbox::new(level).around(dir.path()).unwrap());
+    let script =
+        "read word; echo \"heard $word\"; read word; echo \"heard $word\"; read word || exit 7";
+    let command = GuardCommand {
+        argv: ["/bin/sh", "-c", script].map(str::to_owned).into(),
+        env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+        cwd: dir.path().canonicalize().unwrap(),
+        stdin: None,
+        leftovers: Leftovers::Kill,
+        sandbox: cell.as_ref().map(Cell::policy),
+    };
+    let Talk { mut running, socket, err: _ } = spawner().spawn_talk(&command).await.unwrap();
+    let (reading, mut writing) = tokio::io::split(socket);
+    let mut lines = tokio::io::BufReader::new(reading).lines();
+    let mut said = String::new();
+    for word in ["one", "two"] {
+        writing.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        said += &lines.next_line().await.unwrap().unwrap();
+    }
+    writing.shutdown().await.unwrap();
+    loop {
+        if let Said::Exited(how) = running.next().await.unwrap() {
+            return (said, how);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_can_be_talked_with_in_every_sandbox_and_hears_the_end() {
+    let proved = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let levels = [None, Some(Level::L2), Some(Level::L3)];
+    for level in levels.into_iter().filter(|level| level.is_none_or(|level| level <= proved)) {
+        let said = talk(level).await;
+        assert_eq!(said, ("heard oneheard two".to_owned(), How::Exited(7)), "{level:?}");
+    }
 }
 
 #[test]

@@ -34,12 +34,20 @@ pub enum Leftovers {
     Keep,
 }
 
+/// Where a job reads its standard input from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Input {
+    /// What its command says.
+    Given,
+    /// The socket that its standard output is, too.
+    Socket,
+}
+
 /// The order, with what the spawner adds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) command: GuardCommand,
-    /// Whether the guard's standard output is a socket from which the job reads as well.
-    pub(super) spoken_with: bool,
+    pub(super) input: Input,
     /// How long the job may take to end after it was asked to.
     pub(super) grace_ms: u64,
 }

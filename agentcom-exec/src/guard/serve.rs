@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::family::Family;
-use super::message::{GuardCommand, How, Leftovers, Order, Refusal, STOP, Said};
+use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said};
 use crate::sandbox;
 
 /// How long the sweep goes on: processes in uninterruptible sleep outlive a KILL for a while.
@@ -33,7 +33,7 @@ pub(super) async fn serve() -> io::Result<()> {
     let order = ears.order().await?;
     let grace = Duration::from_millis(order.grace_ms);
     let leftovers = order.command.leftovers;
-    let first = match start(order.command, order.spoken_with) {
+    let first = match start(order.command, order.input) {
         Ok(first) => first,
         Err(refusal) => return ears.say(&Said::Refused(refusal)).await,
     };
@@ -193,9 +193,9 @@ fn mute() -> io::Result<()> {
     Ok(())
 }
 
-fn start(command: GuardCommand, spoken_with: bool) -> Result<Pid, Refusal> {
+fn start(command: GuardCommand, input: Input) -> Result<Pid, Refusal> {
     if command.sandbox.is_some() {
-        return Ok(number(&sandbox::start(command)?));
+        return Ok(number(&sandbox::start(command, input)?));
     }
     let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox: _ } = command;
     let [program, args @ ..] = &*argv else {
@@ -205,10 +205,10 @@ fn start(command: GuardCommand, spoken_with: bool) -> Result<Pid, Refusal> {
     std::fs::read_dir(&cwd).map_err(in_cwd)?;
     let mut job = Command::new(program);
     job.args(args).env_clear().envs(env).current_dir(&cwd).process_group(0);
-    job.stdin(match &stdin {
-        None if spoken_with => socket().map_err(|error| Refusal::new("its input", &error))?,
-        None => Stdio::null(),
-        Some(_) => Stdio::piped(),
+    job.stdin(match input {
+        Input::Socket => socket().map_err(|error| Refusal::new("input", &error))?,
+        Input::Given if stdin.is_some() => Stdio::piped(),
+        Input::Given => Stdio::null(),
     });
     let mut child = job.spawn().map_err(|error| Refusal::new(program, &error))?;
     if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
@@ -218,9 +218,9 @@ fn start(command: GuardCommand, spoken_with: bool) -> Result<Pid, Refusal> {
     Ok(number(&child))
 }
 
-/// The guard's standard output, where it is a socket, for the job to read from.
+/// Standard output, to read from it.
 fn socket() -> io::Result<Stdio> {
-    io::stdout().as_fd().try_clone_to_owned().map(Stdio::from)
+    Ok(Stdio::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 fn number(child: &Child) -> Pid {

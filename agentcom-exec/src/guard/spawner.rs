@@ -1,7 +1,6 @@
 //! This file is the sidecar's end of a guard.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::family::of_session;
-use super::message::{GuardCommand, Order, STOP, Said};
+use super::message::{GuardCommand, Input, Order, STOP, Said};
 use super::{ARG, MARK};
 
 /// Starts commands under guards.
@@ -71,36 +70,27 @@ impl Spawner {
     ///
     /// If the guard cannot be started.
     pub async fn spawn(&self, command: &GuardCommand) -> io::Result<Running> {
-        let mut running = self.start(command, Stdio::piped(), false).await?;
-        running.output = running.guard.stdout.take().zip(running.guard.stderr.take());
-        Ok(running)
+        self.start(command, Input::Given, Stdio::piped()).await
     }
 
-    /// Starts a command that is spoken with while it runs: its standard input and output are one
-    /// socket, whose other end is here, as programs that speak with each other often have it.
-    /// Whether it could be started is the first thing that the guard says.
+    /// Starts a guard whose job talks with whoever holds the other end of a socket. What the command
+    /// says of its input is passed over.
     ///
     /// # Errors
     ///
-    /// If the guard cannot be started, or the command is to be in a sandbox or has an input already.
-    pub async fn spawn_to_speak_with(
-        &self,
-        command: &GuardCommand,
-    ) -> io::Result<(Running, UnixStream, ChildStderr)> {
-        if command.sandbox.is_some() || command.stdin.is_some() {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let (ours, theirs) = pair()?;
-        let mut running = self.start(command, theirs, true).await?;
-        let errors = running.guard.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok((running, ours, errors))
+    /// If the guard cannot be started.
+    pub async fn spawn_talk(&self, command: &GuardCommand) -> io::Result<Talk> {
+        let (socket, theirs) = pair()?;
+        let mut running = self.start(command, Input::Socket, theirs).await?;
+        let err = running.guard.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Talk { running, socket, err })
     }
 
     async fn start(
         &self,
         command: &GuardCommand,
+        input: Input,
         stdout: Stdio,
-        spoken_with: bool,
     ) -> io::Result<Running> {
         let (socket, theirs) = pair()?;
         let guard = Command::new(&self.guard)
@@ -111,10 +101,9 @@ impl Spawner {
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut running = Running { guard, socket, heard: Vec::new(), output: None };
+        let mut running = Running { guard, socket, heard: Vec::new() };
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
-        let order = Order { command: command.clone(), spoken_with, grace_ms };
-        let order = serde_json::to_vec(&order)?;
+        let order = serde_json::to_vec(&Order { command: command.clone(), input, grace_ms })?;
         if order.len() > Order::BYTES_MAX {
             return Err(io::ErrorKind::ArgumentListTooLong.into());
         }
@@ -125,11 +114,22 @@ impl Spawner {
     }
 }
 
-/// A socket, and its other end for a process that is to be started.
+/// Two ends of a socket: ours, and that of a process to be.
 fn pair() -> io::Result<(UnixStream, Stdio)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    Ok((UnixStream::from_std(ours)?, Stdio::from(OwnedFd::from(theirs))))
+    Ok((UnixStream::from_std(ours)?, Stdio::from(std::os::fd::OwnedFd::from(theirs))))
+}
+
+/// A job that talks. Dropping it kills the job at once.
+#[derive(Debug)]
+pub struct Talk {
+    /// The job under its guard.
+    pub running: Running,
+    /// The other end of its standard input and output. Shutting it down for writing ends its input.
+    pub socket: UnixStream,
+    /// Its standard error.
+    pub err: ChildStderr,
 }
 
 /// A job under its guard. Dropping it kills the job at once.
@@ -138,7 +138,6 @@ pub struct Running {
     guard: Child,
     socket: UnixStream,
     heard: Vec<u8>,
-    output: Option<(ChildStdout, ChildStderr)>,
 }
 
 impl Running {
@@ -146,10 +145,11 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// If they were taken before, or the job is spoken with.
+    /// If they were taken before.
     #[expect(clippy::expect_used, reason = "documented")]
     pub fn take_output(&mut self) -> (ChildStdout, ChildStderr) {
-        self.output.take().expect("the output is taken once")
+        let output = self.guard.stdout.take().zip(self.guard.stderr.take());
+        output.expect("the output is taken once")
     }
 
     /// The next thing that the guard says. Cancel safe.

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::environment::Environment;
-use crate::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner};
+use crate::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner, Talk};
 use crate::output::Kept;
 
 /// How much is kept of what a program writes to its standard error.
@@ -53,7 +53,7 @@ impl Program {
             leftovers: Leftovers::Kill,
             sandbox: None,
         };
-        let (mut running, socket, errors) = spawner.spawn_to_speak_with(&command).await?;
+        let Talk { mut running, socket, err: errors } = spawner.spawn_talk(&command).await?;
         match running.next().await? {
             Said::Refused(refusal) => Err(io::Error::other(refusal.message)),
             Said::Started { .. } | Said::Exited(_) | Said::Clear { .. } => {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{self, Targets};
 use super::syscalls::{self, Metadata, Profile, Sockets};
 use super::{Level, Policy, files, launch, namespace, privileges};
-use crate::guard::{GuardCommand, Refusal, RefusalKind};
+use crate::guard::{GuardCommand, Input, Refusal, RefusalKind};
 
 /// What a helper is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,8 +39,8 @@ impl Order {
 /// What a helper becomes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Act {
-    /// A command.
-    Run(GuardCommand),
+    /// A command, with its input.
+    Run(GuardCommand, Input),
     /// Somebody who tries to break out, and prints how it went.
     Try(Targets),
 }
@@ -72,8 +72,8 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     }
     confine(&order.policy, own_user.is_some())?;
     match order.act {
-        Act::Run(command) => {
-            let command = prepare(command, &order.policy)?;
+        Act::Run(command, input) => {
+            let command = prepare(command, input, &order.policy)?;
             if isolated { init(command, socket) } else { Err(replace(command)) }
         }
         Act::Try(targets) => {
@@ -129,14 +129,18 @@ fn die_with_parent() -> Result<(), Refusal> {
         .map_err(|error| refusal("signals", &error.into()))
 }
 
-fn prepare(command: GuardCommand, policy: &Policy) -> Result<Command, Refusal> {
+fn prepare(command: GuardCommand, input: Input, policy: &Policy) -> Result<Command, Refusal> {
     let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox: _ } = command;
     let [program, args @ ..] = &*argv else {
         return Err(Refusal::new("no command", &io::ErrorKind::InvalidInput.into()));
     };
     std::env::set_current_dir(&cwd)
         .map_err(|error| Refusal::new(&format!("working directory {}", cwd.display()), &error))?;
-    give_input(stdin.unwrap_or_default()).map_err(|error| Refusal::new("input", &error))?;
+    let given = match input {
+        Input::Given => give_input(stdin.unwrap_or_default()),
+        Input::Socket => nix::unistd::dup2_stdin(io::stdout()).map_err(io::Error::from),
+    };
+    given.map_err(|error| Refusal::new("input", &error))?;
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(policy.environment(env));
     Ok(command)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::ARG;
 use super::helper::{Act, Order};
-use crate::guard::{GuardCommand, MARK, Refusal, RefusalKind};
+use crate::guard::{GuardCommand, Input, MARK, Refusal, RefusalKind};
 
 /// How long a sandbox may take to be set up.
 const SET_UP_MAX: Duration = Duration::from_secs(10);
@@ -22,13 +22,13 @@ const ORDER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// # Errors
 ///
 /// Why it has not started.
-pub(crate) fn start(mut command: GuardCommand) -> Result<Child, Refusal> {
+pub(crate) fn start(mut command: GuardCommand, input: Input) -> Result<Child, Refusal> {
     let Some(policy) = command.sandbox.take() else {
         return Err(Refusal::new("no sandbox", &io::ErrorKind::InvalidInput.into()));
     };
     let mut helper = Command::new("/proc/self/exe");
     helper.process_group(0);
-    launch(helper, &Order::new(policy, Act::Run(command)))
+    launch(helper, &Order::new(policy, Act::Run(command, input)))
 }
 
 /// Starts `helper`, a program that dispatches, and returns when the command has started in its
