@@ -359,3 +359,13 @@ fn tools_are_described_in_both_forms() {
         }
     }
 }
+
+#[test]
+fn a_command_that_reaches_the_network_has_an_effect_outside() {
+    let commands = |network| {
+        let sandbox = Sandbox { network, ..Sandbox::new(Level::L2) };
+        RunCommand::new(spawner(), sandbox, std::path::Path::new("/work"), Default::default())
+    };
+    assert!(!commands(false).reach().outward && commands(true).reach().outward);
+    assert!(commands(true).spec().description.contains("with network"));
+}

@@ -74,9 +74,11 @@ impl Tool for RunCommand {
     fn spec(&self) -> Spec {
         Spec {
             name: "run_command".to_owned(),
-            description: "Run a shell command in the workspace, without network. It sees only the \
-                          workspace and the system's programs."
-                .to_owned(),
+            description: format!(
+                "Run a shell command in the workspace, with{} network. It sees only the workspace and \
+                 the system's programs.",
+                if self.sandbox.network { "" } else { "out" }
+            ),
             input: json!({
                 "type": "object",
                 "properties": {
@@ -89,7 +91,8 @@ impl Tool for RunCommand {
     }
 
     fn reach(&self) -> Reach {
-        FILES
+        // What reaches the network sends what it has read wherever it likes.
+        Reach { outward: self.sandbox.network, ..FILES }
     }
 
     async fn call(&self, input: Value, ctx: &dyn JobContext) -> Result<Value, ToolError> {
