@@ -4,10 +4,10 @@
 //! When it goes on and when it is stopped [`agentcom_core::agentic`] decides. What a model says is
 //! never taken for proof that the task is done; checks say that.
 
-mod bill;
-mod feed;
+pub(crate) mod bill;
+pub(crate) mod feed;
 mod prompt;
-mod transcript;
+pub(crate) mod transcript;
 
 use std::time::{Duration, Instant};
 

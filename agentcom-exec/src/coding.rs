@@ -19,6 +19,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
@@ -29,6 +30,7 @@ pub use input::{BadCodingInput, CodingInput};
 pub use models::{Chain, MessagesModels, OllamaModels};
 pub use worker::{Bench, WithTools, Worker, Workers};
 
+use crate::acp::Acp;
 use crate::blobs::Blobs;
 use crate::environment::Environment;
 use crate::github::GitHub;
@@ -72,6 +74,18 @@ impl Coding {
     #[must_use]
     pub fn new(kind: Kind, workers: Arc<dyn Workers>, settings: Settings) -> Self {
         Self { kind, workers, settings }
+    }
+
+    /// Does tasks of the kind `acp` with a foreign agent.
+    ///
+    /// # Panics
+    ///
+    /// Never: the word is a valid kind.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the word is a constant")]
+    pub fn with_acp(acp: Acp, settings: Settings) -> Self {
+        let kind = Kind::new(Acp::KIND).expect("a valid kind");
+        Self::new(kind, Arc::new(acp), settings)
     }
 
     /// Does tasks of the kind `code` with the models of a chain.
@@ -128,10 +142,19 @@ impl Executor for Coding {
             Err(error) => return JobOutcome::permanent(error),
         };
         let work = Work { settings: &self.settings, job, input: &input, workers: &workers, ctx };
+        let grace = workers.iter().map(|worker| worker.grace()).max().unwrap_or_default();
         tokio::select! {
             biased;
-            () = ctx.cancelled() => JobOutcome::Stopped,
+            () = stopping(ctx, grace) => JobOutcome::Stopped,
             outcome = work.run() => outcome,
         }
+    }
+}
+
+/// Waits until the work is asked to stop, and has had time to.
+async fn stopping(ctx: &dyn JobContext, grace: Duration) {
+    ctx.cancelled().await;
+    if !grace.is_zero() {
+        tokio::time::sleep(grace).await;
     }
 }

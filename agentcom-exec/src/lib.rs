@@ -2,6 +2,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
+//! | [`acp`] | foreign agents that do coding tasks: any that speaks the Agent Client Protocol |
 //! | [`agentic`] | a model that works with tools, turn by turn |
 //! | [`blobs`] | what is too long for a task's record, under the hash of its content |
 //! | [`coding`] | the executor of coding tasks: from a branch to a pull request |
@@ -20,6 +21,7 @@
 //! | [`environment`] | which variables a job sees |
 //! | [`journal`] | the sidecar's store on one append-only file |
 
+pub mod acp;
 pub mod agentic;
 pub mod blobs;
 pub mod coding;

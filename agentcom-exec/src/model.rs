@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::acp::AcpError;
 use crate::tool::Spec;
 
 pub use agentcom_core::money::Usage;
@@ -179,6 +180,9 @@ pub enum ModelError {
         /// What it said.
         seen: String,
     },
+    /// A foreign agent, and not a model alone, did not do its work.
+    #[error(transparent)]
+    Agent(#[from] AcpError),
     /// The answer broke off, or is none.
     #[error("the answer is broken: {0}")]
     Broken(String),
@@ -195,6 +199,7 @@ impl ModelError {
             Self::Unreachable { .. } | Self::Busy { .. } | Self::Silent(_) | Self::Broken(_) => {
                 true
             }
+            Self::Agent(error) => error.is_passing(),
             Self::NoModel { .. }
             | Self::NoTools(_)
             | Self::Declined(_)
@@ -216,6 +221,7 @@ impl ModelError {
             | Self::TooLong(_)
             | Self::Refused { .. }
             | Self::NotPaid(_) => true,
+            Self::Agent(error) => error.is_free(),
             Self::Declined(_) | Self::Truncated { .. } | Self::Silent(_) | Self::Broken(_) => false,
         }
     }
@@ -236,6 +242,7 @@ impl ModelError {
             | Self::Silent(_)
             | Self::Refused { .. }
             | Self::NotPaid(_)
+            | Self::Agent(_)
             | Self::Broken(_) => None,
         }
     }

@@ -220,17 +220,17 @@ pub(crate) struct Stream<R> {
 impl<R: AsyncRead + Unpin> Stream<R> {
     const READ_BYTES: usize = 16 * 1024;
 
-    fn new(pipe: R, event: &'static str, bytes_max: usize) -> Self {
+    pub(crate) fn new(pipe: R, event: &'static str, bytes_max: usize) -> Self {
         let (kept, fresh) = (Kept::at_most(bytes_max), Fresh::of(event));
         Self { pipe: Some(pipe), kept, fresh, buffer: Vec::with_capacity(Self::READ_BYTES) }
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.pipe.is_none()
     }
 
     /// Takes in a piece; waits for ever when the stream is over. Cancel safe.
-    async fn read(&mut self) {
+    pub(crate) async fn read(&mut self) {
         let Some(pipe) = &mut self.pipe else { return pending().await };
         self.buffer.clear();
         if !matches!(pipe.read_buf(&mut self.buffer).await, Ok(1..)) {

@@ -1,7 +1,8 @@
-//! This file introduces stand-ins: real servers on loopback that speak as GitHub, Ollama, Anthropic and MCP servers do, follow
-//! a script, and misbehave when they are told to. For tests and demonstrations, which may depend on no
+//! This file introduces stand-ins: real servers on loopback that speak as GitHub, Ollama, Anthropic and MCP servers do, and a
+//! real process that speaks as coding agents do. They follow a script, and misbehave when they are told to. For tests and demonstrations, which may depend on no
 //! network and no model.
 
+pub mod acp;
 pub mod github;
 pub mod mcp;
 pub mod messages;

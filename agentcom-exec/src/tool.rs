@@ -36,6 +36,7 @@ use serde_json::{Value, json};
 
 pub use list_directory::ListDirectory;
 pub use read_file::ReadFile;
+pub(crate) use read_file::text_of;
 pub use run_command::RunCommand;
 pub use search_files::SearchFiles;
 pub use toolbox::{Met, Toolbox};

@@ -58,7 +58,7 @@ impl Bill {
 }
 
 /// The name of a model in the books, which are stricter about names than servers.
-fn named(model: &str) -> ModelName {
+pub(crate) fn named(model: &str) -> ModelName {
     let fits = |c: char| if c.is_control() || c.is_whitespace() { '_' } else { c };
     let name: String = model.chars().map(fits).collect();
     let short = &name[..name.floor_char_boundary(ModelName::BYTES_MAX)];

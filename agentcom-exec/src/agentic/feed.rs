@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_millis(100);
 const SUMMARY_BYTES_MAX: usize = 200;
 
 /// Passes on what a model does.
-pub(super) struct Feed<'a> {
+pub(crate) struct Feed<'a> {
     ctx: &'a dyn JobContext,
     model: &'a str,
     gathered: String,
@@ -27,13 +27,13 @@ pub(super) struct Feed<'a> {
 }
 
 /// A call that was made.
-pub(super) struct ToolCall<'a> {
-    pub(super) name: &'a str,
-    pub(super) input: &'a Value,
-    pub(super) outcome: &'a str,
-    pub(super) step: &'a str,
-    pub(super) turn: u32,
-    pub(super) took: Duration,
+pub(crate) struct ToolCall<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) input: &'a Value,
+    pub(crate) outcome: &'a str,
+    pub(crate) step: &'a str,
+    pub(crate) turn: u32,
+    pub(crate) took: Duration,
 }
 
 /// The event of a call. The names of its fields are those of the original.
@@ -59,12 +59,12 @@ struct Called<'a> {
 }
 
 impl<'a> Feed<'a> {
-    pub(super) fn new(ctx: &'a dyn JobContext, model: &'a str) -> Self {
+    pub(crate) fn new(ctx: &'a dyn JobContext, model: &'a str) -> Self {
         Self { ctx, model, gathered: String::new(), last: None, tokens: 0, cost: None }
     }
 
     /// The model says something.
-    pub(super) fn said(&mut self, text: &str) {
+    pub(crate) fn said(&mut self, text: &str) {
         self.gathered.push_str(text);
         if self.last.is_none_or(|last| last.elapsed() >= WINDOW) {
             self.flush();
@@ -72,7 +72,7 @@ impl<'a> Feed<'a> {
     }
 
     /// Passes on what was gathered.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if !self.gathered.is_empty() {
             let text = std::mem::take(&mut self.gathered);
             self.event("token", &text, None);
@@ -81,20 +81,20 @@ impl<'a> Feed<'a> {
     }
 
     /// All that it took so far, in tokens.
-    pub(super) fn took(&mut self, tokens: u64) {
+    pub(crate) fn took(&mut self, tokens: u64) {
         self.tokens = tokens;
     }
 
     /// All that it cost so far.
-    pub(super) fn cost(&mut self, cost: Micros) {
+    pub(crate) fn cost(&mut self, cost: Micros) {
         self.cost = Some(cost);
     }
 
-    pub(super) fn status(&self, text: &str) {
+    pub(crate) fn status(&self, text: &str) {
         self.event("status", text, None);
     }
 
-    pub(super) fn called(&self, call: &ToolCall<'_>) {
+    pub(crate) fn called(&self, call: &ToolCall<'_>) {
         let input = call.input.to_string();
         self.event(
             "tool_call",

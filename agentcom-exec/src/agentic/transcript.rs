@@ -10,18 +10,18 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// All that was said, a JSON object on each line.
 #[derive(Debug, Default)]
-pub(super) struct Transcript {
+pub(crate) struct Transcript {
     lines: String,
     left_out: usize,
 }
 
 impl Transcript {
-    pub(super) fn begin(&mut self, system: &str, tools: &[Spec]) {
+    pub(crate) fn begin(&mut self, system: &str, tools: &[Spec]) {
         let tools: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
         self.write(&json!({ "system": system, "tools": tools }));
     }
 
-    pub(super) fn add(&mut self, message: &Message) {
+    pub(crate) fn add(&mut self, message: &Message) {
         let call = |call: &Call| json!({ "id": call.id, "name": call.name, "input": call.input });
         self.write(&match message {
             Message::User(text) => json!({ "role": "user", "text": text }),
@@ -36,7 +36,7 @@ impl Transcript {
         });
     }
 
-    fn write(&mut self, line: &Value) {
+    pub(crate) fn write(&mut self, line: &Value) {
         let line = line.to_string();
         if self.lines.len() + line.len() > BYTES_MAX {
             self.left_out += 1;
@@ -46,7 +46,7 @@ impl Transcript {
         self.lines.push('\n');
     }
 
-    pub(super) fn into_lines(mut self) -> String {
+    pub(crate) fn into_lines(mut self) -> String {
         if self.left_out > 0 {
             self.lines.push_str(&format!("{}\n", json!({ "left_out": self.left_out })));
         }

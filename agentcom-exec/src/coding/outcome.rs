@@ -77,6 +77,9 @@ struct CodingResult<'a> {
     cost_micros: Option<Micros>,
     /// Why the model was stopped before it said that it was done.
     stopped: Option<Stop>,
+    /// Why it could not go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
     /// Where all that was said is kept, for each round.
     transcripts: &'a [BlobId],
     output: &'a str,
@@ -156,6 +159,10 @@ impl Done {
                 Some(How::Stopped(stop)) => Some(*stop),
                 Some(How::Answered | How::Failed(_)) | None => None,
             },
+            failed: match ended.map(|ended| &ended.how) {
+                Some(How::Failed(error)) => Some(error.to_string()),
+                Some(How::Answered | How::Stopped(_)) | None => None,
+            },
             transcripts: &self.transcripts,
             output: &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)],
             steps: &steps[steps.len().saturating_sub(STEPS_MAX)..],
@@ -224,11 +231,14 @@ pub(super) enum Trouble {
     Workspace(io::Error),
     #[error(transparent)]
     Mcp(#[from] McpError),
+    #[error("it is asked to stop")]
+    Stopped,
 }
 
 impl Trouble {
     pub(super) fn outcome(&self, usage: Usage) -> JobOutcome {
         let passing = match self {
+            Self::Stopped => return JobOutcome::Stopped,
             Self::Git(CheckoutError::Git(error)) => !matches!(error, GitError::Missing),
             Self::Git(CheckoutError::Overtaken(_) | CheckoutError::Uncommitted(_)) => true,
             Self::Git(_) => false,

@@ -10,6 +10,7 @@ use agentcom_core::port::executor::{JobContext, JobOutcome};
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
+use futures_util::FutureExt as _;
 use futures_util::future::{join_all, try_join_all};
 
 use super::outcome::{Done, PassedOver, Trouble, risk_of};
@@ -152,6 +153,9 @@ impl Work<'_> {
             let (env, met) = (&env, &standing.met);
             let bench = Bench { workspace, settings, env, connections, met, limits, ctx: self.ctx };
             let ended = worker.work(brief, &bench).await.map_err(Trouble::Workspace)?;
+            if self.ctx.cancelled().now_or_never().is_some() {
+                return Err(Trouble::Stopped);
+            }
             standing.usage += ended.usage;
             let cost = standing.cost.into_iter().chain(ended.cost);
             standing.cost = cost.reduce(|all, more| all + more);

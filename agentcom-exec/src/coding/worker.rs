@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentcom_core::agentic::Limits;
 use agentcom_core::port::executor::JobContext;
@@ -37,6 +38,12 @@ pub trait Worker: fmt::Debug + Send + Sync {
     /// Whether it works with the tools of this machine, and so with those of its MCP servers.
     fn has_tools(&self) -> bool {
         false
+    }
+
+    /// How long it may go on when the task is asked to stop, which [`Bench::ctx`] says. At most 400 ms;
+    /// after that it is dropped.
+    fn grace(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Works until it says that it is done, or has to stop. Dropping the future stops all that it

@@ -40,7 +40,7 @@ impl Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Act {
     /// A command, with its input.
-    Run(GuardCommand, Input),
+    Run(Box<GuardCommand>, Input),
     /// Somebody who tries to break out, and prints how it went.
     Try(Targets),
 }
@@ -73,7 +73,7 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     confine(&order.policy, own_user.is_some())?;
     match order.act {
         Act::Run(command, input) => {
-            let command = prepare(command, input, &order.policy)?;
+            let command = prepare(*command, input, &order.policy)?;
             if isolated { init(command, socket) } else { Err(replace(command)) }
         }
         Act::Try(targets) => {
@@ -96,6 +96,7 @@ fn outside(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     let helper = Command::new("/proc/self/exe");
     let mut child = launch::launch(helper, &Order { inside: true, ..order })?;
     hang_up(socket);
+    let_go().map_err(|error| refusal("helper", &error))?;
     let status = child.wait().map_err(|error| refusal("helper", &error))?;
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }
@@ -160,6 +161,7 @@ fn init(mut command: Command, socket: &mut UnixStream) -> Result<ExitCode, Refus
         .spawn()
         .map_err(|error| Refusal::new(&command.get_program().to_string_lossy(), &error))?;
     hang_up(socket);
+    let_go().map_err(|error| refusal("helper", &error))?;
     let first = Pid::from_raw(child.id().cast_signed());
     let code = loop {
         match waitpid(None, None) {
@@ -177,6 +179,15 @@ fn init(mut command: Command, socket: &mut UnixStream) -> Result<ExitCode, Refus
 /// The command has started.
 fn hang_up(socket: &UnixStream) {
     let _ = socket.shutdown(std::net::Shutdown::Both);
+}
+
+/// What the command closes is closed: whoever waits for it must not hold it open.
+fn let_go() -> io::Result<()> {
+    let nowhere = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&nowhere)?;
+    nix::unistd::dup2_stdout(&nowhere)?;
+    nix::unistd::dup2_stderr(&nowhere)?;
+    Ok(())
 }
 
 /// Takes the socket off standard input, which the command must not have.

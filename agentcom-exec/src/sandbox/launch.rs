@@ -28,7 +28,7 @@ pub(crate) fn start(mut command: GuardCommand, input: Input) -> Result<Child, Re
     };
     let mut helper = Command::new("/proc/self/exe");
     helper.process_group(0);
-    launch(helper, &Order::new(policy, Act::Run(command, input)))
+    launch(helper, &Order::new(policy, Act::Run(Box::new(command), input)))
 }
 
 /// Starts `helper`, a program that dispatches, and returns when the command has started in its

@@ -72,32 +72,9 @@ impl Tool for ReadFile {
 
 impl Input {
     fn read(&self, workspace: &Workspace) -> Result<Output, ToolError> {
-        let path = workspace.relative(&self.path);
-        let (file, metadata) = workspace.file(&path)?;
-        let too_large = || {
-            let message = format!(
-                "{} has {} bytes; search it, or use a command such as sed -n '1,100p'",
-                self.path,
-                metadata.len()
-            );
-            ToolError::new(ToolErrorKind::TooLarge, message)
-        };
-        if metadata.len() > FILE_BYTES_MAX {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::new();
-        let failed = |error| super::workspace::refused(&path, &error);
-        // It may grow while it is read.
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(too_large());
-        }
-        if is_binary(&bytes) {
-            let message = format!("{} is no text", self.path);
-            return Err(ToolError::new(ToolErrorKind::Binary, message));
-        }
-        let shown = path.display().to_string();
-        Ok(self.lines(shown, &String::from_utf8_lossy(&bytes)))
+        let text = text_of(workspace, &self.path)?;
+        let shown = workspace.relative(&self.path).display().to_string();
+        Ok(self.lines(shown, &text))
     }
 
     /// The lines that were asked for, as far as there is room.
@@ -122,4 +99,31 @@ impl Input {
         let from_line = (!whole).then_some(first);
         Output { path, content, lines: lines.len(), from_line, truncated }
     }
+}
+
+/// The whole text of a file of the workspace.
+pub(crate) fn text_of(workspace: &Workspace, named: &str) -> Result<String, ToolError> {
+    let path = workspace.relative(named);
+    let (file, metadata) = workspace.file(&path)?;
+    let too_large = || {
+        let message = format!(
+            "{named} has {} bytes; search it, or use a command such as sed -n '1,100p'",
+            metadata.len()
+        );
+        ToolError::new(ToolErrorKind::TooLarge, message)
+    };
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| super::workspace::refused(&path, &error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(too_large());
+    }
+    if is_binary(&bytes) {
+        return Err(ToolError::new(ToolErrorKind::Binary, format!("{named} is no text")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

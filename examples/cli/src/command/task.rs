@@ -129,8 +129,9 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
     }
     let field = |name| text::field(result, name);
     let tokens = ["tokens_in", "tokens_out"].map(|name| result[name].as_u64().unwrap_or(0));
-    let stopped = field("stopped");
-    let stopped = if stopped.is_empty() { stopped } else { format!(", stopped: {stopped}") };
+    let stopped = [("stopped", field("stopped")), ("failed", field("failed"))];
+    let stopped = stopped.iter().filter(|(_, why)| !why.is_empty());
+    let stopped: String = stopped.map(|(how, why)| format!(", {how}: {why}")).collect();
     let model = format!(
         "{}, {} rounds, {} turns in the last, {} tokens, in {}{stopped}",
         field("model"),

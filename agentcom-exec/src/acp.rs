@@ -1,0 +1,182 @@
+//! This file has foreign agents do coding tasks: any program that speaks the Agent Client Protocol,
+//! version 1, over its standard input and output.
+//!
+//! ```text
+//!              ┌─ session/update ─────────────▶ live feed, transcript
+//! agent, in ───┼─ fs/read_…, fs/write_text_file ▶ worktree
+//! a sandbox    └─ session/request_permission ─▶ rules ─▶ question to people, with a default
+//! ```
+//!
+//! The agent runs under the guard and in the sandbox, with what is granted to it and nothing else, so
+//! that its own tools are held by the kernel and not by its promises. Permission is for what the
+//! sandbox cannot judge. What the agent says of its work does not count: the same commits and checks
+//! follow as behind a model of our own.
+//!
+//! Of what the protocol offers, terminals are not: an agent runs commands by itself, in the same
+//! sandbox.
+
+mod conversation;
+mod desk;
+mod error;
+mod files;
+mod message;
+mod permission;
+mod story;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agentcom_core::task::Tier;
+use async_trait::async_trait;
+
+use crate::agentic::{Brief, Ended};
+use crate::coding::{Bench, Worker, Workers};
+use crate::guard::{GuardCommand, Leftovers};
+use crate::sandbox::{Limits, Sandbox};
+
+use conversation::Conversation;
+pub use error::AcpError;
+pub use permission::{BadRule, Inside, Permissions, Rule, Ruling, ToolKind};
+
+/// How long an agent may take to stop in good order.
+const GRACE: Duration = Duration::from_millis(400);
+
+/// A program that speaks the Agent Client Protocol.
+#[derive(Clone, Debug)]
+pub struct Acp {
+    /// The program and its arguments; no shell reads them.
+    pub command: Vec<String>,
+    /// Names of variables that are handed on to it from this process's environment, beside what
+    /// commands see: the key for its model, for example.
+    pub env: Vec<String>,
+    /// Its home, which it may change: where its settings are, and who is logged in. A folder of its own
+    /// in each task unless said.
+    pub home: Option<PathBuf>,
+    /// What it may change beside the worktree and its home.
+    pub write: Vec<PathBuf>,
+    /// Whether it reaches the network.
+    pub network: bool,
+    /// What is said when it asks for permission.
+    pub permissions: Permissions,
+    /// How long it is waited for.
+    pub patience: Patience,
+}
+
+/// How long an agent is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until it answers what it is asked at the beginning.
+    pub start: Duration,
+    /// Between one message and the next; it may be running tests meanwhile.
+    pub silence: Duration,
+    /// In all, for each round.
+    pub whole: Duration,
+    /// Until the default counts where it asks for permission and nobody answers.
+    pub answer: Duration,
+    /// Until it has called its turn off.
+    pub call_off: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(120),
+            silence: Duration::from_secs(900),
+            whole: Duration::from_secs(4 * 3600),
+            answer: Duration::from_secs(600),
+            call_off: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Acp {
+    /// The kind of operation.
+    pub const KIND: &str = "acp";
+
+    /// The agent that this command line starts, with nothing granted.
+    #[must_use]
+    pub fn new(command: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            command: command.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            home: None,
+            write: Vec::new(),
+            network: false,
+            permissions: Permissions::default(),
+            patience: Patience::default(),
+        }
+    }
+
+    /// The name of its program.
+    fn name(&self) -> String {
+        let program = self.command.first().map(Path::new);
+        let name = program.and_then(Path::file_name).unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The sandbox for it: that of commands, and what is granted. It may use more than one command.
+    fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
+        const GIB: u64 = 1024 * 1024 * 1024;
+        let usual = of_commands.limits;
+        let limits = Limits {
+            memory_bytes: usual.memory_bytes.max(8 * GIB),
+            cpu_seconds: usual.cpu_seconds.max(self.patience.whole.as_secs()),
+            files: usual.files.max(8192),
+            ..usual
+        };
+        Sandbox { limits, ..of_commands.clone() }
+    }
+
+    /// What it sees of the environment.
+    fn environment(&self, of_commands: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let more = self.env.iter();
+        let more = more.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        of_commands.clone().into_iter().chain(more).collect()
+    }
+}
+
+impl Workers for Acp {
+    fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
+        let name = model.map_or_else(|| self.name(), str::to_owned);
+        Ok(vec![Box::new(Agent { acp: self.clone(), model: model.map(str::to_owned), name })])
+    }
+}
+
+/// An agent for one task.
+#[derive(Debug)]
+struct Agent {
+    acp: Acp,
+    /// The model that the task names.
+    model: Option<String>,
+    name: String,
+}
+
+#[async_trait]
+impl Worker for Agent {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn grace(&self) -> Duration {
+        GRACE
+    }
+
+    async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
+        let sandbox = self.acp.sandbox(&bench.settings.sandbox);
+        let cell = sandbox.around(bench.workspace.path())?;
+        let command = GuardCommand {
+            argv: self.acp.command.clone(),
+            env: self.acp.environment(bench.env),
+            cwd: bench.workspace.path().to_owned(),
+            stdin: None,
+            leftovers: Leftovers::Kill,
+            sandbox: Some(cell.policy()),
+        };
+        let talk = bench.settings.spawner.spawn_talk(&command).await?;
+        let prompt = brief.for_agent(bench.workspace.path());
+        Ok(Conversation::new(self, bench, talk, &prompt).run(&prompt).await)
+    }
+}

@@ -1,0 +1,485 @@
+//! This file holds a conversation with an agent: asks it, hears what it says, has done what it asks, and
+//! ends it.
+//!
+//! **Invariant:** whatever the agent does, the conversation ends: what it is asked at the start has to be
+//! answered in time; after that it may not be silent for too long, nor go on for too long; and what it
+//! says has bounds.
+
+use std::io;
+use std::time::Duration;
+
+use agentcom_core::agentic::Stop;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::process::ChildStderr;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Agent;
+use super::desk::Desk;
+use super::error::AcpError;
+use super::message::VERSION;
+use super::message::{
+    self, ConfigOption, Incoming, Initialized, Prompted, RpcError, Session, StopReason, Unread,
+    Updated,
+};
+use super::story::{Story, Told};
+use super::wire::{Lines, Post};
+use crate::agentic::{Ended, How};
+use crate::coding::Bench;
+use crate::guard::{self, Running, Said, Talk};
+use crate::output::report;
+use crate::session::Stream;
+
+/// How many lines that are no messages, and answers to nothing, are put up with.
+const STRAYS_MAX: u32 = 64;
+
+/// From which length on a line is long to read, in bytes.
+const LONG_BYTES: usize = 64 * 1024;
+
+/// How much of what it prints beside the protocol is kept, and told in an error.
+const ERRORS_BYTES_MAX: usize = 16 * 1024;
+const LAST_WORDS_BYTES: usize = 1_000;
+
+/// How long its last words are awaited: somebody else may hold its pipe.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long its end is awaited after it has closed its output, and the reverse.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+
+/// How long it may take to end by itself when it is told nothing more.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long it may take to call its turn off when the task is asked to stop, and then to end. Both
+/// together fit [`GRACE`](super::GRACE).
+const CALL_OFF_WITHIN: Duration = Duration::from_millis(100);
+const END_WITHIN: Duration = Duration::from_millis(250);
+
+/// Why a turn did not come to its end.
+#[derive(Debug)]
+enum Halt {
+    Failed(AcpError),
+    Stopped(Stop),
+    /// The task is asked to stop.
+    Asked,
+}
+
+impl From<AcpError> for Halt {
+    fn from(error: AcpError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Something that happened.
+#[derive(Debug)]
+enum Event {
+    Line(Vec<u8>),
+    /// What it says is more than can be read.
+    Unreadable(AcpError),
+    /// It has closed its output.
+    Closed,
+    /// Its guard says something, or is gone.
+    Guard(io::Result<Said>),
+    /// Something that it asked for is done.
+    Ready(Value),
+    Late,
+    Asked,
+}
+
+/// What a line brought.
+#[derive(Debug)]
+enum Heard {
+    /// The answer to a request of ours.
+    Answer(u64, Result<Value, RpcError>),
+    Other,
+}
+
+/// What starts the time anew that an answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Nothing.
+    Once(Duration),
+    /// Whatever it says.
+    Silence(Duration),
+}
+
+impl Wait {
+    /// When it is over, if it was to be over at `deadline` and something happens.
+    fn anew(self, deadline: Instant) -> Instant {
+        match self {
+            Self::Once(_) => deadline,
+            Self::Silence(after) => Instant::now() + after,
+        }
+    }
+}
+
+/// A conversation with an agent.
+#[derive(Debug)]
+pub(super) struct Conversation<'a> {
+    agent: &'a Agent,
+    bench: &'a Bench<'a>,
+    running: Running,
+    /// Whether its guard still has something to say.
+    is_guarded: bool,
+    exit: Option<guard::How>,
+    lines: Lines,
+    closed: bool,
+    post: Post,
+    errors: Stream<ChildStderr>,
+    session: Option<String>,
+    desk: Desk<'a>,
+    story: Story<'a>,
+    next_id: u64,
+    strays: u32,
+    /// When it has gone on for too long.
+    over: Instant,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(agent: &'a Agent, bench: &'a Bench<'a>, talk: Talk, prompt: &str) -> Self {
+        let (from, to) = talk.socket.into_split();
+        Self {
+            agent,
+            bench,
+            running: talk.running,
+            is_guarded: true,
+            exit: None,
+            lines: Lines::of(from),
+            closed: false,
+            post: Post::to(to),
+            errors: Stream::new(talk.err, "stderr", ERRORS_BYTES_MAX),
+            session: None,
+            desk: Desk::new(&agent.acp, bench.workspace, bench.ctx),
+            story: Story::new(bench.ctx, &agent.name, prompt),
+            next_id: 0,
+            strays: 0,
+            over: Instant::now() + agent.acp.patience.whole,
+        }
+    }
+
+    /// Has the agent do what `prompt` says.
+    pub(super) async fn run(mut self, prompt: &str) -> Ended {
+        let turn = self.turn(prompt).await;
+        self.close(&turn).await;
+        let how = match turn {
+            Ok(StopReason::EndTurn) => How::Answered,
+            Ok(StopReason::MaxTokens) => How::Stopped(Stop::Tokens),
+            Ok(StopReason::MaxTurnRequests) => How::Stopped(Stop::Turns),
+            Ok(StopReason::Refusal) => How::Failed(AcpError::Declined.into()),
+            Ok(StopReason::Cancelled) | Err(Halt::Asked) => How::Failed(AcpError::CalledOff.into()),
+            Err(Halt::Stopped(stop)) => How::Stopped(stop),
+            Err(Halt::Failed(error)) => How::Failed(error.into()),
+        };
+        let (printed, _) = self.errors.kept.text(ERRORS_BYTES_MAX);
+        if !printed.is_empty() {
+            report(self.bench.ctx, "stderr", &printed);
+        }
+        let Told { answer, usage, steps, transcript } = self.story.end_of_story();
+        Ended { how, answer, turns: 1, usage, steps, transcript }
+    }
+
+    async fn turn(&mut self, prompt: &str) -> Result<StopReason, Halt> {
+        let patience = self.agent.acp.patience;
+        let start = Wait::Once(patience.start);
+        let us = json!({ "name": "agentcom", "version": env!("CARGO_PKG_VERSION") });
+        let hello = json!({
+            "protocolVersion": VERSION,
+            "clientCapabilities": {
+                "fs": { "readTextFile": true, "writeTextFile": true }, "terminal": false,
+            },
+            "clientInfo": us,
+        });
+        let known: Initialized = self.call("initialize", &hello, start).await?;
+        if known.protocol_version != VERSION {
+            return Err(AcpError::Version(known.protocol_version).into());
+        }
+        let place = json!({ "cwd": self.bench.workspace.path(), "mcpServers": [] });
+        let methods = known.auth_methods.iter().map(|method| &*method.name).collect::<Vec<_>>();
+        let session: Result<Session, Halt> = self.call("session/new", &place, start).await;
+        let session = session.map_err(|halt| wants_login(halt, &methods.join(", ")))?;
+        self.session = Some(session.session_id.clone());
+        if let Some(model) = &self.agent.model {
+            self.choose(model, &session, start).await?;
+        }
+        let said = json!({
+            "sessionId": session.session_id, "prompt": [{ "type": "text", "text": prompt }],
+        });
+        let wait = Wait::Silence(patience.silence);
+        let prompted: Result<Prompted, Halt> = self.call("session/prompt", &said, wait).await;
+        let prompted = prompted.map_err(|halt| wants_login(halt, &methods.join(", ")))?;
+        if let Some(usage) = &prompted.usage {
+            self.story.took(usage);
+        }
+        Ok(prompted.stop_reason)
+    }
+
+    /// Chooses the model that the task names.
+    async fn choose(&mut self, model: &str, session: &Session, wait: Wait) -> Result<(), Halt> {
+        let none = || AcpError::NoModel(model.to_owned());
+        let is_model = |option: &&ConfigOption| option.category.as_deref() == Some("model");
+        let option = session.config_options.iter().flatten().find(is_model).ok_or_else(none)?;
+        let chosen = json!({
+            "sessionId": session.session_id, "configId": option.id, "value": model,
+        });
+        let chosen: Result<Value, Halt> =
+            self.call("session/set_config_option", &chosen, wait).await;
+        match chosen {
+            Err(Halt::Failed(AcpError::Refused { .. })) => Err(none().into()),
+            chosen => chosen.map(|_| ()),
+        }
+    }
+
+    /// Asks the agent something, and does what it asks until it has answered.
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: &'static str,
+        params: &Value,
+        wait: Wait,
+    ) -> Result<T, Halt> {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.post.put(&message::request(id, method, params))?;
+        let (Wait::Once(after) | Wait::Silence(after)) = wait;
+        let mut deadline = Instant::now() + after;
+        loop {
+            match self.event(deadline.min(self.over)).await {
+                Event::Line(line) => {
+                    deadline = wait.anew(deadline);
+                    if line.len() > LONG_BYTES {
+                        // Others on this thread have work as well.
+                        tokio::task::yield_now().await;
+                    }
+                    if let Heard::Answer(answered, result) = self.hear(&line)? {
+                        if answered == id {
+                            return answer(method, result);
+                        }
+                        self.stray("an answer to what was not asked")?;
+                    }
+                }
+                Event::Ready(answer) => {
+                    self.post.put(&answer)?;
+                    deadline = wait.anew(deadline);
+                }
+                Event::Unreadable(error) => return Err(error.into()),
+                Event::Guard(Ok(Said::Refused(refusal))) => {
+                    return Err(AcpError::NotStarted(refusal).into());
+                }
+                Event::Closed | Event::Guard(_) => {
+                    if self.closed && (self.exit.is_some() || !self.is_guarded) {
+                        return Err(self.death().await.into());
+                    }
+                    if self.is_dying() {
+                        deadline = deadline.min(Instant::now() + LAST_BREATH);
+                    }
+                }
+                Event::Late if Instant::now() >= self.over => {
+                    return Err(Halt::Stopped(Stop::Time));
+                }
+                // Who waits for an answer of ours is not silent.
+                Event::Late if self.is_dying() => return Err(self.death().await.into()),
+                Event::Late if self.desk.is_busy() => deadline = wait.anew(deadline),
+                Event::Late => return Err(AcpError::Silent { to: method, after }.into()),
+                Event::Asked => return Err(Halt::Asked),
+            }
+        }
+    }
+
+    /// The next thing that happens. Cancel safe.
+    async fn event(&mut self, deadline: Instant) -> Event {
+        let asked = self.bench.ctx.cancelled();
+        tokio::select! {
+            () = asked => Event::Asked,
+            line = self.lines.next(), if !self.closed => match line {
+                Ok(Some(line)) => Event::Line(line),
+                Ok(None) => {
+                    self.closed = true;
+                    Event::Closed
+                }
+                Err(error) => Event::Unreadable(error),
+            },
+            said = self.running.next(), if self.is_guarded => {
+                if let Ok(Said::Exited(how)) = &said {
+                    self.exit = Some(*how);
+                }
+                self.is_guarded = matches!(said, Ok(Said::Started { .. } | Said::Exited(_)));
+                Event::Guard(said)
+            }
+            ready = self.desk.ready() => Event::Ready(ready),
+            never = self.post.carry() => match never {},
+            never = async { loop { self.errors.read().await } } => never,
+            () = sleep_until(deadline) => Event::Late,
+        }
+    }
+
+    /// Takes a line in.
+    fn hear(&mut self, line: &[u8]) -> Result<Heard, Halt> {
+        match message::read(line) {
+            Ok(Incoming::Request { id, method, params }) => {
+                let session = self.session.as_deref();
+                let taken = self.desk.take(session, (id, &method, params), &self.story);
+                if let Some(answer) = taken.map_err(Halt::Stopped)? {
+                    self.post.put(&answer)?;
+                }
+            }
+            Ok(Incoming::Notice { method, params }) if method == "session/update" => {
+                match serde_json::from_value::<Updated>(params) {
+                    Ok(news) if self.session.as_ref() == Some(&news.session_id) => {
+                        self.story.hear(news.update);
+                        let most = self.bench.limits.tokens;
+                        if most.is_some_and(|most| self.story.tokens() > most) {
+                            return Err(Halt::Stopped(Stop::Tokens));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.stray(&format!("news that are none: {error}"))?,
+                }
+            }
+            Ok(Incoming::Notice { .. }) => {}
+            Ok(Incoming::Response { id, result }) => match id.as_u64() {
+                Some(id) => return Ok(Heard::Answer(id, result)),
+                None => self.stray("an answer to what was not asked")?,
+            },
+            Err(unread) => self.misheard(line, unread)?,
+        }
+        Ok(Heard::Other)
+    }
+
+    /// Puts up with what is no message. Some programs print a line or two before they are at it.
+    fn misheard(&mut self, line: &[u8], unread: Unread) -> Result<(), Halt> {
+        match unread {
+            Unread::NoJson(why) => {
+                if line.starts_with(b"{") {
+                    let error = Err(RpcError::new(RpcError::NO_JSON, &why));
+                    self.post.put(&message::response(&Value::Null, &error))?;
+                }
+                self.stray(&format!("a line that is no JSON: {why}"))
+            }
+            Unread::NoMessage => self.stray("JSON that is no message"),
+        }
+    }
+
+    fn stray(&mut self, what: &str) -> Result<(), Halt> {
+        self.strays += 1;
+        if self.strays > STRAYS_MAX {
+            return Err(AcpError::Nonsense(what.to_owned()).into());
+        }
+        report(self.bench.ctx, "status", &format!("the agent sent {what}"));
+        Ok(())
+    }
+}
+
+/// Its end.
+impl Conversation<'_> {
+    fn is_dying(&self) -> bool {
+        self.closed || self.exit.is_some() || !self.is_guarded
+    }
+
+    /// How it died, with its last words.
+    async fn death(&mut self) -> AcpError {
+        let reading = async {
+            while !self.errors.is_over() {
+                self.errors.read().await;
+            }
+        };
+        let _ = timeout(LAST_WORDS_WITHIN, reading).await;
+        AcpError::Gone { how: self.exit, words: self.errors.kept.last(LAST_WORDS_BYTES) }
+    }
+
+    /// Ends the conversation, and then the agent.
+    async fn close(&mut self, turn: &Result<StopReason, Halt>) {
+        let call_off = match turn {
+            Ok(_) => None,
+            Err(Halt::Asked) => Some(CALL_OFF_WITHIN),
+            Err(Halt::Stopped(_) | Halt::Failed(AcpError::Silent { .. })) => {
+                Some(self.agent.acp.patience.call_off)
+            }
+            Err(Halt::Failed(_)) => None,
+        };
+        if let Some(within) = call_off {
+            self.call_off(within).await;
+        }
+        if turn.is_ok() {
+            self.post.close();
+            self.ends_within(CLOSE_WITHIN).await;
+        }
+        if self.is_guarded {
+            self.running.stop();
+            let within = self.bench.settings.spawner.grace() + END_WITHIN;
+            self.ends_within(within).await;
+        }
+    }
+
+    /// Calls the turn off, and waits for the agent to say that it has.
+    async fn call_off(&mut self, within: Duration) {
+        let Some(session) = &self.session else { return };
+        let notice = message::notice("session/cancel", &json!({ "sessionId": session }));
+        let answers = self.desk.call_off();
+        let put = answers.iter().chain([&notice]).try_for_each(|message| self.post.put(message));
+        if put.is_err() {
+            return;
+        }
+        let waiting = async {
+            loop {
+                let line = tokio::select! {
+                    line = self.lines.next() => line,
+                    never = self.post.carry() => match never {},
+                };
+                let Ok(Some(line)) = line else { return };
+                match self.hear(&line) {
+                    Ok(Heard::Answer(id, _)) if id == self.next_id => return,
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        let _ = timeout(within, waiting).await;
+    }
+
+    /// Waits until nothing is left of it, and hears nothing any more.
+    async fn ends_within(&mut self, within: Duration) {
+        let ending = async {
+            while self.is_guarded {
+                let said = self.running.next().await;
+                self.is_guarded = matches!(said, Ok(Said::Started { .. } | Said::Exited(_)));
+            }
+        };
+        let draining = async {
+            loop {
+                tokio::select! {
+                    line = self.lines.next(), if !self.closed => {
+                        self.closed = !matches!(line, Ok(Some(_)));
+                    }
+                    () = self.errors.read() => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = ending => {}
+            () = draining => {}
+            () = tokio::time::sleep(within) => {}
+        }
+    }
+}
+
+/// What an answer says.
+fn answer<T: DeserializeOwned>(
+    method: &'static str,
+    result: Result<Value, RpcError>,
+) -> Result<T, Halt> {
+    let result = result.map_err(|RpcError { code, message }| AcpError::Refused {
+        to: method,
+        code,
+        message: message[..message.floor_char_boundary(LAST_WORDS_BYTES)].to_owned(),
+    })?;
+    serde_json::from_value(result)
+        .map_err(|error| AcpError::Nonsense(format!("the answer to `{method}`: {error}")).into())
+}
+
+/// A refusal for want of a login names the ways to log in.
+fn wants_login(halt: Halt, methods: &str) -> Halt {
+    match halt {
+        Halt::Failed(AcpError::Refused { code: RpcError::AUTH_REQUIRED, .. }) => {
+            Halt::Failed(AcpError::LogIn { methods: methods.to_owned() })
+        }
+        other @ (Halt::Failed(_) | Halt::Stopped(_) | Halt::Asked) => other,
+    }
+}

@@ -1,0 +1,279 @@
+//! This file does what an agent asks of its client: files and permissions. All of it is done beside what
+//! the agent says meanwhile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use agentcom_core::agentic::Stop;
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::JobContext;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::message::{AsksPermission, PermissionOption, ReadsFile, RpcError, WritesFile, response};
+use super::permission::{Inside, Ruling, Said, ToolKind};
+use super::story::Story;
+use super::{Acp, files};
+use crate::output::report;
+use crate::tool::Workspace;
+
+/// How much an agent may ask at once.
+const AT_ONCE_MAX: usize = 32;
+
+/// How often it may ask for permission in one turn, and for the same thing in a row.
+const PERMISSIONS_MAX: u32 = 2_000;
+const REPEATS_MAX: u32 = 50;
+
+/// How often that may be put to people; after that it is rejected unasked.
+const QUESTIONS_MAX: u32 = 50;
+
+/// How much of what it asks permission for people are shown, in bytes.
+const SHOWN_BYTES_MAX: usize = 1_500;
+
+/// What an agent has asked.
+pub(super) struct Desk<'a> {
+    acp: &'a Acp,
+    workspace: &'a Arc<Workspace>,
+    ctx: &'a dyn JobContext,
+    /// The ids of requests that are not answered yet, and how each is if it is called off.
+    open: BTreeMap<u64, (Value, Result<Value, RpcError>)>,
+    at_work: FuturesUnordered<BoxFuture<'a, (u64, Result<Value, RpcError>)>>,
+    next: u64,
+    permissions: u32,
+    /// What it last asked permission for, and how often in a row.
+    last: (String, u32),
+    questions: u32,
+    called_off: bool,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(
+        acp: &'a Acp,
+        workspace: &'a Arc<Workspace>,
+        ctx: &'a dyn JobContext,
+    ) -> Self {
+        Self {
+            acp,
+            workspace,
+            ctx,
+            open: BTreeMap::new(),
+            at_work: FuturesUnordered::new(),
+            next: 0,
+            permissions: 0,
+            last: (String::new(), 0),
+            questions: 0,
+            called_off: false,
+        }
+    }
+
+    /// Whether somebody waits for anything here.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Takes a request in; the answer, if it is clear at once.
+    pub(super) fn take(
+        &mut self,
+        session: Option<&str>,
+        (id, method, params): (Value, &str, Value),
+        story: &Story<'_>,
+    ) -> Result<Option<Value>, Stop> {
+        let now = |error| Ok(Some(response(&id, &Err(error))));
+        if self.open.len() >= AT_ONCE_MAX {
+            let message = format!("at most {AT_ONCE_MAX} requests at once");
+            return now(RpcError::new(RpcError::INTERNAL, message));
+        }
+        let workspace = Arc::clone(self.workspace);
+        let cancelled = Err(RpcError::new(RpcError::CANCELLED, "the turn is called off"));
+        let (work, cancelled): (BoxFuture<'a, _>, _) = match method {
+            "fs/read_text_file" => {
+                match of_session(params, session, |it: &ReadsFile| &it.session_id) {
+                    Ok(asked) => (Box::pin(files::read(workspace, asked)), cancelled),
+                    Err(error) => return now(error),
+                }
+            }
+            "fs/write_text_file" => {
+                match of_session(params, session, |it: &WritesFile| &it.session_id) {
+                    Ok(asked) => (Box::pin(files::write(workspace, asked, self.ctx)), cancelled),
+                    Err(error) => return now(error),
+                }
+            }
+            "session/request_permission" => {
+                match of_session(params, session, |it: &AsksPermission| &it.session_id) {
+                    Ok(asked) => (self.permission(asked, story)?, Ok(outcome(None))),
+                    Err(error) => return now(error),
+                }
+            }
+            _ => return now(RpcError::new(RpcError::NO_METHOD, format!("there is no `{method}`"))),
+        };
+        if self.called_off {
+            return Ok(Some(response(&id, &cancelled)));
+        }
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number, (id, cancelled));
+        self.at_work.push(Box::pin(async move { (number, work.await) }));
+        Ok(None)
+    }
+
+    /// The next answer that is ready; waits for ever where there is none. Cancel safe.
+    pub(super) async fn ready(&mut self) -> Value {
+        while let Some((number, result)) = self.at_work.next().await {
+            if let Some((id, _)) = self.open.remove(&number) {
+                return response(&id, &result);
+            }
+        }
+        pending().await
+    }
+
+    /// Ends all that is at work. What was asked, and what will be, is answered as called off.
+    pub(super) fn call_off(&mut self) -> Vec<Value> {
+        self.called_off = true;
+        self.at_work.clear();
+        let open = std::mem::take(&mut self.open).into_values();
+        open.map(|(id, result)| response(&id, &result)).collect()
+    }
+
+    /// Ends what goes on for ever.
+    fn count(&mut self, request: &Request) -> Result<(), Stop> {
+        let key = format!("{} {} {}", request.kind, request.title, request.input);
+        let repeated = if self.last.0 == key { self.last.1 + 1 } else { 1 };
+        self.last = (key, repeated);
+        self.permissions += 1;
+        if repeated > REPEATS_MAX || self.permissions > PERMISSIONS_MAX {
+            return Err(Stop::Repetition);
+        }
+        Ok(())
+    }
+
+    /// Rules on a request for permission.
+    fn permission(
+        &mut self,
+        asked: AsksPermission,
+        story: &Story<'_>,
+    ) -> Result<BoxFuture<'a, Result<Value, RpcError>>, Stop> {
+        let known = story.open_call(&asked.tool_call.tool_call_id);
+        let kind = asked.tool_call.kind.or(known.map(|(kind, _)| kind)).unwrap_or(ToolKind::Other);
+        let title = asked.tool_call.title.as_deref().or(known.map(|(_, title)| title));
+        let request = Request {
+            kind,
+            title: title.unwrap_or("something that it gives no name").to_owned(),
+            input: asked.tool_call.raw_input.unwrap_or_default(),
+            options: asked.options,
+        };
+        self.count(&request)?;
+        let locations = asked.tool_call.locations.iter().flatten();
+        let root = self.workspace.path();
+        let inside = locations.into_iter().all(|location| is_in(root, Path::new(&location.path)));
+        let inside = if inside { Inside::Yes } else { Inside::No };
+        let mut ruling = self.acp.permissions.rule(kind, inside);
+        if ruling == Ruling::Ask {
+            self.questions += 1;
+            if self.questions > QUESTIONS_MAX {
+                ruling = Ruling::Reject;
+            }
+        }
+        Ok(Box::pin(request.decide(self.acp, self.ctx, ruling)))
+    }
+}
+
+impl fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+/// What permission is asked for.
+struct Request {
+    kind: ToolKind,
+    title: String,
+    input: Value,
+    options: Vec<PermissionOption>,
+}
+
+impl Request {
+    async fn decide(
+        self,
+        acp: &Acp,
+        ctx: &dyn JobContext,
+        ruling: Ruling,
+    ) -> Result<Value, RpcError> {
+        let (said, by) = match ruling {
+            Ruling::Allow => (Said::Allow, "by rule"),
+            Ruling::Reject => (Said::Reject, "by rule"),
+            Ruling::Ask => {
+                let default = Json::of(&"reject").unwrap_or_default();
+                let answer = ctx.ask(&self.question(), acp.patience.answer.into(), default).await;
+                let answer: Value = answer.read().unwrap_or_default();
+                (Said::read(&answer, &self.options), "as was answered")
+            }
+        };
+        let chosen = said.clone().choose(&self.options);
+        let word = match (&chosen, &said) {
+            (None, _) => "called off, since no option fits,",
+            (Some(_), Said::Allow) => "allowed",
+            (Some(_), Said::Reject) => "rejected",
+            (Some(option), Said::Option(_)) => option,
+        };
+        report(ctx, "status", &format!("{word} {by}: {} {}", self.kind, self.title));
+        Ok(outcome(chosen))
+    }
+
+    /// What people are asked.
+    fn question(&self) -> String {
+        let Self { kind, title, input, options } = self;
+        let input = if input.is_null() { String::new() } else { format!("\n{input}") };
+        let input = &input[..input.floor_char_boundary(SHOWN_BYTES_MAX)];
+        let title = &title[..title.floor_char_boundary(SHOWN_BYTES_MAX)];
+        let names = options.iter().map(|option| option.name.as_str()).collect::<Vec<_>>();
+        format!(
+            "May it {kind}: {title}?{input}\nAnswer allow or reject, or one of: {}",
+            names.join(", ")
+        )
+    }
+}
+
+/// The outcome of a request for permission.
+fn outcome(chosen: Option<String>) -> Value {
+    match chosen {
+        Some(option) => json!({ "outcome": { "outcome": "selected", "optionId": option } }),
+        None => json!({ "outcome": { "outcome": "cancelled" } }),
+    }
+}
+
+/// Reads what is asked, which has to be about this session.
+fn of_session<T: DeserializeOwned>(
+    params: Value,
+    session: Option<&str>,
+    named: impl Fn(&T) -> &String,
+) -> Result<T, RpcError> {
+    let bad = |message: String| RpcError::new(RpcError::BAD_PARAMS, message);
+    let asked: T = serde_json::from_value(params).map_err(|error| bad(error.to_string()))?;
+    let other = session.is_none_or(|session| named(&asked) != session);
+    if other { Err(bad(format!("there is no session `{}`", named(&asked)))) } else { Ok(asked) }
+}
+
+/// Whether a path is beneath a folder, as far as its text says. What it leads to the sandbox sees to.
+fn is_in(root: &Path, path: &Path) -> bool {
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    !climbs && (path.is_relative() || path.starts_with(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_in_the_worktree_or_not() {
+        let inside = |path: &str| is_in(Path::new("/w/t"), Path::new(path));
+        assert!(inside("/w/t/a") && inside("a/b") && inside("/w/t"));
+        assert!(
+            !inside("/w/tt") && !inside("/etc/passwd") && !inside("../a") && !inside("/w/t/../x")
+        );
+    }
+}

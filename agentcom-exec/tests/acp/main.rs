@@ -1,0 +1,166 @@
+//! This file proves that coding tasks by foreign agents keep the contract of executors, and that agents
+//! which speak the Agent Client Protocol are understood, asked about and held.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod bad_agents;
+mod fixture;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::Mutex;
+
+use agentcom_core::id::TaskId;
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::{JobContext, JobOutcome, News};
+use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
+use agentcom_core::time::{Span, Wall};
+use async_trait::async_trait;
+use fixture::{Fixture, git, going};
+use serde_json::{Value, json};
+use support::Watched;
+
+agentcom_core::executor_conformance!(
+    #[tokio::test]
+    Fixture::going("works")
+);
+
+/// Somebody who answers every question alike, and remembers what was asked and told.
+#[derive(Debug, Default)]
+struct Person {
+    /// Nothing where nobody answers.
+    answer: Option<Value>,
+    asked: Mutex<Vec<(String, Span, Json)>>,
+    news: Mutex<Vec<Value>>,
+}
+
+#[async_trait]
+impl JobContext for Person {
+    fn report(&self, news: News) {
+        self.news.lock().unwrap().push(news.event.unwrap().read().unwrap());
+    }
+
+    async fn cancelled(&self) {
+        std::future::pending().await
+    }
+
+    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
+        self.asked.lock().unwrap().push((question.to_owned(), timeout, default.clone()));
+        self.answer.as_ref().map_or(default, |answer| Json::of(answer).unwrap())
+    }
+
+    fn now(&self) -> Wall {
+        Wall(0)
+    }
+}
+
+/// The result of a task whose agent goes `way`, for `person`.
+async fn done(fixture: &Fixture, way: &str, person: &Person) -> Value {
+    let executor = fixture.executor();
+    let outcome = executor.run(&assignment(&*executor, TaskId(1), going(way)), person).await;
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    result.read().unwrap()
+}
+
+#[tokio::test]
+async fn what_an_agent_does_is_told_live_kept_and_counted() {
+    let fixture = Fixture::going("works");
+    let person = Person::default();
+    let result = done(&fixture, "works", &person).await;
+    assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "onetwo");
+    assert_eq!(result["output"], "It is done: b.txt is there.");
+    assert_eq!(result["steps"], json!(["read a.txt: ok"]));
+    assert_eq!((&result["tokens_in"], &result["tokens_out"]), (&json!(100), &json!(20)));
+    assert_eq!((&result["model"], &result["turns"]), (&json!("works"), &json!(1)));
+    // What stays in the worktree is not asked.
+    assert!(person.asked.lock().unwrap().is_empty());
+    let news = person.news.lock().unwrap();
+    let of = |kind: &str| -> Vec<&str> {
+        let found = news.iter().filter(|event| event["event_type"] == kind);
+        found.map(|event| event["text"].as_str().unwrap()).collect()
+    };
+    assert_eq!(of("token").concat(), "I look at a.txt.It is done: b.txt is there.");
+    assert_eq!(of("tool_call"), ["read a.txt: ok"]);
+    let told = of("status").join("\n");
+    for line in ["plan, 0 of 1 done: Write b.txt", "allowed by rule: edit Write b.txt", "0.25 USD"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
+    let call = news.iter().find(|event| event["event_type"] == "tool_call").unwrap();
+    assert_eq!((&call["tool_name"], &call["iteration"]), (&json!("read"), &json!(1)));
+    assert_eq!(call["result_summary"], r#"{"content":"one\n","ok":true}"#);
+    let kept = std::fs::read_dir(fixture.dir.path().join("transcripts")).unwrap().next().unwrap();
+    let kept = std::fs::read_to_string(kept.unwrap().path()).unwrap();
+    let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let roles: Vec<&str> = kept.iter().filter_map(|line| line["role"].as_str()).collect();
+    assert_eq!(roles, ["user", "model", "tool", "model"]);
+    assert!(kept[0]["text"].as_str().unwrap().contains("a job of the conformance suite"));
+    assert!(kept[1]["thinking"].as_str().unwrap().starts_with("I was told"));
+    assert_eq!(kept.last().unwrap()["cost"], 0.25);
+}
+
+#[tokio::test]
+async fn what_reaches_beyond_the_sandbox_is_asked_and_the_answer_is_passed_on() {
+    let fixture = Fixture::going("works");
+    for (answer, expected) in [
+        (Some(json!("allow")), "yes"),
+        (Some(json!("allow_always")), "always"),
+        (Some(json!("no")), "no"),
+        (Some(json!(17)), "no"),
+        (None, "no"),
+    ] {
+        let person = Person { answer: answer.clone(), ..Person::default() };
+        let result = done(&fixture, "asks", &person).await;
+        let written = fixture.pushed(result["branch"].as_str().unwrap(), "b.txt");
+        assert_eq!(written, expected, "{answer:?}");
+        let asked = person.asked.lock().unwrap();
+        let [(question, timeout, default)] = &**asked else { panic!("{asked:?}") };
+        assert_eq!(
+            question,
+            "May it fetch: Fetch https://example.org?\nAnswer allow or reject, or one of: allow_once, \
+             allow_always, reject_once"
+        );
+        assert_eq!((timeout, default.as_str()), (&Span::from_secs(600), "\"reject\""));
+        // The task keeps its branch, so the next begins anew.
+        let remote = fixture.dir.path().join("remote");
+        git(&remote, &["branch", "-D", result["branch"].as_str().unwrap()]);
+        let clone = fixture.dir.path().join("clone");
+        git(&clone, &["branch", "-D", result["branch"].as_str().unwrap()]);
+    }
+}
+
+#[tokio::test]
+async fn rules_decide_without_asking() {
+    let mut fixture = Fixture::going("works");
+    for (task, (rule, expected)) in
+        [("fetch=allow", "yes"), ("fetch=reject", "no")].iter().enumerate()
+    {
+        fixture.acp.permissions = fixture.acp.permissions.clone().with(rule.parse().unwrap());
+        let executor = fixture.executor();
+        let person = Person { answer: Some(json!("always")), ..Person::default() };
+        let job = assignment(&*executor, TaskId(10 + task as u64), going("asks"));
+        let outcome = executor.run(&job, &person).await;
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        let result: Value = result.read().unwrap();
+        assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), *expected);
+        assert!(person.asked.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_to_stop_hears_of_it_first() {
+    let fixture = Fixture::going("works");
+    let executor = fixture.executor();
+    let ctx = Watched::new();
+    let job = assignment(&*executor, TaskId(5), going("heeds"));
+    let stopping = async {
+        let works = || ctx.text_of("token").contains("I work.").then_some(());
+        support::eventually("it works", works).await;
+        ctx.cancel();
+    };
+    let (outcome, ()) = tokio::join!(executor.run(&job, &ctx), stopping);
+    assert_eq!(outcome, JobOutcome::Stopped);
+    let mut trees = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap();
+    let left = trees.next().unwrap().unwrap().path().join("called-off.txt");
+    assert_eq!(std::fs::read_to_string(left).unwrap(), "in good order");
+}
