@@ -76,6 +76,10 @@ enum Command {
     Why(command::why::Args),
     /// Show all that a model said in a coding task
     Transcript(command::transcript::Args),
+    /// List what agents ask people, with what counts if nobody answers
+    Questions,
+    /// Answer what an agent asks
+    Answer(command::questions::Args),
     /// Call a task off
     Cancel(command::cancel::Args),
     /// Give dead tasks another life
@@ -158,6 +162,8 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Task(args) => asking(command::task::run(&args, ctx)),
         Command::Why(args) => asking(command::why::run(&args, ctx)),
         Command::Transcript(args) => asking(command::transcript::run(&args, ctx)),
+        Command::Questions => asking(command::questions::list(ctx)),
+        Command::Answer(args) => asking(command::questions::answer(&args, ctx)),
         Command::Cancel(args) => asking(command::cancel::run(&args, ctx)),
         Command::Retry(args) => asking(command::retry::run(&args, ctx)),
         Command::Agents => asking(command::agent::list(ctx)),
@@ -253,7 +259,7 @@ mod tests {
                 1  something else failed; the message says what
                 3  the task that was waited for ended without success
                 4  a token is needed and none was found, or it does not allow this
-                5  there is no such task or agent
+                5  there is no such task, agent or question
                 6  the request does not fit the state of things
                64  the command line, a file or a field of the request breaks a rule
                69  no hub answers, or it cannot listen where it should

@@ -11,6 +11,7 @@ pub(crate) mod journal;
 pub(crate) mod mcp;
 pub(crate) mod money;
 pub(crate) mod pause;
+pub(crate) mod questions;
 pub(crate) mod retry;
 pub(crate) mod sandbox;
 pub(crate) mod stats;

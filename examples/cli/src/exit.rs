@@ -31,7 +31,7 @@ impl Exit {
         (Self::Failure, "something else failed; the message says what"),
         (Self::Unsuccessful, "the task that was waited for ended without success"),
         (Self::NotAllowed, "a token is needed and none was found, or it does not allow this"),
-        (Self::NotFound, "there is no such task or agent"),
+        (Self::NotFound, "there is no such task, agent or question"),
         (Self::Conflict, "the request does not fit the state of things"),
         (Self::Usage, "the command line, a file or a field of the request breaks a rule"),
         (Self::Unavailable, "no hub answers, or it cannot listen where it should"),

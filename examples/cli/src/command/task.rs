@@ -9,7 +9,7 @@ use crate::name::{id_of, task_id};
 use crate::print::{FAINT, STRONG};
 use crate::table::one_line;
 use crate::text;
-use crate::waiting::state_of;
+use crate::waiting::{self, state_of};
 
 /// Which task.
 #[derive(Debug, clap::Args)]
@@ -23,10 +23,14 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let client = ctx.client()?;
     let id = task_id(&client, &args.id).await?;
     let task = client.get(&["api", "tasks", &id], &[]).await?;
-    Ok(ctx.print.data(&task, || render(&task, text::now()))?)
+    let questions = match waiting::is_over(&task) {
+        true => Vec::new(),
+        false => super::questions::about(&client, &id).await?,
+    };
+    Ok(ctx.print.data(&task, || render(&task, &questions, text::now()))?)
 }
 
-fn render(task: &Value, now: Wall) -> String {
+fn render(task: &Value, questions: &[String], now: Wall) -> String {
     let state = state_of(task);
     let style = super::tasks::style_of(state);
     let mut out = format!("{STRONG}{}{STRONG:#}  {style}{state}{style:#}\n", id_of(task));
@@ -51,6 +55,9 @@ fn render(task: &Value, now: Wall) -> String {
         line("attempt", &attempt_line(attempt));
     }
     line("spent", &super::money::spent_line(&task["spent"]));
+    for question in questions {
+        line("asks", question);
+    }
     for (name, value) in coding_lines(&task["result"]) {
         line(name, &value);
     }
@@ -208,7 +215,7 @@ mod tests {
                 "tier": "trivial", "confidence_percent": 90, "keyword": "typo"}},
             "result": {"exit_code": 0, "stdout": "hello\u{1b}[2J\nworld"},
         });
-        let text = render(&task, Wall(61_000));
+        let text = render(&task, &["89abcdef: May it?".into()], Wall(61_000));
         expect![[r#"
             task-0123456789abcdef  completed
               description  say hello
@@ -219,6 +226,7 @@ mod tests {
               created      1970-01-01 00:00:01 UTC (1 min ago)
               attempt      1 on x, failed, retryable, exit code 1
               attempt      2 on y, running
+              asks         89abcdef: May it?
               output
                 hello[2J
                 world
@@ -254,7 +262,7 @@ mod tests {
                 {"type": "test_passes", "target": "make", "status": "fail", "output": "a\nb is 1, not 2"},
             ]},
         });
-        let text = render(&task, Wall(61_000));
+        let text = render(&task, &[], Wall(61_000));
         expect![[r#"
             task-0123456789abcdef  partial
               description  mend it

@@ -96,8 +96,10 @@ fn line(kind: &str, event: &Value) -> String {
     let style = state.map_or(PLAIN, super::tasks::style_of);
     let at = text::date(&event["at"]).map_or_else(String::new, clock);
     let task = event["task_id"].as_str().map_or("", short);
-    let detail =
-        if event["detail"].is_null() { String::new() } else { text::plain(&event["detail"]) };
+    let detail = match kind {
+        "question.asked" => question(&event["detail"]),
+        _ => text::plain(&event["detail"]),
+    };
     let mut row = format!("{FAINT}{at}{FAINT:#} {style}{kind}{style:#}");
     let gap = 18_usize.saturating_sub(kind.chars().count());
     let agent = field(event, "agent_id");
@@ -105,6 +107,13 @@ fn line(kind: &str, event: &Value) -> String {
     row.push_str(rest.trim_end());
     row.push('\n');
     row
+}
+
+/// What an agent asks, and how it is answered.
+fn question(question: &Value) -> String {
+    let (id, text) = (field(question, "id"), field(question, "text"));
+    let default = text::plain(&question["default"]);
+    format!("{text} (`agentcom answer {} …`, else {default})", short(&id))
 }
 
 fn progress(news: &Value) -> String {
@@ -126,7 +135,10 @@ mod tests {
             json!({"seq": 1, "at": 3_661_000, "type": "task.ready", "task_id": "task-0123456789abcdef"}),
             json!({"seq": 2, "at": 3_662_000, "type": "task.working", "task_id": "task-0123456789abcdef",
                    "agent_id": "local-1", "generation": 1, "detail": {"a": 1}}),
-            json!({"seq": 3, "at": 3_663_000, "type": "agent.added", "agent_id": "x"}),
+            json!({"seq": 3, "at": 3_662_000, "type": "question.asked", "task_id": "task-0123456789abcdef",
+                   "agent_id": "local-1", "detail": {"id": "question-0123456701234567", "text": "May it?\nYes?",
+                   "default": "reject"}}),
+            json!({"seq": 4, "at": 3_663_000, "type": "agent.added", "agent_id": "x"}),
         ];
         let mut text: String = events
             .iter()
@@ -137,6 +149,7 @@ mod tests {
         expect![[r#"
             01:01:01 task.ready         89abcdef
             01:01:02 task.working       89abcdef local-1      {"a":1}
+            01:01:02 question.asked     89abcdef local-1      May it? Yes? (`agentcom answer 01234567 …`, else reject)
             01:01:03 agent.added                 x
                      progress           89abcdef  40 % a [2Jb
         "#]]

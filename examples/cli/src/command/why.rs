@@ -69,11 +69,21 @@ fn sentence(reason: &Value) -> String {
             get("agent"),
             millis("lease_remaining")
         ),
-        "question" => format!("its agent waits for an answer: {}", plain(&reason["question"])),
+        "question" => question(&reason["question"]),
         "quota" => format!("the quota of its agent is used up until {}", until("until")),
         "ended" => ended(&get("death"), &get("error")),
         _ => reason.to_string(),
     }
+}
+
+fn question(question: &Value) -> String {
+    let (id, text) = (field(question, "id"), field(question, "text"));
+    let until = text::date(&question["deadline"]).map_or_else(String::new, text::stamp);
+    format!(
+        "its agent waits for an answer until {until} ({} if nobody gives one): {text}; `agentcom answer {} ANSWER`",
+        plain(&question["default"]),
+        short(&id),
+    )
 }
 
 /// How many agents are kept from work by what.
@@ -136,8 +146,10 @@ pub(crate) fn scope(scope: &Value) -> String {
 mod tests {
     use super::*;
     use agentcom_core::command::Scope;
-    use agentcom_core::id::TaskId;
+    use agentcom_core::id::{Lease, QuestionId, TaskId};
+    use agentcom_core::json::Json;
     use agentcom_core::name::{AgentId, Key};
+    use agentcom_core::question::Question;
     use agentcom_core::time::{Span, Wall};
     use agentcom_core::view::{Nearest, Reason};
     use expect_test::expect;
@@ -170,6 +182,18 @@ mod tests {
             Reason::Affinity { remaining: Span(500) },
             Reason::Accepting { agent: agent(), remaining: Span(500) },
             Reason::Working { agent: agent(), lease_remaining: Span(25_000) },
+            Reason::Question {
+                question: Question {
+                    id: QuestionId(0x89ab_cdef),
+                    task: TaskId(1),
+                    lease: Lease(1),
+                    asked_by: agent(),
+                    text: "May it?".into(),
+                    asked_at: Wall(0),
+                    deadline: Wall(1000),
+                    default: Json::of(&"reject").unwrap(),
+                },
+            },
             Reason::Quota { until: Wall(1000) },
             Reason::Ended { death: Some("exhausted".into()), error: Some("exit code 1".into()) },
             Reason::Ended { death: None, error: None },
@@ -193,6 +217,7 @@ mod tests {
             it waits 500 ms for the agent that has its repository at hand
             a-1 has 500 ms left to accept it
             a-1 works on it and keeps it for another 25 s before it has to renew
+            its agent waits for an answer until 1970-01-01 00:00:01 UTC (reject if nobody gives one): May it?; `agentcom answer 89abcdef ANSWER`
             the quota of its agent is used up until 1970-01-01 00:00:01 UTC
             it died (exhausted): exit code 1
             it has ended
