@@ -118,7 +118,8 @@ impl Acp {
     }
 
     /// The sandbox for it: that of commands, and what is granted. It may use more than one command.
-    fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
+    #[must_use]
+    pub fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
         const GIB: u64 = 1024 * 1024 * 1024;
         let usual = of_commands.limits;
         let limits = Limits {
@@ -127,14 +128,16 @@ impl Acp {
             files: usual.files.max(8192),
             ..usual
         };
-        Sandbox { limits, ..of_commands.clone() }
+        let write = of_commands.write.iter().chain(&self.write).chain(&self.home).cloned();
+        Sandbox { network: self.network, write: write.collect(), limits, ..of_commands.clone() }
     }
 
     /// What it sees of the environment.
     fn environment(&self, of_commands: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let more = self.env.iter();
         let more = more.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-        of_commands.clone().into_iter().chain(more).collect()
+        let home = self.home.iter().map(|home| ("HOME".to_owned(), home.display().to_string()));
+        of_commands.clone().into_iter().chain(more).chain(home).collect()
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Policy {
     /// outside follows what was planted there.
     pub workspace: PathBuf,
     /// A folder for temporary files, outside the workspace and empty at first; absolute. It is
-    /// `HOME` and `TMPDIR`.
+    /// `TMPDIR`, and `HOME` where that is no folder of [`Policy::write`].
     pub scratch: PathBuf,
     /// What it may read and execute beyond [`Policy::SYSTEM`]; what is not there is passed over.
     pub read: Vec<PathBuf>,
@@ -171,9 +171,12 @@ impl Policy {
         mut env: BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
         let scratch = self.scratch.to_string_lossy().into_owned();
-        for name in ["HOME", "TMPDIR"] {
-            env.insert(name.to_owned(), scratch.clone());
+        let home =
+            env.get("HOME").filter(|home| self.write.iter().any(|path| path == Path::new(home)));
+        if home.is_none() {
+            env.insert("HOME".to_owned(), scratch.clone());
         }
+        env.insert("TMPDIR".to_owned(), scratch);
         env.insert("TERM".to_owned(), "dumb".to_owned());
         env
     }
@@ -231,5 +234,14 @@ mod tests {
         assert_eq!(seen["HOME"], "/scratch");
         assert_eq!(seen["TMPDIR"], "/scratch");
         assert_eq!(seen["PATH"], "/bin");
+    }
+
+    #[test]
+    fn a_home_that_may_be_changed_stays_home() {
+        let mut policy = Policy::new(Level::L2, "/work", "/scratch");
+        policy.write.push("/home/agent".into());
+        let seen = |home: &str| policy.environment([("HOME".to_owned(), home.to_owned())].into());
+        assert_eq!(seen("/home/agent")["HOME"], "/home/agent");
+        assert_eq!(seen("/home/other")["HOME"], "/scratch");
     }
 }

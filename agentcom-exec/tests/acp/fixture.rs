@@ -48,7 +48,7 @@ impl Fixture {
         git(&clone, &["push", "-q", "origin", "HEAD:main"]);
         let thread = std::thread::current();
         let mark = format!("{}-{}", support::mark("acp"), thread.name().unwrap());
-        let level = sandbox::prove(&spawner(), None).level;
+        let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L2)).level;
         let mut sandbox = Sandbox::new(level.max(Level::L2));
         sandbox.read.push(AGENT.into());
         Self { dir, acp: Acp::new(Self::command(way)), sandbox, mark }
