@@ -81,8 +81,7 @@ impl fmt::Display for ToolKind {
 }
 
 /// What is said to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ruling {
     /// Yes.
     Allow,
@@ -93,7 +92,8 @@ pub enum Ruling {
 }
 
 /// A ruling on a kind of tools: `fetch=allow`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Rule {
     /// The kind.
     pub kind: ToolKind,
@@ -108,6 +108,14 @@ pub struct Rule {
      move, search, execute, think, fetch, switch_mode and other"
 )]
 pub struct BadRule(String);
+
+impl TryFrom<String> for Rule {
+    type Error = BadRule;
+
+    fn try_from(text: String) -> Result<Self, BadRule> {
+        text.parse()
+    }
+}
 
 impl FromStr for Rule {
     type Err = BadRule;

@@ -14,6 +14,7 @@ use agentcom_exec::mcp;
 use agentcom_exec::model::{Messages, Ollama};
 use agentcom_exec::sandbox::Sandbox;
 
+use crate::acp::Foreign;
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
 
@@ -40,6 +41,8 @@ pub(crate) struct Coder {
     /// Its model for tasks that name none
     #[arg(long, value_name = "MODEL")]
     claude_model: Option<String>,
+    #[command(flatten)]
+    foreign: Foreign,
     /// Hand a variable of the environment on to commands (repeatable)
     #[arg(long = "env", value_name = "NAME")]
     env: Vec<String>,
@@ -62,6 +65,7 @@ impl Default for Coder {
             claude: None,
             claude_model: None,
             context: Ollama::CONTEXT_TOKENS,
+            foreign: Foreign::default(),
             env: Vec::new(),
             mcp: None,
             github_api: github::API.to_owned(),
@@ -84,6 +88,10 @@ impl Coder {
 
     /// Whether coding tasks are done at all.
     pub(crate) fn is_wanted(&self) -> bool {
+        self.has_models() || self.foreign.is_wanted()
+    }
+
+    fn has_models(&self) -> bool {
         self.ollama.is_some() || self.claude.is_some()
     }
 
@@ -132,7 +140,10 @@ impl Coder {
             chain.cloud = Some(models.clone());
             executors.push(Arc::new(Coding::with_messages(models, settings.clone())));
         }
-        if self.is_wanted() {
+        if let Some(acp) = self.foreign.agent(spawner, &settings.sandbox)? {
+            executors.push(Arc::new(Coding::with_acp(acp, settings.clone())));
+        }
+        if self.has_models() {
             executors.push(Arc::new(Coding::with_chain(chain, settings)));
         }
         Ok(executors)

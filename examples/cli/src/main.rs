@@ -1,5 +1,6 @@
 //! The `agentcom` command: runs a hub, submits tasks to it and shows what becomes of them.
 
+mod acp;
 mod args;
 mod client;
 mod coder;
@@ -19,6 +20,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Jobs run under a guard, which is this very program.
     if let Some(code) = agentcom_exec::guard::dispatch() {
+        return code;
+    }
+    if let Some(code) = agentcom_exec::stand_in::acp::dispatch() {
         return code;
     }
     ExitCode::from(args::run() as u8)

@@ -20,7 +20,7 @@ use agentcom_transport_ws::{ClientOptions, WsClient};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::STORE;
-use agentcom_sidecar::settings::Settings;
+use agentcom_sidecar::settings::{Code, Settings};
 
 /// A second signal cut the drain short.
 const CUT_SHORT: u8 = 1;
@@ -109,14 +109,9 @@ fn executors(
             None => shell,
         }));
     }
-    if let Some((coding, sandbox)) = settings.coding.as_ref().zip(sandbox) {
+    if let Some((coding, sandbox)) = settings.coding()?.zip(sandbox) {
         let token = std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.trim().is_empty());
         let github = token.map(|token| GitHub::at(&coding.github_api, token.trim().to_owned()));
-        let models = OllamaModels {
-            url: coding.ollama.clone(),
-            model: coding.model.clone(),
-            context_tokens: coding.context_tokens,
-        };
         let place = coding::Settings {
             spawner: spawner.clone(),
             sandbox,
@@ -127,9 +122,7 @@ fn executors(
             github: github.transpose()?,
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };
-        let chain = Chain { local: Some(models.clone()), cloud: None };
-        executors.push(Arc::new(Coding::with_ollama(models, place.clone())));
-        executors.push(Arc::new(Coding::with_chain(chain, place)));
+        executors.extend(coders(coding, place)?);
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();
@@ -138,6 +131,27 @@ fn executors(
         executors.push(Arc::new(Wake::new(spawner, config)));
     }
     Ok(executors)
+}
+
+/// Those who do coding tasks in `place`.
+fn coders(coding: &Code, place: coding::Settings) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
+    let mut coders: Vec<Arc<dyn Executor>> = Vec::new();
+    if let Some(foreign) = &coding.acp {
+        let acp = foreign.agent()?;
+        acp.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
+        coders.push(Arc::new(Coding::with_acp(acp, place.clone())));
+    }
+    if let Some(model) = &coding.model {
+        let models = OllamaModels {
+            url: coding.ollama.clone(),
+            model: model.clone(),
+            context_tokens: coding.context_tokens,
+        };
+        let chain = Chain { local: Some(models.clone()), cloud: None };
+        coders.push(Arc::new(Coding::with_ollama(models, place.clone())));
+        coders.push(Arc::new(Coding::with_chain(chain, place)));
+    }
+    Ok(coders)
 }
 
 /// Drains on the first signal, and ends on the second.

@@ -1,5 +1,7 @@
 //! This file reads the configuration: one TOML file, and the environment above it.
 
+mod foreign;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use agentcom_exec::sandbox::{Level, Sandbox};
 use agentcom_exec::{github, mcp};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
+
+pub use foreign::Foreign;
 
 /// Everything that can be configured.
 #[derive(Debug, Deserialize)]
@@ -82,8 +86,8 @@ pub struct Code {
     /// The Ollama server.
     #[serde(default = "ollama")]
     pub ollama: String,
-    /// The model for tasks that name none.
-    pub model: String,
+    /// Its model for tasks that name none; without one, no model of it is asked.
+    pub model: Option<String>,
     /// How many tokens models read and write at once.
     #[serde(default = "context_tokens")]
     pub context_tokens: u64,
@@ -95,6 +99,8 @@ pub struct Code {
     /// Where GitHub's API is; the token for it is in GITHUB_TOKEN.
     #[serde(default = "github_api")]
     pub github_api: String,
+    /// A foreign agent for tasks of the kind `acp`.
+    pub acp: Option<Foreign>,
 }
 
 fn ollama() -> String {
@@ -276,6 +282,20 @@ impl Settings {
         let place = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(place)?;
         mcp::read(&text, env).with_context(place)
+    }
+
+    /// How coding tasks are done, if they are.
+    ///
+    /// # Errors
+    ///
+    /// If nobody does them.
+    pub fn coding(&self) -> anyhow::Result<Option<&Code>> {
+        match &self.coding {
+            Some(Code { model: None, acp: None, .. }) => {
+                bail!("coding needs somebody to do it: set coding.model, or the table coding.acp")
+            }
+            coding => Ok(coding.as_ref()),
+        }
     }
 
     /// What the core needs to know.

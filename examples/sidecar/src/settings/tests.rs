@@ -113,12 +113,39 @@ fn commands_are_confined_as_the_table_says_or_not_at_all() {
     assert!(
         read("[sandbox]\nlevel = \"L2\"\nuser = 0\n").unwrap_err().to_string().contains("root")
     );
+}
+
+#[test]
+fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
+    let read = |text: &str| Settings::parse(text, &|_| None).unwrap();
+    let nobody = read("[coding]\nrepository = \".\"\n");
+    assert!(
+        nobody
+            .coding()
+            .unwrap_err()
+            .to_string()
+            .contains("set coding.model, or the table coding.acp")
+    );
+    assert!(read("[coding]\nrepository = \".\"\nmodel = \"m\"\n").coding().unwrap().is_some());
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let foreign = format!(
+        "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"gemini\", \"--acp\"]\nnetwork = true\n\
+         home = {home:?}\npermissions = [\"fetch=allow\"]\nask_secs = 5\n"
+    );
+    let settings = read(&foreign);
+    let acp = settings.coding().unwrap().unwrap().acp.as_ref().unwrap().agent().unwrap();
+    assert_eq!((acp.command, acp.network), (vec!["gemini".to_owned(), "--acp".to_owned()], true));
+    assert_eq!(acp.home, Some(home.canonicalize().unwrap()));
+    assert_eq!(acp.patience.answer, std::time::Duration::from_secs(5));
     expect![[r#"
-        sidecar.toml: TOML parse error at line 1, column 1
+        sidecar.toml: TOML parse error at line 5, column 15
           |
-        1 | [coding]
-          | ^^^^^^^^
-        missing field `model`
+        5 | permissions = ["sing=allow"]
+          |               ^^^^^^^^^^^^^^
+        `sing=allow` is no rule; write KIND=allow, KIND=ask or KIND=reject, where KIND is one of read, edit, delete, move, search, execute, think, fetch, switch_mode and other
     "#]]
-    .assert_eq(&error_of("[coding]\nrepository = \".\"\n"));
+    .assert_eq(&error_of(
+        "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"x\"]\npermissions = [\"sing=allow\"]\n",
+    ));
 }

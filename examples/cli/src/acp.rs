@@ -1,0 +1,137 @@
+//! This file reads from the command line which foreign agent does coding tasks, and what it may.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agentcom_exec::acp::{Acp, BadRule, Patience, Permissions, Rule};
+use agentcom_exec::guard::Spawner;
+use agentcom_exec::sandbox::Sandbox;
+
+use crate::command::submit::span;
+use crate::exit::{Exit, Failure};
+
+/// A foreign agent.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Foreign {
+    /// Do coding tasks with this program, which speaks the Agent Client Protocol, and its arguments,
+    /// ended by `;`; no shell reads them
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, value_terminator = ";")]
+    acp: Option<Vec<String>>,
+    /// Let it reach the network, where its model is
+    #[arg(long, requires = "acp")]
+    acp_network: bool,
+    /// Its home, which it may change: made if it is not there; a fresh one for each task unless said
+    #[arg(long, value_name = "DIR", requires = "acp")]
+    acp_home: Option<PathBuf>,
+    /// Let it change what is there, beside the worktree and its home (repeatable)
+    #[arg(long, value_name = "PATH", requires = "acp")]
+    acp_write: Vec<PathBuf>,
+    /// Hand a variable of the environment on to it, such as the key for its model (repeatable)
+    #[arg(long, value_name = "NAME", requires = "acp")]
+    acp_env: Vec<String>,
+    /// What is said when it asks for permission, such as `fetch=allow`, `execute=ask` or
+    /// `other=reject` (repeatable)
+    #[arg(long, value_name = "KIND=RULING", value_parser = rule, requires = "acp")]
+    acp_permit: Vec<Rule>,
+    /// How long people have to answer it before that counts as a no [default: 10m]
+    #[arg(long = "acp-ask-within", value_name = "SPAN", value_parser = span, requires = "acp")]
+    acp_answer: Option<Duration>,
+    /// How long it may say nothing [default: 15m]
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "acp")]
+    acp_silence: Option<Duration>,
+}
+
+fn rule(text: &str) -> Result<Rule, BadRule> {
+    text.parse()
+}
+
+impl Foreign {
+    /// Whether there is one.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.acp.is_some()
+    }
+
+    /// The agent, if there is one, in a sandbox that is proved with what it is granted.
+    pub(crate) fn agent(
+        &self,
+        spawner: &Spawner,
+        of_commands: &Sandbox,
+    ) -> Result<Option<Acp>, Failure> {
+        let Some(command) = &self.acp else { return Ok(None) };
+        let home = self.acp_home.as_deref().map(made).transpose()?;
+        let write = self.acp_write.iter().map(|path| there(path)).collect::<Result<_, _>>()?;
+        let usual = Patience::default();
+        let permit = self.acp_permit.iter().copied();
+        let acp = Acp {
+            network: self.acp_network,
+            home,
+            write,
+            env: self.acp_env.clone(),
+            permissions: permit.fold(Permissions::default(), Permissions::with),
+            patience: Patience {
+                answer: self.acp_answer.unwrap_or(usual.answer),
+                silence: self.acp_silence.unwrap_or(usual.silence),
+                ..usual
+            },
+            ..Acp::new(command)
+        };
+        let proved = acp.sandbox(of_commands).proved(Some(of_commands.level), spawner);
+        proved.map_err(|weak| Failure::new(Exit::Failure, weak))?;
+        Ok(Some(acp))
+    }
+}
+
+/// A folder that is there from now on.
+fn made(dir: &Path) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(dir)
+        .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", dir.display())))?;
+    there(dir)
+}
+
+fn there(path: &Path) -> Result<PathBuf, Failure> {
+    std::fs::canonicalize(path)
+        .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agentcom_exec::acp::{Inside, Ruling, ToolKind};
+    use agentcom_exec::sandbox::Level;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        foreign: Foreign,
+        #[arg(long)]
+        other: bool,
+    }
+
+    #[test]
+    fn a_program_takes_all_words_up_to_a_semicolon() {
+        let line = ["x", "--acp", "npx", "-y", "agent", "--acp", ";", "--other", "--acp-permit"];
+        let line =
+            Line::try_parse_from([&line[..], &["fetch=allow", "--acp-ask-within", "5s"]].concat());
+        let Line { foreign, other } = line.unwrap();
+        assert!(other && foreign.is_wanted());
+        assert_eq!(foreign.acp.unwrap(), ["npx", "-y", "agent", "--acp"]);
+        assert_eq!(foreign.acp_answer, Some(Duration::from_secs(5)));
+        let rules = Permissions::default().with(foreign.acp_permit[0]);
+        assert_eq!(rules.rule(ToolKind::Fetch, Inside::Yes), Ruling::Allow);
+    }
+
+    #[test]
+    fn what_is_granted_is_granted_to_an_agent() {
+        for bad in
+            [&["x", "--acp-network"][..], &["x", "--acp", "p", ";", "--acp-permit", "sing=allow"]]
+        {
+            assert!(Line::try_parse_from(bad).is_err(), "{bad:?}");
+        }
+        let missing = ["x", "--acp", "p", ";", "--acp-write", "/no/such/folder"];
+        let foreign = Line::try_parse_from(missing).unwrap().foreign;
+        let spawner = Spawner::at("/bin/true");
+        let failure = foreign.agent(&spawner, &Sandbox::new(Level::L2)).unwrap_err();
+        assert!(failure.message.contains("/no/such/folder"), "{}", failure.message);
+    }
+}
