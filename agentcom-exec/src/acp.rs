@@ -110,11 +110,17 @@ impl Acp {
         }
     }
 
-    /// The name of its program.
+    /// The name of its program, which others may run.
     fn name(&self) -> String {
-        let program = self.command.first().map(Path::new);
-        let name = program.and_then(Path::file_name).unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        /// They run what their first word names.
+        const RUNNERS: [&str; 8] = ["bun", "bunx", "deno", "node", "npx", "python3", "uv", "uvx"];
+        let named = |word: &String| {
+            let name = Path::new(word).file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        let words = self.command.iter().filter(|word| !word.starts_with('-')).map(named);
+        let name = words.clone().find(|name| !RUNNERS.contains(&name.as_str()));
+        name.or_else(|| words.into_iter().next()).unwrap_or_default()
     }
 
     /// The sandbox for it: that of commands, and what is granted. It may use more than one command.
@@ -181,5 +187,34 @@ impl Worker for Agent {
         let talk = bench.settings.spawner.spawn_talk(&command).await?;
         let prompt = brief.for_agent(bench.workspace.path());
         Ok(Conversation::new(self, bench, talk, &prompt).run(&prompt).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_named_by_its_program_whoever_runs_it() {
+        let name = |line: &str| Acp::new(line.split(' ')).name();
+        assert_eq!(name("gemini --acp"), "gemini");
+        assert_eq!(name("/usr/bin/node /opt/bin/gemini --acp"), "gemini");
+        assert_eq!(name("npx -y @zed-industries/claude-code-acp"), "claude-code-acp");
+        assert_eq!(name("node"), "node");
+    }
+
+    #[test]
+    fn an_agent_gets_what_is_granted_and_keeps_what_commands_may() {
+        let commands =
+            Sandbox { read: vec!["/opt".into()], ..Sandbox::new(crate::sandbox::Level::L3) };
+        let bare = Acp::new(["x"]).sandbox(&commands);
+        assert_eq!((&bare.read, &bare.write, bare.network), (&commands.read, &Vec::new(), false));
+        let (home, write) = (Some("/home/agent".into()), vec!["/cache".into()]);
+        let acp = Acp { network: true, home, write, ..Acp::new(["x"]) };
+        let granted = acp.sandbox(&commands);
+        assert_eq!(granted.write, [PathBuf::from("/cache"), "/home/agent".into()]);
+        assert!(granted.network && granted.level == commands.level);
+        let env = acp.environment(&[("HOME".to_owned(), "/root".to_owned())].into());
+        assert_eq!(env["HOME"], "/home/agent");
     }
 }

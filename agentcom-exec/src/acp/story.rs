@@ -143,6 +143,8 @@ impl<'a> Story<'a> {
             self.open.insert(id.clone(), open);
         }
         let Some(open) = self.open.get_mut(&id) else { return };
+        open.kind = news.kind.unwrap_or(open.kind);
+        open.title = news.title.unwrap_or(std::mem::take(&mut open.title));
         let content = news.content.iter().flatten().map(outcome).collect::<Vec<_>>().join("\n");
         let raw = news.raw_output.as_ref().map(ToString::to_string).unwrap_or_default();
         if let Some(outcome) = [content, raw].into_iter().find(|text| !text.is_empty()) {

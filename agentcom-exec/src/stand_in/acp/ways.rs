@@ -143,14 +143,14 @@ fn works(prompt: &Value, peer: &mut Peer) -> io::Result<()> {
     let entry = json!({ "content": "Write b.txt", "priority": "high", "status": "in_progress" });
     peer.update(&json!({ "sessionUpdate": "plan", "entries": [entry] }))?;
     peer.update(&json!({
-        "sessionUpdate": "tool_call", "toolCallId": "c1", "title": "a.txt", "kind": "read",
+        "sessionUpdate": "tool_call", "toolCallId": "c1", "title": "Read", "kind": "read",
         "status": "pending", "rawInput": { "path": "a.txt" },
     }))?;
     let params = json!({ "sessionId": SESSION, "path": "a.txt", "line": 1, "limit": 1 });
     let read = peer.ask("fs/read_text_file", &params)?;
     let read = read.unwrap_or_default()["content"].as_str().unwrap_or_default().to_owned();
     peer.update(&json!({
-        "sessionUpdate": "tool_call_update", "toolCallId": "c1", "status": "completed",
+        "sessionUpdate": "tool_call_update", "toolCallId": "c1", "status": "completed", "title": "a.txt",
         "content": [{ "type": "content", "content": { "type": "text", "text": read } }],
     }))?;
     let said = peer.may_it("edit", "Write b.txt", &OPTIONS)?;
