@@ -29,12 +29,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agentcom_core::ledger::{NotGranted, Payment, Spending};
+use agentcom_core::money::Micros;
 use agentcom_core::task::Tier;
 use async_trait::async_trait;
 
-use crate::agentic::{Brief, Ended};
+use crate::agentic::bill::named;
+use crate::agentic::{Brief, Ended, How};
 use crate::coding::{Bench, Worker, Workers};
 use crate::guard::{GuardCommand, Leftovers};
+use crate::model::{ModelError, Usage};
 use crate::sandbox::{Limits, Sandbox};
 
 use conversation::Conversation;
@@ -59,6 +63,10 @@ pub struct Acp {
     pub write: Vec<PathBuf>,
     /// Whether it reaches the network.
     pub network: bool,
+    /// What a turn may cost at most, in each round: that is reserved before, and what it says that it
+    /// cost is booked after. Without it there is nothing to reserve, and where there are caps on what
+    /// is spent it is not put to work.
+    pub cost_max: Option<Micros>,
     /// What is said when it asks for permission.
     pub permissions: Permissions,
     /// How long it is waited for.
@@ -105,6 +113,7 @@ impl Acp {
             home: None,
             write: Vec::new(),
             network: false,
+            cost_max: None,
             permissions: Permissions::default(),
             patience: Patience::default(),
         }
@@ -184,9 +193,45 @@ impl Worker for Agent {
             leftovers: Leftovers::Kill,
             sandbox: Some(cell.policy()),
         };
+        let model = named(&self.name);
+        let at_most = Spending {
+            model: model.clone(),
+            usage: Usage { input_tokens: bench.limits.tokens.unwrap_or(0), ..Usage::default() },
+            micros: self.acp.cost_max,
+        };
+        if let Err(why) = bench.ctx.pay(Payment::AtMost(at_most)).await {
+            return Ok(not_paid(why));
+        }
         let talk = bench.settings.spawner.spawn_talk(&command).await?;
         let prompt = brief.for_agent(bench.workspace.path());
-        Ok(Conversation::new(self, bench, talk, &prompt).run(&prompt).await)
+        let ended = Conversation::new(self, bench, talk, &prompt).run(&prompt).await;
+        // Nobody waits for the books when the task is asked to stop; it counts at its worst then.
+        // So does work that broke off: it has not told all.
+        let is_told = match &ended.how {
+            How::Failed(error) => error.is_free(),
+            How::Answered | How::Stopped(_) => true,
+        };
+        if is_told {
+            let came_to = Spending { model, usage: ended.usage, micros: ended.cost };
+            tokio::select! {
+                () = bench.ctx.cancelled() => {}
+                _ = bench.ctx.pay(Payment::CameTo(came_to)) => {}
+            }
+        }
+        Ok(ended)
+    }
+}
+
+/// The end of work that may not be paid for.
+fn not_paid(why: NotGranted) -> Ended {
+    Ended {
+        how: How::Failed(ModelError::NotPaid(why)),
+        answer: String::new(),
+        turns: 0,
+        usage: Usage::default(),
+        cost: None,
+        steps: Vec::new(),
+        transcript: String::new(),
     }
 }
 

@@ -173,8 +173,8 @@ impl<'a> Conversation<'a> {
         if !printed.is_empty() {
             report(self.bench.ctx, "stderr", &printed);
         }
-        let Told { answer, usage, steps, transcript } = self.story.end_of_story();
-        Ended { how, answer, turns: 1, usage, steps, transcript }
+        let Told { answer, usage, cost, steps, transcript } = self.story.end_of_story();
+        Ended { how, answer, turns: 1, usage, cost, steps, transcript }
     }
 
     async fn turn(&mut self, prompt: &str) -> Result<StopReason, Halt> {
@@ -324,10 +324,7 @@ impl<'a> Conversation<'a> {
                 match serde_json::from_value::<Updated>(params) {
                     Ok(news) if self.session.as_ref() == Some(&news.session_id) => {
                         self.story.hear(news.update);
-                        let most = self.bench.limits.tokens;
-                        if most.is_some_and(|most| self.story.tokens() > most) {
-                            return Err(Halt::Stopped(Stop::Tokens));
-                        }
+                        self.within_limits()?;
                     }
                     Ok(_) => {}
                     Err(error) => self.stray(&format!("news that are none: {error}"))?,
@@ -341,6 +338,14 @@ impl<'a> Conversation<'a> {
             Err(unread) => self.misheard(line, unread)?,
         }
         Ok(Heard::Other)
+    }
+
+    /// Stops it when it takes more than it may, as far as it says.
+    fn within_limits(&self) -> Result<(), Halt> {
+        let (tokens, cost) = (self.bench.limits.tokens, self.agent.acp.cost_max);
+        let too_many = tokens.is_some_and(|most| self.story.tokens() > most);
+        let too_dear = cost.zip(self.story.cost()).is_some_and(|(most, cost)| cost > most);
+        if too_many || too_dear { Err(Halt::Stopped(Stop::Tokens)) } else { Ok(()) }
     }
 
     /// Puts up with what is no message. Some programs print a line or two before they are at it.

@@ -4,6 +4,7 @@
 //! Only what is used is listed. What an agent says beside it is passed over, as the protocol asks of
 //! clients, so that agents of later versions are understood as far as they can be.
 
+use agentcom_core::money::Micros;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -213,6 +214,16 @@ pub(super) struct Cost {
     pub(super) currency: String,
 }
 
+impl Cost {
+    /// It as money, where it is dollars.
+    pub(super) fn micros(&self) -> Option<Micros> {
+        let is_money = self.amount.is_finite() && self.amount >= 0.0;
+        // A number with a fraction cannot be turned into one without in any other way; it ends at the
+        // largest there is.
+        (is_money && self.currency == "USD").then(|| Micros((self.amount * 1e6).round() as u64))
+    }
+}
+
 /// A call of a tool of the agent's own, or what changed about one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -318,6 +329,17 @@ mod tests {
         for bad in ["", "hello", "{\"id\":", &deep] {
             assert!(matches!(read(bad), Err(Unread::NoJson(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_dollars_are_money() {
+        let micros = |amount, currency: &str| Cost { amount, currency: currency.into() }.micros();
+        assert_eq!(micros(0.045_000_4, "USD"), Some(Micros(45_000)));
+        assert_eq!(micros(1e300, "USD"), Some(Micros(u64::MAX)));
+        for amount in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(micros(amount, "USD"), None);
+        }
+        assert_eq!(micros(1.0, "EUR"), None);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
+use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
 use serde_json::{Value, json};
 
 use super::ToolKind;
-use super::message::{Cost, News, PlanEntry, ToolCall, TurnUsage, text_of};
+use super::message::{News, PlanEntry, ToolCall, TurnUsage, text_of};
 use crate::agentic::feed::{self, Feed};
 use crate::agentic::transcript::Transcript;
 use crate::model::{Call, Message, Reply, Usage};
@@ -34,7 +35,7 @@ pub(super) struct Story<'a> {
     answer: String,
     open: BTreeMap<String, Open>,
     usage: Usage,
-    cost: Option<Cost>,
+    cost: Option<Micros>,
 }
 
 /// A call that has not ended.
@@ -51,6 +52,7 @@ struct Open {
 pub(super) struct Told {
     pub(super) answer: String,
     pub(super) usage: Usage,
+    pub(super) cost: Option<Micros>,
     pub(super) steps: Vec<String>,
     pub(super) transcript: String,
 }
@@ -74,6 +76,11 @@ impl<'a> Story<'a> {
     /// How many tokens it took, as far as it says.
     pub(super) fn tokens(&self) -> u64 {
         self.usage.total()
+    }
+
+    /// What it cost, as far as it says.
+    pub(super) fn cost(&self) -> Option<Micros> {
+        self.cost
     }
 
     /// What kind of tool a call that has not ended is about, and its title.
@@ -102,7 +109,10 @@ impl<'a> Story<'a> {
                 // How much it has in view; it has read at least that.
                 self.usage.input_tokens = self.usage.input_tokens.max(used);
                 self.feed.took(self.usage.total());
-                self.cost = cost.or(self.cost.take());
+                if let Some(cost) = cost.and_then(|cost| cost.micros()) {
+                    self.cost = Some(cost);
+                    self.feed.cost(cost);
+                }
             }
             News::Other => {}
         }
@@ -194,12 +204,8 @@ impl<'a> Story<'a> {
         if self.said != Reply::default() {
             self.transcript.add(&Message::Model(std::mem::take(&mut self.said)));
         }
-        if let Some(Cost { amount, currency }) = &self.cost {
-            self.transcript.write(&json!({ "cost": amount, "currency": currency }));
-            self.feed.status(&format!("it cost {amount} {currency}, as the agent says"));
-        }
-        let Self { answer, usage, steps, transcript, .. } = self;
-        Told { answer, usage, steps, transcript: transcript.into_lines() }
+        let Self { answer, usage, cost, steps, transcript, .. } = self;
+        Told { answer, usage, cost, steps, transcript: transcript.into_lines() }
     }
 }
 

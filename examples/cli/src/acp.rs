@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agentcom_core::money::Micros;
 use agentcom_exec::acp::{Acp, BadRule, Patience, Permissions, Rule};
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::Sandbox;
@@ -33,6 +34,10 @@ pub(crate) struct Foreign {
     /// `other=reject` (repeatable)
     #[arg(long, value_name = "KIND=RULING", value_parser = rule, requires = "acp")]
     acp_permit: Vec<Rule>,
+    /// What it may cost in each round, in dollars, as far as it says: reserved before, and needed where
+    /// there are caps on what is spent
+    #[arg(long, value_name = "DOLLARS", requires = "acp")]
+    acp_cost_max: Option<Micros>,
     /// How long people have to answer it before that counts as a no [default: 10m]
     #[arg(long = "acp-ask-within", value_name = "SPAN", value_parser = span, requires = "acp")]
     acp_answer: Option<Duration>,
@@ -66,6 +71,7 @@ impl Foreign {
             network: self.acp_network,
             home,
             write,
+            cost_max: self.acp_cost_max,
             env: self.acp_env.clone(),
             permissions: permit.fold(Permissions::default(), Permissions::with),
             patience: Patience {

@@ -192,6 +192,7 @@ mod tests {
                     asked_at: Wall(0),
                     deadline: Wall(1000),
                     default: Json::of(&"reject").unwrap(),
+                    spend: None,
                 },
             },
             Reason::Quota { until: Wall(1000) },

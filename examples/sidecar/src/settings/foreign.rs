@@ -24,6 +24,8 @@ pub struct Foreign {
     /// Whether it reaches the network, where its model is.
     #[serde(default)]
     pub network: bool,
+    /// What it may cost in each round, in dollars, as far as it says.
+    pub cost_max: Option<String>,
     /// What is said when it asks for permission: `fetch=allow`, `execute=ask`, `other=reject`.
     #[serde(default)]
     pub permissions: Vec<Rule>,
@@ -64,6 +66,7 @@ impl Foreign {
             home: self.home.as_ref().map(there).transpose()?,
             write: self.write.iter().map(there).collect::<Result<_, _>>()?,
             network: self.network,
+            cost_max: self.cost_max.as_deref().map(str::parse).transpose()?,
             permissions: permissions.fold(Permissions::default(), Permissions::with),
             patience: Patience {
                 answer: Duration::from_secs(self.ask_secs),
