@@ -177,6 +177,27 @@ async fn what_an_agent_may_cost_is_reserved_and_what_it_cost_is_booked() {
 }
 
 #[tokio::test]
+async fn an_agent_has_a_fresh_home_or_one_that_it_keeps() {
+    let mut fixture = Fixture::going("remembers");
+    let home = tempfile::tempdir().unwrap();
+    for (task, home, found) in [
+        (1, None, "nothing"),
+        (2, None, "nothing"),
+        (3, Some(home.path().canonicalize().unwrap()), "nothing"),
+        (4, Some(home.path().canonicalize().unwrap()), "something"),
+    ] {
+        fixture.acp.home = home;
+        let executor = fixture.executor();
+        let job = assignment(&*executor, TaskId(task), Json::null());
+        let outcome = executor.run(&job, &Person::default()).await;
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        let result: Value = result.read().unwrap();
+        let written = fixture.pushed(result["branch"].as_str().unwrap(), "b.txt");
+        assert_eq!(written, found, "task {task}");
+    }
+}
+
+#[tokio::test]
 async fn rules_decide_without_asking() {
     let mut fixture = Fixture::going("works");
     for (task, (rule, expected)) in

@@ -15,7 +15,7 @@ const OPTIONS: [(&str, &str); 3] =
     [("yes", "allow_once"), ("always", "allow_always"), ("no", "reject_once")];
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 36] = [
+pub const WAYS: [(&str, &str); 37] = [
     ("works", "reads a file, asks whether it may write another, and writes it"),
     ("asks", "asks whether it may fetch something, and writes down the answer"),
     ("prints-much", "says more than a result has room for"),
@@ -23,6 +23,7 @@ pub const WAYS: [(&str, &str); 36] = [
         "runs-on",
         "starts processes that heed nothing, and never ends; they have what is behind it in their environment",
     ),
+    ("remembers", "writes down what it finds in its home, and leaves something there"),
     ("heeds", "works until it is called off, and says so"),
     ("never-answers", "does not answer"),
     ("other-version", "speaks another version of the protocol"),
@@ -89,6 +90,12 @@ pub(super) fn at_work(way: &str, prompt: &Value, peer: &mut Peer) -> io::Result<
             for _ in 0..500 {
                 peer.speak(&"word ".repeat(200))?;
             }
+        }
+        "remembers" => {
+            let seen = format!("{}/seen", std::env::var("HOME").unwrap_or_default());
+            let before = fs::read_to_string(&seen).unwrap_or_else(|_| "nothing".to_owned());
+            fs::write(&seen, "something")?;
+            write(peer, "b.txt", &before)?;
         }
         "runs-on" => runs_on(rest)?,
         "heeds" => {
