@@ -72,6 +72,7 @@ impl Fixture {
             worktrees: self.dir.path().join("worktrees"),
             transcripts: Blobs::at(self.dir.path().join("transcripts")),
             github: None,
+            mcp: Vec::new(),
         }
     }
 
