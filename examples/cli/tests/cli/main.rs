@@ -10,6 +10,7 @@ mod end_to_end;
 mod git;
 mod kill;
 mod mcp;
+mod money;
 mod smoke;
 mod support;
 mod upkeep;
