@@ -93,7 +93,8 @@ impl Loop<'_> {
             feed: Feed::new(self.ctx, self.model.name()),
             started: Instant::now(),
         };
-        run.transcript.begin(&run.system, &run.specs);
+        let names: Vec<&str> = run.specs.iter().map(|tool| &*tool.name).collect();
+        run.transcript.begin(&run.system, &names);
         run.transcript.add(&run.messages[0]);
         let (how, answer) = run.run().await;
         let (turns, usage, cost, steps) = (run.course.turns(), run.usage, run.cost, run.steps);

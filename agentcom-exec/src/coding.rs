@@ -32,6 +32,7 @@ pub use worker::{Bench, WithTools, Worker, Workers};
 
 use crate::acp::Acp;
 use crate::blobs::Blobs;
+use crate::claude_code::ClaudeCode;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::guard::Spawner;
@@ -98,6 +99,18 @@ impl Coding {
     pub fn with_chain(chain: Chain, settings: Settings) -> Self {
         let kind = Kind::new(Chain::KIND).expect("a valid kind");
         Self::new(kind, Arc::new(chain), settings)
+    }
+
+    /// Does tasks of the kind `claude-code` with the Claude Code CLI.
+    ///
+    /// # Panics
+    ///
+    /// Never: the word is a valid kind.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the word is a constant")]
+    pub fn with_claude_code(claude: ClaudeCode, settings: Settings) -> Self {
+        let kind = Kind::new(ClaudeCode::KIND).expect("a valid kind");
+        Self::new(kind, Arc::new(claude), settings)
     }
 
     /// Does tasks of the kind `claude` with models that are asked by the Messages API.

@@ -5,6 +5,7 @@
 //! | [`acp`] | foreign agents that do coding tasks: any that speaks the Agent Client Protocol |
 //! | [`agentic`] | a model that works with tools, turn by turn |
 //! | [`blobs`] | what is too long for a task's record, under the hash of its content |
+//! | [`claude_code`] | the Claude Code CLI, which does coding tasks |
 //! | [`coding`] | the executor of coding tasks: from a branch to a pull request |
 //! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`github`] | pull requests, one for each branch |
@@ -24,6 +25,7 @@
 pub mod acp;
 pub mod agentic;
 pub mod blobs;
+pub mod claude_code;
 pub mod coding;
 pub mod environment;
 pub mod git;

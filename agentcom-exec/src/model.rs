@@ -9,7 +9,7 @@
 
 pub mod calls;
 pub mod history;
-mod lines;
+pub(crate) mod lines;
 pub mod messages;
 pub mod ollama;
 mod repair;
@@ -18,6 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 use agentcom_core::ledger::NotGranted;
+use agentcom_core::time::Wall;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -144,6 +145,21 @@ pub enum ModelError {
         /// How long it asks to be left alone.
         after: Option<Duration>,
     },
+    /// The quota of whoever pays is spent, for this task and all others.
+    #[error("the quota of {credential} is spent: {seen}")]
+    Spent {
+        /// Whose.
+        credential: String,
+        /// Until when.
+        until: Wall,
+        /// How long that is.
+        after: Duration,
+        /// What was seen.
+        seen: String,
+    },
+    /// The program that asks it cannot be run.
+    #[error("it cannot be run: {0}")]
+    NotRun(String),
     /// The model does not want to do it.
     #[error("the model declines: {0}")]
     Declined(String),
@@ -196,12 +212,15 @@ impl ModelError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Silent(_) | Self::Broken(_) => {
-                true
-            }
+            Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::Spent { .. }
+            | Self::Silent(_)
+            | Self::Broken(_) => true,
             Self::Agent(error) => error.is_passing(),
             Self::NoModel { .. }
             | Self::NoTools(_)
+            | Self::NotRun(_)
             | Self::Declined(_)
             | Self::TooLong(_)
             | Self::Truncated { .. }
@@ -216,6 +235,8 @@ impl ModelError {
         match self {
             Self::Unreachable { .. }
             | Self::Busy { .. }
+            | Self::Spent { .. }
+            | Self::NotRun(_)
             | Self::NoModel { .. }
             | Self::NoTools(_)
             | Self::TooLong(_)
@@ -233,7 +254,9 @@ impl ModelError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { after, .. } => *after,
+            Self::Spent { after, .. } => Some(*after),
             Self::Unreachable { .. }
+            | Self::NotRun(_)
             | Self::Declined(_)
             | Self::NoModel { .. }
             | Self::NoTools(_)

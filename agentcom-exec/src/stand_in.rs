@@ -3,6 +3,7 @@
 //! network and no model.
 
 pub mod acp;
+pub mod claude_code;
 pub mod github;
 pub mod mcp;
 pub mod messages;

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::model::{Call, Message};
-use crate::tool::Spec;
 
 /// How long a transcript may get, in bytes; what comes after that is only counted.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -16,8 +15,7 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    pub(crate) fn begin(&mut self, system: &str, tools: &[Spec]) {
-        let tools: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
+    pub(crate) fn begin(&mut self, system: &str, tools: &[&str]) {
         self.write(&json!({ "system": system, "tools": tools }));
     }
 

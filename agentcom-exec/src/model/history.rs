@@ -125,7 +125,8 @@ pub fn summary(name: &str, input: &Value, content: &str) -> String {
         (Value::Bool(true), _) => "ok".to_owned(),
         _ => told["error"].as_str().unwrap_or("failed").replace('_', " "),
     };
-    let subject = ["path", "command", "pattern"].iter().find_map(|key| input[key].as_str());
+    let subject =
+        ["path", "file_path", "command", "pattern"].iter().find_map(|key| input[key].as_str());
     let subject = subject.map_or_else(String::new, |text| {
         let line = text.lines().next().unwrap_or_default();
         format!(" {}", &line[..line.floor_char_boundary(80)])

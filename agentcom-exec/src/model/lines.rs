@@ -2,7 +2,7 @@
 
 /// Lines of a stream that comes in pieces.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     held: Vec<u8>,
     bytes_max: usize,
 }
@@ -10,15 +10,15 @@ pub(super) struct Lines {
 /// A line is longer than the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line is longer than {0} bytes")]
-pub(super) struct TooLong(usize);
+pub(crate) struct TooLong(usize);
 
 impl Lines {
-    pub(super) fn at_most(bytes_max: usize) -> Self {
+    pub(crate) fn at_most(bytes_max: usize) -> Self {
         Self { held: Vec::new(), bytes_max }
     }
 
     /// The lines that end in `piece`, without their ends.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
         let mut ended = Vec::new();
         let mut parts = piece.split(|&byte| byte == b'\n').peekable();
         while let Some(part) = parts.next() {
@@ -34,7 +34,7 @@ impl Lines {
     }
 
     /// What came after the last end of a line.
-    pub(super) fn rest(self) -> Vec<u8> {
+    pub(crate) fn rest(self) -> Vec<u8> {
         self.held
     }
 }

@@ -15,6 +15,7 @@ use agentcom_exec::model::{Messages, Ollama};
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::acp::Foreign;
+use crate::claude_code;
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
 
@@ -43,6 +44,8 @@ pub(crate) struct Coder {
     claude_model: Option<String>,
     #[command(flatten)]
     foreign: Foreign,
+    #[command(flatten)]
+    claude_code: claude_code::Cli,
     /// Hand a variable of the environment on to commands (repeatable)
     #[arg(long = "env", value_name = "NAME")]
     env: Vec<String>,
@@ -64,6 +67,7 @@ impl Default for Coder {
             model: String::new(),
             claude: None,
             claude_model: None,
+            claude_code: claude_code::Cli::default(),
             context: Ollama::CONTEXT_TOKENS,
             foreign: Foreign::default(),
             env: Vec::new(),
@@ -88,9 +92,10 @@ impl Coder {
 
     /// Whether coding tasks are done at all.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.has_models() || self.foreign.is_wanted()
+        self.has_models() || self.foreign.is_wanted() || self.claude_code.is_wanted()
     }
 
+    /// Whether there are models that are asked by the sidecar itself.
     fn has_models(&self) -> bool {
         self.ollama.is_some() || self.claude.is_some()
     }
@@ -143,6 +148,7 @@ impl Coder {
         if let Some(acp) = self.foreign.agent(spawner, &settings.sandbox)? {
             executors.push(Arc::new(Coding::with_acp(acp, settings.clone())));
         }
+        executors.extend(self.claude_code.executor(&settings)?);
         if self.has_models() {
             executors.push(Arc::new(Coding::with_chain(chain, settings)));
         }

@@ -78,7 +78,7 @@ pub(crate) struct Grants {
 }
 
 /// Paths as they are seen from the root; each has to lead somewhere.
-fn there(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn there(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let there = paths.iter().map(|path| {
         std::fs::canonicalize(path)
             .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))

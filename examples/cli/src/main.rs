@@ -2,6 +2,7 @@
 
 mod acp;
 mod args;
+mod claude_code;
 mod client;
 mod coder;
 mod command;

@@ -122,7 +122,7 @@ fn executors(
             github: github.transpose()?,
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };
-        executors.extend(coders(coding, place)?);
+        executors.extend(coders(coding, &place)?);
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();
@@ -133,23 +133,28 @@ fn executors(
     Ok(executors)
 }
 
-/// Those who do coding tasks in `place`.
-fn coders(coding: &Code, place: coding::Settings) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
+/// What does coding tasks, each in its own way.
+fn coders(code: &Code, place: &coding::Settings) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
     let mut coders: Vec<Arc<dyn Executor>> = Vec::new();
-    if let Some(foreign) = &coding.acp {
+    if let Some(foreign) = &code.acp {
         let acp = foreign.agent()?;
         acp.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
         coders.push(Arc::new(Coding::with_acp(acp, place.clone())));
     }
-    if let Some(model) = &coding.model {
+    if let Some(model) = &code.model {
         let models = OllamaModels {
-            url: coding.ollama.clone(),
+            url: code.ollama.clone(),
             model: model.clone(),
-            context_tokens: coding.context_tokens,
+            context_tokens: code.context_tokens,
         };
         let chain = Chain { local: Some(models.clone()), cloud: None };
         coders.push(Arc::new(Coding::with_ollama(models, place.clone())));
-        coders.push(Arc::new(Coding::with_chain(chain, place)));
+        coders.push(Arc::new(Coding::with_chain(chain, place.clone())));
+    }
+    if let Some(claude) = &code.claude_code {
+        let claude = claude.cli()?;
+        claude.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
+        coders.push(Arc::new(Coding::with_claude_code(claude, place.clone())));
     }
     Ok(coders)
 }

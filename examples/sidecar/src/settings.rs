@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
+use agentcom_exec::claude_code::{ClaudeCode, Program};
 use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{Level, Sandbox};
 use agentcom_exec::{github, mcp};
@@ -91,6 +92,8 @@ pub struct Code {
     /// How many tokens models read and write at once.
     #[serde(default = "context_tokens")]
     pub context_tokens: u64,
+    /// The Claude Code CLI; it does none unless said.
+    pub claude_code: Option<Claude>,
     /// Variables of the environment that are handed on to commands.
     #[serde(default)]
     pub env: Vec<String>,
@@ -101,6 +104,51 @@ pub struct Code {
     pub github_api: String,
     /// A foreign agent for tasks of the kind `acp`.
     pub acp: Option<Foreign>,
+}
+
+/// Coding tasks by the Claude Code CLI. Its credential is in ANTHROPIC_API_KEY, in
+/// CLAUDE_CODE_OAUTH_TOKEN, or in its state.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Claude {
+    /// The program, by its name or path.
+    pub program: Option<String>,
+    /// Its model for tasks that name none; it chooses unless said.
+    pub model: Option<String>,
+    /// The folder for its login and all that it keeps.
+    pub state: Option<PathBuf>,
+    /// The tools that it may use, in place of the usual ones.
+    pub tools: Option<Vec<String>>,
+    /// What a round may cost by its own reckoning, in dollars: `"10.00"`.
+    pub budget: Option<String>,
+}
+
+impl Claude {
+    /// The CLI that is meant.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such program or folder, or nothing that could let it in.
+    pub fn cli(&self) -> anyhow::Result<ClaudeCode> {
+        let program = Program::find(self.program.as_deref().unwrap_or(Program::NAME))?;
+        let usual = ClaudeCode::new(program);
+        let state = self.state.as_ref().map(|state| {
+            state.canonicalize().with_context(|| format!("claude_code.state: {}", state.display()))
+        });
+        let budget = self.budget.as_deref().map(str::parse).transpose();
+        let claude = ClaudeCode {
+            budget: budget.context("claude_code.budget")?.unwrap_or(usual.budget),
+            model: self.model.clone(),
+            state: state.transpose()?,
+            tools: self.tools.clone().unwrap_or_else(|| usual.tools.clone()),
+            ..usual
+        };
+        if !claude.has_credential() {
+            let names = ClaudeCode::CREDENTIALS.join(", ");
+            bail!("no credential for Claude Code: set one of {names}, or claude_code.state");
+        }
+        Ok(claude)
+    }
 }
 
 fn ollama() -> String {
@@ -291,8 +339,10 @@ impl Settings {
     /// If nobody does them.
     pub fn coding(&self) -> anyhow::Result<Option<&Code>> {
         match &self.coding {
-            Some(Code { model: None, acp: None, .. }) => {
-                bail!("coding needs somebody to do it: set coding.model, or the table coding.acp")
+            Some(Code { model: None, acp: None, claude_code: None, .. }) => {
+                bail!(
+                    "coding needs somebody to do it: set coding.model, or the table coding.acp or coding.claude_code"
+                )
             }
             coding => Ok(coding.as_ref()),
         }

@@ -1,5 +1,6 @@
 //! This file looks at the machine and says what agents can rely on, and what to do about the rest.
 
+use agentcom_exec::claude_code::Program;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::model::ollama::installed;
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// The Ollama server to look for
     #[arg(long, value_name = "URL", default_value = Ollama::URL)]
     ollama: String,
+    /// The Claude Code CLI to look for
+    #[arg(long, value_name = "PROGRAM", default_value = Program::NAME)]
+    claude_code: String,
     /// Show each attempt to break out of the sandbox
     #[arg(long)]
     attempts: bool,
@@ -28,8 +32,14 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let confined = Sandbox { user: args.user, ..Sandbox::new(Level::L3) };
     let report = sandbox::prove(&Spawner::current_exe()?, &confined);
-    let findings =
-        [sandbox(&report), git().await, hub(ctx).await, ollama(&args.ollama).await, github()];
+    let findings = [
+        sandbox(&report),
+        git().await,
+        hub(ctx).await,
+        ollama(&args.ollama).await,
+        claude_code(&args.claude_code).await,
+        github(),
+    ];
     let data = json!({
         "findings": findings.iter().map(Finding::data).collect::<Vec<_>>(),
         "sandbox": report,
@@ -141,6 +151,26 @@ async fn ollama(url: &str) -> Finding {
             let hint = "install it from https://ollama.com, or name another with --ollama; only \
                         coding tasks need it";
             Finding { about, seen: error.to_string(), hints: vec![hint.to_owned()] }
+        }
+    }
+}
+
+async fn claude_code(name: &str) -> Finding {
+    const HINT: &str = "install it from https://code.claude.com, or name another with --claude-code; \
+                        only tasks of the kind claude-code need it";
+    let about = "claude";
+    let found = match Program::find(name) {
+        Ok(program) => program.version().await.map(|version| (program, version)),
+        Err(missing) => Err(missing),
+    };
+    match found {
+        Ok((program, version)) => {
+            let seen = format!("{} at {}", one_line(&version), program.path().display());
+            Finding { about, seen, hints: Vec::new() }
+        }
+        Err(error) => {
+            let seen = one_line(&error.to_string()).to_string();
+            Finding { about, seen, hints: vec![HINT.to_owned()] }
         }
     }
 }

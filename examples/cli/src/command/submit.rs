@@ -7,6 +7,7 @@ use agentcom_core::money::Micros;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Check;
 use agentcom_exec::acp::Acp;
+use agentcom_exec::claude_code::ClaudeCode;
 use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -31,8 +32,8 @@ pub(crate) struct Args {
     /// Have a model change the repository of an agent as -d says, on a branch of its own
     #[arg(long, requires = "description", conflicts_with = "shell")]
     code: bool,
-    /// Whose model: ollama, claude, what the tier calls for, or a foreign agent: acp
-    #[arg(long, value_name = "KIND", requires = "code", value_parser = [Chain::KIND, OllamaModels::KIND, MessagesModels::KIND, Acp::KIND], default_value = Chain::KIND)]
+    /// Whose model: ollama, claude, or what the tier calls for; or a foreign agent: acp, claude-code
+    #[arg(long, value_name = "KIND", requires = "code", value_parser = [Chain::KIND, OllamaModels::KIND, MessagesModels::KIND, Acp::KIND, ClaudeCode::KIND], default_value = Chain::KIND)]
     with: String,
     /// The model, if it is not to be the agent's own
     #[arg(long, value_name = "MODEL", requires = "code")]

@@ -204,6 +204,67 @@ async fn the_same_is_done_by_a_model_that_speaks_the_messages_api() {
     assert_eq!((&answered["type"], &answered["is_error"]), (&json!("tool_result"), &json!(false)));
 }
 
+/// A program that speaks as the Claude Code CLI, and mends the sum.
+const CLAUDE: &str = r#"#!/bin/sh
+[ "$1" = --version ] && { echo '2.1.0 (a script)'; exit; }
+say() { printf '%s\n' "$1"; }
+message() { say "{\"type\":\"$1\",\"message\":{\"id\":\"m\",\"content\":[$2]}}"; }
+read -r told
+say '{"type":"system","subtype":"init","model":"scripted","claude_code_version":"2.1.0"}'
+message assistant '{"type":"tool_use","id":"t","name":"Edit","input":{"file_path":"add.sh"}}'
+sed -i 's/-/+/' add.sh
+printf '%s\n' "$told" > told.txt
+message user '{"type":"tool_result","tool_use_id":"t","content":"mended"}'
+say '{"type":"result","subtype":"success","is_error":false,"result":"It adds now.","num_turns":2,
+"total_cost_usd":0.25,"modelUsage":{"m":{"inputTokens":30,"outputTokens":4}}}' | tr -d '\n'
+echo; cat > /dev/null
+"#;
+
+#[test]
+fn the_same_is_done_by_the_claude_code_cli() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(dir) = ground() else { return };
+    let dir = dir.path();
+    let program = dir.join("claude");
+    fs::write(&program, CLAUDE).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let up = ["--claude-code", "./claude", "--claude-code-model", "scripted", "--workdir", "clone"];
+    let _up = Up::start_with(dir, &up, &[("ANTHROPIC_API_KEY", "sk-of-a-test")]);
+    let line = ["submit", "--code", "--with", "claude-code", "-d", "Mend the sum", "--wait"];
+    let checks = [
+        "--check",
+        "test_passes sh tests/add.sh",
+        "--check",
+        "file_contains told.txt: Mend the sum",
+    ];
+    let told = json(dir, &[&line[..], &checks].concat());
+    assert_eq!(told["verification_report"]["status"], "pass", "{told:#}");
+    let result = &told["result"];
+    assert_eq!((&result["model"], &result["turns"]), (&json!("scripted"), &json!(2)));
+    assert_eq!((&result["tokens_in"], &result["cost_micros"]), (&json!(30), &json!(250_000)));
+    assert_eq!(result["steps"], json!(["Edit add.sh: ok"]));
+    let said = run(dir, &["transcript", told["id"].as_str().unwrap()], 0);
+    assert!(said.contains("Mend the sum") && !said.contains("sk-of-a-test"), "{said}");
+    let seen = run(dir, &["doctor", "--claude-code", "./claude"], 0);
+    assert!(seen.contains("2.1.0 (a script) at /"), "{seen}");
+}
+
+#[test]
+fn a_claude_code_cli_that_cannot_work_is_refused_before_anything_starts() {
+    let Some(dir) = ground() else { return };
+    let dir = dir.path();
+    let refused = |more: &[&str], code: i32, words: &str| {
+        let line = [&["up", "--workdir", "clone", "--claude-code"], more].concat();
+        let output = agentcom(dir, &line).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && said.contains(words), "{said}");
+    };
+    refused(&["./no-such-program"], 64, "there is no program `./no-such-program`");
+    refused(&["sh"], 4, "neither ANTHROPIC_API_KEY nor CLAUDE_CODE_OAUTH_TOKEN is set");
+    refused(&["sh", "--claude-code-state", "no-such-folder"], 64, "no-such-folder: ");
+    assert!(run(dir, &["doctor", "--claude-code", "no-such"], 0).contains("no program `no-such`"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_model_says_does_not_make_a_task_done() {
     let Some(dir) = ground() else { return };

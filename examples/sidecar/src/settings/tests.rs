@@ -124,7 +124,7 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
             .coding()
             .unwrap_err()
             .to_string()
-            .contains("set coding.model, or the table coding.acp")
+            .contains("set coding.model, or the table coding.acp or coding.claude_code")
     );
     assert!(read("[coding]\nrepository = \".\"\nmodel = \"m\"\n").coding().unwrap().is_some());
     let dir = tempfile::tempdir().unwrap();
@@ -148,4 +148,34 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
     .assert_eq(&error_of(
         "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"x\"]\npermissions = [\"sing=allow\"]\n",
     ));
+    expect![[r#"
+        sidecar.toml: TOML parse error at line 1, column 1
+          |
+        1 | [coding]
+          | ^^^^^^^^
+        missing field `repository`
+    "#]]
+    .assert_eq(&error_of("[coding]\nmodel = \"qwen3:8b\"\n"));
+}
+
+#[test]
+fn the_claude_code_cli_is_as_the_table_says_and_has_to_be_let_in() {
+    let read = |text: &str| {
+        let text = format!("[coding]\nrepository = \".\"\n[coding.claude_code]\n{text}");
+        let coding = Settings::parse(&text, &|_| None).unwrap().coding.unwrap();
+        assert_eq!(coding.model, None);
+        coding.claude_code.unwrap().cli().map_err(|error| format!("{error:#}"))
+    };
+    let claude = read("program = \"sh\"\nmodel = \"m\"\nstate = \"/tmp\"\ntools = [\"Read\"]\n");
+    let claude = claude.unwrap();
+    assert_eq!(claude.program.path(), std::fs::canonicalize("/bin/sh").unwrap());
+    assert_eq!((claude.model.as_deref(), &*claude.tools), (Some("m"), &["Read".to_owned()][..]));
+    assert_eq!(claude.state, Some(std::fs::canonicalize("/tmp").unwrap()));
+    assert_eq!(read("program = \"sh\"\nstate = \"/tmp\"\n").unwrap().tools.len(), 11);
+    let budget = |text: &str| read(&format!("program = \"sh\"\nstate = \"/tmp\"\n{text}"));
+    assert_eq!(budget("budget = \"2.50\"\n").unwrap().budget.0, 2_500_000);
+    assert!(budget("budget = \"much\"\n").unwrap_err().starts_with("claude_code.budget: "));
+    assert_eq!(read("program = \"no-such\"\n").unwrap_err(), "there is no program `no-such`");
+    let missing = read("program = \"sh\"\nstate = \"/no-such\"\n").unwrap_err();
+    assert!(missing.starts_with("claude_code.state: /no-such: "), "{missing}");
 }

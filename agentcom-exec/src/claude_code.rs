@@ -1,0 +1,249 @@
+//! This file has the Claude Code CLI do coding tasks: the program itself, without a terminal, with JSON
+//! lines over its standard input and output.
+//!
+//! ```text
+//!               ┌─ assistant, user ──▶ live feed, transcript
+//! claude, in ───┼─ control_request ──▶ the list of tools: yes or no, at once
+//! a sandbox     ├─ rate_limit_event ─▶ until when its credential is spent
+//!               └─ result ───────────▶ how it ended, tokens, dollars
+//! ```
+//!
+//! It runs under the guard and in the sandbox, with the network granted, since its model is elsewhere.
+//! What its tools may do is held by the kernel and not by its promises; the list of tools says what it
+//! is to try at all. It loads no settings, hooks, servers or instructions from the repository or from
+//! the home of whoever runs the sidecar. What it says of its work does not count: the same commits and
+//! checks follow as behind a model of our own.
+//!
+//! What is spoken was read off version 2.1 of the program.
+
+mod course;
+mod line;
+mod program;
+mod talk;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agentcom_core::config::Secret;
+use agentcom_core::ledger::{Payment, Spending};
+use agentcom_core::money::{Micros, Usage};
+use agentcom_core::task::Tier;
+use async_trait::async_trait;
+
+use crate::agentic::bill::named;
+use crate::agentic::{Brief, Ended, How};
+use crate::coding::{Bench, Worker, Workers};
+use crate::guard::{GuardCommand, Leftovers};
+use crate::model::{ModelError, Patience};
+use crate::sandbox::{Limits, Sandbox};
+
+use course::Course;
+pub use program::{NoProgram, Program};
+
+/// The Claude Code CLI of this machine.
+#[derive(Clone, Debug)]
+pub struct ClaudeCode {
+    /// The program.
+    pub program: Program,
+    /// Its model for tasks that name none; without one it chooses.
+    pub model: Option<String>,
+    /// The folder for what it keeps, its login among that; made by `CLAUDE_CONFIG_DIR=… claude`.
+    /// Without one nothing is kept, and its credential is a variable. What a task leaves there, the
+    /// next one finds, so it is not to be the home of anybody's own `claude`.
+    pub state: Option<PathBuf>,
+    /// Variables of the environment for it alone: its credential, and where its service is.
+    pub env: BTreeMap<String, Secret>,
+    /// The tools that it may use, as its `--allowedTools` names them: `Edit`, `Bash(cargo *)`.
+    pub tools: Vec<String>,
+    /// What a round may cost by its own reckoning; then it stops.
+    pub budget: Micros,
+    /// How long it is waited for: until it begins, between one line and the next, and in all for each
+    /// round. It may be running tests between two lines.
+    pub patience: Patience,
+}
+
+impl ClaudeCode {
+    /// The kind of operation.
+    pub const KIND: &str = "claude-code";
+
+    /// The tools that it may use unless said otherwise: those which work on files and run commands in
+    /// the sandbox. None reads pages of strangers, and none asks people.
+    pub const TOOLS: [&str; 11] = [
+        "Bash",
+        "BashOutput",
+        "Edit",
+        "Glob",
+        "Grep",
+        "KillShell",
+        "LS",
+        "MultiEdit",
+        "Read",
+        "TodoWrite",
+        "Write",
+    ];
+
+    /// What a round may cost unless said otherwise.
+    pub const BUDGET: Micros = Micros(10 * Micros::DOLLAR.0);
+
+    /// Variables that name its credential, the one that counts first.
+    pub const CREDENTIALS: [&str; 3] =
+        ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+
+    /// Variables that are handed on to it where they are set, beside its credential.
+    pub const HANDED_ON: [&str; 6] = [
+        "ANTHROPIC_BASE_URL",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "NO_PROXY",
+        "NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_FILE",
+    ];
+
+    /// The CLI with the variables of this process's environment that are meant for it.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        let names = Self::CREDENTIALS.into_iter().chain(Self::HANDED_ON);
+        let set = names.filter_map(|name| {
+            let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty())?;
+            Some((name.to_owned(), Secret::new(value.trim())))
+        });
+        Self {
+            program,
+            model: None,
+            state: None,
+            env: set.collect(),
+            tools: Self::TOOLS.map(str::to_owned).into(),
+            budget: Self::BUDGET,
+            patience: Patience {
+                first: Duration::from_secs(120),
+                next: Duration::from_secs(900),
+                whole: Duration::from_secs(2 * 3600),
+            },
+        }
+    }
+
+    /// The sandbox for it: that of commands, with the network and its state granted. It may use more
+    /// than one command, and runs for longer.
+    #[must_use]
+    pub fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
+        const GIB: u64 = 1024 * 1024 * 1024;
+        let Sandbox { level, user, limits, .. } = *of_commands;
+        Sandbox {
+            level,
+            user,
+            network: true,
+            read: [&*of_commands.read, self.program.reads()].concat(),
+            write: of_commands.write.iter().chain(&self.state).cloned().collect(),
+            limits: Limits {
+                memory_bytes: limits.memory_bytes.max(8 * GIB),
+                cpu_seconds: limits.cpu_seconds.max(self.patience.whole.as_secs()),
+                files: limits.files.max(8192),
+                ..limits
+            },
+        }
+    }
+
+    /// Whether there is anything that could let it in.
+    #[must_use]
+    pub fn has_credential(&self) -> bool {
+        self.state.is_some() || Self::CREDENTIALS.iter().any(|&name| self.env.contains_key(name))
+    }
+
+    /// Whose quota is spent.
+    fn credential(&self) -> String {
+        let named = Self::CREDENTIALS.into_iter().find(|&name| self.env.contains_key(name));
+        match (named, &self.state) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(state)) => format!("the login in {}", state.display()),
+            (None, None) => "no credential".to_owned(),
+        }
+    }
+
+    /// Its command line. What it is to do is not there: others on the machine can read it.
+    fn argv(&self, turns: u32) -> Vec<String> {
+        let names = self.tools.iter().map(|rule| rule.split('(').next().unwrap_or(rule));
+        let names = names.collect::<Vec<_>>().join(",");
+        let mut argv = vec![self.program.path().to_string_lossy().into_owned()];
+        let mut say = |words: &[&str]| argv.extend(words.iter().map(|&word| word.to_owned()));
+        say(&["-p", "--verbose"]);
+        say(&["--output-format", "stream-json", "--input-format", "stream-json"]);
+        say(&["--permission-prompt-tool", "stdio", "--permission-mode", "default"]);
+        say(&["--tools", &names, "--allowedTools", &self.tools.join(",")]);
+        let budget = self.budget.to_string();
+        let dollars = budget.trim_start_matches('$');
+        say(&["--max-turns", &turns.to_string(), "--max-budget-usd", dollars]);
+        say(&["--setting-sources", "", "--strict-mcp-config", "--no-session-persistence"]);
+        if let Some(model) = &self.model {
+            say(&["--model", model]);
+        }
+        argv
+    }
+
+    /// Its environment: that of commands, and what is meant for it alone.
+    fn environment(&self, of_commands: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        /// It neither replaces itself nor reports about itself.
+        const QUIET: [&str; 2] =
+            ["DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"];
+        let mut env = of_commands.clone();
+        env.extend(QUIET.map(|name| (name.to_owned(), "1".to_owned())));
+        env.extend(self.env.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())));
+        if let Some(state) = &self.state {
+            env.insert("CLAUDE_CONFIG_DIR".to_owned(), state.to_string_lossy().into_owned());
+        }
+        env
+    }
+}
+
+impl Workers for ClaudeCode {
+    fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
+        let model = model.map(str::to_owned).or_else(|| self.model.clone());
+        Ok(vec![Box::new(Self { model, ..self.clone() })])
+    }
+}
+
+#[async_trait]
+impl Worker for ClaudeCode {
+    fn name(&self) -> &str {
+        self.model.as_deref().unwrap_or(Self::KIND)
+    }
+
+    async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
+        let cell = self.sandbox(&bench.settings.sandbox).around(bench.workspace.path())?;
+        let command = GuardCommand {
+            argv: self.argv(bench.limits.turns),
+            env: self.environment(bench.env),
+            cwd: bench.workspace.path().to_owned(),
+            stdin: None,
+            leftovers: Leftovers::Kill,
+            sandbox: Some(cell.policy()),
+        };
+        let prompt = brief.for_agent(bench.workspace.path());
+        let mut course = Course::new(self, bench, &prompt);
+        // In the books all of it is one call: what it asks of models is its own affair.
+        let model = named(self.name());
+        let spending =
+            |usage, micros| Spending { model: model.clone(), usage, micros: Some(micros) };
+        let at_most = Payment::AtMost(spending(Usage::default(), self.budget));
+        if let Err(why) = bench.ctx.pay(at_most).await {
+            return Ok(course.ended(How::Failed(ModelError::NotPaid(why))));
+        }
+        let spawner = &bench.settings.spawner;
+        let worked = async {
+            let talk = spawner.spawn_talk(&command).await?;
+            talk::with(talk, &mut course, &prompt, self.patience, spawner.grace()).await
+        };
+        let worked = worked.await;
+        let came_to = match &worked {
+            Ok(how) => course.came_to(how),
+            // It has not begun.
+            Err(_) => Some(Default::default()),
+        };
+        if let Some((usage, micros)) = came_to {
+            // Nobody refuses to hear it.
+            let _ = bench.ctx.pay(Payment::CameTo(spending(usage, micros))).await;
+        }
+        Ok(course.ended(worked?))
+    }
+}

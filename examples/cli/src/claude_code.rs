@@ -1,0 +1,83 @@
+//! This file reads from the command line whether the Claude Code CLI does coding tasks, and how.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use agentcom_core::money::Micros;
+use agentcom_core::port::executor::Executor;
+use agentcom_exec::claude_code::{ClaudeCode, Program};
+use agentcom_exec::coding::{Coding, Settings};
+
+use crate::confine::there;
+use crate::exit::{Exit, Failure};
+
+/// How the Claude Code CLI does coding tasks.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Cli {
+    /// Do coding tasks with the Claude Code CLI, a program of this name or path, always in a sandbox, to
+    /// which the network is granted; its credential is in ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, default_missing_value = Program::NAME)]
+    claude_code: Option<String>,
+    /// Its model for tasks that name none
+    #[arg(long, value_name = "MODEL", requires = "claude_code")]
+    claude_code_model: Option<String>,
+    /// The folder for its login and all that it keeps, made by `CLAUDE_CONFIG_DIR=DIR claude`, in place
+    /// of a variable; nobody else's `claude` is to use it
+    #[arg(long, value_name = "DIR", requires = "claude_code")]
+    claude_code_state: Option<PathBuf>,
+    /// A tool that it may use, such as `Edit` or `Bash(cargo *)`, in place of the usual ones (repeatable)
+    #[arg(long, value_name = "RULE", requires = "claude_code")]
+    claude_code_tool: Vec<String>,
+    /// What a round may cost, in dollars, by its own reckoning
+    #[arg(long, value_name = "DOLLARS", requires = "claude_code", default_value_t = ClaudeCode::BUDGET)]
+    claude_code_budget: Micros,
+}
+
+impl Default for Cli {
+    fn default() -> Self {
+        Self {
+            claude_code: None,
+            claude_code_model: None,
+            claude_code_state: None,
+            claude_code_tool: Vec::new(),
+            claude_code_budget: ClaudeCode::BUDGET,
+        }
+    }
+}
+
+impl Cli {
+    /// Whether it is to do any.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.claude_code.is_some()
+    }
+
+    /// What does its tasks, in a sandbox that is proved with what is granted to it.
+    pub(crate) fn executor(
+        &self,
+        settings: &Settings,
+    ) -> Result<Option<Arc<dyn Executor>>, Failure> {
+        let Some(name) = &self.claude_code else { return Ok(None) };
+        let program = Program::find(name).map_err(|missing| {
+            Failure::new(Exit::Usage, missing)
+                .hint("install it from https://code.claude.com, or name where it is")
+        })?;
+        let mut claude = ClaudeCode::new(program);
+        claude.model.clone_from(&self.claude_code_model);
+        claude.budget = self.claude_code_budget;
+        claude.state = there(self.claude_code_state.as_slice())?.pop();
+        if !self.claude_code_tool.is_empty() {
+            claude.tools.clone_from(&self.claude_code_tool);
+        }
+        if !claude.has_credential() {
+            let [key, _, token] = ClaudeCode::CREDENTIALS;
+            let missing = format_args!("neither {key} nor {token} is set");
+            return Err(Failure::new(Exit::NotAllowed, missing).hint(
+                "put a credential there, or name the folder of a login with --claude-code-state",
+            ));
+        }
+        let sandbox = claude.sandbox(&settings.sandbox);
+        let proved = sandbox.proved(Some(settings.sandbox.level), &settings.spawner);
+        proved.map_err(|weak| Failure::new(Exit::Failure, weak))?;
+        Ok(Some(Arc::new(Coding::with_claude_code(claude, settings.clone()))))
+    }
+}
