@@ -230,9 +230,11 @@ async fn a_correction_is_asked_of_the_program_with_what_does_not_hold() {
 #[tokio::test]
 async fn a_program_that_is_not_there_ends_a_task_for_good() {
     let mut claude = Claude::new().await;
-    let dir = tempfile::tempdir().unwrap();
-    let copy = dir.path().join("claude");
-    std::fs::copy(claude.cli.program.path(), &copy).unwrap();
+    // A copy would be busy as long as another test has inherited the descriptor that wrote it.
+    let program = claude.cli.program.path();
+    let name = format!("claude-that-goes-away-{}", std::process::id());
+    let copy = program.with_file_name(name);
+    std::fs::hard_link(program, &copy).unwrap();
     claude.cli.program = Program::find(copy.to_str().unwrap()).unwrap();
     assert_eq!(claude.cli.program.version().await.unwrap(), "2.1.0 (stand-in for Claude Code)");
     std::fs::remove_file(&copy).unwrap();
