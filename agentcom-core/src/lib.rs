@@ -5,7 +5,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`money`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
-//! | things | [`task`] [`agent`] [`agentic`] [`ledger`] [`limit`] [`price`] [`question`] [`risk`] [`route`] [`verify`] | plain data, and for each state machine one `on` |
+//! | things | [`task`] [`agent`] [`agentic`] [`endpoint`] [`ledger`] [`limit`] [`price`] [`question`] [`risk`] [`route`] [`verify`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
 //! | outside | [`port`] | four small traits with written contracts |
@@ -31,6 +31,7 @@ pub mod command;
 pub mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
+pub mod endpoint;
 pub mod guard;
 pub mod hub;
 pub mod id;

@@ -167,6 +167,38 @@ name!(
     "must not hold spaces or control characters"
 );
 
+name!(
+    /// Names a server of models. Clones share the text.
+    EndpointId(Arc<str>),
+    "endpoint",
+    64,
+    |c| c.is_ascii_alphanumeric() || "._-".contains(c),
+    "may hold only ASCII letters, digits and ._-"
+);
+name!(
+    /// Names a key to servers of models; whoever has the key holds it under this name.
+    Credential(Arc<str>),
+    "credential",
+    64,
+    |c| c.is_ascii_alphanumeric() || "._-".contains(c),
+    "may hold only ASCII letters, digits and ._-"
+);
+
+impl From<&EndpointId> for Credential {
+    /// What stands for the key of a server that wants none.
+    fn from(id: &EndpointId) -> Self {
+        Self(id.0.clone())
+    }
+}
+
+impl Capability {
+    /// What an agent can do that has a key.
+    #[must_use]
+    pub fn key(credential: &Credential) -> Self {
+        Self(alloc::format!("key-{credential}").into())
+    }
+}
+
 impl Repo {
     /// Takes an address in the one form in which addresses are compared: trimmed, without a
     /// trailing slash or `.git`.

@@ -1,13 +1,22 @@
-//! This file says whose models a task is for, by how demanding it is, and in which order.
+//! This file chooses the model for a task: by how demanding the task is, by what serves, and by what
+//! is at hand.
 //!
 //! What a model on one's own machine can do costs nothing; what it cannot do costs rounds. So it comes
 //! first for what is trivial or usual, and last for what is complex. What cannot be asked is passed
-//! over, whichever comes first.
+//! over, whichever comes first: another endpoint of the same class, then the next class, then the
+//! task waits, and what it waits for is told.
 
-use crate::task::Tier;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Capability, Credential, EndpointId, Kind};
+use crate::task::{Complexity, Spec, Tier};
+use crate::time::Wall;
 
 /// Where a model runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Class {
     /// On a machine of one's own.
     Local,
@@ -24,16 +33,209 @@ pub fn order(tier: Tier) -> [Class; 2] {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The kind of operation that is routed.
+pub const KIND: &str = "code";
 
-    #[test]
-    fn only_what_is_complex_goes_elsewhere_first() {
-        for tier in [Tier::Trivial, Tier::Standard, Tier::Unknown, Tier::Complex] {
-            let first = order(tier)[0];
-            assert_eq!(first == Class::Cloud, tier == Tier::Complex, "{tier:?}");
-            assert_ne!(order(tier)[0], order(tier)[1]);
+/// Whether an operation is routed where there are endpoints.
+#[must_use]
+pub fn is_routed(kind: &Kind) -> bool {
+    kind.as_str() == KIND
+}
+
+/// What a task wants of whoever serves it. Tasks that want the same are routed alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// How demanding it is.
+    pub tier: Tier,
+    /// The one model that is to do it, if the submitter named one.
+    pub model: Option<Box<str>>,
+}
+
+/// The part of an operation's input that routing reads.
+#[derive(Default, Deserialize)]
+struct Named {
+    #[serde(default)]
+    model: Option<Box<str>>,
+}
+
+impl Wanted {
+    /// Comes before all others.
+    pub const FIRST: Self = Self { tier: Tier::Trivial, model: None };
+
+    /// What a task wants; nothing if it is not routed.
+    #[must_use]
+    pub fn of(spec: &Spec) -> Option<Self> {
+        if !is_routed(&spec.op.kind) {
+            return None;
         }
+        // What is wrong with the input its executor says.
+        let named: Named = spec.op.input.read().unwrap_or_default();
+        Some(Self { tier: Complexity::of(spec).effective(), model: named.model })
     }
 }
+
+/// A model at an endpoint, as it stands at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// Where it is.
+    pub class: Class,
+    /// The model.
+    pub model: Box<str>,
+    /// How well it suits, or why it cannot be asked.
+    pub verdict: Verdict,
+}
+
+/// How well a model suits, or why it cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It can be asked, and suits so well.
+    Suits(u32),
+    /// The endpoint fails, and is left alone until a time.
+    Open(Wall),
+    /// The endpoint failed, and is tried with one task.
+    Tried,
+    /// The quota of a key is used up until a time.
+    Parked(Credential, Wall),
+    /// The quota of a key was renewed, and its users come back one by one.
+    Returning(Credential),
+    /// The model works on as many tasks as it may.
+    Full(u32),
+    /// Other models of the endpoint are at work.
+    Occupied(Box<str>),
+    /// Tasks for the model that is loaded come first, since loading another takes time.
+    Batch(Box<str>),
+    /// No agent that is connected can do what its use takes.
+    NoAgent(Capability),
+}
+
+/// What was decided on, and what else there was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// How demanding the task is.
+    pub tier: Tier,
+    /// What was chosen, if anything could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
+    /// What else there was, the best first, at most [`Decision::ALTERNATIVES_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A model that is to do a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// The model.
+    pub model: Box<str>,
+    /// How well it suits.
+    pub score: u32,
+}
+
+/// What was not chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// The model.
+    pub model: Box<str>,
+    /// How well it suits, or why it could not be asked.
+    pub verdict: Verdict,
+}
+
+impl Decision {
+    /// The most alternatives that are kept.
+    pub const ALTERNATIVES_MAX: usize = 8;
+}
+
+/// Chooses among candidates: the first class of the chain of which one can be asked, and of those
+/// the one that suits best; among equals the first by name.
+///
+/// Candidates of a class that is not in the chain are not there.
+#[must_use]
+pub fn route(tier: Tier, chain: &[Class], candidates: Vec<Candidate>) -> Decision {
+    let step = |class: &Class| chain.iter().position(|link| link == class);
+    let mut ranked: Vec<(_, Candidate)> = candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            Some(((rank(&candidate.verdict), step(&candidate.class)?), candidate))
+        })
+        .collect();
+    // What can be asked stands before what cannot; then the chain decides, then how well it suits.
+    ranked.sort_by(|((a, a_step), a_is), ((b, b_step), b_is)| {
+        let name = |it: &Candidate| (it.endpoint.clone(), it.model.clone());
+        (b.is_some(), a_step, b)
+            .cmp(&(a.is_some(), b_step, a))
+            .then_with(|| name(a_is).cmp(&name(b_is)))
+    });
+    let mut ranked = ranked.into_iter().map(|(_, candidate)| candidate).peekable();
+    let first = ranked.next_if(|first| rank(&first.verdict).is_some());
+    let chosen = first.and_then(|first| {
+        let score = rank(&first.verdict)?;
+        Some(Chosen { endpoint: first.endpoint, model: first.model, score })
+    });
+    let rest = ranked.take(Decision::ALTERNATIVES_MAX);
+    let alternatives = rest.map(|Candidate { endpoint, model, verdict, .. }| Alternative {
+        endpoint,
+        model,
+        verdict,
+    });
+    Decision { tier, chosen, alternatives: alternatives.collect() }
+}
+
+fn rank(verdict: &Verdict) -> Option<u32> {
+    match verdict {
+        Verdict::Suits(score) => Some(*score),
+        Verdict::Open(_)
+        | Verdict::Tried
+        | Verdict::Parked(..)
+        | Verdict::Returning(_)
+        | Verdict::Full(_)
+        | Verdict::Occupied(_)
+        | Verdict::Batch(_)
+        | Verdict::NoAgent(_) => None,
+    }
+}
+
+/// What is known of a machine and of a model on it, to say how well it suits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How busy the processor is, in per mille.
+    pub cpu: Option<u32>,
+    /// How much memory there is, in MiB.
+    pub ram_mib: Option<u32>,
+    /// How much memory of the graphics card is in use, in per mille.
+    pub vram_used: Option<u32>,
+    /// How many tasks the endpoint works on.
+    pub held: u32,
+    /// Whether the model is loaded.
+    pub is_warm: bool,
+    /// Whether it was asked last of the models there.
+    pub is_last: bool,
+}
+
+impl Facts {
+    /// How well it suits: the weights are those of the original, in per mille, divided by what it
+    /// works on already.
+    #[must_use]
+    pub fn score(&self) -> u32 {
+        let load = 1_000 - self.cpu.unwrap_or(500).min(1_000);
+        let capacity =
+            self.ram_mib.map_or(1_000, |mib| (u64::from(mib) * 1_000 / 16_384).min(1_500));
+        let vram = 800 + (1_000 - self.vram_used.unwrap_or(500).min(1_000)) / 5;
+        let warm = if self.is_warm { 1_150 } else { 1_000 };
+        let last = if self.is_last { 1_050 } else { 1_000 };
+        // A machine that is at its limit is still better than none.
+        let load = u64::from(load.max(10));
+        let score = [capacity, u64::from(vram), warm, last]
+            .into_iter()
+            .fold(load * 1_000, |score, weight| score * weight / 1_000);
+        u32::try_from(score / (1 + u64::from(self.held))).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

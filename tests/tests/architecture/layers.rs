@@ -9,7 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "things",
         &[
-            "task", "agent", "agentic", "ledger", "limit", "price", "question", "risk", "route",
+            "task", "agent", "agentic", "endpoint", "ledger", "limit", "price", "question", "risk", "route",
             "verify",
         ],
     ),

@@ -1,0 +1,281 @@
+//! This file describes servers of models: what operators say of them, and how they are doing.
+
+mod breaker;
+
+pub use breaker::{Breaker, Sign};
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{AgentId, Capability, Credential, EndpointId};
+use crate::route::Class;
+use crate::task::Tier;
+use crate::time::{Span, Wall};
+
+/// How a server of models is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// As Ollama is.
+    Ollama,
+    /// By the Messages API of Anthropic.
+    Messages,
+}
+
+/// A server of models, as an operator describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// How it is spoken to.
+    pub api: Api,
+    /// Where it is, as the agents that use it see it.
+    pub url: Box<str>,
+    /// Whether it costs money.
+    pub class: Class,
+    /// The key that it wants. Endpoints of one key are parked together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+    /// The models that are asked for, the most wanted first; without any all that it serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Meant>,
+    /// How many tasks each of its models works on at once, 1 to [`Endpoint::SLOTS_MAX`].
+    #[serde(default = "one")]
+    pub slots: u32,
+    /// How many of its models work at once; 0 is any number.
+    #[serde(default = "one")]
+    pub models_at_once: u32,
+    /// What an agent has to be able to do to use it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Capability>,
+    /// The agent on whose machine it runs, which knows how busy that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<AgentId>,
+}
+
+/// A model, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meant {
+    /// Its name.
+    pub model: Box<str>,
+    /// The tiers of tasks that it is for; none are all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<Tier>,
+}
+
+/// What is wrong with an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {why}")]
+pub struct BadEndpoint {
+    /// The field.
+    pub field: &'static str,
+    /// The rule that it breaks.
+    pub why: String,
+}
+
+impl Endpoint {
+    /// The most tasks that a model may work on at once.
+    pub const SLOTS_MAX: u32 = 1_024;
+    /// The most models that are named or served.
+    pub const MODELS_MAX: usize = 64;
+    /// The longest address or name of a model, in bytes.
+    pub const TEXT_BYTES_MAX: usize = 256;
+    /// The most endpoints that there are.
+    pub const COUNT_MAX: usize = 64;
+
+    /// One model at a time, for one task at a time, as a machine of one's own can bear; servers
+    /// elsewhere bear more.
+    #[must_use]
+    pub fn new(api: Api, url: &str) -> Self {
+        let (class, slots, models_at_once) = match api {
+            Api::Ollama => (Class::Local, 1, 1),
+            Api::Messages => (Class::Cloud, 4, 0),
+        };
+        Self {
+            api,
+            url: url.into(),
+            class,
+            credential: None,
+            models: Vec::new(),
+            slots,
+            models_at_once,
+            needs: Vec::new(),
+            host: None,
+        }
+    }
+
+    /// Whether it can be one.
+    ///
+    /// # Errors
+    ///
+    /// The first field that breaks a rule.
+    pub fn check(&self) -> Result<(), BadEndpoint> {
+        let bad = |field, why: &str| Err(BadEndpoint { field, why: why.into() });
+        let is_fine = |text: &str| {
+            !text.is_empty()
+                && text.len() <= Self::TEXT_BYTES_MAX
+                && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+        };
+        let scheme = self.url.strip_prefix("http://").or(self.url.strip_prefix("https://"));
+        if !is_fine(&self.url) || scheme.is_none_or(str::is_empty) {
+            return bad("url", "must begin with http:// or https:// and have at most 256 bytes");
+        }
+        // What is in an address is told to whoever may look at endpoints.
+        if scheme.is_some_and(|rest| rest.contains('@')) {
+            return bad("url", "must hold no user and no password");
+        }
+        if self.slots == 0 || self.slots > Self::SLOTS_MAX {
+            return bad("slots", "must be 1 to 1024");
+        }
+        if self.models.len() > Self::MODELS_MAX {
+            return bad("models", "must be at most 64");
+        }
+        if !self.models.iter().all(|meant| is_fine(&meant.model)) {
+            return bad("models", "must have names of 1 to 256 bytes without spaces");
+        }
+        if self.needs.len() > Self::MODELS_MAX {
+            return bad("needs", "must be at most 64");
+        }
+        Ok(())
+    }
+
+    /// What is parked when the quota of the endpoint called `id` is used up.
+    #[must_use]
+    pub fn account(&self, id: &EndpointId) -> Credential {
+        self.credential.clone().unwrap_or_else(|| id.into())
+    }
+
+    /// What an agent has to be able to do to use it: what was said, and to have the key.
+    pub fn needs(&self) -> impl Iterator<Item = Capability> {
+        self.needs.iter().cloned().chain(self.credential.as_ref().map(Capability::key))
+    }
+}
+
+/// A model that a server has, as it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// Its name.
+    pub model: Box<str>,
+    /// Whether it is loaded, so that it answers at once.
+    #[serde(default)]
+    pub warm: bool,
+    /// How many tokens it reads and writes at once, as it is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<u64>,
+    /// Whether it can call tools, if the server says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
+}
+
+/// What a task that looked at an endpoint saw. It is the result of an operation of the kind `probe`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Why it could not be asked, if it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
+    /// The version of its software, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Box<str>>,
+    /// Its models.
+    #[serde(default)]
+    pub models: Vec<Served>,
+}
+
+/// Why an endpoint did not serve a task that was routed to it. The task is not to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// It does not answer, or breaks off.
+    Unreachable,
+    /// It has no time, or is loading.
+    Busy,
+    /// It does not have the model that it said it had.
+    NoModel,
+    /// Its quota is used up.
+    Quota,
+}
+
+/// What operators say about routing, and which keys are parked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// The servers of models.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<EndpointId, Endpoint>,
+    /// Which classes of models a tier tries, in order, where it is not the usual.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub chains: BTreeMap<Tier, Vec<Class>>,
+    /// Keys whose quota is used up, and until when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parked: BTreeMap<Credential, Wall>,
+    /// Whether a used-up quota concerns only the task that met it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub parking_off: bool,
+}
+
+impl Routing {
+    /// The longest time for which a quota parks a key.
+    pub const PARKED_MAX: Span = Span::from_mins(8 * 24 * 60);
+
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The classes of models for a task of `tier`, the one to ask first, first.
+    #[must_use]
+    pub fn chain(&self, tier: Tier) -> Vec<Class> {
+        self.chains.get(&tier).cloned().unwrap_or_else(|| crate::route::order(tier).into())
+    }
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_has_an_address_without_secrets_and_a_slot() {
+        let check = |change: fn(&mut Endpoint)| {
+            let mut endpoint = Endpoint::new(Api::Ollama, "http://gpu:11434");
+            change(&mut endpoint);
+            endpoint.check().map_err(|bad| bad.field)
+        };
+        assert_eq!(check(|_| {}), Ok(()));
+        for url in ["gpu:11434", "http://", "http://a b", "ftp://gpu", ""] {
+            let endpoint = Endpoint::new(Api::Ollama, url);
+            assert_eq!(endpoint.check().map_err(|bad| bad.field), Err("url"), "{url}");
+        }
+        assert_eq!(check(|endpoint| endpoint.url = "http://me:secret@gpu".into()), Err("url"));
+        assert_eq!(check(|endpoint| endpoint.slots = 0), Err("slots"));
+        assert_eq!(
+            check(|endpoint| endpoint.models.push(Meant { model: "".into(), tiers: Vec::new() })),
+            Err("models")
+        );
+    }
+
+    #[test]
+    fn who_uses_an_endpoint_with_a_key_has_to_have_the_key() {
+        let mut endpoint = Endpoint::new(Api::Messages, "https://api.example");
+        let id = EndpointId::new("claude").unwrap();
+        assert_eq!(endpoint.account(&id).as_str(), "claude");
+        assert_eq!(endpoint.needs().count(), 0);
+        endpoint.credential = Some(Credential::new("work").unwrap());
+        assert_eq!(endpoint.account(&id).as_str(), "work");
+        let needs: Vec<_> = endpoint.needs().collect();
+        assert_eq!(needs, [Capability::new("key-work").unwrap()]);
+    }
+
+    #[test]
+    fn what_is_stored_of_routing_stays_readable() {
+        let text = r#"{"endpoints":{"gpu":{"api":"ollama","url":"http://gpu:11434","class":"local","models":[{"model":"qwen3:8b"},{"model":"big","tiers":["complex"]}],"slots":1,"models_at_once":1},"work":{"api":"messages","url":"https://api.example","class":"cloud","credential":"me","slots":4,"models_at_once":0,"needs":["eu"],"host":"a-1"}},"chains":{"complex":["cloud"]},"parked":{"me":1700},"parking_off":true}"#;
+        let routing: Routing = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&routing).unwrap(), text);
+        assert_eq!(routing.chain(Tier::Complex), [Class::Cloud]);
+        assert_eq!(routing.chain(Tier::Standard), [Class::Local, Class::Cloud]);
+    }
+}

@@ -1,0 +1,163 @@
+use super::*;
+
+use alloc::format;
+use alloc::vec;
+use proptest::prelude::*;
+
+use crate::json::Json;
+use crate::name::Principal;
+use crate::task::Draft;
+
+#[test]
+fn only_what_is_complex_goes_elsewhere_first() {
+    for tier in [Tier::Trivial, Tier::Standard, Tier::Unknown, Tier::Complex] {
+        let first = order(tier)[0];
+        assert_eq!(first == Class::Cloud, tier == Tier::Complex, "{tier:?}");
+        assert_ne!(order(tier)[0], order(tier)[1]);
+    }
+}
+
+fn candidate(name: &str, class: Class, verdict: Verdict) -> Candidate {
+    Candidate { endpoint: EndpointId::new(name).unwrap(), class, model: "m".into(), verdict }
+}
+
+/// The endpoint that is chosen.
+fn chosen(decision: &Decision) -> Option<&str> {
+    decision.chosen.as_ref().map(|chosen| chosen.endpoint.as_str())
+}
+
+#[test]
+fn the_same_class_elsewhere_comes_before_the_next_class_and_that_before_nothing() {
+    use Class::{Cloud, Local};
+    let mut candidates = vec![
+        candidate("a", Local, Verdict::Suits(1)),
+        candidate("b", Local, Verdict::Suits(2)),
+        candidate("c", Cloud, Verdict::Suits(900)),
+    ];
+    let decide = |candidates: &[Candidate]| {
+        route(Tier::Standard, &order(Tier::Standard), candidates.to_vec())
+    };
+    assert_eq!(chosen(&decide(&candidates)), Some("b"));
+    candidates[1].verdict = Verdict::Open(Wall(9));
+    assert_eq!(chosen(&decide(&candidates)), Some("a"));
+    candidates[0].verdict = Verdict::Full(1);
+    assert_eq!(chosen(&decide(&candidates)), Some("c"));
+    candidates[2].verdict = Verdict::Parked(Credential::new("k").unwrap(), Wall(7));
+    let none = decide(&candidates);
+    assert_eq!(chosen(&none), None);
+    let told: Vec<_> =
+        none.alternatives.iter().map(|it| (it.endpoint.as_str(), &it.verdict)).collect();
+    let parked = Verdict::Parked(Credential::new("k").unwrap(), Wall(7));
+    assert_eq!(told, [("a", &Verdict::Full(1)), ("b", &Verdict::Open(Wall(9))), ("c", &parked)]);
+}
+
+#[test]
+fn what_is_stored_of_a_decision_stays_readable() {
+    let candidates = vec![
+        candidate("a", Class::Local, Verdict::Suits(450)),
+        candidate("b", Class::Local, Verdict::Open(Wall(9))),
+        candidate("c", Class::Cloud, Verdict::Parked(Credential::new("k").unwrap(), Wall(7))),
+        candidate("d", Class::Cloud, Verdict::Tried),
+        candidate("e", Class::Cloud, Verdict::Batch("x".into())),
+    ];
+    let decision = route(Tier::Standard, &order(Tier::Standard), candidates);
+    let text = r#"{"tier":"standard","chosen":{"endpoint":"a","model":"m","score":450},"alternatives":[{"endpoint":"b","model":"m","verdict":{"open":9}},{"endpoint":"c","model":"m","verdict":{"parked":["k",7]}},{"endpoint":"d","model":"m","verdict":"tried"},{"endpoint":"e","model":"m","verdict":{"batch":"x"}}]}"#;
+    assert_eq!(serde_json::to_string(&decision).unwrap(), text);
+    assert_eq!(serde_json::from_str::<Decision>(text).unwrap(), decision);
+}
+
+#[test]
+fn only_code_is_routed_and_by_the_model_that_it_names() {
+    let wanted = |kind: &str, input: &str| {
+        let draft = Draft {
+            description: "rename a word".into(),
+            ..Draft::new(Kind::new(kind).unwrap(), Json::parse(input).unwrap())
+        };
+        Wanted::of(&draft.into_spec(Principal::Admin, Vec::new()).unwrap())
+    };
+    assert_eq!(wanted("shell", r#"{"model":"m"}"#), None);
+    assert_eq!(wanted("code", "null"), Some(Wanted { tier: Tier::Trivial, model: None }));
+    let named = wanted("code", r#"{"model":"m","turns_max":3}"#);
+    assert_eq!(named, Some(Wanted { tier: Tier::Trivial, model: Some("m".into()) }));
+}
+
+#[test]
+fn a_loaded_model_on_an_idle_machine_suits_best() {
+    let plain = Facts::default();
+    assert_eq!(plain.score(), 450_000);
+    assert!(Facts { is_warm: true, ..plain }.score() > Facts { is_last: true, ..plain }.score());
+    assert!(Facts { is_last: true, ..plain }.score() > plain.score());
+    assert!(Facts { held: 1, ..plain }.score() < plain.score());
+    assert!(Facts { cpu: Some(1_000), ..plain }.score() > 0);
+}
+
+fn verdicts() -> impl Strategy<Value = Verdict> {
+    let key = || Credential::new("k").unwrap();
+    prop_oneof![
+        3 => (0..1_000_u32).prop_map(Verdict::Suits),
+        1 => Just(Verdict::Open(Wall(1))),
+        1 => Just(Verdict::Tried),
+        1 => Just(Verdict::Parked(key(), Wall(1))),
+        1 => Just(Verdict::Full(1)),
+        1 => Just(Verdict::Batch("x".into())),
+    ]
+}
+
+fn many() -> impl Strategy<Value = Vec<Candidate>> {
+    let class = prop_oneof![Just(Class::Local), Just(Class::Cloud)];
+    prop::collection::vec((class, verdicts()), 0..12).prop_map(|all| {
+        let named = all.into_iter().enumerate();
+        named.map(|(n, (class, verdict))| candidate(&format!("e{n:02}"), class, verdict)).collect()
+    })
+}
+
+fn tiers() -> impl Strategy<Value = Tier> {
+    prop_oneof![Just(Tier::Trivial), Just(Tier::Standard), Just(Tier::Complex), Just(Tier::Unknown)]
+}
+
+proptest! {
+    #[test]
+    fn what_is_chosen_can_be_asked_and_nothing_better_is_passed_over(
+        tier in tiers(), candidates in many()
+    ) {
+        let chain = order(tier);
+        let decision = route(tier, &chain, candidates.clone());
+        let can = |it: &&Candidate| rank(&it.verdict).is_some();
+        let Some(chosen) = &decision.chosen else {
+            prop_assert!(!candidates.iter().any(|it| can(&it)));
+            return Ok(());
+        };
+        let it = candidates.iter().find(|it| it.endpoint == chosen.endpoint).unwrap();
+        prop_assert_eq!(Some(chosen.score), rank(&it.verdict));
+        for other in candidates.iter().filter(can) {
+            if other.class == it.class {
+                prop_assert!(rank(&other.verdict) <= Some(chosen.score));
+            } else {
+                prop_assert!(it.class == chain[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_candidates_come_does_not_matter(
+        tier in tiers(), candidates in many(), turn in 0..12_usize
+    ) {
+        let mut turned = candidates.clone();
+        turned.rotate_left(turn.min(candidates.len()));
+        prop_assert_eq!(route(tier, &order(tier), candidates), route(tier, &order(tier), turned));
+    }
+
+    #[test]
+    fn one_more_that_can_be_asked_never_leaves_a_task_without(
+        tier in tiers(), candidates in many(), at in 0..12_usize
+    ) {
+        let before = route(tier, &order(tier), candidates.clone()).chosen.is_some();
+        let mut better = candidates;
+        if let Some(it) = better.get_mut(at) {
+            it.verdict = Verdict::Suits(1);
+            prop_assert!(route(tier, &order(tier), better).chosen.is_some());
+        } else {
+            prop_assert_eq!(route(tier, &order(tier), better).chosen.is_some(), before);
+        }
+    }
+}
