@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, TokenHash};
 use crate::command::{KeyUse, Scope};
+use crate::endpoint::Routing;
 use crate::id::{Cipher, Incarnation, Lease, QuestionId, TaskId};
 use crate::ledger::{Account, Cap, Subject};
 use crate::limit::Bucket;
@@ -88,6 +89,9 @@ pub struct Settings {
     /// Whether nothing is spent, and nothing started, until it is said otherwise.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub stopped: bool,
+    /// Servers of models, and how tasks come to them.
+    #[serde(default, skip_serializing_if = "Routing::is_default")]
+    pub routing: Routing,
 }
 
 /// A token bucket in use.

@@ -7,13 +7,15 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::TokenHash;
+use crate::endpoint::{BadEndpoint, Endpoint};
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::Cap;
 use crate::money::Micros;
-use crate::name::{AgentId, Capability, Key, ModelName, Repo};
+use crate::name::{AgentId, Capability, EndpointId, Key, ModelName, Repo};
 use crate::price::Price;
-use crate::task::{BadDraft, Draft, Refused, Task};
+use crate::route::Class;
+use crate::task::{BadDraft, Draft, Refused, Task, Tier};
 use crate::time::{Span, Wall};
 
 /// What is paused.
@@ -101,6 +103,8 @@ pub enum Command {
         /// Whether to stop.
         stop: bool,
     },
+    /// Say something about servers of models.
+    Endpoint(EndpointCommand),
     /// Answer a question.
     Answer {
         /// Which.
@@ -108,6 +112,33 @@ pub enum Command {
         /// With what.
         answer: Json,
     },
+}
+
+/// What can be said about servers of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointCommand {
+    /// There is one, as described; one of that name is replaced.
+    Set(EndpointId, Box<Endpoint>),
+    /// There is none of that name; what it works on it may finish.
+    Remove(EndpointId),
+    /// Do not use the key of an endpoint for so long, at none of its endpoints.
+    Park(EndpointId, Span),
+    /// Use the key of an endpoint again.
+    Unpark(EndpointId),
+    /// Try these classes of models for tasks of a tier, in this order; the usual if there are none.
+    Chain(Tier, Vec<Class>),
+    /// Park keys whose quota is used up, or only the tasks that meet its end.
+    Parking(Parking),
+}
+
+/// What a used-up quota concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parking {
+    /// All that use the key.
+    On,
+    /// The task that met it.
+    Off,
 }
 
 /// What a command or a frame has to know of what is not in memory.
@@ -277,6 +308,18 @@ pub enum Rejected {
     /// There are as many caps, or prices, as there may be.
     #[error("at most {max} caps and {max} prices can be set")]
     TooManyCaps {
+        /// The bound.
+        max: usize,
+    },
+    /// An endpoint breaks a rule.
+    #[error("endpoint: {0}")]
+    BadEndpoint(BadEndpoint),
+    /// There is no such endpoint.
+    #[error("there is no endpoint `{0}`")]
+    UnknownEndpoint(EndpointId),
+    /// There are as many endpoints as there may be.
+    #[error("at most {max} endpoints can be set")]
+    TooManyEndpoints {
         /// The bound.
         max: usize,
     },

@@ -13,6 +13,7 @@
 mod advance;
 mod assignment;
 mod command;
+mod endpoints;
 mod frame;
 mod heal;
 mod renew;

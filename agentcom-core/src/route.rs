@@ -36,6 +36,10 @@ pub fn order(tier: Tier) -> [Class; 2] {
 /// The kind of operation that is routed.
 pub const KIND: &str = "code";
 
+/// The kind of an operation of which nobody said what it is: [`KIND`] where there are endpoints, and
+/// else one that wakes a session.
+pub const AUTO: &str = "auto";
+
 /// Whether an operation is routed where there are endpoints.
 #[must_use]
 pub fn is_routed(kind: &Kind) -> bool {

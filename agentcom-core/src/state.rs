@@ -6,6 +6,7 @@
 
 mod alarm;
 mod check;
+mod endpoints;
 mod fair;
 mod firsts;
 mod fleet;
@@ -22,6 +23,7 @@ mod session;
 mod sorted;
 
 pub use alarm::{Alarms, Due, When};
+pub use endpoints::{Endpoints, Health, PROBE, probed_by};
 pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
 pub(crate) use firsts::{First, earlier};
 pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
@@ -79,6 +81,7 @@ pub struct State {
     firsts: firsts::Firsts,
     /// With the buckets, which are durable.
     limits: Limits,
+    endpoints: Endpoints,
     alarms: Alarms,
     /// With what is reserved, which follows from the tasks.
     ledger: Ledger,
@@ -238,6 +241,9 @@ impl State {
             Pulse::AffinityEnds(task, at) => {
                 self.alarms.set(Due::Affinity(task), Some(When::Mono(at)));
             }
+            Pulse::Health(id, health) => self.set_health(&id, *health),
+            Pulse::ProbeAt(id, at) => self.set_probe(id, at),
+            Pulse::UsersBack(key, users, until) => self.set_returning(key, users, until),
             Pulse::Refusals(claimant, refusals) => self.set_refusals(claimant, refusals),
             Pulse::Returning(until) => self.returning_until = self.returning_until.max(until),
             Pulse::Lenient(until) => self.lenient_until = self.lenient_until.max(until),

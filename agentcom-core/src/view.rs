@@ -1,5 +1,9 @@
 //! This file holds what readers get to see: owned data, never a reference into the state.
 
+mod endpoint;
+
+pub use endpoint::EndpointView;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -15,7 +19,8 @@ use crate::money::Micros;
 use crate::name::{AgentId, GoalId, Key, ModelName, Principal};
 use crate::price::Price;
 use crate::question::Question;
-use crate::task::{Priority, Task};
+use crate::route::{Alternative, Decision};
+use crate::task::{Priority, Task, Tier};
 use crate::time::{Span, Wall};
 use crate::wire::{Dialect, Held};
 
@@ -174,6 +179,9 @@ pub struct Why {
     pub state: &'static str,
     /// The one predicate that holds it up.
     pub reason: Reason,
+    /// The model that was chosen for its latest attempt, and what else there was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Decision>>,
 }
 
 /// The predicate that holds a task up.
@@ -217,6 +225,16 @@ pub enum Reason {
         key: Key,
         /// When there will be enough.
         until: Wall,
+    },
+    /// No endpoint that serves what it wants takes it.
+    Endpoints {
+        /// How demanding it is.
+        tier: Tier,
+        /// The model that it names.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// What there is, and why it cannot be asked; nothing if nobody serves such a model.
+        passed_over: Vec<Alternative>,
     },
     /// No connected agent can run it.
     NoAgent {

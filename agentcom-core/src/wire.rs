@@ -15,7 +15,7 @@ pub use frame::Frame;
 pub use read::{BadFrame, FieldError, read_to_agent, read_to_hub};
 pub use to_agent::{
     Acked, Answered, AssignedComplexity, Assignment, ErrorFrame, Identified, InferredTier,
-    PeerAgent, ReportAction, RoutingDecision, SpendAnswered, TaskAck, ToAgent,
+    PeerAgent, ReportAction, Route, RoutingDecision, SpendAnswered, TaskAck, ToAgent,
 };
 pub use to_hub::{
     Accepted, Asked, Complete, Failed, Held, Identify, Ping, Progress, Recovering, Rejection,

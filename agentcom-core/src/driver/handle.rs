@@ -24,7 +24,9 @@ use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
 use crate::time::{Mono, Span};
-use crate::view::{AgentView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery, Why};
+use crate::view::{
+    AgentView, EndpointView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery, Why,
+};
 
 /// The reply to a call, or why there is none.
 pub(super) type Answer = Result<Reply, CallError>;
@@ -191,6 +193,15 @@ impl Handle {
     /// If the hub is busy or has stopped.
     pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
         self.view(read::agents).await
+    }
+
+    /// All servers of models, and how they are doing.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is busy or has stopped.
+    pub async fn endpoints(&self) -> Result<Vec<EndpointView>, CallError> {
+        self.view(read::endpoints).await
     }
 
     /// Questions that wait for an answer, the oldest first.

@@ -8,13 +8,16 @@ use alloc::vec::Vec;
 use super::{CallError, Handle};
 use crate::agent::{Phase, TokenHash};
 use crate::change::decode;
+use crate::endpoint::{Breaker, Endpoint};
 use crate::id::Incarnation;
 use crate::ledger::{Account, Period, Subject};
-use crate::name::Principal;
+use crate::name::{EndpointId, Principal};
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
 use crate::state::{EndedEntry, State, ended_row, index_entries, index_prefix, task_key};
 use crate::task::Task;
-use crate::view::{AccountView, AgentView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery};
+use crate::view::{
+    AccountView, AgentView, EndpointView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery,
+};
 use crate::wire::Held;
 
 /// How many rows one page looks at, so that a filter that fits little does not read for ever.
@@ -309,6 +312,35 @@ pub(super) fn agents(state: &State) -> Vec<AgentView> {
         }
     };
     state.agents().map(view).collect()
+}
+
+/// All servers of models, and how they are doing.
+pub(super) fn endpoints(state: &State) -> Vec<EndpointView> {
+    let routing = &state.settings().routing;
+    let known = state.endpoints();
+    let view = |(id, endpoint): (&EndpointId, &Endpoint)| {
+        let health = known.health(id).cloned().unwrap_or_default();
+        let (seen, now) = (health.seen.unwrap_or_default(), state.now());
+        let account = endpoint.account(id);
+        EndpointView {
+            name: id.clone(),
+            endpoint: endpoint.clone(),
+            breaker: health.breaker.as_str(),
+            open_until: match health.breaker {
+                Breaker::Open { until, .. } => Some(now.wall + (until - now.mono)),
+                Breaker::Closed { .. } | Breaker::HalfOpen { .. } => None,
+            },
+            error: health.error,
+            heard_at: health.heard_at,
+            version: seen.version,
+            served: seen.models,
+            held: known.held(id).map(|(model, tasks)| (model.to_string(), tasks)).collect(),
+            last_model: known.last(id).map(String::from),
+            parked_until: routing.parked.get(&account).copied(),
+            users_at_once: known.returning(&account),
+        }
+    };
+    routing.endpoints.iter().map(view).collect()
 }
 
 pub(super) fn stats(state: &State) -> Stats {

@@ -1,15 +1,17 @@
 //! This file writes the frame that hands a task to an agent.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use serde_json::{Map, Value};
 
 use crate::config::HubConfig;
 use crate::id::Incarnation;
 use crate::json::Json;
+use crate::route::Chosen;
 use crate::state::State;
 use crate::task::{Complexity, Hold, Spec, Task};
 use crate::time::Span;
-use crate::wire::{AssignedComplexity, Assignment, Dialect, InferredTier, RoutingDecision};
+use crate::wire::{AssignedComplexity, Assignment, Dialect, InferredTier, Route, RoutingDecision};
 
 /// The frame for a task that an agent holds.
 #[must_use]
@@ -46,11 +48,26 @@ pub(super) fn of(
             target_type: if spec.op.kind.as_str() == "shell" { "sidecar" } else { "wake" }.into(),
             effective_tier: complexity.effective(),
         }),
+        route: route(state, task).filter(|_| !plain).map(Box::new),
         answers: task.life.answers.clone(),
         skip_verification: coding.skip_verification,
         verification_timeout_ms: coding.verification_timeout,
         max_verification_retries: coding.verification_retries_max,
     }
+}
+
+/// The model that was chosen for a task that is held, and how to ask it.
+fn route(state: &State, task: &Task) -> Option<Route> {
+    let Chosen { endpoint: id, model, .. } =
+        task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()?;
+    let endpoint = state.endpoint(id)?;
+    Some(Route {
+        endpoint: id.clone(),
+        api: endpoint.api,
+        url: endpoint.url.clone().into(),
+        credential: endpoint.credential.clone(),
+        model: model.clone().into(),
+    })
 }
 
 /// How demanding a task is, in the words of the wire.

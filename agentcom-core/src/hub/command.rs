@@ -2,6 +2,7 @@
 
 mod agent;
 mod batch;
+mod endpoint;
 mod money;
 mod settings;
 mod task;
@@ -39,6 +40,7 @@ pub fn needs(state: &State, command: &Command) -> Needs {
         | Command::SetCap { .. }
         | Command::SetPrice { .. }
         | Command::Estop { .. }
+        | Command::Endpoint(_)
         | Command::Answer { .. } => {}
     }
     needs
@@ -103,6 +105,7 @@ fn answer(tx: &mut Tx<'_>, command: Command, facts: &Facts) -> Result<Reply, Rej
         Command::SetCap { cap, limit } => money::cap(tx, cap, limit),
         Command::SetPrice { model, price } => money::price(tx, model, price),
         Command::Estop { stop } => Ok(money::estop(tx, stop)),
+        Command::Endpoint(command) => endpoint::take(tx, command),
         Command::Answer { id, answer } => task::answer(tx, id, answer),
     }
 }

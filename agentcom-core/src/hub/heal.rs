@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
-use super::Effect;
 use super::tx::Tx;
+use super::{Effect, endpoints};
 use crate::agent::TrustEvent;
 use crate::change::Change;
 use crate::guard::Guard;
@@ -114,7 +114,9 @@ fn pass(tx: &mut Tx<'_>, due: &Due) {
         Due::Question(question) => default_answer(tx, *question),
         Due::Quarantine(agent) => tx.trust(agent, TrustEvent::Served),
         Due::Rate(key) => rate_opens(tx, key),
-        Due::Affinity(_) => {}
+        Due::Probe(id) => endpoints::look_due(tx, id),
+        Due::Parked(key) => endpoints::parked_due(tx, key),
+        Due::Affinity(_) | Due::Batch(_) => {}
     }
 }
 
@@ -138,7 +140,10 @@ const fn guard_of(due: &Due) -> Option<Guard> {
         | Due::RunAfter(_)
         | Due::Quarantine(_)
         | Due::Rate(_)
-        | Due::Affinity(_) => None,
+        | Due::Affinity(_)
+        | Due::Probe(_)
+        | Due::Batch(_)
+        | Due::Parked(_) => None,
     }
 }
 

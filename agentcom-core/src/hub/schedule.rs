@@ -9,15 +9,18 @@ pub mod alone;
 mod choose;
 mod gate;
 mod policy;
+mod route;
 mod why;
 
 pub use policy::{AgentFacts, FairPolicy, Policy, TaskFacts};
 pub use why::{why, why_ended};
 
+use alloc::boxed::Box;
 use choose::Choice;
 
 use super::assignment;
 use super::tx::Tx;
+use crate::route::Decision as Decided;
 use crate::state::{AgentNo, Gate, Pending, Pulse, Queued};
 use crate::task::{Hold, TaskEvent};
 use crate::wire::ToAgent;
@@ -32,7 +35,7 @@ const OFFERS_MIN: usize = 16;
 /// What becomes of the tasks that come first.
 enum Decision {
     /// The first is given to an agent.
-    Given(Choice, AgentNo),
+    Given(Choice, AgentNo, Option<Box<Decided>>),
     /// Limits hold some of them back. Others may come first, if those stood in front of them.
     Limited,
     /// Nobody with room suits the first, of so many that it was offered to.
@@ -50,7 +53,7 @@ pub(super) fn run(tx: &mut Tx<'_>) {
         }
         let Some(decision) = decide(tx, &mut pending) else { return };
         match decision {
-            Decision::Given(choice, agent) => assign(tx, &choice, agent),
+            Decision::Given(choice, agent, route) => assign(tx, &choice, agent, route),
             Decision::Limited => {}
             Decision::Unfit(queued, offered) => {
                 offers += offered.max(OFFERS_MIN);
@@ -69,18 +72,21 @@ fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
     if park_closed(tx, &choices) {
         return Some(Decision::Limited);
     }
-    Some(match choose::agent(tx, &first.queued) {
-        Ok(agent) => Decision::Given(*first, agent),
+    let route = route::of(tx, &first.queued);
+    let needs = route::needs(tx, route.as_deref());
+    Some(match choose::agent(tx, &first.queued, &needs) {
+        Ok(agent) => Decision::Given(*first, agent, route),
         Err(offered) => Decision::Unfit(first.queued, offered),
     })
 }
 
-/// Takes the tasks out of the way that a limit keeps from starting; whether there were any. One
+/// Takes the tasks out of the way that a limit keeps from starting, or that no endpoint takes; whether there were any. One
 /// that is not the first may hide an older one of its lane, which is.
 fn park_closed(tx: &mut Tx<'_>, choices: &[Option<Choice>]) -> bool {
     let mut parked = false;
     for choice in choices.iter().flatten() {
-        if let Some(gate) = gate::closed(tx, choice.limits) {
+        let gate = gate::closed(tx, choice.limits).or_else(|| route::closed(tx, &choice.queued));
+        if let Some(gate) = gate {
             tx.state.park(choice.queued, gate);
             parked = true;
         }
@@ -88,7 +94,7 @@ fn park_closed(tx: &mut Tx<'_>, choices: &[Option<Choice>]) -> bool {
     parked
 }
 
-fn assign(tx: &mut Tx<'_>, choice: &Choice, agent: AgentNo) {
+fn assign(tx: &mut Tx<'_>, choice: &Choice, agent: AgentNo, route: Option<Box<Decided>>) {
     let id = tx.state.id_of(choice.queued.spot.number);
     let (Some(task), Some(member)) = (tx.state.task(id), tx.state.fleet().member(agent)) else {
         return;
@@ -97,7 +103,7 @@ fn assign(tx: &mut Tx<'_>, choice: &Choice, agent: AgentNo) {
     let (agent, lease) = (member.id.clone(), task.life.lease.max(floor).next());
     let hold = Hold { agent, lease, since: tx.now().wall };
     gate::draw(tx, choice.limits);
-    if tx.transition(id, TaskEvent::Assign(hold.clone())).is_err() {
+    if tx.transition(id, TaskEvent::Assign(hold.clone(), route)).is_err() {
         return;
     }
     tx.grant(id);

@@ -11,6 +11,7 @@ mod ownership;
 mod reports;
 mod resubmission;
 mod roster;
+mod routing;
 mod stalls;
 mod submission;
 mod why;

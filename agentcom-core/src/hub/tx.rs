@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use self::event::{SubmittedDetail, describe};
 use super::schedule::{Policy, TaskFacts};
-use super::{Effect, Step, assignment};
+use super::{Effect, Step, assignment, endpoints};
 use crate::agent::{LastOutcome, TrustEvent};
 use crate::change::Change;
 use crate::config::HubConfig;
@@ -242,6 +242,7 @@ impl<'a> Tx<'a> {
             self.close_books(&spec, &mut life, hold, ended);
         }
         if life.state.is_over() {
+            endpoints::looked(self, id, &life);
             self.record_as(kind, Change::TaskEnded { id, life });
             self.over.push(id);
         } else {
@@ -249,6 +250,7 @@ impl<'a> Tx<'a> {
         }
         if let (Some(hold), Some(ended), false) = (held, ended, stays) {
             self.drop_spend_questions(id);
+            endpoints::served(self, id, &ended);
             self.attempt_ended(id, &hold, &ended);
         }
         Ok(())

@@ -6,6 +6,7 @@ use core::fmt;
 
 use async_trait::async_trait;
 
+use crate::endpoint::Fault;
 use crate::json::Json;
 use crate::ledger::{Granted, NotGranted, Payment};
 use crate::name::Kind;
@@ -41,6 +42,17 @@ pub enum JobOutcome {
         /// What went wrong, for people.
         error: String,
         /// How long the next attempt has to wait at least.
+        retry_after: Option<Span>,
+        /// Model tokens used.
+        tokens: Option<u64>,
+    },
+    /// The endpoint that the assignment names did not serve it; no attempt is spent.
+    Unserved {
+        /// Why not.
+        fault: Fault,
+        /// What was seen, for people.
+        error: String,
+        /// How long it asks to be left alone.
         retry_after: Option<Span>,
         /// Model tokens used.
         tokens: Option<u64>,

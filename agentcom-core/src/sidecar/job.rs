@@ -283,6 +283,7 @@ pub(super) const fn event_of(outcome: &JobOutcome) -> JobEvent {
     match outcome {
         JobOutcome::Done { .. } | JobOutcome::Partial { .. } => JobEvent::Done,
         JobOutcome::Failed { .. }
+        | JobOutcome::Unserved { .. }
         | JobOutcome::Snooze { .. }
         | JobOutcome::Cancel { .. }
         | JobOutcome::Stopped => JobEvent::Fell,

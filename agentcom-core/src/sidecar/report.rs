@@ -3,6 +3,7 @@
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Fault;
 use crate::json::Json;
 use crate::port::executor::JobOutcome;
 use crate::sidecar::Claim;
@@ -30,6 +31,8 @@ pub(super) enum Report {
     Failed {
         category: Category,
         error: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<Span>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +63,13 @@ impl Report {
 
     /// A failure without more to say.
     pub(super) fn failed(category: Category, error: String) -> Self {
-        Self::Failed { category, error: clipped(error), retry_after: None, tokens: None }
+        Self::Failed {
+            category,
+            error: clipped(error),
+            fault: None,
+            retry_after: None,
+            tokens: None,
+        }
     }
 
     /// The frame that carries it.
@@ -78,16 +87,19 @@ impl Report {
                     verification_report: verification,
                 })
             }
-            Self::Failed { category, error, retry_after, tokens } => ToHub::TaskFailed(Failed {
-                task_id,
-                generation,
-                incarnation,
-                error: Some(error),
-                reason: None,
-                category: Some(category),
-                retry_after_ms: retry_after,
-                tokens_used: tokens,
-            }),
+            Self::Failed { category, error, fault, retry_after, tokens } => {
+                ToHub::TaskFailed(Failed {
+                    task_id,
+                    generation,
+                    incarnation,
+                    error: Some(error),
+                    reason: None,
+                    category: Some(category),
+                    fault,
+                    retry_after_ms: retry_after,
+                    tokens_used: tokens,
+                })
+            }
             Self::Released => ToHub::TaskReleased(Released { task_id, generation }),
             Self::Withdrawn { reason } => {
                 ToHub::TaskWithdrawn(Withdrawn { task_id, generation, reason: Some(reason) })
@@ -117,11 +129,19 @@ impl From<JobOutcome> for Report {
                 Self::Complete { partial: true, result, tokens, verification }
             }
             JobOutcome::Failed { category, error, retry_after, tokens } => {
-                Self::Failed { category, error: clipped(error), retry_after, tokens }
+                Self::Failed { category, error: clipped(error), fault: None, retry_after, tokens }
             }
+            JobOutcome::Unserved { fault, error, retry_after, tokens } => Self::Failed {
+                category: Category::Quota,
+                error: clipped(error),
+                fault: Some(fault),
+                retry_after,
+                tokens,
+            },
             JobOutcome::Snooze { wait } => Self::Failed {
                 category: Category::Quota,
                 error: alloc::format!("asked to run again in {wait}"),
+                fault: None,
                 retry_after: Some(wait),
                 tokens: None,
             },

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{QuestionId, SessionId, TaskId};
-use crate::name::{AgentId, Key};
+use crate::name::{AgentId, Credential, EndpointId, Key};
 use crate::time::{Mono, Now, Wall};
 
 /// What becomes due.
@@ -47,6 +47,12 @@ pub enum Due {
     Quarantine(AgentId),
     /// A rate has room again.
     Rate(Key),
+    /// An endpoint is to be looked at.
+    Probe(EndpointId),
+    /// Tasks for the model that an endpoint has loaded no longer come first.
+    Batch(EndpointId),
+    /// The quota of a key is renewed, or more tasks may use the key.
+    Parked(Credential),
 }
 
 /// When something becomes due.

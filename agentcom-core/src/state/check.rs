@@ -70,6 +70,7 @@ impl State {
             ("calls", self.ledger.reserves_as(&self.reckon_calls())),
             ("alarms", self.alarms.agree()),
             ("limits", self.limits.agree(&limits)),
+            ("endpoints", self.routes_agree()),
             ("ready tasks", self.ready.agree()),
             ("agents", self.fleet.agree()),
             ("first classes", self.firsts.agree(&self.fleet, &self.ready)),
@@ -144,6 +145,8 @@ impl State {
             Due::Question(id) => self.questions.contains_key(id),
             Due::Quarantine(id) => self.agents.contains_key(id),
             Due::Rate(key) => self.bucket(key).is_some(),
+            Due::Probe(id) | Due::Batch(id) => self.endpoint(id).is_some(),
+            Due::Parked(key) => self.settings().routing.parked.contains_key(key),
         }
     }
 
@@ -163,6 +166,9 @@ impl State {
             Gate::Fit => true,
             Gate::Concurrency(key, max) => self.running(key).count() >= *max as usize,
             Gate::Rate(key) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
+            Gate::Route(wanted) => {
+                self.route(wanted).is_some_and(|decision| decision.chosen.is_none())
+            }
         };
         closed || self.ready.is_open(gate, class)
     }

@@ -21,6 +21,7 @@ impl State {
         self.just_ended.remove(&id);
         let limits = self.limits.take_on(&task.spec);
         self.note_calls(&task.spec, None, Some(&task.life));
+        self.note_probe(&task, true);
         let class = self.index_task(&task, limits);
         self.tasks.insert(number, Live { task: Some(task), class, limits });
         self.note_work(false);
@@ -67,6 +68,7 @@ impl State {
         self.unindex_task(&task, class, limits);
         self.note_calls(&task.spec, Some(&task.life), None);
         self.limits.let_go(limits, &task.spec);
+        self.note_probe(&task, false);
         self.alarms.set(Due::Deadline(id), None);
         self.set_clocks(id, None);
         self.bytes -= bytes_of(&task.spec);
@@ -130,11 +132,13 @@ impl State {
                 self.alarms.set(Due::Backoff(id), Some(When::Mono(self.now.mono + *wait)));
             }
             TaskState::Ready { .. } => {
+                self.await_route(task);
                 return self.enqueue(task, limits).unwrap_or(ClassId::NONE);
             }
             TaskState::Assigned(hold) | TaskState::Working(hold) => {
                 let agent = self.fleet.enrol(&hold.agent);
                 self.hold(id, limits, agent);
+                self.start_routed(task);
             }
             TaskState::Waiting { until, .. } => {
                 let at = self.after_span(task.life.updated_at, *until);
@@ -163,11 +167,13 @@ impl State {
             TaskState::Delayed(Delay::Backoff(_)) => self.alarms.set(Due::Backoff(id), None),
             TaskState::Ready { .. } => {
                 self.dequeue(task, class);
+                self.await_route_no_longer(task);
             }
             TaskState::Assigned(hold) | TaskState::Working(hold) => {
                 if let Some(agent) = self.fleet.number(&hold.agent) {
                     self.let_off(id, limits, agent);
                 }
+                self.stop_routed(task);
             }
             TaskState::Waiting { .. } => self.alarms.set(Due::Wait(id), None),
             TaskState::Completed
@@ -298,6 +304,9 @@ impl State {
         }
         if let Due::Affinity(id) = &due {
             self.wake_one(*id);
+        }
+        if let Due::Batch(id) = &due {
+            self.end_batch(id);
         }
         self.alarms.set(due, None);
     }

@@ -5,10 +5,10 @@
 
 use alloc::boxed::Box;
 
-use super::{Claimant, Clocks, Due, Refusals, Session};
+use super::{Claimant, Clocks, Due, Health, Refusals, Session};
 use crate::agent::{LastOutcome, Profile};
 use crate::id::{SessionId, TaskId};
-use crate::name::{AgentId, Key};
+use crate::name::{AgentId, Credential, EndpointId, Key};
 use crate::time::{Mono, Wall};
 
 /// A volatile change.
@@ -32,6 +32,12 @@ pub enum Pulse {
     RateOpens(Key, Wall),
     /// A task waits for the agent that has its repository at hand, until this time.
     AffinityEnds(TaskId, Mono),
+    /// An endpoint is doing as said.
+    Health(EndpointId, Box<Health>),
+    /// An endpoint is looked at next at this time.
+    ProbeAt(EndpointId, Mono),
+    /// A key whose quota was renewed may be used by so many tasks at once, until this time.
+    UsersBack(Credential, u32, Mono),
     /// Somebody at an address failed to prove to be an agent, or did at last.
     Refusals(Claimant, Option<Refusals>),
     /// The hub was away, and until this time agents may be on their way back.

@@ -9,6 +9,7 @@ use crate::change::Settings;
 use crate::guard::Guard;
 use crate::id::{SessionId, TaskId};
 use crate::name::AgentId;
+use crate::route::Wanted;
 use crate::task::{Task, TaskState};
 
 /// Where a ready task waits.
@@ -150,6 +151,11 @@ impl State {
         self.pending.classes.extend(woken);
     }
 
+    /// Something about endpoints changed, and tasks that none would take try again.
+    pub(super) fn wake_routed(&mut self) {
+        self.wake(&Gate::Route(Wanted::FIRST));
+    }
+
     /// An agent has room: tasks that suited nobody try again, if it can run them.
     fn wake_unfit(&mut self, agent: AgentNo) {
         let fleet = &self.fleet;
@@ -182,7 +188,10 @@ impl State {
 
     pub(super) fn set_settings(&mut self, settings: Settings) {
         self.ready.sort_by_age(settings.oldest_first > 0);
-        self.settings = settings;
+        let before = core::mem::replace(&mut self.settings, settings);
+        if before.routing != self.settings.routing {
+            self.set_routing(&before.routing);
+        }
         let verdicts = self
             .ready
             .classes()
@@ -222,6 +231,9 @@ impl State {
         }
         self.profiles.insert(agent.clone(), profile);
         self.refresh_agent(&agent);
+        // It may have a key that nobody else has.
+        self.wake_routed();
+        self.look_at_strangers();
     }
 
     /// An agent is no longer connected.

@@ -15,6 +15,7 @@ use core::ops::Bound;
 use super::firsts::Moves;
 use super::{Abilities, LimitsNo, Queued};
 use crate::name::{Capability, Key};
+use crate::route::Wanted;
 
 /// What holds a ready task back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub enum Gate {
     Rate(Key),
     /// The policy or its repository's agent wants it to wait for another agent.
     Fit,
+    /// No endpoint takes tasks that want this.
+    Route(Wanted),
 }
 
 /// Ready tasks, by class.
@@ -195,11 +198,19 @@ impl Ready {
         let last = match gate {
             Gate::Concurrency(key, _) => Gate::Concurrency(key.clone(), u32::MAX),
             Gate::Rate(_) | Gate::Fit => gate.clone(),
+            // It stands for whatever tasks want, and behind all other gates.
+            Gate::Route(_) => gate.clone(),
         };
-        let (from, to) = ((gate.clone(), ClassId(0)), (last, ClassId(u32::MAX)));
+        let to = match gate {
+            Gate::Route(_) => Bound::Unbounded,
+            Gate::Concurrency(..) | Gate::Rate(_) | Gate::Fit => {
+                Bound::Included((last, ClassId(u32::MAX)))
+            }
+        };
+        let from = Bound::Included((gate.clone(), ClassId(0)));
         let found: Vec<(Gate, ClassId, usize)> = self
             .parked
-            .range(from..=to)
+            .range((from, to))
             .filter(|((_, id), _)| in_question(*id))
             .map(|((gate, id), set)| (gate.clone(), *id, set.len()))
             .collect();

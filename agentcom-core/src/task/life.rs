@@ -26,6 +26,7 @@ use alloc::vec::Vec;
 
 use crate::guard::{Guard, Guards};
 use crate::id::{Lease, TaskId};
+use crate::route::Decision;
 use crate::time::Wall;
 
 /// What can happen to a task.
@@ -36,8 +37,8 @@ pub enum TaskEvent {
     /// What it was delayed by or waited for is over; it becomes ready at the given place, with the
     /// answer that it waited for.
     Due(Place, Option<Box<Answer>>),
-    /// It is given to an agent.
-    Assign(Hold),
+    /// It is given to an agent, with the model that was chosen for it.
+    Assign(Hold, Option<Box<Decision>>),
     /// The agent takes it on.
     Accept(Fence),
     /// The agent is done.
@@ -135,7 +136,7 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
-                E::Due(..) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
+                E::Due(..) | E::Assign(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Delayed(_) | S::Waiting { .. } => match event {
                 E::Due(place, answer) => next.due(place, answer),
@@ -145,10 +146,10 @@ impl Life {
                     next.finish_late(guards, &fence, outcome, finish)?
                 }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Assign(_) | E::Revive(_) => return Err(Refused::OutOfTurn),
+                E::Unblock(..) | E::Assign(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
             S::Ready { .. } => match event {
-                E::Assign(hold) => next.assign(guards, hold)?,
+                E::Assign(hold, route) => next.assign(guards, hold, route)?,
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::FinishLate(fence, outcome, finish) => {
@@ -170,7 +171,7 @@ impl Life {
                 E::Kill(death) => next.call_off(S::Dead(death)),
                 E::Cancel => next.call_off(S::Cancelled),
                 E::FinishLate(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due(..) | E::Assign(_) | E::Revive(_) => {
+                E::Unblock(..) | E::Due(..) | E::Assign(..) | E::Revive(_) => {
                     return Err(Refused::OutOfTurn);
                 }
             },
@@ -179,7 +180,7 @@ impl Life {
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
                     return Err(Refused::Stale);
                 }
-                E::Unblock(..) | E::Due(..) | E::Assign(_) | E::Kill(_) | E::Cancel => {
+                E::Unblock(..) | E::Due(..) | E::Assign(..) | E::Kill(_) | E::Cancel => {
                     return Err(Refused::Over);
                 }
             },
@@ -188,7 +189,7 @@ impl Life {
                     return Err(Refused::Stale);
                 }
                 E::Revive(place) if !guards.on(Guard::Final) => next.revive(place),
-                E::Unblock(..) | E::Due(..) | E::Assign(_) => return Err(Refused::Over),
+                E::Unblock(..) | E::Due(..) | E::Assign(..) => return Err(Refused::Over),
                 E::Kill(_) | E::Cancel | E::Revive(_) => return Err(Refused::Over),
             },
         }
@@ -212,7 +213,12 @@ impl Life {
         self.state = TaskState::Ready { since: self.updated_at, place };
     }
 
-    fn assign(&mut self, guards: Guards, hold: Hold) -> Result<(), Refused> {
+    fn assign(
+        &mut self,
+        guards: Guards,
+        hold: Hold,
+        route: Option<Box<Decision>>,
+    ) -> Result<(), Refused> {
         if hold.lease <= self.lease && guards.on(Guard::LeaseGrows) {
             return Err(Refused::Stale);
         }
@@ -224,6 +230,7 @@ impl Life {
             agent: hold.agent.clone(),
             assigned_at: hold.since,
             accepted_at: None,
+            route,
             ended: None,
         });
         self.lease = hold.lease;

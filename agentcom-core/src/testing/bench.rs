@@ -372,6 +372,7 @@ impl Bench {
                 error: Some("boom".into()),
                 reason: None,
                 category: Some(category),
+                fault: None,
                 retry_after_ms: None,
                 tokens_used: None,
             }),

@@ -7,13 +7,14 @@ use alloc::vec::Vec;
 const TASK: &str = "task-00000000000000aa";
 
 /// Frames of agents, one of each kind with all its fields.
-const TO_HUB: [&str; 20] = [
+const TO_HUB: [&str; 21] = [
     r#"{"type":"identify","agent_id":"a","token":"t","name":"A","capabilities":["gpu"],"boot":"boot-0000000000000001","executors":["shell"],"slots":2,"labels":{"zone":"eu"},"version":"1"}"#,
     r#"{"type":"ping","held":[{"task_id":"TASK","generation":3}],"nonce":7}"#,
     r#"{"type":"task_accepted","task_id":"TASK","generation":3}"#,
     r#"{"type":"task_progress","task_id":"TASK","generation":3,"progress":50,"execution_event":{"event_type":"stdout","text":"x"}}"#,
     r#"{"type":"task_complete","task_id":"TASK","generation":3,"incarnation":"inc-0000000000000009","result":{"ok":true},"partial":true,"tokens_used":5,"verification_report":{"status":"pass"}}"#,
     r#"{"type":"task_failed","task_id":"TASK","generation":3,"incarnation":"inc-0000000000000009","error":"e","reason":"r","category":"quota","retry_after_ms":100,"tokens_used":5}"#,
+    r#"{"type":"task_failed","task_id":"TASK","generation":3,"category":"quota","fault":"unreachable","retry_after_ms":100}"#,
     r#"{"type":"task_rejected","task_id":"TASK","generation":3,"reason":"busy"}"#,
     r#"{"type":"task_released","task_id":"TASK","generation":3}"#,
     r#"{"type":"task_withdrawn","task_id":"TASK","generation":3,"reason":"not needed"}"#,
@@ -31,10 +32,11 @@ const TO_HUB: [&str; 20] = [
 ];
 
 /// Frames of the hub, one of each kind with all its fields.
-const TO_AGENT: [&str; 16] = [
+const TO_AGENT: [&str; 17] = [
     r#"{"type":"identified","agent_id":"a","incarnation":"inc-0000000000000009","heartbeat_ms":5000}"#,
     r#"{"type":"error","error":"validation_failed","message_type":"ping","errors":[{"field":"f","error":"required","detail":"d"}],"task_id":"TASK","hint":"h","retry_after_ms":1000}"#,
     r#"{"type":"task_assign","task_id":"TASK","generation":3,"assigned_at":9,"description":"d","metadata":{"n":1},"op":{"kind":"shell","input":{"command":"x"}},"attempt":1,"incarnation":"inc-0000000000000009","lease_ttl_ms":30000,"timeout_ms":1000,"on_lease_loss":"stop","repo":"r","branch":"b","file_hints":[{"path":"p","reason":"w"}],"success_criteria":["c"],"verification_steps":[{"type":"file_exists","target":"t"}],"complexity":{"effective_tier":"trivial","explicit_tier":"trivial","source":"explicit","inferred":{"tier":"standard","confidence_percent":66}},"routing_decision":{"target_type":"sidecar","effective_tier":"trivial"},"answers":[{"question":"which?","answer":"a","defaulted":false}],"skip_verification":false,"verification_timeout_ms":5,"max_verification_retries":2}"#,
+    r#"{"type":"task_assign","task_id":"TASK","generation":3,"assigned_at":9,"description":"d","metadata":null,"op":{"kind":"code"},"attempt":1,"incarnation":"inc-0000000000000009","lease_ttl_ms":30000,"on_lease_loss":"continue","route":{"endpoint":"work","api":"messages","url":"https://api.example","credential":"me","model":"m"},"skip_verification":false,"max_verification_retries":0}"#,
     r#"{"type":"task_ack","task_id":"TASK","status":"complete","generation":3}"#,
     r#"{"type":"task_ack","task_id":"TASK","status":"dead_letter","generation":3}"#,
     r#"{"type":"task_ack","task_id":"TASK","status":"superseded","generation":3}"#,

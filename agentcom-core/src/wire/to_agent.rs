@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::FieldError;
+use crate::endpoint::Api;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::{Granted, NotGranted};
-use crate::name::{AgentId, Kind};
+use crate::name::{AgentId, Credential, EndpointId, Kind};
 use crate::task::{Answer, FileHint, LeaseLoss, Op, Tier, VerificationStep};
 use crate::time::{Span, Wall};
 use crate::wire::Held;
@@ -156,6 +157,22 @@ pub struct InferredTier {
     pub confidence_percent: u32,
 }
 
+/// The model that is to do a task, and how to ask it (v1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// How it is spoken to.
+    pub api: Api,
+    /// Where it is.
+    pub url: String,
+    /// The key that it wants, by the name under which the agent has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+    /// The model.
+    pub model: String,
+}
+
 /// Work for an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
@@ -204,6 +221,9 @@ pub struct Assignment {
     /// Where plain clients run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_decision: Option<RoutingDecision>,
+    /// The model that is to do it; without one the agent chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Route>>,
     /// What people answered to agents that had the task before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
@@ -248,6 +268,7 @@ impl Assignment {
             verification_steps: Vec::new(),
             complexity: None,
             routing_decision: None,
+            route: None,
             answers: Vec::new(),
             skip_verification: false,
             verification_timeout_ms: None,

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Fault;
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
 use crate::ledger::Call;
@@ -228,6 +229,9 @@ pub struct Failed {
     /// How the failure is to be answered (v1); plain clients' failures are retryable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<Category>,
+    /// Why the endpoint that the assignment names did not serve (v1); the task is not to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
     /// How long to wait at least before the next attempt (v1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<Span>,

@@ -11,7 +11,7 @@ mod takeover;
 mod turns;
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -230,7 +230,7 @@ fn identify(name: &str) -> String {
         name: None,
         capabilities: None,
         boot: Some(Boot(1)),
-        executors: Some(Vec::from(["shell".to_string()])),
+        executors: Some(["shell", "code"].map(String::from).into()),
         slots: Some(1),
         labels: None,
         version: None,

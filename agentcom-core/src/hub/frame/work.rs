@@ -6,10 +6,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
 
+use super::super::endpoints;
 use super::super::tx::Tx;
 use super::{From, fail_about, holds};
 use crate::change::Change;
 use crate::command::Facts;
+use crate::endpoint::Fault;
 use crate::guard::Guard;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
@@ -145,7 +147,8 @@ pub(super) fn complete(tx: &mut Tx<'_>, from: &From, frame: Complete, facts: &Fa
     });
     if old.status.as_deref() == Some("failed") {
         let error = old.error.or(old.output).map(|said| text_of(&said));
-        let failure = Failure { category: Category::Retryable, error, retry_after: None, tokens };
+        let category = Category::Retryable;
+        let failure = Failure { category, error, fault: None, retry_after: None, tokens };
         return fail_task(tx, from, id, lease, failure, facts);
     }
     let partial = frame.partial.unwrap_or(false) || old.status.as_deref() == Some("partial_pass");
@@ -173,6 +176,7 @@ pub(super) fn complete(tx: &mut Tx<'_>, from: &From, frame: Complete, facts: &Fa
 struct Failure {
     category: Category,
     error: Option<Box<str>>,
+    fault: Option<Fault>,
     retry_after: Option<Span>,
     tokens: Option<u64>,
 }
@@ -188,7 +192,8 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
     };
     let error = frame.error.or(frame.reason).as_deref().map(clipped);
     let retry_after = frame.retry_after_ms.map(|span| span.min(RETRY_AFTER_MAX));
-    let failure = Failure { category, error, retry_after, tokens: frame.tokens_used };
+    let (fault, tokens) = (frame.fault, frame.tokens_used);
+    let failure = Failure { category, error, fault, retry_after, tokens };
     fail_task(tx, from, id, lease, failure, facts);
 }
 
@@ -200,12 +205,13 @@ fn fail_task(
     failure: Failure,
     facts: &Facts,
 ) {
-    let Failure { category, error, retry_after, tokens } = failure;
+    let Failure { category, error, fault, retry_after, tokens } = failure;
     let fence = Fence { agent: from.agent.clone(), lease };
-    let ended = tx
-        .state
-        .task(id)
-        .map(|task| tx.end_of(task, Outcome::Failed(category), error, retry_after));
+    let unserved = fault.and_then(|fault| endpoints::unserved(tx, id, fault));
+    let ended = tx.state.task(id).map(|task| match &unserved {
+        Some(unserved) => unserved.end_of(tx, task, error.clone()),
+        None => tx.end_of(task, Outcome::Failed(category), error.clone(), retry_after),
+    });
     let moved = match ended {
         Some((mut ended, then)) => {
             ended.tokens = tokens;
@@ -215,6 +221,9 @@ fn fail_task(
     };
     match moved {
         Ok(()) => {
+            if let Some(unserved) = unserved {
+                unserved.heard(tx, error.as_deref(), retry_after);
+            }
             let dead = tx.state.task(id).is_none();
             ack(tx, from, id, if dead { Acked::DeadLetter } else { Acked::Retried }, lease);
         }

@@ -68,7 +68,7 @@ impl Alone {
         tx.state.hand_over(&mut self.pending);
         while let Some(decision) = decide(&mut tx, &mut self.pending) {
             match decision {
-                Decision::Given(Choice { queued, limits }, agent) => {
+                Decision::Given(Choice { queued, limits }, agent, _) => {
                     tx.state.place(queued, agent);
                     return Some(Given { number: queued.spot.number, agent, limits });
                 }

@@ -7,7 +7,7 @@ use super::policy::{AgentFacts, TaskFacts};
 use crate::guard::Guard;
 use crate::hub::tx::Tx;
 use crate::id::TaskId;
-use crate::name::AgentId;
+use crate::name::{AgentId, Capability};
 use crate::state::{
     AgentNo, Class, ClassId, First, Group, GroupId, LimitsNo, Member, Pending, Queued, Standing,
     State, earlier,
@@ -150,16 +150,24 @@ fn room_of(state: &State, class: &Class, agent: AgentNo) -> Option<Standing> {
     member.free.filter(|_| able)
 }
 
-/// The agent that suits the task best; or, if none does, to how many it was offered.
-pub(super) fn agent(tx: &Tx<'_>, queued: &Queued) -> Result<AgentNo, usize> {
+/// The agent that suits the task best of those that have what else it `needs`, sorted or not; or, if
+/// none does, to how many it was offered.
+pub(super) fn agent(tx: &Tx<'_>, queued: &Queued, needs: &[Capability]) -> Result<AgentNo, usize> {
     let mut offered = 0;
-    best(tx, queued, &mut offered).ok_or(offered)
+    best(tx, queued, needs, &mut offered).ok_or(offered)
 }
 
-fn best(tx: &Tx<'_>, queued: &Queued, offered: &mut usize) -> Option<AgentNo> {
+fn best(
+    tx: &Tx<'_>,
+    queued: &Queued,
+    needs: &[Capability],
+    offered: &mut usize,
+) -> Option<AgentNo> {
     let state = &*tx.state;
     let class = state.ready().class(queued.class)?;
-    if let Some(agent) = sole(tx, queued.class, class) {
+    if needs.is_empty()
+        && let Some(agent) = sole(tx, queued.class, class)
+    {
         return Some(agent);
     }
     let task = state.task(state.id_of(queued.spot.number))?;
@@ -167,6 +175,12 @@ fn best(tx: &Tx<'_>, queued: &Queued, offered: &mut usize) -> Option<AgentNo> {
     let mut suits = |standing: Standing, agent: AgentNo| {
         let Some(member) = state.fleet().member(agent) else { return false };
         *offered += 1;
+        let group = member.group.and_then(|group| state.fleet().group(group));
+        let has =
+            |need| group.is_some_and(|it| it.abilities.capabilities.binary_search(need).is_ok());
+        if !needs.iter().all(has) {
+            return false;
+        }
         let Some(fit) = fit(tx, task, standing, member) else { return false };
         let offer = Offer { fit, standing: Reverse(standing), name: Reverse(&member.id), agent };
         if best.as_ref().is_none_or(|best| offer > *best) {

@@ -1,11 +1,13 @@
 //! This file says why a task is where it is: the exact predicate, and what would move it on.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::id::TaskId;
 use crate::name::AgentId;
+use crate::route::Decision;
 use crate::state::{Due, Gate, Requirements, State, When};
 use crate::task::{Delay, Task, TaskState, Wait};
 use crate::time::{Mono, Span};
@@ -18,7 +20,8 @@ const NEAREST_MAX: usize = 1_000;
 #[must_use]
 pub fn why(state: &State, id: TaskId) -> Option<Why> {
     let task = state.task(id)?;
-    Some(Why { task_id: id, state: task.life.state.as_str(), reason: reason(state, task) })
+    let route = route_of(task);
+    Some(Why { task_id: id, state: task.life.state.as_str(), reason: reason(state, task), route })
 }
 
 /// Why an ended task ended.
@@ -27,7 +30,13 @@ pub fn why_ended(task: &Task) -> Why {
     let death =
         if let TaskState::Dead(death) = task.life.state { Some(death.to_string()) } else { None };
     let reason = Reason::Ended { death, error: task.life.last_error().map(String::from) };
-    Why { task_id: task.id, state: task.life.state.as_str(), reason }
+    let route = route_of(task);
+    Why { task_id: task.id, state: task.life.state.as_str(), reason, route }
+}
+
+/// The model that was chosen for the latest attempt, and what else there was.
+fn route_of(task: &Task) -> Option<Box<Decision>> {
+    task.life.last_attempt()?.route.clone()
 }
 
 fn reason(state: &State, task: &Task) -> Reason {
@@ -91,6 +100,11 @@ fn held_back(state: &State, task: &Task) -> Reason {
             };
             Reason::Rate { key: key.clone(), until }
         }
+        Some(Gate::Route(wanted)) => Reason::Endpoints {
+            tier: wanted.tier,
+            model: wanted.model.as_deref().map(String::from),
+            passed_over: state.route(wanted).map(|it| it.alternatives).unwrap_or_default(),
+        },
         Some(Gate::Fit) | None => no_room(state, task, &requirements),
     }
 }

@@ -151,6 +151,7 @@ fn a_plain_client_that_reports_twice_is_told_that_the_second_report_is_stale() {
         error: None,
         reason: None,
         category: Some(Category::Retryable),
+        fault: None,
         retry_after_ms: None,
         tokens_used: None,
     });

@@ -12,6 +12,7 @@ use crate::id::{Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::Spend;
 use crate::name::AgentId;
+use crate::route::Decision;
 use crate::time::{Span, Wall};
 
 /// One assignment of a task to one agent.
@@ -183,6 +184,9 @@ pub struct Attempt {
     /// When the agent took it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Wall>,
+    /// The model that was chosen for it, and what else there was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Decision>>,
     /// How it ended, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,

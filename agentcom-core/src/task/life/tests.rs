@@ -34,7 +34,7 @@ fn life(state: TaskState) -> Life {
     if matches!(state, TaskState::Blocked { .. }) {
         return Life { state, ..born };
     }
-    let mut life = born.on(Wall(50), TaskEvent::Assign(hold(1))).unwrap();
+    let mut life = born.on(Wall(50), TaskEvent::Assign(hold(1), None)).unwrap();
     if state.hold().is_none() {
         let lost = ended(Outcome::LeaseLost);
         life = life.on(Wall(60), TaskEvent::End(fence(), lost, ready())).unwrap();
@@ -71,8 +71,8 @@ fn events() -> Vec<(&'static str, TaskEvent)> {
         ("unblock", E::Unblock(OTHER, ready())),
         ("unblock by another", E::Unblock(TaskId(8), ready())),
         ("due", E::Due(PLACE, None)),
-        ("assign", E::Assign(hold(2))),
-        ("assign an old lease", E::Assign(hold(1))),
+        ("assign", E::Assign(hold(2), None)),
+        ("assign an old lease", E::Assign(hold(1), None)),
         ("accept", E::Accept(fence())),
         ("finish", E::Finish(fence(), Outcome::Completed, finish())),
         ("finish in part", E::Finish(fence(), Outcome::Partial, finish())),
@@ -227,7 +227,7 @@ fn only_a_lost_lease_can_be_made_good_by_a_late_result() {
 fn attempts_are_kept_up_to_a_bound_and_the_lease_never_rewinds() {
     let mut life = Life::new(ready(), Wall(1));
     for lease in 1..=30 {
-        life = life.on(AT, TaskEvent::Assign(hold(lease))).unwrap();
+        life = life.on(AT, TaskEvent::Assign(hold(lease), None)).unwrap();
         let lost = ended(Outcome::LeaseLost);
         life = life.on(AT, TaskEvent::End(hold(lease).fence(), lost, ready())).unwrap();
     }
@@ -236,5 +236,5 @@ fn attempts_are_kept_up_to_a_bound_and_the_lease_never_rewinds() {
     let dead = life.on(AT, TaskEvent::Kill(Death::Crashed)).unwrap();
     let again = dead.on(AT, TaskEvent::Revive(PLACE)).unwrap();
     assert_eq!((again.lease, again.failures, again.crashes), (Lease(30), 0, 0));
-    assert_eq!(again.on(AT, TaskEvent::Assign(hold(30))), Err(Refused::Stale));
+    assert_eq!(again.on(AT, TaskEvent::Assign(hold(30), None)), Err(Refused::Stale));
 }

@@ -51,7 +51,7 @@ pub(super) fn lease_grows(guards: Guards) -> Verdict {
     let ready = || TaskState::Ready { since: Wall(1), place: Place::default() };
     let agent = AgentId::new("a").map_err(|bad| format!("{bad}"))?;
     let hold = Hold { agent, lease: Lease(1), since: Wall(1) };
-    let given = |life: &Life| life.on_under(guards, Wall(1), TaskEvent::Assign(hold.clone()));
+    let given = |life: &Life| life.on_under(guards, Wall(1), TaskEvent::Assign(hold.clone(), None));
     let ended = Ended { at: Wall(1), outcome: Outcome::Released, error: None, tokens: None };
     let back = TaskEvent::End(hold.fence(), ended, ready());
     let life = given(&Life::new(ready(), Wall(1))).and_then(|life| life.on(Wall(1), back));

@@ -193,6 +193,7 @@ impl Rogue {
                     [Category::Crash, Category::Quota, Category::Permanent]
                         [(generation.0 % 3) as usize],
                 ),
+                fault: None,
                 retry_after_ms: Some(Span::from_secs(generation.0 % 90)),
                 tokens_used: None,
             })),

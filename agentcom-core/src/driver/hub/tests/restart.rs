@@ -1,6 +1,9 @@
 //! This file checks what a hub does about rates after a restart.
 
 use super::*;
+use crate::command::EndpointCommand;
+use crate::endpoint::{Api, Endpoint, Meant};
+use crate::name::EndpointId;
 use crate::port::store::Table;
 use crate::task::Rate;
 use crate::time::Span;
@@ -74,4 +77,65 @@ fn a_clock_that_was_set_back_between_two_runs_changes_nothing_that_is_durable() 
     let before = durable(&mut rig);
     let mut rig = again(rig);
     assert_eq!(durable(&mut rig), before);
+}
+
+/// The first of these frames that gives a task, as text.
+fn given(frames: &[String]) -> Option<&String> {
+    frames.iter().find(|frame| frame.contains("\"task_assign\""))
+}
+
+#[test]
+fn endpoints_parked_keys_and_slots_in_use_are_as_before_after_a_restart() {
+    let told = |command| Command::Endpoint(command);
+    let (gpu, work) = (EndpointId::new("gpu").unwrap(), EndpointId::new("work").unwrap());
+    let local = Endpoint {
+        models: Vec::from([Meant { model: "qwen".into(), tiers: Vec::new() }]),
+        ..Endpoint::new(Api::Ollama, "http://gpu:11434")
+    };
+    let elsewhere = Endpoint {
+        models: local.models.clone(),
+        ..Endpoint::new(Api::Messages, "https://api.example")
+    };
+    let code = || Draft::new(Kind::new("code").unwrap(), Json::null());
+    let mut rig = Rig::new();
+    rig.call(told(EndpointCommand::Set(gpu, local.into()))).unwrap();
+    rig.call(told(EndpointCommand::Set(work.clone(), elsewhere.into()))).unwrap();
+    rig.call(told(EndpointCommand::Park(work, Span::from_mins(10)))).unwrap();
+    let mut agent = rig.join("a");
+    let (first, _) = rig.submit(code());
+    let (second, _) = rig.submit(code());
+    let frames = heard(&mut agent);
+    assert!(
+        given(&frames).is_some_and(|frame| frame.contains(r#""endpoint":"gpu""#)),
+        "{frames:?}"
+    );
+    let durable = |rig: &mut Rig| {
+        let handle = rig.handle.clone();
+        rig.ask(handle.view(|state| alloc::format!("{:?}", state.durable())))
+    };
+    let before = durable(&mut rig);
+    let mut rig = again(rig);
+    assert_eq!(durable(&mut rig), before);
+    let endpoints = |rig: &mut Rig| {
+        let handle = rig.handle.clone();
+        rig.ask(async move { handle.endpoints().await }).unwrap()
+    };
+    let views = endpoints(&mut rig);
+    assert_eq!(views[0].held.get("qwen"), Some(&1), "what was given is still under way");
+    assert_eq!(views[1].parked_until, Some(Wall(1_600_000)));
+    let _agent = rig.connect("a");
+    let state = |rig: &mut Rig, id| {
+        let handle = rig.handle.clone();
+        rig.ask(handle.view(move |state| state.task(id).map(|it| it.life.state.as_str()))).unwrap()
+    };
+    assert_eq!(
+        [state(&mut rig, first), state(&mut rig, second)],
+        [Some("assigned"), Some("ready")]
+    );
+    rig.pass(600_000);
+    assert_eq!(
+        endpoints(&mut rig)[1].users_at_once,
+        Some(1),
+        "the quota is renewed, whoever was away"
+    );
 }

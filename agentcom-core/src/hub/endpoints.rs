@@ -1,0 +1,239 @@
+//! This file keeps what the hub knows of endpoints up to date: by tasks that look at them, by how
+//! tasks that they served ended, and by the quotas of keys.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use super::tx::Tx;
+use crate::change::Change;
+use crate::endpoint::{Breaker, Endpoint, Fault, Routing, Seen, Sign};
+use crate::id::TaskId;
+use crate::json::Json;
+use crate::name::{Credential, EndpointId, Kind, Principal, Tag};
+use crate::rng::Rng;
+use crate::state::{Health, PROBE, Pulse, Requirements, probed_by};
+use crate::task::{
+    Category, Draft, Ended, Group, Life, Outcome, Priority, Retry, Spec, Task, TaskState, Times,
+};
+use crate::time::Span;
+
+/// How often an endpoint is looked at: while it is wanted, or is out of order, and otherwise.
+const LOOK_EVERY: Span = Span::from_secs(60);
+const LOOK_IDLE: Span = Span::from_mins(10);
+/// How long a look may take, and how long it may wait for an agent.
+const LOOK_WITHIN: Span = Span::from_secs(30);
+
+/// After a quota was renewed one user comes back, and one more after each such time, give or take
+/// half of it; with the last of so many all may.
+const BACK_EVERY: Span = Span::from_secs(10);
+const BACK_ONE_BY_ONE: u32 = 8;
+
+/// An endpoint is to be looked at, or its breaker has been open for its time.
+pub(super) fn look_due(tx: &mut Tx<'_>, id: &EndpointId) {
+    let (Some(endpoint), Some(health)) =
+        (tx.state.endpoint(id).cloned(), tx.state.endpoints().health(id).cloned())
+    else {
+        return;
+    };
+    let now = tx.now();
+    let breaker = health.breaker.on(now.mono, Sign::Due);
+    if breaker != health.breaker {
+        tx.feel(Pulse::Health(id.clone(), Health { breaker, ..health.clone() }.into()));
+    }
+    let is_fine = matches!(breaker, Breaker::Closed { failures: 0, .. });
+    let heard = health.heard_at.filter(|_| is_fine && !tx.state.endpoints().is_wanted(id));
+    let is_fresh = heard.is_some_and(|at| now.wall - at < LOOK_IDLE);
+    if !is_fresh && !matches!(breaker, Breaker::Open { .. }) {
+        look(tx, id, &endpoint);
+    }
+    schedule(tx, id, breaker);
+}
+
+/// When an endpoint is looked at next.
+fn schedule(tx: &mut Tx<'_>, id: &EndpointId, breaker: Breaker) {
+    let next = tx.now().mono + LOOK_EVERY;
+    let at = match breaker {
+        Breaker::Open { until, .. } => until,
+        Breaker::Closed { .. } | Breaker::HalfOpen { .. } => next,
+    };
+    tx.feel(Pulse::ProbeAt(id.clone(), at));
+}
+
+/// Asks an agent to look at an endpoint, unless one does or none can at the moment.
+fn look(tx: &mut Tx<'_>, id: &EndpointId, endpoint: &Endpoint) {
+    let is_full = tx.state.task_count() >= tx.config.tasks_max;
+    if is_full || tx.state.endpoints().is_probed(id) {
+        return;
+    }
+    let Some(spec) = look_spec(id, endpoint) else { return };
+    // Whoever is busy tells by its work how the endpoint is doing.
+    let fleet = tx.state.fleet();
+    let has_room = |group| fleet.group(group).is_some_and(|group| group.free().next().is_some());
+    if !fleet.able(&Requirements::of(&spec)).into_iter().any(has_room) {
+        return;
+    }
+    let at = tx.now().wall;
+    let (_, public) = tx.draw_number(|head| &mut head.next_task);
+    let id = TaskId(public);
+    let place = tx.place(&spec, id, 0);
+    let life = Life::new(TaskState::Ready { since: at, place }, at);
+    tx.record_as("task.submitted", Change::TaskAdded(Task { id, spec: spec.into(), life }.into()));
+}
+
+fn look_spec(id: &EndpointId, endpoint: &Endpoint) -> Option<Spec> {
+    let api = Json::of(&endpoint.api).ok()?.read::<String>().ok()?;
+    let mut input = BTreeMap::from([
+        ("endpoint", String::from(id.as_str())),
+        ("api", api),
+        ("url", endpoint.url.clone().into()),
+    ]);
+    if let Some(credential) = &endpoint.credential {
+        input.insert("credential", credential.as_str().into());
+    }
+    let draft = Draft {
+        description: format!("look at the endpoint {id}"),
+        priority: Priority::High,
+        needs: endpoint.needs().collect(),
+        times: Times {
+            timeout: Some(LOOK_WITHIN),
+            expires_after: Some(LOOK_WITHIN),
+            ..Times::default()
+        },
+        retry: Retry { attempts_max: Some(1), ..Retry::default() },
+        group: Group { tags: Tag::new(PROBE).into_iter().collect(), ..Group::default() },
+        ..Draft::new(Kind::new(PROBE).ok()?, Json::of(&input).ok()?)
+    };
+    draft.into_spec(Principal::System, alloc::vec::Vec::new()).ok()
+}
+
+/// A task ends; if it looked at an endpoint, what it saw is known now.
+pub(super) fn looked(tx: &mut Tx<'_>, id: TaskId, life: &Life) {
+    let Some(id) = tx.state.task(id).and_then(|task| probed_by(&task.spec)) else { return };
+    if life.state != TaskState::Completed {
+        return;
+    }
+    let seen: Option<Seen> = life.finish.as_ref().and_then(|finish| finish.result.read().ok());
+    let Some(mut seen) = seen else { return };
+    seen.models.truncate(Endpoint::MODELS_MAX);
+    match seen.error.take() {
+        None => hear(tx, &id, Sign::Answered, Some(seen), None),
+        Some(error) => hear(tx, &id, Sign::Failed(None), None, Some(clipped(&error))),
+    }
+}
+
+/// An attempt with a model ended without a word about the endpoint: it served if it was of use.
+pub(super) fn served(tx: &mut Tx<'_>, id: TaskId, ended: &Ended) {
+    let worked = matches!(ended.outcome, Outcome::Completed | Outcome::Partial);
+    let endpoint = tx.state.task(id).or_else(|| tx.state.just_ended(id)).and_then(endpoint_of);
+    if let Some(endpoint) = endpoint.filter(|_| worked) {
+        hear(tx, &endpoint, Sign::Worked, None, None);
+    }
+}
+
+/// The endpoint of the latest attempt at a task.
+fn endpoint_of(task: &Task) -> Option<EndpointId> {
+    let chosen = task.life.last_attempt()?.route.as_ref()?.chosen.as_ref();
+    chosen.map(|chosen| chosen.endpoint.clone())
+}
+
+/// An endpoint that did not serve a task. What follows for the endpoint keeps other tasks from the
+/// same, so that this one may go elsewhere at once.
+pub(super) struct Unserved {
+    endpoint: EndpointId,
+    fault: Fault,
+}
+
+/// The endpoint that did not serve a task; none if the task was not routed, or if it has to wait for
+/// itself, as for a quota where keys are not parked.
+pub(super) fn unserved(tx: &Tx<'_>, id: TaskId, fault: Fault) -> Option<Unserved> {
+    let endpoint = endpoint_of(tx.state.task(id)?)?;
+    let is_there = tx.state.endpoint(&endpoint).is_some();
+    let is_parked = fault != Fault::Quota || !tx.state.settings().routing.parking_off;
+    (is_there && is_parked).then_some(Unserved { endpoint, fault })
+}
+
+impl Unserved {
+    /// How the attempt ends: nobody is to blame, and the task is in front of its lane.
+    pub(super) fn end_of(
+        &self,
+        tx: &Tx<'_>,
+        task: &Task,
+        error: Option<Box<str>>,
+    ) -> (Ended, TaskState) {
+        let outcome = match self.fault {
+            Fault::Quota => Outcome::Failed(Category::Quota),
+            Fault::Unreachable | Fault::Busy | Fault::NoModel => Outcome::Released,
+        };
+        let (ended, _) = tx.end_of(task, outcome, error, None);
+        (ended, tx.front(task))
+    }
+
+    /// Draws the conclusion for the endpoint, which asks to be left alone for so long `least`.
+    pub(super) fn heard(&self, tx: &mut Tx<'_>, error: Option<&str>, least: Option<Span>) {
+        let account = tx.state.endpoint(&self.endpoint).map(|it| it.account(&self.endpoint));
+        match (self.fault, account) {
+            (Fault::Quota, Some(account)) => park(tx, account, least.unwrap_or(LOOK_EVERY)),
+            (Fault::Quota, None) => {}
+            (Fault::Unreachable | Fault::Busy | Fault::NoModel, _) => {
+                let error = error.map(clipped);
+                hear(tx, &self.endpoint, Sign::Failed(least), None, error);
+            }
+        }
+    }
+}
+
+/// Something was heard of an endpoint.
+fn hear(tx: &mut Tx<'_>, id: &EndpointId, sign: Sign, seen: Option<Seen>, error: Option<Box<str>>) {
+    let Some(health) = tx.state.endpoints().health(id) else { return };
+    let now = tx.now();
+    let breaker = health.breaker.on(now.mono, sign);
+    let before = health.breaker;
+    let seen = seen.map(Box::new).or_else(|| health.seen.clone());
+    let health = Health { breaker, seen, error, heard_at: Some(now.wall) };
+    tx.feel(Pulse::Health(id.clone(), health.into()));
+    if breaker != before {
+        schedule(tx, id, breaker);
+    }
+}
+
+/// Nobody uses a key for so long. What is parked for longer stays so.
+pub(super) fn park(tx: &mut Tx<'_>, key: Credential, wait: Span) {
+    let until = tx.now().wall + wait.min(Routing::PARKED_MAX);
+    let known = tx.state.settings().routing.parked.get(&key);
+    if known.is_some_and(|known| *known >= until) {
+        return;
+    }
+    let mut settings = tx.state.settings().clone();
+    settings.routing.parked.insert(key, until);
+    tx.record_as("credential.parked", Change::Settings(settings.into()));
+}
+
+/// The quota of a key is renewed, or one more of its users may come back: all at once would meet its
+/// end together again.
+pub(super) fn parked_due(tx: &mut Tx<'_>, key: &Credential) {
+    let users = tx.state.endpoints().returning(key).map_or(1, |users| users + 1);
+    if users > BACK_ONE_BY_ONE {
+        let mut settings = tx.state.settings().clone();
+        settings.routing.parked.remove(key);
+        tx.record_as("credential.back", Change::Settings(settings.into()));
+        return;
+    }
+    let seed = tx.state.head().map_or(0, |head| head.seed);
+    let salt = key
+        .as_str()
+        .bytes()
+        .fold(u64::from(users), |sum, byte| crate::rng::scramble(sum ^ u64::from(byte)));
+    let half = BACK_EVERY.0 / 2;
+    let wait = half + Rng::for_purpose(seed, "quota", salt).below(BACK_EVERY.0);
+    let until = tx.now().mono + Span(wait);
+    tx.feel(Pulse::UsersBack(key.clone(), users, until));
+}
+
+/// The longest text about a failure that is kept, in characters.
+const ERROR_CHARS_MAX: usize = 300;
+
+fn clipped(error: &str) -> Box<str> {
+    error.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
+}

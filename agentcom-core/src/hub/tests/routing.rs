@@ -1,0 +1,300 @@
+//! This file checks how tasks come to models: which endpoint is chosen, what happens when it does not
+//! serve, and who waits for what.
+
+mod fleet;
+mod quota;
+mod random;
+
+use super::*;
+use crate::command::{EndpointCommand, Rejected};
+use crate::endpoint::{Api, Breaker, Endpoint, Fault, Meant, Seen, Served};
+use crate::name::EndpointId;
+use crate::route::Verdict;
+use crate::task::Tier;
+use crate::view::Reason;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use fleet::Fleet;
+
+/// An endpoint that serves `models`, as is known without asking it.
+pub(super) fn local(models: &[&str]) -> Endpoint {
+    let meant = |model: &&str| Meant { model: (*model).into(), tiers: Vec::new() };
+    let models = models.iter().map(meant).collect();
+    Endpoint { models, ..Endpoint::new(Api::Ollama, "http://gpu:11434") }
+}
+
+pub(super) fn cloud(models: &[&str]) -> Endpoint {
+    Endpoint { models: local(models).models, ..Endpoint::new(Api::Messages, "https://api.example") }
+}
+
+#[test]
+fn without_endpoints_whoever_runs_a_task_chooses() {
+    let mut fleet = Fleet::new();
+    let coder = fleet.join("a", 1, &[]);
+    let task = fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.given(coder), [(task, None)]);
+    assert_eq!(fleet.bench.hub.why(task).unwrap().route, None);
+}
+
+#[test]
+fn a_task_is_given_its_model_and_keeps_what_else_there_was() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    fleet.set("work", cloud(&["opus"]));
+    let coder = fleet.join("a", 3, &[]);
+    let simple = fleet.submit(Tier::Standard, None);
+    let hard = fleet.submit(Tier::Complex, None);
+    let given = fleet.given(coder);
+    let at = |endpoint: &str, model: &str| Some((endpoint.into(), model.into()));
+    assert_eq!(given, [(simple, at("gpu", "qwen")), (hard, at("work", "opus"))]);
+    let decided = fleet.bench.hub.why(hard).unwrap().route.unwrap();
+    assert_eq!(decided.tier, Tier::Complex);
+    let other = &decided.alternatives[0];
+    assert_eq!((other.endpoint.as_str(), &other.verdict), ("gpu", &Verdict::Full(1)));
+}
+
+#[test]
+fn a_model_works_on_no_more_tasks_than_it_has_slots_and_the_next_class_goes_on() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let coder = fleet.join("a", 9, &[]);
+    let tasks = [(); 3].map(|()| fleet.submit(Tier::Standard, None));
+    assert_eq!(fleet.names(coder), ["gpu"]);
+    let why = fleet.bench.hub.why(tasks[1]).unwrap().reason;
+    let Reason::Endpoints { tier: Tier::Standard, model: None, passed_over } = why else {
+        panic!("{why:?}")
+    };
+    assert_eq!(passed_over[0].verdict, Verdict::Full(1));
+    fleet.set("work", cloud(&["opus"]));
+    assert_eq!(fleet.names(coder), ["work", "work"]);
+}
+
+#[test]
+fn a_slot_is_a_live_lease() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let lost = fleet.join("a", 1, &[]);
+    fleet.submit(Tier::Standard, None);
+    let second = fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.given(lost).len(), 1);
+    fleet.bench.leave(lost);
+    let coder = fleet.join("b", 1, &[]);
+    assert_eq!(fleet.given(coder), []);
+    fleet.pass_hearing(coder, Span::from_mins(1));
+    assert_eq!(fleet.bench.word(second), "working");
+}
+
+#[test]
+fn a_named_model_is_the_one_and_nobody_else_will_do() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen", "phi"]));
+    let coder = fleet.join("a", 9, &[]);
+    let task = fleet.submit(Tier::Standard, Some("phi"));
+    assert_eq!(fleet.given(coder), [(task, Some(("gpu".into(), "phi".into())))]);
+    let other = fleet.submit(Tier::Standard, Some("nobody-has-it"));
+    let why = fleet.bench.hub.why(other).unwrap().reason;
+    let named = Some(String::from("nobody-has-it"));
+    let none = Reason::Endpoints { tier: Tier::Standard, model: named, passed_over: vec![] };
+    assert_eq!(why, none);
+}
+
+#[test]
+fn a_model_may_be_meant_for_some_tiers_only() {
+    let mut fleet = Fleet::new();
+    let mut endpoint = local(&["small", "large"]);
+    endpoint.models[0].tiers = vec![Tier::Trivial, Tier::Standard];
+    endpoint.models[1].tiers = vec![Tier::Complex];
+    endpoint.models_at_once = 2;
+    fleet.set("gpu", endpoint);
+    let coder = fleet.join("a", 9, &[]);
+    fleet.submit(Tier::Complex, None);
+    fleet.submit(Tier::Standard, None);
+    let models: Vec<_> = fleet.given(coder).into_iter().map(|(_, it)| it.unwrap().1).collect();
+    assert_eq!(models, ["large", "small"]);
+}
+
+#[test]
+fn an_endpoint_that_does_not_serve_costs_no_attempt_and_is_left_alone_for_longer_and_longer() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let coder = fleet.join("a", 1, &[]);
+    let task = fleet.submit(Tier::Standard, None);
+    for wait in [15, 30, 60] {
+        while fleet.names(coder) == ["gpu"] {
+            fleet.fault(coder, Fault::Unreachable, None);
+        }
+        let Breaker::Open { backoff, .. } = fleet.breaker("gpu") else { panic!() };
+        assert_eq!(backoff, Span::from_secs(wait));
+        assert_eq!(fleet.bench.task(task).life.failures, 0);
+        fleet.pass_hearing(coder, Span::from_secs(wait));
+        assert!(matches!(fleet.breaker("gpu"), Breaker::HalfOpen { .. }));
+    }
+    fleet.serve(coder);
+    assert_eq!(fleet.bench.word(task), "completed");
+    assert_eq!(fleet.breaker("gpu"), Breaker::default());
+}
+
+#[test]
+fn what_one_endpoint_does_not_serve_another_does() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    fleet.set("work", cloud(&["opus"]));
+    let coder = fleet.join("a", 1, &[]);
+    fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.names(coder), ["gpu"]);
+    fleet.fault(coder, Fault::Busy, None);
+    assert_eq!(fleet.names(coder), ["gpu"]);
+    fleet.fault(coder, Fault::Busy, None);
+    assert_eq!(fleet.names(coder), ["work"]);
+}
+
+#[test]
+fn only_who_has_the_key_is_given_what_wants_it_and_without_anybody_the_chain_goes_on() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let credential = Some(crate::name::Credential::new("me").unwrap());
+    fleet.set("work", Endpoint { credential, ..cloud(&["opus"]) });
+    let poor = fleet.join("a", 9, &[]);
+    fleet.submit(Tier::Complex, None);
+    assert_eq!(fleet.names(poor), ["gpu"]);
+    let next = fleet.submit(Tier::Complex, None);
+    assert_eq!(fleet.names(poor), [""; 0]);
+    let rich = fleet.join("b", 1, &["key-me"]);
+    assert_eq!(fleet.given(rich), [(next, Some(("work".into(), "opus".into())))]);
+}
+
+#[test]
+fn endpoints_are_looked_at_by_tasks_and_what_these_see_is_believed() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", Endpoint::new(Api::Ollama, "http://gpu:11434"));
+    let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
+    let task = fleet.submit(Tier::Standard, None);
+    fleet.bench.pass(Span(1));
+    assert_eq!(fleet.names(coder), [""; 0]);
+    let look = fleet.look(looker).expect("it was never heard of, so somebody looks");
+    let served = |model: &str, warm| Served {
+        model: model.into(),
+        warm,
+        context: None,
+        tools: Some(model != "embed"),
+    };
+    let models = vec![served("embed", true), served("cold", false), served("warm", true)];
+    fleet.saw(looker, look, &Seen { models, ..Seen::default() });
+    assert_eq!(fleet.given(coder), [(task, Some(("gpu".into(), "warm".into())))]);
+    // Nothing of it is left to look at for a while.
+    fleet.serve(coder);
+    fleet.pass_hearing(looker, Span::from_secs(59));
+    assert_eq!(fleet.look(looker), None);
+}
+
+#[test]
+fn a_look_that_finds_nobody_counts_as_a_failure() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let looker = fleet.looker();
+    let missed = Seen { error: Some("refused".into()), ..Seen::default() };
+    for _ in 0..2 {
+        fleet.pass_hearing(looker, Span::from_secs(60));
+        let look = fleet.look(looker).unwrap();
+        fleet.saw(looker, look, &missed);
+    }
+    assert!(matches!(fleet.breaker("gpu"), Breaker::Open { .. }));
+    fleet.pass_hearing(looker, Span::from_secs(16));
+    let look = fleet.look(looker).unwrap();
+    fleet.saw(looker, look, &Seen::default());
+    assert!(matches!(fleet.breaker("gpu"), Breaker::Closed { failures: 0, .. }));
+}
+
+#[test]
+fn what_a_stranger_says_of_an_endpoint_is_not_believed() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let looker = fleet.looker();
+    fleet.pass_hearing(looker, Span(1));
+    let own = fleet.look(looker).unwrap();
+    fleet.saw(looker, own, &Seen::default());
+    let input = Json::parse(r#"{"endpoint":"gpu"}"#).unwrap();
+    fleet.bench.submit(Draft::new(Kind::new("probe").unwrap(), input));
+    let forged = fleet.look(looker).unwrap();
+    let before = fleet.breaker("gpu");
+    fleet.saw(looker, forged, &Seen { error: Some("no".into()), ..Seen::default() });
+    assert_eq!(fleet.breaker("gpu"), before);
+}
+
+#[test]
+fn tasks_for_two_models_in_turn_pay_for_one_change_of_model() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["a", "b"]));
+    let coder = fleet.join("one", 1, &[]);
+    for _ in 0..6 {
+        fleet.submit(Tier::Standard, Some("a"));
+        fleet.submit(Tier::Standard, Some("b"));
+    }
+    let served: Vec<_> = (0..12).map(|_| fleet.serve(coder).unwrap().1).collect();
+    assert_eq!(served[..6], ["a"; 6]);
+    assert_eq!(served[6..], ["b"; 6]);
+}
+
+#[test]
+fn a_batch_does_not_keep_others_waiting_for_ever() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["a", "b"]));
+    let coder = fleet.join("one", 1, &[]);
+    fleet.submit(Tier::Standard, Some("a"));
+    fleet.submit(Tier::Standard, Some("b"));
+    let mut served = Vec::new();
+    for _ in 0..13 {
+        fleet.submit(Tier::Standard, Some("a"));
+        fleet.pass_hearing(coder, Span::from_mins(1));
+        served.push(fleet.serve(coder).unwrap().1);
+    }
+    let turn = served.iter().position(|model| model == "b").expect("the other has its turn");
+    assert!((9..=11).contains(&turn), "{served:?}");
+}
+
+#[test]
+fn a_task_of_which_nobody_said_what_it_is_is_routed_where_there_are_endpoints() {
+    let mut fleet = Fleet::new();
+    let auto = || Draft {
+        description: "mend the parser".into(),
+        ..Draft::new(Kind::new("auto").unwrap(), Json::null())
+    };
+    let before = fleet.bench.submit(auto());
+    fleet.set("gpu", local(&["qwen"]));
+    let after = fleet.bench.submit(auto());
+    let kind = |id| fleet.bench.task(id).spec.op.kind.as_str().to_owned();
+    assert_eq!([kind(before), kind(after)], ["wake", "code"]);
+}
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_said_and_nothing_changes() {
+    let mut fleet = Fleet::new();
+    let id = EndpointId::new("gpu").unwrap();
+    let bad = Endpoint { slots: 0, ..local(&[]) };
+    let said = fleet.tell(EndpointCommand::Set(id.clone(), bad.into()));
+    assert!(matches!(said, Reply::Rejected(Rejected::BadEndpoint(_))), "{said:?}");
+    let unknown = Reply::Rejected(Rejected::UnknownEndpoint(id.clone()));
+    assert_eq!(fleet.tell(EndpointCommand::Remove(id.clone())), unknown);
+    assert_eq!(fleet.tell(EndpointCommand::Unpark(id.clone())), unknown);
+    for n in 0..Endpoint::COUNT_MAX {
+        fleet.set(&alloc::format!("e{n}"), local(&["m"]));
+    }
+    let said = fleet.tell(EndpointCommand::Set(id, local(&["m"]).into()));
+    assert_eq!(said, Reply::Rejected(Rejected::TooManyEndpoints { max: Endpoint::COUNT_MAX }));
+}
+
+#[test]
+fn the_chain_of_a_tier_can_be_changed() {
+    use crate::route::Class;
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    fleet.set("work", cloud(&["opus"]));
+    let coder = fleet.join("a", 9, &[]);
+    fleet.tell(EndpointCommand::Chain(Tier::Standard, vec![Class::Cloud]));
+    fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.names(coder), ["work"]);
+    fleet.tell(EndpointCommand::Chain(Tier::Standard, vec![]));
+    fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.names(coder), ["gpu"]);
+}

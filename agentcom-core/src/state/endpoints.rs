@@ -1,0 +1,331 @@
+//! This file knows how endpoints are doing, which tasks they serve, and which tasks wait for them.
+//!
+//! What operators say of endpoints, and which keys are parked, is durable and part of the settings.
+//! How endpoints are doing is believed only while the hub runs; after a start they are asked again.
+//!
+//! **Invariant:** a slot of a model is a live lease and not a counter, and no task waits for an
+//! endpoint that would take it.
+
+mod choose;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::{Due, State, When};
+use crate::endpoint::{Breaker, Endpoint, Routing, Seen, Served};
+use crate::id::TaskId;
+use crate::name::{Credential, EndpointId};
+use crate::route::{Chosen, Wanted};
+use crate::task::{Spec, Task, Tier};
+use crate::time::{Mono, Span, Wall};
+
+/// How long tasks for the model that is loaded come before those for others: a load is paid once for
+/// all that are there, and nobody waits for longer than this.
+const BATCH: Span = Span::from_mins(10);
+
+/// The kind of operation that looks at an endpoint.
+pub const PROBE: &str = "probe";
+
+/// How an endpoint is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it is given tasks.
+    pub breaker: Breaker,
+    /// What was seen of it when it last answered.
+    pub seen: Option<Box<Seen>>,
+    /// What went wrong last, if nothing has gone well since.
+    pub error: Option<Box<str>>,
+    /// When it was last heard of.
+    pub heard_at: Option<Wall>,
+}
+
+/// What is known of endpoints beside what operators say.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    health: BTreeMap<EndpointId, Health>,
+    /// The model of each that was last given a task, and whether tasks for it come first.
+    last: BTreeMap<EndpointId, (Box<str>, bool)>,
+    held: BTreeMap<(EndpointId, Box<str>), BTreeSet<TaskId>>,
+    /// Ready tasks, by what they want.
+    waiting: BTreeMap<Wanted, BTreeSet<TaskId>>,
+    /// Living tasks that look at an endpoint.
+    probes: BTreeMap<EndpointId, BTreeSet<TaskId>>,
+    /// Keys whose quota was renewed, and how many tasks may use each at once for the time being.
+    returning: BTreeMap<Credential, u32>,
+}
+
+impl Endpoints {
+    /// How an endpoint is doing.
+    #[must_use]
+    pub fn health(&self, id: &EndpointId) -> Option<&Health> {
+        self.health.get(id)
+    }
+
+    /// The tasks that work with models of an endpoint, by model.
+    pub fn held(&self, id: &EndpointId) -> impl Iterator<Item = (&str, usize)> {
+        let from = (id.clone(), Box::default());
+        let of = self.held.range(from..).take_while(move |((endpoint, _), _)| endpoint == id);
+        of.map(|((_, model), tasks)| (&**model, tasks.len()))
+    }
+
+    /// The model of an endpoint that was last given a task.
+    #[must_use]
+    pub fn last(&self, id: &EndpointId) -> Option<&str> {
+        self.last.get(id).map(|(model, _)| &**model)
+    }
+
+    /// Whether a task looks at an endpoint.
+    #[must_use]
+    pub fn is_probed(&self, id: &EndpointId) -> bool {
+        self.probes.contains_key(id)
+    }
+
+    /// How many tasks may use a key at once whose quota was renewed.
+    #[must_use]
+    pub fn returning(&self, key: &Credential) -> Option<u32> {
+        self.returning.get(key).copied()
+    }
+
+    /// Whether tasks want endpoints, or work with the models of this one.
+    #[must_use]
+    pub fn is_wanted(&self, id: &EndpointId) -> bool {
+        !self.waiting.is_empty() || self.held(id).next().is_some()
+    }
+
+    /// Whether ready tasks want a model, by its name or since an endpoint has it for their tier.
+    fn wants(&self, endpoint: &Endpoint, health: &Health, model: &str) -> bool {
+        let tiers = [Tier::Trivial, Tier::Standard, Tier::Complex, Tier::Unknown];
+        tiers.into_iter().any(|tier| {
+            let named = Wanted { tier, model: Some(model.into()) };
+            let any = Wanted { tier, model: None };
+            let has = || models(endpoint, health, &any).iter().any(|(name, _)| *name == model);
+            self.waiting.contains_key(&named) || self.waiting.contains_key(&any) && has()
+        })
+    }
+}
+
+/// The endpoint that a task looks at, if the hub asked it to.
+#[must_use]
+pub fn probed_by(spec: &Spec) -> Option<EndpointId> {
+    if spec.op.kind.as_str() != PROBE || spec.submitted_by != crate::name::Principal::System {
+        return None;
+    }
+    #[derive(serde::Deserialize)]
+    struct Input {
+        endpoint: EndpointId,
+    }
+    spec.op.input.read::<Input>().ok().map(|input| input.endpoint)
+}
+
+impl State {
+    /// What is known of endpoints beside what operators say.
+    #[must_use]
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// An endpoint, as an operator describes it.
+    #[must_use]
+    pub fn endpoint(&self, id: &EndpointId) -> Option<&Endpoint> {
+        self.settings.routing.endpoints.get(id)
+    }
+
+    /// Follows what operators say. Of what they changed nothing is believed any more.
+    pub(super) fn set_routing(&mut self, before: &Routing) {
+        let after = self.settings.routing.clone();
+        for id in before.endpoints.keys().filter(|id| !after.endpoints.contains_key(*id)) {
+            self.forget_endpoint(id);
+        }
+        for (id, endpoint) in &after.endpoints {
+            let is_there = |old: &Endpoint| old.url == endpoint.url && old.api == endpoint.api;
+            if !before.endpoints.get(id).is_some_and(is_there) {
+                self.forget_endpoint(id);
+                self.endpoints.health.insert(id.clone(), Health::default());
+                self.alarms.set(Due::Probe(id.clone()), Some(When::Mono(self.now.mono)));
+            }
+        }
+        for key in before.parked.keys().filter(|key| !after.parked.contains_key(*key)) {
+            self.endpoints.returning.remove(key);
+            self.alarms.set(Due::Parked(key.clone()), None);
+        }
+        for (key, until) in &after.parked {
+            if before.parked.get(key) != Some(until) {
+                self.endpoints.returning.remove(key);
+                self.alarms.set(Due::Parked(key.clone()), Some(When::Wall(*until)));
+            }
+        }
+        self.wake_routed();
+    }
+
+    /// What it serves at the moment is not forgotten, for these tasks are not over.
+    fn forget_endpoint(&mut self, id: &EndpointId) {
+        self.endpoints.health.remove(id);
+        self.endpoints.last.remove(id);
+        self.alarms.set(Due::Probe(id.clone()), None);
+        self.alarms.set(Due::Batch(id.clone()), None);
+    }
+
+    pub(super) fn set_health(&mut self, id: &EndpointId, health: Health) {
+        if let Some(known) = self.endpoints.health.get_mut(id) {
+            *known = health;
+            self.wake_routed();
+        }
+    }
+
+    pub(super) fn set_probe(&mut self, id: EndpointId, at: Mono) {
+        if self.endpoints.health.contains_key(&id) {
+            self.alarms.set(Due::Probe(id), Some(When::Mono(at)));
+        }
+    }
+
+    /// An agent connected. What was never heard of is looked at, now that somebody may.
+    pub(super) fn look_at_strangers(&mut self) {
+        let health = self.endpoints.health.iter();
+        let strangers = health.filter(|(_, health)| health.heard_at.is_none());
+        for id in strangers.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.alarms.set(Due::Probe(id), Some(When::Mono(self.now.mono)));
+        }
+    }
+
+    /// A key whose quota was renewed may be used by so many tasks at once, until a time.
+    pub(super) fn set_returning(&mut self, key: Credential, users: u32, until: Mono) {
+        if self.settings.routing.parked.contains_key(&key) {
+            self.alarms.set(Due::Parked(key.clone()), Some(When::Mono(until)));
+            self.endpoints.returning.insert(key, users);
+            self.wake_routed();
+        }
+    }
+
+    /// A batch of tasks for one model had its time.
+    pub(super) fn end_batch(&mut self, id: &EndpointId) {
+        if let Some((_, comes_first)) = self.endpoints.last.get_mut(id) {
+            *comes_first = false;
+            self.wake_routed();
+        }
+    }
+
+    /// A task works with a model.
+    pub(super) fn start_routed(&mut self, task: &Task) {
+        let Some(Chosen { endpoint, model, .. }) = chosen(task) else { return };
+        let place = (endpoint.clone(), model.clone());
+        self.endpoints.held.entry(place).or_default().insert(task.id);
+        let is_other = self.endpoints.last(endpoint) != Some(model);
+        if is_other && self.endpoints.health.contains_key(endpoint) {
+            self.endpoints.last.insert(endpoint.clone(), (model.clone(), true));
+            let until = self.now.mono + BATCH;
+            self.alarms.set(Due::Batch(endpoint.clone()), Some(When::Mono(until)));
+        }
+    }
+
+    /// A task no longer works with a model.
+    pub(super) fn stop_routed(&mut self, task: &Task) {
+        let Some(Chosen { endpoint, model, .. }) = chosen(task) else { return };
+        let place = (endpoint.clone(), model.clone());
+        if let Some(held) = self.endpoints.held.get_mut(&place) {
+            held.remove(&task.id);
+            if held.is_empty() {
+                self.endpoints.held.remove(&place);
+            }
+            self.wake_routed();
+        }
+    }
+
+    /// A task becomes ready, and may want an endpoint.
+    pub(super) fn await_route(&mut self, task: &Task) {
+        if let Some(wanted) = Wanted::of(&task.spec) {
+            self.endpoints.waiting.entry(wanted).or_default().insert(task.id);
+        }
+    }
+
+    /// A task is ready no longer. With the last that wants a model others need not stand back.
+    pub(super) fn await_route_no_longer(&mut self, task: &Task) {
+        let Some(wanted) = Wanted::of(&task.spec) else { return };
+        if let Some(waiting) = self.endpoints.waiting.get_mut(&wanted) {
+            waiting.remove(&task.id);
+            if waiting.is_empty() {
+                self.endpoints.waiting.remove(&wanted);
+                self.wake_routed();
+            }
+        }
+    }
+
+    /// A task that looks at an endpoint lives, or ended.
+    pub(super) fn note_probe(&mut self, task: &Task, lives: bool) {
+        let Some(id) = probed_by(&task.spec) else { return };
+        if lives {
+            self.endpoints.probes.entry(id).or_default().insert(task.id);
+        } else if let Some(probes) = self.endpoints.probes.get_mut(&id) {
+            probes.remove(&task.id);
+            if probes.is_empty() {
+                self.endpoints.probes.remove(&id);
+            }
+        }
+    }
+
+    /// Compares the indexes with a full scan.
+    pub(super) fn routes_agree(&self) -> bool {
+        let mut scanned = Endpoints::default();
+        for task in self.tasks() {
+            if let Some(Chosen { endpoint, model, .. }) = chosen(task) {
+                let place = (endpoint.clone(), model.clone());
+                scanned.held.entry(place).or_default().insert(task.id);
+            }
+            if let (Some(wanted), Some(_)) = (Wanted::of(&task.spec), self.spot_of(task)) {
+                scanned.waiting.entry(wanted).or_default().insert(task.id);
+            }
+            if let Some(id) = probed_by(&task.spec) {
+                scanned.probes.entry(id).or_default().insert(task.id);
+            }
+        }
+        let Endpoints { health, last, held, waiting, probes, returning } = &self.endpoints;
+        let routing = &self.settings.routing;
+        (held, waiting, probes) == (&scanned.held, &scanned.waiting, &scanned.probes)
+            && health.keys().eq(routing.endpoints.keys())
+            && last.keys().all(|id| health.contains_key(id))
+            && returning.keys().all(|key| routing.parked.contains_key(key))
+            && health.keys().all(|id| self.alarms.when(&Due::Probe(id.clone())).is_some())
+            && routing
+                .parked
+                .keys()
+                .all(|key| self.alarms.when(&Due::Parked(key.clone())).is_some())
+            && last.iter().all(|(id, (_, comes_first))| {
+                *comes_first == self.alarms.when(&Due::Batch(id.clone())).is_some()
+            })
+    }
+}
+
+/// The model that a held task works with.
+fn chosen(task: &Task) -> Option<&Chosen> {
+    task.life.state.hold()?;
+    task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()
+}
+
+/// The models of an endpoint that a task may be given, with what is known of each.
+fn models<'a>(
+    endpoint: &'a Endpoint,
+    health: &'a Health,
+    wanted: &'a Wanted,
+) -> Vec<(&'a str, Option<&'a Served>)> {
+    let seen = health.seen.as_deref();
+    let served = |name: &str| seen?.models.iter().find(|served| &*served.model == name);
+    // What was never asked is believed to have what it is said to have.
+    let has = |name: &str| seen.is_none() || served(name).is_some();
+    let can = |served: &Option<&Served>| served.is_none_or(|it| it.tools != Some(false));
+    let named = |name: &'a str| Some((name, served(name))).filter(|(_, served)| can(served));
+    if let Some(model) = wanted.model.as_deref() {
+        let is_meant =
+            endpoint.models.is_empty() || endpoint.models.iter().any(|it| &*it.model == model);
+        let is_there =
+            if endpoint.models.is_empty() { served(model).is_some() } else { has(model) };
+        return Vec::from_iter((is_meant && is_there).then(|| named(model)).flatten());
+    }
+    if endpoint.models.is_empty() {
+        let all = seen.into_iter().flat_map(|seen| &seen.models);
+        return all.map(|it| (&*it.model, Some(it))).filter(|(_, served)| can(served)).collect();
+    }
+    let meant = endpoint.models.iter().filter(|meant| {
+        (meant.tiers.is_empty() || meant.tiers.contains(&wanted.tier)) && has(&meant.model)
+    });
+    meant.filter_map(|meant| named(&meant.model)).collect()
+}

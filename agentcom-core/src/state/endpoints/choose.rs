@@ -1,0 +1,143 @@
+//! This file weighs the models that could do a task: what keeps each from it, or how well it suits.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use serde::Deserialize;
+
+use super::{Health, models};
+use crate::endpoint::{Breaker, Endpoint, Served};
+use crate::name::{AgentId, EndpointId};
+use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, route};
+use crate::state::State;
+
+/// What a sidecar says of its machine, in the words of the original.
+#[derive(Default, Deserialize)]
+struct Figures {
+    #[serde(default)]
+    cpu_percent: Option<serde_json::Number>,
+    #[serde(default)]
+    ram_total_bytes: Option<u64>,
+    #[serde(default)]
+    vram_used_bytes: Option<u64>,
+    #[serde(default)]
+    vram_total_bytes: Option<u64>,
+}
+
+impl State {
+    /// Chooses the model for a task that wants `wanted`; `None` if there are no endpoints, so that
+    /// whoever runs the task sees to it.
+    #[must_use]
+    pub fn route(&self, wanted: &Wanted) -> Option<Decision> {
+        let routing = &self.settings.routing;
+        if routing.endpoints.is_empty() {
+            return None;
+        }
+        let mut candidates = Vec::new();
+        for (id, endpoint) in &routing.endpoints {
+            let Some(health) = self.endpoints.health(id) else { continue };
+            for (model, served) in models(endpoint, health, wanted) {
+                let verdict = self.verdict(id, endpoint, health, model, served);
+                let (endpoint, class) = (id.clone(), endpoint.class);
+                candidates.push(Candidate { endpoint, class, model: model.into(), verdict });
+            }
+        }
+        Some(route(wanted.tier, &routing.chain(wanted.tier), candidates))
+    }
+
+    fn verdict(
+        &self,
+        id: &EndpointId,
+        endpoint: &Endpoint,
+        health: &Health,
+        model: &str,
+        served: Option<&Served>,
+    ) -> Verdict {
+        let held: Vec<(&str, usize)> = self.endpoints.held(id).collect();
+        let all: usize = held.iter().map(|(_, tasks)| tasks).sum();
+        let lacks = || endpoint.needs().find(|need| !self.fleet.can(need));
+        if let Some(verdict) = self.out_of_order(id, endpoint, health, all) {
+            return verdict;
+        }
+        if let Some(need) = lacks() {
+            return Verdict::NoAgent(need);
+        }
+        let own = held.iter().find(|(name, _)| *name == model).map_or(0, |(_, tasks)| *tasks);
+        if own >= endpoint.slots as usize {
+            return Verdict::Full(endpoint.slots);
+        }
+        let others = held.iter().filter(|(name, _)| *name != model);
+        let bound = endpoint.models_at_once as usize;
+        if bound > 0 && own == 0 && others.clone().count() >= bound {
+            let other = others.map(|(name, _)| Box::from(*name)).next();
+            return Verdict::Occupied(other.unwrap_or_default());
+        }
+        if let Some((last, true)) = self.endpoints.last.get(id)
+            && bound > 0
+            && **last != *model
+            && self.endpoints.wants(endpoint, health, last)
+        {
+            return Verdict::Batch(last.clone());
+        }
+        let facts = Facts {
+            held: u32::try_from(all).unwrap_or(u32::MAX),
+            is_warm: served.is_some_and(|served| served.warm),
+            is_last: self.endpoints.last(id) == Some(model),
+            ..self.machine(endpoint.host.as_ref())
+        };
+        Verdict::Suits(facts.score())
+    }
+
+    /// What keeps all models of an endpoint from being asked.
+    fn out_of_order(
+        &self,
+        id: &EndpointId,
+        endpoint: &Endpoint,
+        health: &Health,
+        held: usize,
+    ) -> Option<Verdict> {
+        match health.breaker {
+            Breaker::Open { until, .. } => {
+                return Some(Verdict::Open(self.now.wall + (until - self.now.mono)));
+            }
+            Breaker::HalfOpen { .. } if held > 0 => return Some(Verdict::Tried),
+            Breaker::HalfOpen { .. } | Breaker::Closed { .. } => {}
+        }
+        let account = endpoint.account(id);
+        let until = self.settings.routing.parked.get(&account)?;
+        match self.endpoints.returning(&account) {
+            None => Some(Verdict::Parked(account, *until)),
+            Some(users) => {
+                let uses =
+                    |(id, endpoint): &(&EndpointId, &Endpoint)| endpoint.account(id) == account;
+                let all = self.settings.routing.endpoints.iter().filter(uses);
+                let used: usize =
+                    all.flat_map(|(id, _)| self.endpoints.held(id)).map(|(_, tasks)| tasks).sum();
+                (used >= users as usize).then_some(Verdict::Returning(account))
+            }
+        }
+    }
+
+    /// How busy the machine is on which an endpoint runs, if its sidecar says so.
+    fn machine(&self, host: Option<&AgentId>) -> Facts {
+        let session = host.and_then(|host| self.session_of(host));
+        let figures = session.and_then(|session| session.resources.as_ref());
+        let figures: Figures = figures.and_then(|it| it.read().ok()).unwrap_or_default();
+        let whole = |number: serde_json::Number| {
+            // A per cent with a decimal: what is behind the point is of no account.
+            let text = alloc::format!("{number}");
+            text.split('.').next()?.parse::<u32>().ok()
+        };
+        let per_mille = |part: u64, whole: u64| {
+            u32::try_from(part.saturating_mul(1_000) / whole.max(1)).unwrap_or(u32::MAX)
+        };
+        Facts {
+            cpu: figures.cpu_percent.and_then(whole).map(|percent| percent.saturating_mul(10)),
+            ram_mib: figures.ram_total_bytes.and_then(|bytes| u32::try_from(bytes >> 20).ok()),
+            vram_used: figures
+                .vram_used_bytes
+                .zip(figures.vram_total_bytes)
+                .map(|(used, total)| per_mille(used, total)),
+            ..Facts::default()
+        }
+    }
+}
