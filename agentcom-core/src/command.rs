@@ -132,10 +132,11 @@ pub enum EndpointCommand {
 }
 
 /// What a used-up quota concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Parking {
     /// All that use the key.
+    #[default]
     On,
     /// The task that met it.
     Off,

@@ -180,6 +180,18 @@ pub struct Seen {
     /// Its models.
     #[serde(default)]
     pub models: Vec<Served>,
+    /// The machine that it runs on, if whoever looked is there as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+}
+
+/// How busy a machine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// How busy its processors are, in per mille.
+    pub cpu_per_mille: u32,
+    /// How much memory it has, in MiB.
+    pub ram_mib: u32,
 }
 
 /// Why an endpoint did not serve a task that was routed to it. The task is not to blame.

@@ -2,7 +2,7 @@
 
 mod endpoint;
 
-pub use endpoint::EndpointView;
+pub use endpoint::{EndpointView, RoutingView};
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

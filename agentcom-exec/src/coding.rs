@@ -14,6 +14,7 @@ mod input;
 mod models;
 mod outcome;
 mod place;
+mod routed;
 mod work;
 mod worker;
 
@@ -36,7 +37,9 @@ use crate::claude_code::ClaudeCode;
 use crate::environment::Environment;
 use crate::github::GitHub;
 use crate::guard::Spawner;
+use crate::keys::Keys;
 use crate::mcp::Server;
+use crate::model::Ollama;
 use crate::sandbox::Sandbox;
 use work::Work;
 
@@ -46,6 +49,8 @@ pub struct Coding {
     kind: Kind,
     workers: Arc<dyn Workers>,
     settings: Settings,
+    keys: Keys,
+    context_tokens: u64,
 }
 
 /// Where and how coding tasks are done.
@@ -74,7 +79,15 @@ impl Coding {
     /// Does tasks of `kind` with `workers`.
     #[must_use]
     pub fn new(kind: Kind, workers: Arc<dyn Workers>, settings: Settings) -> Self {
-        Self { kind, workers, settings }
+        let (keys, context_tokens) = (Keys::default(), Ollama::CONTEXT_TOKENS);
+        Self { kind, workers, settings, keys, context_tokens }
+    }
+
+    /// Has these keys to the models that the hub chooses; those of Ollama servers read and write so
+    /// many tokens at once.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys, context_tokens: u64) -> Self {
+        Self { keys, context_tokens, ..self }
     }
 
     /// Does tasks of the kind `acp` with a foreign agent.
@@ -149,10 +162,15 @@ impl Executor for Coding {
             Ok(input) => input,
             Err(bad) => return JobOutcome::permanent(bad),
         };
-        let workers = self.workers.workers(input.model.as_deref(), job.tier());
-        let workers = match workers {
-            Ok(workers) => workers,
-            Err(error) => return JobOutcome::permanent(error),
+        let workers = match &job.route {
+            Some(route) => match routed::worker(route, &self.keys, self.context_tokens) {
+                Ok(worker) => vec![worker],
+                Err(error) => return routed::unreached(error),
+            },
+            None => match self.workers.workers(input.model.as_deref(), job.tier()) {
+                Ok(workers) => workers,
+                Err(error) => return JobOutcome::permanent(error),
+            },
         };
         let work = Work { settings: &self.settings, job, input: &input, workers: &workers, ctx };
         let grace = workers.iter().map(|worker| worker.grace()).max().unwrap_or_default();

@@ -11,7 +11,9 @@
 //! | [`github`] | pull requests, one for each branch |
 //! | [`guard`] | the process between a sidecar and each job, which leaves no orphan behind |
 //! | [`mcp`] | tools of MCP servers |
+//! | [`keys`] | the keys that an agent has to servers of models |
 //! | [`model`] | language models, and what they are asked and answer |
+//! | [`probe`] | the executor that looks at servers of models for the hub |
 //! | [`sandbox`] | what stands between a command and the machine, and the proof that it does |
 //! | [`shell`] | the executor of explicit commands |
 //! | `stand_in` | servers in place of GitHub and Ollama, for tests and demonstrations (feature `stand-in`) |
@@ -32,9 +34,11 @@ pub mod git;
 pub mod github;
 pub mod guard;
 pub mod journal;
+pub mod keys;
 pub mod mcp;
 pub mod model;
 mod output;
+pub mod probe;
 pub mod sandbox;
 mod session;
 pub mod shell;

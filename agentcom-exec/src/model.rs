@@ -160,6 +160,14 @@ pub enum ModelError {
     /// The program that asks it cannot be run.
     #[error("it cannot be run: {0}")]
     NotRun(String),
+    /// As much was asked of it as may be, for a while.
+    #[error("the quota of the model is used up: {seen}")]
+    Quota {
+        /// What was seen.
+        seen: String,
+        /// How long it asks to be left alone.
+        after: Option<Duration>,
+    },
     /// The model does not want to do it.
     #[error("the model declines: {0}")]
     Declined(String),
@@ -214,6 +222,7 @@ impl ModelError {
         match self {
             Self::Unreachable { .. }
             | Self::Busy { .. }
+            | Self::Quota { .. }
             | Self::Spent { .. }
             | Self::Silent(_)
             | Self::Broken(_) => true,
@@ -237,6 +246,7 @@ impl ModelError {
             | Self::Busy { .. }
             | Self::Spent { .. }
             | Self::NotRun(_)
+            | Self::Quota { .. }
             | Self::NoModel { .. }
             | Self::NoTools(_)
             | Self::TooLong(_)
@@ -253,8 +263,8 @@ impl ModelError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { after, .. } => *after,
             Self::Spent { after, .. } => Some(*after),
+            Self::Busy { after, .. } | Self::Quota { after, .. } => *after,
             Self::Unreachable { .. }
             | Self::NotRun(_)
             | Self::Declined(_)
@@ -273,13 +283,18 @@ impl ModelError {
 
 /// A server that cannot be asked at all.
 fn unreachable(url: &str, error: &reqwest::Error) -> ModelError {
+    ModelError::Unreachable { url: url.to_owned(), seen: cause_of(error) }
+}
+
+/// What is at the bottom of an error.
+pub(crate) fn cause_of(error: &reqwest::Error) -> String {
     let mut seen = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         seen = inner.to_string();
         cause = inner.source();
     }
-    ModelError::Unreachable { url: url.to_owned(), seen }
+    seen
 }
 
 /// An answer that is none.

@@ -3,6 +3,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod batch;
+pub(crate) mod endpoint;
 pub(crate) mod manage;
 pub(crate) mod money;
 pub(crate) mod query;

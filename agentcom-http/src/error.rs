@@ -335,6 +335,9 @@ impl Problem {
                 .hint("PUT /api/admin/prices says what a model costs"),
             R::PriceInUse(_) => Self::new(CLASH, "price_in_use", rejected),
             R::TooManyCaps { .. } => Self::new(CLASH, "too_many_caps", rejected),
+            R::BadEndpoint(bad) => Self::fields(vec![FieldError::invalid(bad.field, &bad.why)]),
+            R::UnknownEndpoint(_) => Self::new(ABSENT, "endpoint_not_found", rejected),
+            R::TooManyEndpoints { .. } => Self::new(CLASH, "too_many_endpoints", rejected),
             R::BadWeight(_) => Self::fields(vec![FieldError::invalid("weight", rejected)]),
             R::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", rejected),
         }

@@ -4,6 +4,7 @@ mod agents;
 mod backups;
 mod batch;
 mod dead_letter;
+mod endpoints;
 mod events;
 mod health;
 mod money;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Route> {
         pauses::routes(),
         weights::routes(),
         money::routes(),
+        endpoints::routes(),
         backups::routes(),
         questions::routes(),
         events::routes(),

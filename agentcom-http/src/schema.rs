@@ -22,7 +22,7 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 31] = [
+const TYPES: [Line; 37] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),
@@ -60,6 +60,12 @@ const TYPES: [Line; 31] = [
     ("routing", "{target_type: sidecar or wake, effective_tier: tier}"),
     ("peer", "{agent_id, name, status, capabilities: [text], connected_at: date}"),
     ("post_task", "a body of that name; ref names it for depends_on within the batch"),
+    ("api", "ollama or messages"),
+    ("class", "local or cloud"),
+    ("meant", "{model: text, tiers?: [tier]}"),
+    ("parking", "on or off"),
+    ("fault", "unreachable, busy, no_model or quota"),
+    ("route", "{endpoint: text, api: api, url: text, credential?: text, model?: text}"),
     ("rate", "{key: text, limit: integer, per_ms: milliseconds, burst?: integer}"),
 ];
 

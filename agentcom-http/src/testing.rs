@@ -13,7 +13,9 @@ use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
 use agentcom_core::time::{Span, Wall};
-use agentcom_core::view::{AgentView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery, Why};
+use agentcom_core::view::{
+    AgentView, Event, Lag, MoneyView, RoutingView, Stats, TaskPage, TaskQuery, Why,
+};
 use futures_util::StreamExt as _;
 
 /// The token of the admin.
@@ -111,6 +113,7 @@ fn usual(command: &Command) -> Reply {
         | Command::SetCap { .. }
         | Command::SetPrice { .. }
         | Command::Estop { .. }
+        | Command::Endpoint(_)
         | Command::Answer { .. } => Reply::Done,
     }
 }
@@ -167,6 +170,10 @@ impl Hub {
             script.prefixes.push(prefix);
             script.money.clone()
         }))
+    }
+
+    pub(crate) async fn routing(&self) -> Result<RoutingView, CallError> {
+        Ok(RoutingView::default())
     }
 
     pub(crate) async fn questions(&self) -> Result<Vec<Question>, CallError> {

@@ -2,6 +2,7 @@
 
 mod backups;
 mod dead_letter;
+mod endpoints;
 mod events;
 mod manage;
 mod matrix;

@@ -24,9 +24,7 @@ use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
 use crate::time::{Mono, Span};
-use crate::view::{
-    AgentView, EndpointView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery, Why,
-};
+use crate::view::{AgentView, Event, Lag, MoneyView, RoutingView, Stats, TaskPage, TaskQuery, Why};
 
 /// The reply to a call, or why there is none.
 pub(super) type Answer = Result<Reply, CallError>;
@@ -200,8 +198,8 @@ impl Handle {
     /// # Errors
     ///
     /// If the hub is busy or has stopped.
-    pub async fn endpoints(&self) -> Result<Vec<EndpointView>, CallError> {
-        self.view(read::endpoints).await
+    pub async fn routing(&self) -> Result<RoutingView, CallError> {
+        self.view(read::routing).await
     }
 
     /// Questions that wait for an answer, the oldest first.

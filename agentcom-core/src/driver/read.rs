@@ -8,15 +8,17 @@ use alloc::vec::Vec;
 use super::{CallError, Handle};
 use crate::agent::{Phase, TokenHash};
 use crate::change::decode;
+use crate::command::Parking;
 use crate::endpoint::{Breaker, Endpoint};
 use crate::id::Incarnation;
 use crate::ledger::{Account, Period, Subject};
 use crate::name::{EndpointId, Principal};
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
 use crate::state::{EndedEntry, State, ended_row, index_entries, index_prefix, task_key};
-use crate::task::Task;
+use crate::task::{Task, Tier};
 use crate::view::{
-    AccountView, AgentView, EndpointView, Event, Lag, MoneyView, Stats, TaskPage, TaskQuery,
+    AccountView, AgentView, EndpointView, Event, Lag, MoneyView, RoutingView, Stats, TaskPage,
+    TaskQuery,
 };
 use crate::wire::Held;
 
@@ -315,7 +317,7 @@ pub(super) fn agents(state: &State) -> Vec<AgentView> {
 }
 
 /// All servers of models, and how they are doing.
-pub(super) fn endpoints(state: &State) -> Vec<EndpointView> {
+pub(super) fn routing(state: &State) -> RoutingView {
     let routing = &state.settings().routing;
     let known = state.endpoints();
     let view = |(id, endpoint): (&EndpointId, &Endpoint)| {
@@ -334,13 +336,19 @@ pub(super) fn endpoints(state: &State) -> Vec<EndpointView> {
             heard_at: health.heard_at,
             version: seen.version,
             served: seen.models,
+            machine: seen.machine,
             held: known.held(id).map(|(model, tasks)| (model.to_string(), tasks)).collect(),
             last_model: known.last(id).map(String::from),
             parked_until: routing.parked.get(&account).copied(),
             users_at_once: known.returning(&account),
         }
     };
-    routing.endpoints.iter().map(view).collect()
+    let tiers = [Tier::Trivial, Tier::Standard, Tier::Complex, Tier::Unknown];
+    RoutingView {
+        endpoints: routing.endpoints.iter().map(view).collect(),
+        chains: tiers.map(|tier| (tier, routing.chain(tier))).into(),
+        parking: if routing.parking_off { Parking::Off } else { Parking::On },
+    }
 }
 
 pub(super) fn stats(state: &State) -> Stats {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::config::HubConfig;
 use crate::id::Incarnation;
 use crate::json::Json;
-use crate::route::Chosen;
-use crate::state::State;
+use crate::route::is_routed;
+use crate::state::{State, probed_by};
 use crate::task::{Complexity, Hold, Spec, Task};
 use crate::time::Span;
 use crate::wire::{AssignedComplexity, Assignment, Dialect, InferredTier, Route, RoutingDecision};
@@ -25,7 +25,8 @@ pub(super) fn of(
     let spec = &task.spec;
     let (times, coding) = (spec.times(), spec.coding.as_deref().cloned().unwrap_or_default());
     let plain = dialect == Dialect::Plain;
-    let complexity = (plain || spec.coding.is_some()).then(|| Complexity::of(spec));
+    let is_told = plain || spec.coding.is_some() || is_routed(&spec.op.kind);
+    let complexity = is_told.then(|| Complexity::of(spec));
     Assignment {
         task_id: task.id,
         generation: hold.lease,
@@ -56,17 +57,24 @@ pub(super) fn of(
     }
 }
 
-/// The model that was chosen for a task that is held, and how to ask it.
+/// The model that was chosen for a task that is held, or the endpoint that it looks at, and how to
+/// ask it.
 fn route(state: &State, task: &Task) -> Option<Route> {
-    let Chosen { endpoint: id, model, .. } =
-        task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()?;
-    let endpoint = state.endpoint(id)?;
+    let (id, model) = match probed_by(&task.spec) {
+        // Where to look is said here and not in what is to be done, which anybody may write.
+        Some(id) => (id, String::new()),
+        None => {
+            let chosen = task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()?;
+            (chosen.endpoint.clone(), chosen.model.clone().into())
+        }
+    };
+    let endpoint = state.endpoint(&id)?;
     Some(Route {
-        endpoint: id.clone(),
+        endpoint: id,
         api: endpoint.api,
         url: endpoint.url.clone().into(),
         credential: endpoint.credential.clone(),
-        model: model.clone().into(),
+        model,
     })
 }
 

@@ -83,15 +83,7 @@ fn look(tx: &mut Tx<'_>, id: &EndpointId, endpoint: &Endpoint) {
 }
 
 fn look_spec(id: &EndpointId, endpoint: &Endpoint) -> Option<Spec> {
-    let api = Json::of(&endpoint.api).ok()?.read::<String>().ok()?;
-    let mut input = BTreeMap::from([
-        ("endpoint", String::from(id.as_str())),
-        ("api", api),
-        ("url", endpoint.url.clone().into()),
-    ]);
-    if let Some(credential) = &endpoint.credential {
-        input.insert("credential", credential.as_str().into());
-    }
+    let input = BTreeMap::from([("endpoint", id.as_str())]);
     let draft = Draft {
         description: format!("look at the endpoint {id}"),
         priority: Priority::High,

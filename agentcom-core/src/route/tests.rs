@@ -1,3 +1,5 @@
+//! This file checks how a model is chosen, by examples and by what has to hold of all choices.
+
 use super::*;
 
 use alloc::format;

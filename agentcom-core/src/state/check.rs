@@ -59,13 +59,7 @@ impl State {
         let in_classes: usize = self.ready.classes().map(|(_, class)| class.len()).sum();
         same("tasks in classes", &(by_state[2] as usize), &in_classes)?;
         same("queued tasks of all flows", &in_classes, &self.fair.len())?;
-        if let Some((key, _)) = self
-            .limits
-            .buckets()
-            .find(|(key, _)| self.alarms.when(&Due::Rate((*key).clone())).is_none())
-        {
-            return Err(format!("the bucket of {key} is in use and nothing will forget it"));
-        }
+        self.check_buckets()?;
         let agreements = [
             ("calls", self.ledger.reserves_as(&self.reckon_calls())),
             ("alarms", self.alarms.agree()),
@@ -88,6 +82,14 @@ impl State {
             return Err(format!("{:?} is open about a task that does not live", stray.id));
         }
         self.check_sessions()
+    }
+
+    fn check_buckets(&self) -> Result<(), String> {
+        let mut keys = self.limits.buckets().map(|(key, _)| key);
+        match keys.find(|key| self.alarms.when(&Due::Rate((*key).clone())).is_none()) {
+            Some(key) => Err(format!("the bucket of {key} is in use and nothing will forget it")),
+            None => Ok(()),
+        }
     }
 
     fn check_task(&self, task: &crate::task::Task) -> Result<(), String> {

@@ -13,7 +13,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::{Due, State, When};
-use crate::endpoint::{Breaker, Endpoint, Routing, Seen, Served};
+use crate::endpoint::{Api, Breaker, Endpoint, Routing, Seen, Served};
 use crate::id::TaskId;
 use crate::name::{Credential, EndpointId};
 use crate::route::{Chosen, Wanted};
@@ -308,9 +308,14 @@ fn models<'a>(
     wanted: &'a Wanted,
 ) -> Vec<(&'a str, Option<&'a Served>)> {
     let seen = health.seen.as_deref();
-    let served = |name: &str| seen?.models.iter().find(|served| &*served.model == name);
-    // What was never asked is believed to have what it is said to have.
-    let has = |name: &str| seen.is_none() || served(name).is_some();
+    let is_it = |it: &Served, name: &str| {
+        &*it.model == name || it.model.strip_suffix(":latest") == Some(name)
+    };
+    let served = |name: &str| seen?.models.iter().find(|it| is_it(it, name));
+    // What was never asked is believed to have what it is said to have; and others than Ollama know
+    // models by more names than they list.
+    let is_sure = endpoint.api == Api::Ollama && seen.is_some();
+    let has = |name: &str| !is_sure || served(name).is_some();
     let can = |served: &Option<&Served>| served.is_none_or(|it| it.tools != Some(false));
     let named = |name: &'a str| Some((name, served(name))).filter(|(_, served)| can(served));
     if let Some(model) = wanted.model.as_deref() {

@@ -6,9 +6,23 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
 
-use crate::endpoint::{Endpoint, Served};
+use crate::command::Parking;
+use crate::endpoint::{Endpoint, Machine, Served};
 use crate::name::EndpointId;
+use crate::route::Class;
+use crate::task::Tier;
 use crate::time::Wall;
+
+/// Servers of models, and how tasks come to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RoutingView {
+    /// All of them, by name.
+    pub endpoints: Vec<EndpointView>,
+    /// Which classes of models a tier tries, in order.
+    pub chains: BTreeMap<Tier, Vec<Class>>,
+    /// What a used-up quota concerns.
+    pub parking: Parking,
+}
 
 /// A server of models, and how it is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +48,9 @@ pub struct EndpointView {
     pub version: Option<Box<str>>,
     /// The models that it serves, as it said when it was last looked at.
     pub served: Vec<Served>,
+    /// The machine that it runs on, if who looked last is there as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// How many tasks work with each of its models.
     pub held: BTreeMap<String, usize>,
     /// The model that was last given a task.

@@ -169,7 +169,8 @@ pub struct Route {
     /// The key that it wants, by the name under which the agent has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
-    /// The model.
+    /// The model; none for whoever looks at the endpoint only.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
 }
 

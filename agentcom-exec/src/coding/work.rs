@@ -16,7 +16,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::outcome::{Done, PassedOver, Trouble, risk_of};
 use super::place::{Place, change_of};
 use super::worker::{Bench, Worker};
-use super::{CodingInput, Settings};
+use super::{CodingInput, Settings, routed};
 use crate::agentic::{Brief, Ended, How};
 use crate::blobs::BlobId;
 use crate::git::Status;
@@ -72,7 +72,21 @@ impl Work<'_> {
         join_all(connections.map(Connection::close)).await;
         match done {
             Ok(done) => done.judge(standing.usage),
-            Err(trouble) => trouble.outcome(standing.usage),
+            Err(trouble) => self
+                .unserved(&trouble, standing.usage)
+                .unwrap_or_else(|| trouble.outcome(standing.usage)),
+        }
+    }
+
+    /// How the task ends if not it is to blame, but the endpoint that the hub chose for it.
+    fn unserved(&self, trouble: &Trouble, usage: Usage) -> Option<JobOutcome> {
+        match trouble {
+            Trouble::Model(error) if self.job.route.is_some() => routed::unserved(error, usage),
+            Trouble::Stopped
+            | Trouble::Model(_)
+            | Trouble::Mcp(_)
+            | Trouble::Git(_)
+            | Trouble::Workspace(_) => None,
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Messages {
 }
 
 /// The version of the API that is spoken.
-const VERSION: &str = "2023-06-01";
+pub(crate) const VERSION: &str = "2023-06-01";
 
 /// How many tokens an answer may have.
 const OUTPUT_TOKENS_MAX: u64 = 8_192;
@@ -118,7 +118,8 @@ impl Messages {
             400 if seen.contains("too long") => ModelError::TooLong(seen),
             413 => ModelError::TooLong(seen),
             404 => ModelError::NoModel { model: self.model.clone(), seen },
-            408 | 429 | 500..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after },
+            429 => ModelError::Quota { seen, after },
+            408 | 500..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after },
             _ => ModelError::Refused { status, seen },
         }
     }

@@ -105,9 +105,8 @@ impl Ollama {
                 ModelError::NoTools(self.model.clone())
             }
             400 if seen.contains("context length") => ModelError::TooLong(seen),
-            429 | 499 | 500..=599 => {
-                ModelError::Busy { seen: format!("{status} {seen}"), after: None }
-            }
+            429 => ModelError::Quota { seen, after: None },
+            499..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after: None },
             _ => ModelError::Refused { status, seen },
         }
     }

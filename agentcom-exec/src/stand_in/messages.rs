@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -92,7 +92,8 @@ impl StandIn {
     pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
         let turns = turns.into_iter().collect::<Vec<_>>().into_iter();
         let model = Arc::new(Mutex::new(Model { turns, asked: Vec::new() }));
-        let router = Router::new().route("/v1/messages", post(messages)).with_state(model.clone());
+        let router = Router::new().route("/v1/messages", post(messages));
+        let router = router.route("/v1/models", get(models)).with_state(model.clone());
         Self { server: Server::start(router).await, model }
     }
 
@@ -107,6 +108,14 @@ impl StandIn {
     pub fn asked(&self) -> Vec<Value> {
         lock(&self.model).asked.clone()
     }
+}
+
+/// The one model that it has, for whoever has the key.
+async fn models(headers: HeaderMap) -> Response {
+    if headers.get("x-api-key").is_none_or(|key| key != KEY) {
+        return error(401, None, "invalid x-api-key");
+    }
+    json!({ "data": [{ "type": "model", "id": "scripted" }] }).to_string().into_response()
 }
 
 async fn messages(

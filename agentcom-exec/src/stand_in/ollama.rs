@@ -1,4 +1,4 @@
-//! This file stands in for Ollama: `GET /api/tags` and `POST /api/chat`, with a model that follows a script, and
+//! This file stands in for Ollama: `POST /api/chat`, and `GET` of `/api/tags`, `/api/ps` and `/api/version`, with a model that follows a script, and
 //! misbehaves where the script says so.
 
 use std::convert::Infallible;
@@ -151,6 +151,7 @@ impl StandIn {
     pub async fn that(script: Script) -> Self {
         let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
         let router = Router::new().route("/api/chat", post(chat)).route("/api/tags", get(tags));
+        let router = router.route("/api/ps", get(loaded)).route("/api/version", get(version));
         let router = router.with_state(model.clone());
         Self { server: Server::start(router).await, model }
     }
@@ -175,6 +176,16 @@ async fn tags() -> Response {
         "capabilities": ["completion", "tools"],
     });
     json!({ "models": [model] }).to_string().into_response()
+}
+
+/// It is loaded, always.
+async fn loaded() -> Response {
+    let model = json!({ "name": "scripted", "model": "scripted", "context_length": 16_384 });
+    json!({ "models": [model] }).to_string().into_response()
+}
+
+async fn version() -> Response {
+    json!({ "version": "0.0.0" }).to_string().into_response()
 }
 
 async fn chat(State(model): State<Arc<Mutex<Model>>>, body: Bytes) -> Response {

@@ -196,6 +196,7 @@ fn end_of(outcome: &JobOutcome) -> End {
         JobOutcome::Partial { .. } => End::Partial,
         JobOutcome::Failed { category: Category::Retryable, .. } => End::Failed,
         JobOutcome::Failed { .. }
+        | JobOutcome::Unserved { .. }
         | JobOutcome::Snooze { .. }
         | JobOutcome::Cancel { .. }
         | JobOutcome::Stopped => panic!("{outcome:?}"),

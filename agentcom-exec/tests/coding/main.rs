@@ -8,6 +8,7 @@ mod chain;
 mod fixture;
 mod mcp;
 mod money;
+mod routed;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -6,6 +6,7 @@ use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::money::Micros;
 use agentcom_core::name::{AgentId, Capability, GoalId, Key, Kind, Repo, Tag};
+use agentcom_core::route::AUTO;
 use agentcom_core::task::{
     AfterDependency, Coding, Concurrency, Dependency, Draft, FileHint, Group, LeaseLoss, Op,
     Priority, Rate, Retry, Share, Tier, Times, VerificationStep,
@@ -265,7 +266,8 @@ impl Check<'_> {
             let input = self.keep("shell", input).unwrap_or_default();
             return Op { kind: kind("shell"), input };
         }
-        Op { kind: kind("wake"), input: Json::null() }
+        // What it is depends on whether there are endpoints, which the hub knows.
+        Op { kind: kind(AUTO), input: Json::null() }
     }
 
     fn priority(&mut self, priority: Option<NumberOrText>) -> Priority {

@@ -5,6 +5,7 @@ use agentcom_core::json::Json;
 use agentcom_core::ledger::Tally;
 use agentcom_core::money::Micros;
 use agentcom_core::name::{AgentId, Capability, GoalId, Key, Principal, Repo, Tag};
+use agentcom_core::route::Decision;
 use agentcom_core::task::{
     AfterDependency, Attempt, Category, Coding, Complexity, Concurrency, Delay, FileHint,
     LeaseLoss, Op, Outcome, Priority, Retry, Task, TaskState, Tier, VerificationStep, Wait,
@@ -166,6 +167,8 @@ struct AttemptView {
     category: Option<Category>,
     error: Option<Box<str>>,
     tokens_used: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<Box<Decision>>,
 }
 
 /// One line of the original's history.
@@ -355,7 +358,7 @@ impl CodingView {
 }
 
 impl From<Attempt> for AttemptView {
-    fn from(Attempt { lease, agent, assigned_at, accepted_at, ended }: Attempt) -> Self {
+    fn from(Attempt { lease, agent, assigned_at, accepted_at, route, ended }: Attempt) -> Self {
         let outcome = ended.as_ref().map(|ended| words(ended.outcome));
         Self {
             generation: lease,
@@ -367,6 +370,7 @@ impl From<Attempt> for AttemptView {
             category: outcome.and_then(|(_, category)| category),
             tokens_used: ended.as_ref().and_then(|ended| ended.tokens),
             error: ended.and_then(|ended| ended.error),
+            route,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Line;
 
 /// The bodies, named by method and resource as the original does.
-pub(super) const BODIES: [Line; 14] = [
+pub(super) const BODIES: [Line; 18] = [
     (
         "post_task",
         "description?: text, op?: op, shell?: text, priority?: priority, needs?: [text], \
@@ -42,5 +42,13 @@ pub(super) const BODIES: [Line; 14] = [
         "model: text, input_micros: integer, output_micros: integer, cache_read_micros?: integer, \
          cache_write_micros?: integer",
     ),
+    (
+        "put_endpoint",
+        "api: api, url: text, class?: class, credential?: text, models?: [meant], slots?: integer, \
+         models_at_once?: integer, needs?: [text], host?: text",
+    ),
+    ("post_endpoint_park", "for_ms: milliseconds"),
+    ("put_admin_chain", "tier: tier, classes: [class]"),
+    ("put_admin_parking", "parking: parking"),
     ("post_question_answer", "answer: json"),
 ];

@@ -23,7 +23,7 @@ pub(super) const TO_HUB: [Line; 21] = [
     (
         "task_failed",
         "task_id: task_id, generation: integer, incarnation?: incarnation_id, error?: text, \
-         reason?: text, category?: category, retry_after_ms?: milliseconds, tokens_used?: integer",
+         reason?: text, category?: category, fault?: fault, retry_after_ms?: milliseconds, tokens_used?: integer",
     ),
     ("task_rejected", "task_id: task_id, generation?: integer, reason?: text"),
     ("task_released", "task_id: task_id, generation: integer"),
@@ -70,7 +70,7 @@ pub(super) const TO_AGENT: [Line; 15] = [
          metadata: json, op: op, attempt: integer, incarnation: incarnation_id, \
          lease_ttl_ms: milliseconds, timeout_ms?: milliseconds, on_lease_loss: lease_loss, \
          repo?: text, branch?: text, file_hints?: [hint], success_criteria?: [text], \
-         verification_steps?: [step], complexity?: complexity, routing_decision?: routing, \
+         verification_steps?: [step], complexity?: complexity, routing_decision?: routing, route?: route, \
          skip_verification: flag, verification_timeout_ms?: milliseconds, \
          max_verification_retries: integer",
     ),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Line, TYPES, bodies, document, frames, split};
 use crate::dto::batch::BatchBody;
+use crate::dto::endpoint::{ChainBody, EndpointBody, ParkBody, ParkingBody};
 use crate::dto::manage::{
     AnswerBody, PushBody, RestartBody, RetryBody, ScopeBody, TokenBody, WeightBody,
 };
@@ -45,6 +46,14 @@ fn sample(kind: &str) -> Value {
         "complexity" => {
             let inferred = json!({ "tier": "trivial", "confidence_percent": 90 });
             json!({ "effective_tier": "trivial", "explicit_tier": null, "source": "x", "inferred": inferred })
+        }
+        "api" => json!("ollama"),
+        "class" => json!("local"),
+        "meant" => json!({ "model": "m", "tiers": ["complex"] }),
+        "parking" => json!("off"),
+        "fault" => json!("unreachable"),
+        "route" => {
+            json!({ "endpoint": "e", "api": "messages", "url": "u", "credential": "c", "model": "m" })
         }
         "routing" => json!({ "target_type": "wake", "effective_tier": "trivial" }),
         "peer" => {
@@ -139,6 +148,10 @@ fn read(name: &str, body: &str) -> Result<(), String> {
         "delete_admin_cap" => of::<CapNameBody>(body),
         "put_admin_price" => of::<PriceBody>(body),
         "delete_admin_price" => of::<ModelBody>(body),
+        "put_endpoint" => of::<EndpointBody>(body),
+        "post_endpoint_park" => of::<ParkBody>(body),
+        "put_admin_chain" => of::<ChainBody>(body),
+        "put_admin_parking" => of::<ParkingBody>(body),
         "post_question_answer" => of::<AnswerBody>(body),
         _ => panic!("no type for {name}"),
     }

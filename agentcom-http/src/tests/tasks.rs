@@ -337,8 +337,12 @@ async fn what_is_not_there_is_not_found() {
 #[tokio::test]
 async fn why_tells_the_predicate() {
     let hub = Hub::default();
-    let why =
-        Why { task_id: TaskId(1), state: "delayed", reason: Reason::NotBefore { until: Wall(5) } };
+    let why = Why {
+        task_id: TaskId(1),
+        state: "delayed",
+        reason: Reason::NotBefore { until: Wall(5) },
+        route: None,
+    };
     hub.script(|script| script.whys.insert(TaskId(1), why));
     let answer = get(&hub, &format!("/api/tasks/{TASK}/why")).await;
     expect![[r#"
@@ -383,7 +387,7 @@ async fn a_pushed_task_is_a_task_that_is_pinned() {
     assert_eq!(answer.status.as_u16(), 201);
     let draft = submitted(&hub);
     assert_eq!(draft.assign_to.unwrap().as_str(), "a-7");
-    assert_eq!((draft.op.kind.as_str(), draft.metadata.as_str()), ("wake", r#"{"x":1}"#));
+    assert_eq!((draft.op.kind.as_str(), draft.metadata.as_str()), ("auto", r#"{"x":1}"#));
 }
 
 #[tokio::test]

@@ -88,6 +88,8 @@ enum Command {
     Agents,
     /// Add, run, remove, drain, resume or restart an agent
     Agent(command::agent::Args),
+    /// Add, list, remove or park servers of models
+    Endpoint(command::endpoint::Args),
     /// Start no more work
     Pause(command::pause::Args),
     /// Start work again
@@ -169,6 +171,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Agents => asking(command::agent::list(ctx)),
         Command::Agent(args) if args.is_work() => working(command::agent::run(&args, ctx)),
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
+        Command::Endpoint(args) => asking(command::endpoint::run(&args, ctx)),
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
         Command::Budget(args) => asking(command::money::budget(&args, ctx)),

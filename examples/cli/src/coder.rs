@@ -10,8 +10,10 @@ use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels, Setting
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::keys::Keys;
 use agentcom_exec::mcp;
 use agentcom_exec::model::{Messages, Ollama};
+use agentcom_exec::probe::Probe;
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::acp::Foreign;
@@ -46,6 +48,13 @@ pub(crate) struct Coder {
     foreign: Foreign,
     #[command(flatten)]
     claude_code: claude_code::Cli,
+    /// Do coding tasks with the models that the hub chooses; see `agentcom endpoint`
+    #[arg(long)]
+    code: bool,
+    /// Have the key that is in a variable of the environment, for models that the hub chooses
+    /// (repeatable)
+    #[arg(long = "key", value_name = "NAME=VARIABLE")]
+    keys: Vec<String>,
     /// Hand a variable of the environment on to commands (repeatable)
     #[arg(long = "env", value_name = "NAME")]
     env: Vec<String>,
@@ -70,6 +79,8 @@ impl Default for Coder {
             claude_code: claude_code::Cli::default(),
             context: Ollama::CONTEXT_TOKENS,
             foreign: Foreign::default(),
+            code: false,
+            keys: Vec::new(),
             env: Vec::new(),
             mcp: None,
             github_api: github::API.to_owned(),
@@ -97,7 +108,14 @@ impl Coder {
 
     /// Whether there are models that are asked by the sidecar itself.
     fn has_models(&self) -> bool {
-        self.ollama.is_some() || self.claude.is_some()
+        self.ollama.is_some() || self.claude.is_some() || self.code
+    }
+
+    /// The keys that the agent has.
+    pub(crate) fn keys(&self) -> Result<Keys, Failure> {
+        let texts = self.keys.iter().map(String::as_str);
+        Keys::read(texts, |name| std::env::var(name).ok())
+            .map_err(|bad| Failure::new(Exit::Usage, bad))
     }
 
     /// What commands see of the environment.
@@ -150,7 +168,10 @@ impl Coder {
         }
         executors.extend(self.claude_code.executor(&settings)?);
         if self.has_models() {
-            executors.push(Arc::new(Coding::with_chain(chain, settings)));
+            let keys = self.keys()?;
+            executors.push(Arc::new(Probe::new(keys.clone())));
+            let coding = Coding::with_chain(chain, settings);
+            executors.push(Arc::new(coding.with_keys(keys, self.context)));
         }
         Ok(executors)
     }

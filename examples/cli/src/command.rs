@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod endpoint;
 pub(crate) mod git;
 pub(crate) mod journal;
 pub(crate) mod mcp;

@@ -91,9 +91,10 @@ pub(crate) fn sidecar(
         .flat_map(Report::capabilities)
         .map(|word| Capability::new(&word));
     let proved: Vec<Capability> = proved.collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let keys: Vec<Capability> = ways.coder.keys()?.capabilities().collect();
     let config = SidecarConfig {
         version: Some(env!("CARGO_PKG_VERSION").into()),
-        capabilities: ways.capabilities.iter().cloned().chain(proved).collect(),
+        capabilities: ways.capabilities.iter().cloned().chain(proved).chain(keys).collect(),
         slots: ways.slots,
         ..SidecarConfig::new(name, Secret::new(token))
     };

@@ -13,6 +13,8 @@ use agentcom_exec::environment::Environment;
 use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
+use agentcom_exec::keys::Keys;
+use agentcom_exec::probe::Probe;
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
@@ -122,7 +124,7 @@ fn executors(
             github: github.transpose()?,
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };
-        executors.extend(coders(coding, &place)?);
+        executors.extend(coders(coding, &place, settings.keys()?)?);
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();
@@ -134,7 +136,11 @@ fn executors(
 }
 
 /// What does coding tasks, each in its own way.
-fn coders(code: &Code, place: &coding::Settings) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
+fn coders(
+    code: &Code,
+    place: &coding::Settings,
+    keys: Keys,
+) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
     let mut coders: Vec<Arc<dyn Executor>> = Vec::new();
     if let Some(foreign) = &code.acp {
         let acp = foreign.agent()?;
@@ -149,7 +155,9 @@ fn coders(code: &Code, place: &coding::Settings) -> anyhow::Result<Vec<Arc<dyn E
         };
         let chain = Chain { local: Some(models.clone()), cloud: None };
         coders.push(Arc::new(Coding::with_ollama(models, place.clone())));
-        coders.push(Arc::new(Coding::with_chain(chain, place.clone())));
+        coders.push(Arc::new(Probe::new(keys.clone())));
+        let chain = Coding::with_chain(chain, place.clone());
+        coders.push(Arc::new(chain.with_keys(keys, code.context_tokens)));
     }
     if let Some(claude) = &code.claude_code {
         let claude = claude.cli()?;

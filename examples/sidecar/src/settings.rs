@@ -9,6 +9,7 @@ use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
+use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{Level, Sandbox};
 use agentcom_exec::{github, mcp};
@@ -99,6 +100,10 @@ pub struct Code {
     pub env: Vec<String>,
     /// A file with MCP servers, whose tools models have.
     pub mcp: Option<PathBuf>,
+    /// Keys to models that the hub chooses: their names, and the variables of the environment that
+    /// they are in.
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
     /// Where GitHub's API is; the token for it is in GITHUB_TOKEN.
     #[serde(default = "github_api")]
     pub github_api: String,
@@ -348,6 +353,17 @@ impl Settings {
         }
     }
 
+    /// The keys to models that the hub chooses.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be had.
+    pub fn keys(&self) -> anyhow::Result<Keys> {
+        let named = self.coding.iter().flat_map(|coding| &coding.keys);
+        let texts: Vec<_> = named.map(|(name, variable)| format!("{name}={variable}")).collect();
+        Ok(Keys::read(texts.iter().map(String::as_str), |name| std::env::var(name).ok())?)
+    }
+
     /// What the core needs to know.
     ///
     /// # Errors
@@ -359,6 +375,7 @@ impl Settings {
         let mut config = SidecarConfig::new(AgentId::new(agent)?, self.secret()?);
         let capabilities = self.capabilities.iter().map(|word| Capability::new(word));
         config.capabilities = capabilities.collect::<Result<_, _>>()?;
+        config.capabilities.extend(self.keys()?.capabilities());
         config.name.clone_from(&self.name);
         config.labels.clone_from(&self.labels);
         config.version = Some(env!("CARGO_PKG_VERSION").to_owned());

@@ -157,6 +157,7 @@ fn p15_nobody_comes_back_earlier_than_asked_nor_all_at_once() {
                 error: Some("429".into()),
                 reason: None,
                 category: Some(Category::Retryable),
+                fault: None,
                 retry_after_ms: Some(asked),
                 tokens_used: None,
             }),

@@ -298,3 +298,26 @@ fn the_chain_of_a_tier_can_be_changed() {
     fleet.submit(Tier::Standard, None);
     assert_eq!(fleet.names(coder), ["gpu"]);
 }
+
+#[test]
+fn of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen() {
+    let mut fleet = Fleet::new();
+    fleet.set("a", local(&["qwen"]));
+    fleet.set("b", Endpoint { host: Some(agent_id("host")), ..local(&["qwen"]) });
+    let host = fleet.join("host", 1, &[]);
+    let report = |cpu: &str| {
+        ToHub::ResourceReport {
+        figures: Json::parse(&alloc::format!(
+            r#"{{"cpu_percent":{cpu},"ram_total_bytes":17179869184,"vram_total_bytes":10,"vram_used_bytes":5}}"#
+        ))
+        .unwrap(),
+    }
+    };
+    fleet.bench.frame(host, report("3.7"));
+    fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.names(host), ["b"]);
+    fleet.serve(host);
+    fleet.bench.frame(host, report("98"));
+    fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.names(host), ["a"]);
+}

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Health, models};
 use crate::endpoint::{Breaker, Endpoint, Served};
-use crate::name::{AgentId, EndpointId};
+use crate::name::EndpointId;
 use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, route};
 use crate::state::State;
 
@@ -82,7 +82,7 @@ impl State {
             held: u32::try_from(all).unwrap_or(u32::MAX),
             is_warm: served.is_some_and(|served| served.warm),
             is_last: self.endpoints.last(id) == Some(model),
-            ..self.machine(endpoint.host.as_ref())
+            ..self.machine(endpoint, health)
         };
         Verdict::Suits(facts.score())
     }
@@ -117,9 +117,10 @@ impl State {
         }
     }
 
-    /// How busy the machine is on which an endpoint runs, if its sidecar says so.
-    fn machine(&self, host: Option<&AgentId>) -> Facts {
-        let session = host.and_then(|host| self.session_of(host));
+    /// How busy the machine is on which an endpoint runs, as its sidecar says, or who looked last.
+    fn machine(&self, endpoint: &Endpoint, health: &Health) -> Facts {
+        let seen = health.seen.as_deref().and_then(|seen| seen.machine);
+        let session = endpoint.host.as_ref().and_then(|host| self.session_of(host));
         let figures = session.and_then(|session| session.resources.as_ref());
         let figures: Figures = figures.and_then(|it| it.read().ok()).unwrap_or_default();
         let whole = |number: serde_json::Number| {
@@ -131,8 +132,15 @@ impl State {
             u32::try_from(part.saturating_mul(1_000) / whole.max(1)).unwrap_or(u32::MAX)
         };
         Facts {
-            cpu: figures.cpu_percent.and_then(whole).map(|percent| percent.saturating_mul(10)),
-            ram_mib: figures.ram_total_bytes.and_then(|bytes| u32::try_from(bytes >> 20).ok()),
+            cpu: figures
+                .cpu_percent
+                .and_then(whole)
+                .map(|percent| percent.saturating_mul(10))
+                .or(seen.map(|machine| machine.cpu_per_mille)),
+            ram_mib: figures
+                .ram_total_bytes
+                .and_then(|bytes| u32::try_from(bytes >> 20).ok())
+                .or(seen.map(|machine| machine.ram_mib)),
             vram_used: figures
                 .vram_used_bytes
                 .zip(figures.vram_total_bytes)

@@ -195,7 +195,8 @@ impl Answer {
 fn wrong(error: Wrong) -> ModelError {
     let Wrong { kind, message } = error;
     match kind.as_str() {
-        "overloaded_error" | "rate_limit_error" | "api_error" | "timeout_error" => {
+        "rate_limit_error" => ModelError::Quota { seen: message, after: None },
+        "overloaded_error" | "api_error" | "timeout_error" => {
             ModelError::Busy { seen: message, after: None }
         }
         _ => ModelError::Broken(format!("{kind}: {message}")),

@@ -26,7 +26,7 @@ fn what_to_run_is_said_in_one_of_four_ways() {
     assert_eq!(op(r#"{"shell":"a | b"}"#), r#"shell {"command":"a | b"}"#);
     assert_eq!(op(r#"{"metadata":{"shell_command":"a"}}"#), r#"shell {"command":"a"}"#);
     assert_eq!(op(r#"{"op":{"kind":"wake"},"metadata":{"shell_command":"a"}}"#), "wake null");
-    assert_eq!(op(r#"{"description":"rm -rf /"}"#), "wake null");
+    assert_eq!(op(r#"{"description":"rm -rf /"}"#), "auto null");
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn a_finished_task_shows_its_whole_life() {
         agent: AgentId::new("a-1").unwrap(),
         assigned_at: Wall(at),
         accepted_at: Some(Wall(at + 1)),
+        route: None,
         ended: Some(ended),
     };
     done.life.attempts = vec![attempt(1, 1_100, failed), attempt(2, 1_800, ended)];

@@ -7,6 +7,7 @@ use crate::args::Context;
 use crate::exit::Outcome;
 use crate::name::{id_of, task_id};
 use crate::print::{FAINT, STRONG};
+use crate::route;
 use crate::table::one_line;
 use crate::text;
 use crate::waiting::{self, state_of};
@@ -117,6 +118,7 @@ fn attempt_line(attempt: &Value) -> String {
     let outcome = text::field(attempt, "outcome");
     let parts = [
         format!("{} on {}", text::plain(&attempt["generation"]), text::field(attempt, "agent_id")),
+        route::chosen(&attempt["route"]).unwrap_or_default(),
         if outcome.is_empty() { "running".into() } else { outcome },
         text::field(attempt, "category"),
         text::field(attempt, "error"),
@@ -210,7 +212,8 @@ mod tests {
             "op": {"kind": "shell", "input": {"command": "echo hello"}}, "needed_capabilities": ["a", "b"],
             "created_at": 1000, "attempts": [
                 {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1"},
-                {"generation": 2, "agent_id": "y"}],
+                {"generation": 2, "agent_id": "y", "route": {
+                    "tier": "standard", "chosen": {"endpoint": "gpu", "model": "m", "score": 1}}}],
             "complexity": {"effective_tier": "complex", "source": "explicit", "inferred": {
                 "tier": "trivial", "confidence_percent": 90, "keyword": "typo"}},
             "result": {"exit_code": 0, "stdout": "hello\u{1b}[2J\nworld"},
@@ -225,7 +228,7 @@ mod tests {
               needs        a, b
               created      1970-01-01 00:00:01 UTC (1 min ago)
               attempt      1 on x, failed, retryable, exit code 1
-              attempt      2 on y, running
+              attempt      2 on y, m at gpu, running
               asks         89abcdef: May it?
               output
                 hello[2J

@@ -1,11 +1,13 @@
 //! This file says why a task is where it is.
 
+use agentcom_core::route::Alternative;
 use serde_json::Value;
 
 use crate::args::Context;
 use crate::exit::Outcome;
 use crate::name::task_id;
 use crate::print::STRONG;
+use crate::route;
 use crate::text::{self, field, plain, short};
 
 /// Which task.
@@ -21,12 +23,14 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let id = task_id(&client, &args.id).await?;
     let why = client.get(&["api", "tasks", &id, "why"], &[]).await?;
     Ok(ctx.print.data(&why, || {
-        format!(
+        let said = format!(
             "{STRONG}{}{STRONG:#} is {}: {}\n",
             short(&id),
             field(&why, "state").replace('_', " "),
             sentence(&why["reason"])
-        )
+        );
+        let route = route::whole(&why["route"]);
+        said + &route.map_or_else(String::new, |route| format!("{route}\n"))
     })?)
 }
 
@@ -53,6 +57,7 @@ fn sentence(reason: &Value) -> String {
             short_ids(&reason["held_by"])
         ),
         "rate" => format!("the rate `{}` allows the next start {}", get("key"), until("until")),
+        "endpoints" => endpoints(reason),
         "no_agent" => no_agent(&reason["nearest"]),
         "agents_busy" => format!(
             "{} agents can run it, and none takes work now ({})",
@@ -84,6 +89,19 @@ fn question(question: &Value) -> String {
         plain(&question["default"]),
         short(&id),
     )
+}
+
+/// What keeps all endpoints from a task.
+fn endpoints(reason: &Value) -> String {
+    let (tier, model) = (field(reason, "tier"), field(reason, "model"));
+    let others: Vec<Alternative> =
+        serde_json::from_value(reason["passed_over"].clone()).unwrap_or_default();
+    let others = route::others(&others);
+    let what = if model.is_empty() { format!("{tier} tasks") } else { model };
+    if others.is_empty() {
+        return format!("no endpoint has a model for {what}; `agentcom endpoint list` shows them");
+    }
+    format!("no endpoint takes {what}: {others}")
 }
 
 /// How many agents are kept from work by what.
@@ -148,8 +166,10 @@ mod tests {
     use agentcom_core::command::Scope;
     use agentcom_core::id::{Lease, QuestionId, TaskId};
     use agentcom_core::json::Json;
-    use agentcom_core::name::{AgentId, Key};
+    use agentcom_core::name::{AgentId, EndpointId, Key};
     use agentcom_core::question::Question;
+    use agentcom_core::route::Verdict;
+    use agentcom_core::task::Tier;
     use agentcom_core::time::{Span, Wall};
     use agentcom_core::view::{Nearest, Reason};
     use expect_test::expect;
@@ -158,6 +178,11 @@ mod tests {
     fn every_reason_has_a_sentence() {
         let agent = || AgentId::new("a-1").unwrap();
         let key = || Key::new("k").unwrap();
+        let full = || Alternative {
+            endpoint: EndpointId::new("gpu").unwrap(),
+            model: "m".into(),
+            verdict: Verdict::Full(1),
+        };
         let reasons = [
             Reason::Dependencies { on: (0..7).map(TaskId).collect() },
             Reason::NotBefore { until: Wall(1000) },
@@ -165,6 +190,12 @@ mod tests {
             Reason::Paused { scope: Scope::All },
             Reason::Concurrency { key: key(), max: 1, held_by: vec![TaskId(1)] },
             Reason::Rate { key: key(), until: Wall(1000) },
+            Reason::Endpoints { tier: Tier::Standard, model: None, passed_over: vec![full()] },
+            Reason::Endpoints {
+                tier: Tier::Standard,
+                model: Some("m".into()),
+                passed_over: Vec::new(),
+            },
             Reason::NoAgent { nearest: None },
             Reason::NoAgent {
                 nearest: Some(Nearest {
@@ -210,6 +241,8 @@ mod tests {
             all work is paused; `agentcom unpause` ends that
             as many tasks with the key `k` run as may (1): 00000001
             the rate `k` allows the next start 1970-01-01 00:00:01 UTC
+            no endpoint takes standard tasks: m at gpu works on a task
+            no endpoint has a model for m; `agentcom endpoint list` shows them
             no agent is registered; `agentcom agent add NAME` registers one
             no connected agent can run it; a-1 comes nearest, lacks gpu and is offline
             no connected agent can run it; a-1 comes nearest and lacks gpu

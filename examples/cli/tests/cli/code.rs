@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{Up, agentcom, git, json, run};
 
 const BROKEN: &str = "#!/bin/sh\necho $(($1 - $2))\n";
-const MENDED: &str = "#!/bin/sh\necho $(($1 + $2))\n";
+pub(crate) const MENDED: &str = "#!/bin/sh\necho $(($1 + $2))\n";
 const TEST: &str = "test \"$(sh add.sh 2 3)\" = 5 || { echo '2 + 3 is not 5'; exit 1; }\n";
 
 /// A remote of a program that adds wrongly, with a test that says so, and a clone of it.
@@ -46,7 +46,7 @@ fn runs(command: &str) -> Turn {
     Turn::calls("run_command", json!({ "command": command }))
 }
 
-fn writes(path: &str, content: &str) -> Turn {
+pub(crate) fn writes(path: &str, content: &str) -> Turn {
     Turn::calls("write_file", json!({ "path": path, "content": content }))
 }
 

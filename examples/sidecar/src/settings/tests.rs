@@ -179,3 +179,12 @@ fn the_claude_code_cli_is_as_the_table_says_and_has_to_be_let_in() {
     let missing = read("program = \"sh\"\nstate = \"/no-such\"\n").unwrap_err();
     assert!(missing.starts_with("claude_code.state: /no-such: "), "{missing}");
 }
+
+#[test]
+fn a_key_that_the_environment_does_not_have_stops_the_sidecar() {
+    let coding = "[coding]\nrepository = \".\"\nmodel = \"m\"\n";
+    let keys = |more: &str| Settings::parse(&format!("{coding}{more}"), &|_| None).unwrap().keys();
+    assert_eq!(keys("").unwrap().capabilities().count(), 0);
+    let missing = keys("keys = { work = \"AGENTCOM_NO_SUCH_KEY\" }\n").unwrap_err().to_string();
+    assert_eq!(missing, "AGENTCOM_NO_SUCH_KEY is not set");
+}

@@ -118,7 +118,7 @@ fn endpoints_parked_keys_and_slots_in_use_are_as_before_after_a_restart() {
     assert_eq!(durable(&mut rig), before);
     let endpoints = |rig: &mut Rig| {
         let handle = rig.handle.clone();
-        rig.ask(async move { handle.endpoints().await }).unwrap()
+        rig.ask(async move { handle.routing().await }).unwrap().endpoints
     };
     let views = endpoints(&mut rig);
     assert_eq!(views[0].held.get("qwen"), Some(&1), "what was given is still under way");

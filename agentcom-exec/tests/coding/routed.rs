@@ -1,0 +1,147 @@
+//! This file tests tasks whose model the hub chose, and looks at the servers of such models.
+
+use agentcom_core::endpoint::{Api, Fault, Seen};
+use agentcom_core::id::TaskId;
+use agentcom_core::json::Json;
+use agentcom_core::name::{Credential, EndpointId};
+use agentcom_core::port::executor::{Executor, JobOutcome};
+use agentcom_core::task::Category;
+use agentcom_core::testing::executor_suite::{Asking, assignment};
+use agentcom_core::time::Span;
+use agentcom_core::wire::Route;
+use agentcom_exec::coding::{Chain, Coding};
+use agentcom_exec::keys::Keys;
+use agentcom_exec::model::Ollama;
+use agentcom_exec::probe::Probe;
+use agentcom_exec::stand_in::{messages, ollama};
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+fn keys() -> Keys {
+    Keys::read(["me=KEY"], |_| Some(messages::KEY.to_owned())).unwrap()
+}
+
+fn route(api: Api, url: &str, credential: Option<&str>) -> Route {
+    Route {
+        endpoint: EndpointId::new("e").unwrap(),
+        api,
+        url: url.to_owned(),
+        credential: credential.map(|name| Credential::new(name).unwrap()),
+        model: "chosen".to_owned(),
+    }
+}
+
+/// How a task ends that is routed so; the agent has no models of its own.
+async fn ended(route: Route) -> JobOutcome {
+    let fixture = Fixture::of(ollama::StandIn::of([]).await);
+    let coding = Coding::with_chain(Chain::default(), fixture.settings());
+    let executor = coding.with_keys(keys(), Ollama::CONTEXT_TOKENS);
+    let mut job = assignment(&executor, TaskId(1), Json::null());
+    job.route = Some(route.into());
+    executor.run(&job, &Asking::default()).await
+}
+
+#[tokio::test]
+async fn the_model_that_the_hub_chose_does_the_task() {
+    let write = json!({ "path": "b.txt", "content": "b" });
+    let near = ollama::StandIn::of([
+        ollama::Turn::calls("write_file", write.clone()),
+        ollama::Turn::says("Done."),
+    ]);
+    let far = messages::StandIn::of([
+        messages::Turn::calls("write_file", &write),
+        messages::Turn::says("Done."),
+    ]);
+    let (near, far) = (near.await, far.await);
+    let routes =
+        [route(Api::Ollama, &near.url(), None), route(Api::Messages, &far.url(), Some("me"))];
+    for route in routes {
+        let outcome = ended(route).await;
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(result.read::<Value>().unwrap()["model"], "chosen");
+    }
+    assert_eq!((near.asked()[0]["model"].as_str(), far.asked().len()), (Some("chosen"), 2));
+}
+
+#[tokio::test]
+async fn what_keeps_an_endpoint_from_serving_is_not_laid_on_the_task() {
+    let messages = |status, after| async move {
+        let turn = messages::Turn::Status(status, after, "no".into());
+        let server = messages::StandIn::of([turn]).await;
+        ended(route(Api::Messages, &server.url(), Some("me"))).await
+    };
+    let gone = ollama::StandIn::of([ollama::Turn::Status(404, "not found".into())]).await;
+    let cases = [
+        (messages(429, Some(900)).await, Fault::Quota, Some(Span::from_secs(900))),
+        (messages(529, Some(900)).await, Fault::Busy, Some(Span::from_secs(900))),
+        (messages(403, None).await, Fault::Unreachable, None),
+        (ended(route(Api::Ollama, &gone.url(), None)).await, Fault::NoModel, None),
+        (ended(route(Api::Ollama, "http://127.0.0.1:1", None)).await, Fault::Unreachable, None),
+        (
+            ended(route(Api::Messages, "http://127.0.0.1:1", Some("not-mine"))).await,
+            Fault::Unreachable,
+            None,
+        ),
+    ];
+    for (outcome, expected, least) in cases {
+        let JobOutcome::Unserved { fault, retry_after, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((fault, retry_after), (expected, least));
+    }
+    let refused = messages(400, None).await;
+    let JobOutcome::Failed { category: Category::Permanent, .. } = refused else {
+        panic!("{refused:?}")
+    };
+}
+
+/// What is seen of an endpoint.
+async fn seen(route: Route) -> Seen {
+    let probe = Probe::new(keys());
+    let mut job = assignment(&probe, TaskId(1), Json::null());
+    job.route = Some(route.into());
+    let outcome = probe.run(&job, &Asking::default()).await;
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    result.read().unwrap()
+}
+
+#[tokio::test]
+async fn a_look_sees_the_models_of_a_server_and_which_are_loaded() {
+    let near = ollama::StandIn::of([]).await;
+    let found = seen(route(Api::Ollama, &near.url(), None)).await;
+    assert_eq!((&found.error, found.version.as_deref()), (&None, Some("0.0.0")));
+    let models: Vec<_> =
+        found.models.iter().map(|it| (&*it.model, it.warm, it.context, it.tools)).collect();
+    assert_eq!(models, [("scripted", true, Some(16_384), Some(true))]);
+    assert!(found.machine.is_some_and(|machine| machine.ram_mib > 0), "it is this machine");
+    let far = messages::StandIn::of([]).await;
+    let found = seen(route(Api::Messages, &far.url(), Some("me"))).await;
+    assert_eq!(found.error, None);
+    assert_eq!(&*found.models[0].model, "scripted");
+}
+
+#[tokio::test]
+async fn a_look_says_why_a_server_cannot_be_asked() {
+    let far = messages::StandIn::of([]).await;
+    for (route, says) in [
+        (route(Api::Ollama, "http://127.0.0.1:1", None), "refused"),
+        (route(Api::Ollama, &far.url(), None), "404"),
+        (route(Api::Messages, &far.url(), Some("not-mine")), "no key `not-mine`"),
+        (route(Api::Messages, &far.url(), None), "401"),
+    ] {
+        let error = seen(route).await.error.unwrap();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn where_to_look_is_not_taken_from_a_task() {
+    let probe = Probe::new(keys());
+    let input = Json::of(&json!({ "endpoint": "e", "url": "http://127.0.0.1:1" })).unwrap();
+    let job = assignment(&probe, TaskId(1), input);
+    let outcome = probe.run(&job, &Asking::default()).await;
+    let JobOutcome::Failed { category: Category::Permanent, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+}

@@ -1,0 +1,114 @@
+//! This file reads what operators say about endpoints.
+
+use agentcom_core::command::Parking;
+use agentcom_core::endpoint::{Api, Endpoint, Meant};
+use agentcom_core::name::{AgentId, Capability, Credential};
+use agentcom_core::route::Class;
+use agentcom_core::task::Tier;
+use agentcom_core::time::Span;
+use serde::Deserialize;
+
+use crate::error::FieldError;
+
+/// An endpoint; what is not said is as usual for its kind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndpointBody {
+    api: Api,
+    url: String,
+    class: Option<Class>,
+    credential: Option<String>,
+    models: Option<Vec<MeantBody>>,
+    slots: Option<u32>,
+    models_at_once: Option<u32>,
+    needs: Option<Vec<String>>,
+    host: Option<String>,
+}
+
+/// A model, and the tiers of tasks that it is for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MeantBody {
+    model: String,
+    tiers: Option<Vec<Tier>>,
+}
+
+/// Parks the key of an endpoint.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParkBody {
+    pub(crate) for_ms: Span,
+}
+
+/// Says which classes of models a tier tries.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChainBody {
+    pub(crate) tier: Tier,
+    pub(crate) classes: Vec<Class>,
+}
+
+/// Says what a used-up quota concerns.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParkingBody {
+    pub(crate) parking: Parking,
+}
+
+impl EndpointBody {
+    /// The endpoint that is described.
+    pub(crate) fn endpoint(self) -> Result<Endpoint, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut wrong = |field: String, why: &dyn ToString| {
+            errors.push(FieldError::invalid(field, why.to_string()));
+        };
+        let usual = Endpoint::new(self.api, &self.url);
+        let credential = self.credential.and_then(|name| {
+            Credential::new(&name).map_err(|bad| wrong("credential".into(), &bad)).ok()
+        });
+        let host = self
+            .host
+            .and_then(|name| AgentId::new(&name).map_err(|bad| wrong("host".into(), &bad)).ok());
+        let needs = self.needs.unwrap_or_default().into_iter().enumerate();
+        let needs = needs.filter_map(|(n, need)| {
+            Capability::new(&need).map_err(|bad| wrong(format!("needs[{n}]"), &bad)).ok()
+        });
+        let endpoint = Endpoint {
+            class: self.class.unwrap_or(usual.class),
+            credential,
+            models: self.models.unwrap_or_default().into_iter().map(Meant::from).collect(),
+            slots: self.slots.unwrap_or(usual.slots),
+            models_at_once: self.models_at_once.unwrap_or(usual.models_at_once),
+            needs: needs.collect(),
+            host,
+            ..usual
+        };
+        if errors.is_empty() { Ok(endpoint) } else { Err(errors) }
+    }
+}
+
+impl From<MeantBody> for Meant {
+    fn from(MeantBody { model, tiers }: MeantBody) -> Self {
+        Self { model: model.into(), tiers: tiers.unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_as_usual_but_for_what_is_said() {
+        let read = |text: &str| serde_json::from_str::<EndpointBody>(text).unwrap().endpoint();
+        let usual = read(r#"{"api":"ollama","url":"http://gpu:11434"}"#).unwrap();
+        assert_eq!(usual, Endpoint::new(Api::Ollama, "http://gpu:11434"));
+        let text = r#"{"api":"messages","url":"https://h","credential":"me","slots":7,"host":"a-1",
+            "models":[{"model":"m","tiers":["complex"]}],"needs":["eu"],"class":"local"}"#;
+        let said = read(text).unwrap();
+        assert_eq!((said.slots, said.models_at_once, said.class), (7, 0, Class::Local));
+        assert_eq!(said.models[0].tiers, [Tier::Complex]);
+        let bad =
+            r#"{"api":"ollama","url":"http://h","credential":"a b","needs":["a b"],"host":""}"#;
+        assert_eq!(read(bad).unwrap_err().len(), 3);
+    }
+}
