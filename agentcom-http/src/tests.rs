@@ -6,5 +6,6 @@ mod endpoints;
 mod events;
 mod manage;
 mod matrix;
+mod money;
 mod refusals;
 mod tasks;

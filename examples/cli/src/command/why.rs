@@ -174,15 +174,32 @@ mod tests {
     use agentcom_core::view::{Nearest, Reason};
     use expect_test::expect;
 
+    fn agent() -> AgentId {
+        AgentId::new("a-1").unwrap()
+    }
+
+    fn full() -> Alternative {
+        let endpoint = EndpointId::new("gpu").unwrap();
+        Alternative { endpoint, model: "m".into(), verdict: Verdict::Full(1) }
+    }
+
+    fn question() -> Question {
+        Question {
+            id: QuestionId(0x89ab_cdef),
+            task: TaskId(1),
+            lease: Lease(1),
+            asked_by: agent(),
+            text: "May it?".into(),
+            asked_at: Wall(0),
+            deadline: Wall(1000),
+            default: Json::of(&"reject").unwrap(),
+            spend: None,
+        }
+    }
+
     #[test]
     fn every_reason_has_a_sentence() {
-        let agent = || AgentId::new("a-1").unwrap();
         let key = || Key::new("k").unwrap();
-        let full = || Alternative {
-            endpoint: EndpointId::new("gpu").unwrap(),
-            model: "m".into(),
-            verdict: Verdict::Full(1),
-        };
         let reasons = [
             Reason::Dependencies { on: (0..7).map(TaskId).collect() },
             Reason::NotBefore { until: Wall(1000) },
@@ -213,19 +230,7 @@ mod tests {
             Reason::Affinity { remaining: Span(500) },
             Reason::Accepting { agent: agent(), remaining: Span(500) },
             Reason::Working { agent: agent(), lease_remaining: Span(25_000) },
-            Reason::Question {
-                question: Question {
-                    id: QuestionId(0x89ab_cdef),
-                    task: TaskId(1),
-                    lease: Lease(1),
-                    asked_by: agent(),
-                    text: "May it?".into(),
-                    asked_at: Wall(0),
-                    deadline: Wall(1000),
-                    default: Json::of(&"reject").unwrap(),
-                    spend: None,
-                },
-            },
+            Reason::Question { question: question() },
             Reason::Quota { until: Wall(1000) },
             Reason::Ended { death: Some("exhausted".into()), error: Some("exit code 1".into()) },
             Reason::Ended { death: None, error: None },
