@@ -63,12 +63,21 @@ pub enum Stop {
     Tokens,
     /// Its time is over.
     Time,
+    /// Its money is spent.
+    Money,
 }
 
 impl Stop {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Turns, Self::Repetition, Self::NoProgress, Self::Silence, Self::Tokens, Self::Time];
+    pub const ALL: [Self; 7] = [
+        Self::Turns,
+        Self::Repetition,
+        Self::NoProgress,
+        Self::Silence,
+        Self::Tokens,
+        Self::Time,
+        Self::Money,
+    ];
 }
 
 impl fmt::Display for Stop {
@@ -80,6 +89,7 @@ impl fmt::Display for Stop {
             Self::Silence => "it said nothing, and was told so in vain",
             Self::Tokens => "its tokens are spent",
             Self::Time => "its time is over",
+            Self::Money => "its money is spent",
         })
     }
 }

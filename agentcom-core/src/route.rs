@@ -40,6 +40,15 @@ pub const KIND: &str = "code";
 /// else one that wakes a session.
 pub const AUTO: &str = "auto";
 
+/// The kinds of operations that models, or agents of others, do in worktrees of their own.
+pub const MODEL_KINDS: [&str; 5] = ["acp", "claude", "claude-code", KIND, "ollama"];
+
+/// Whether a model does it in a worktree of its own.
+#[must_use]
+pub fn is_of_models(kind: &Kind) -> bool {
+    MODEL_KINDS.contains(&kind.as_str())
+}
+
 /// Whether an operation is routed where there are endpoints.
 #[must_use]
 pub fn is_routed(kind: &Kind) -> bool {

@@ -35,7 +35,8 @@ pub struct Draft {
     pub assign_to: Option<AgentId>,
     pub depends_on: Vec<Dependency>,
     pub after_dependency: AfterDependency,
-    pub on_lease_loss: LeaseLoss,
+    /// As is [usual](LeaseLoss::usual) for its kind if it is not said.
+    pub on_lease_loss: Option<LeaseLoss>,
     pub idempotency_key: Option<Key>,
     pub times: Times,
     pub retry: Retry,
@@ -77,7 +78,7 @@ impl Draft {
             assign_to: None,
             depends_on: Vec::new(),
             after_dependency: AfterDependency::Fail,
-            on_lease_loss: LeaseLoss::Stop,
+            on_lease_loss: None,
             idempotency_key: None,
             times: Times::default(),
             retry: Retry::default(),
@@ -96,6 +97,8 @@ impl Draft {
         self.check()?;
         self.needs.sort();
         self.needs.dedup();
+        let usual = || LeaseLoss::usual(&self.op.kind);
+        let on_lease_loss = self.on_lease_loss.unwrap_or_else(usual);
         Ok(Spec {
             description: self.description.into(),
             op: self.op,
@@ -106,7 +109,7 @@ impl Draft {
             assign_to: self.assign_to,
             depends_on: depends_on.into(),
             after_dependency: self.after_dependency,
-            on_lease_loss: self.on_lease_loss,
+            on_lease_loss,
             submitted_by: by,
             idempotency_key: self.idempotency_key,
             times: boxed(self.times),

@@ -12,6 +12,7 @@ use crate::id::TaskId;
 use crate::json::Json;
 use crate::money::Micros;
 use crate::name::{AgentId, Capability, GoalId, Key, Kind, Principal, Repo, Tag};
+use crate::route::is_of_models;
 use crate::time::{Span, Wall};
 
 /// What to run: the kind selects the executor, which alone understands the input.
@@ -109,6 +110,15 @@ pub enum LeaseLoss {
     Stop,
     /// It works on; a late result counts if nobody was given the task since.
     Continue,
+}
+
+impl LeaseLoss {
+    /// What is usual for a kind of operation: what a model does in a worktree of its own has no other
+    /// effect than those that the lease fences, and took a while.
+    #[must_use]
+    pub fn usual(kind: &Kind) -> Self {
+        if is_of_models(kind) { Self::Continue } else { Self::Stop }
+    }
 }
 
 /// At most `max` tasks with this key run at once, as far as this task is concerned.
@@ -415,6 +425,13 @@ mod tests {
             read("asap").map_err(|bad| bad.to_string()),
             Err("unknown priority `asap`; allowed are urgent (or critical), high, normal, low and 0 to 3".into())
         );
+    }
+
+    #[test]
+    fn models_work_on_without_a_lease_and_commands_do_not() {
+        let usual = |kind: &str| LeaseLoss::usual(&Kind::new(kind).unwrap());
+        assert_eq!([usual("shell"), usual("wake")], [LeaseLoss::Stop; 2]);
+        assert_eq!([usual("code"), usual("ollama"), usual("acp")], [LeaseLoss::Continue; 3]);
     }
 
     #[test]

@@ -345,7 +345,11 @@ impl<'a> Conversation<'a> {
         let (tokens, cost) = (self.bench.limits.tokens, self.agent.acp.cost_max);
         let too_many = tokens.is_some_and(|most| self.story.tokens() > most);
         let too_dear = cost.zip(self.story.cost()).is_some_and(|(most, cost)| cost > most);
-        if too_many || too_dear { Err(Halt::Stopped(Stop::Tokens)) } else { Ok(()) }
+        match (too_many, too_dear) {
+            (true, _) => Err(Halt::Stopped(Stop::Tokens)),
+            (false, true) => Err(Halt::Stopped(Stop::Money)),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Puts up with what is no message. Some programs print a line or two before they are at it.

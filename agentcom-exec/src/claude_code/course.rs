@@ -300,7 +300,7 @@ impl<'a> Course<'a> {
         }
         match &*outcome.subtype {
             "error_max_turns" => return Some(How::Stopped(Stop::Turns)),
-            "error_max_budget_usd" => return Some(How::Stopped(Stop::Tokens)),
+            "error_max_budget_usd" => return Some(How::Stopped(Stop::Money)),
             _ => {}
         }
         let seen = clipped(&outcome.text());

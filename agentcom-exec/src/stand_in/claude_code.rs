@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// All ways to behave, but for those with a word behind their name: `daemon MARK`, `clan MARK` and
 /// `outside DIR`. With `idle ` before it, nothing is done before the end.
-pub const WAYS: [&str; 35] = [
+pub const WAYS: [&str; 36] = [
     "works",
     "tells what it was told",
     "no result",
@@ -40,6 +40,7 @@ pub const WAYS: [&str; 35] = [
     "no such model",
     "too long",
     "too many turns",
+    "too dear",
     "turns for ever",
     "calls for ever",
     "has agents of its own for ever",
@@ -198,6 +199,7 @@ impl Stage {
             "no such model" => self.api_fails("invalid_request", "model: nothing", Some(404))?,
             "too long" => self.api_fails("invalid_request", "Prompt is too long", Some(400))?,
             "too many turns" => self.fails("error_max_turns", &json!({}))?,
+            "too dear" => self.fails("error_max_budget_usd", &json!({}))?,
             "fails" => self.fails("error_during_execution", &json!({ "errors": ["it broke"] }))?,
             "talks to terminals" => self.succeeds("\u{1b}[2J\u{1b}]0;pwned\u{7}Done\u{202e}")?,
             "ends never" => {

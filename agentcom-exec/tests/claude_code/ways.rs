@@ -54,6 +54,7 @@ fn end_of(way: &str) -> End {
         | "no such model"
         | "too long"
         | "too many turns"
+        | "too dear"
         | "fails" => End::Partial,
         "two results" => End::Done("Two."),
         _ => End::Done("Done"),
@@ -155,6 +156,7 @@ async fn what_ends_before_anything_was_done_says_why_and_whether_to_try_again() 
         (9, "no such model", End::Never("there is no model `idle no such model`")),
         (10, "too long", End::Never("too long for the model")),
         (11, "too many turns", End::Again("as often as its tier allows")),
+        (14, "too dear", End::Again("its money is spent")),
         (12, "fails", End::Again("error_during_execution: it broke")),
     ] {
         assert_ended(way, &claude.done(task, &format!("idle {way}")).await, end);

@@ -103,3 +103,13 @@ async fn what_a_stopped_attempt_left_is_kept_as_a_patch() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(std::fs::read_to_string(&kept[0]).unwrap().contains("+half"));
 }
+
+#[test]
+fn whatever_does_coding_tasks_is_known_to_do_so() {
+    use agentcom_exec::acp::Acp;
+    use agentcom_exec::claude_code::ClaudeCode;
+    use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels};
+    let kinds =
+        [Acp::KIND, MessagesModels::KIND, ClaudeCode::KIND, Chain::KIND, OllamaModels::KIND];
+    assert_eq!(kinds, agentcom_core::route::MODEL_KINDS);
+}

@@ -186,7 +186,7 @@ impl Check<'_> {
             assign_to: self.pin(body.assign_to, hints.target_agent, hints.assign_to),
             depends_on: self.dependencies(body.depends_on, references),
             after_dependency: body.on_dependency_failure.unwrap_or_default(),
-            on_lease_loss: body.on_lease_loss.unwrap_or_default(),
+            on_lease_loss: body.on_lease_loss,
             idempotency_key: self.name("idempotency_key", body.idempotency_key, Key::new),
             times: Times {
                 run_after: self.date("run_after", body.run_after),

@@ -126,6 +126,9 @@ pub struct Limits {
     pub timeout_ms: Option<u64>,
     /// How long a task waits for the busy agent that has its repository at hand, in milliseconds.
     pub affinity_wait_ms: Option<u64>,
+    /// How long a person is waited for who may raise a cap that a call would pass, in milliseconds; 0
+    /// asks nobody.
+    pub raise_within_ms: Option<u64>,
 }
 
 /// Why a hub cannot be set up.
@@ -190,6 +193,7 @@ impl Settings {
             stuck_after: limits.stuck_after_ms.map_or(usual.stuck_after, Span),
             timeout: limits.timeout_ms.map_or(usual.timeout, Span),
             affinity_wait: limits.affinity_wait_ms.map_or(usual.affinity_wait, Span),
+            raise_within: limits.raise_within_ms.map_or(usual.raise_within, Span),
             ..usual
         }
     }
@@ -280,7 +284,7 @@ mod tests {
               |
             4 | task_max = 3
               | ^^^^^^^^
-            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `timeout_ms`, `affinity_wait_ms`
+            unknown field `task_max`, expected one of `tasks_max`, `bytes_max`, `agents_max`, `attempts_max`, `crashes_max`, `lease_ttl_ms`, `stuck_after_ms`, `timeout_ms`, `affinity_wait_ms`, `raise_within_ms`
         "#]],
         );
     }
@@ -303,11 +307,16 @@ mod tests {
     fn the_environment_goes_over_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("hub.toml");
-        std::fs::write(&file, "bind = \"127.0.0.1:1\"\n[limits]\nlease_ttl_ms = 9000\n").unwrap();
+        std::fs::write(
+            &file,
+            "bind = \"127.0.0.1:1\"\n[limits]\nlease_ttl_ms = 9000\nraise_within_ms = 0\n",
+        )
+        .unwrap();
         let env = |name: &str| (name == "AGENTCOM_BIND").then(|| "127.0.0.1:2".to_string());
         let settings = Settings::read(Some(&file), env).unwrap();
         assert_eq!(settings.bind.port(), 2);
         assert_eq!(settings.hub_config().lease_ttl, Span::from_secs(9));
+        assert_eq!(settings.hub_config().raise_within, Span(0));
         assert_eq!(settings.hub_config().tasks_max, HubConfig::default().tasks_max);
     }
 

@@ -41,7 +41,8 @@ The file, with its defaults; unknown keys are refused:
   filter = \"info\"
   format = \"text\"              # or \"json\"
   [limits]                     # tasks_max, bytes_max, agents_max, attempts_max, crashes_max,
-                               # lease_ttl_ms, stuck_after_ms, timeout_ms, affinity_wait_ms
+                               # lease_ttl_ms, stuck_after_ms, timeout_ms, affinity_wait_ms,
+                               # raise_within_ms
 
 The environment goes over the file: AGENTCOM_BIND, AGENTCOM_DATA_DIR, AGENTCOM_TRUSTED_NETWORK,
 AGENTCOM_PUBLIC_HOSTS (with commas), AGENTCOM_BACKUP_EVERY_MINUTES, AGENTCOM_BACKUP_DIR,

@@ -161,7 +161,7 @@ fn work_that_goes_on_without_its_lease_is_not_told_to_stop() {
     for (on_lease_loss, stops) in [(LeaseLoss::Stop, true), (LeaseLoss::Continue, false)] {
         let mut bench = Bench::new();
         let agent = slots(&mut bench, 1);
-        let id = bench.submit(Draft { on_lease_loss, ..draft() });
+        let id = bench.submit(Draft { on_lease_loss: Some(on_lease_loss), ..draft() });
         let held = held(&bench, id);
         bench.accept(agent, held);
         bench.pass(Span::from_secs(31));

@@ -78,7 +78,7 @@ fn a_stale_result_is_superseded() {
 fn a_late_result_counts_if_the_task_says_so_and_nobody_was_given_it_since() {
     let mut bench = Bench::new();
     let agent = bench.join("a", Dialect::V1, 1, &[]);
-    let id = bench.submit(Draft { on_lease_loss: LeaseLoss::Continue, ..draft() });
+    let id = bench.submit(Draft { on_lease_loss: Some(LeaseLoss::Continue), ..draft() });
     let held = bench.assigned(agent)[0];
     bench.accept(agent, held);
     bench.leave(agent);

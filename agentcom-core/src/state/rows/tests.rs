@@ -31,7 +31,7 @@ fn full() -> Draft {
     draft.metadata = Json::parse(r#"{"n":1}"#).unwrap();
     draft.repo = Repo::new("https://host/r").ok();
     draft.assign_to = AgentId::new("a").ok();
-    draft.on_lease_loss = LeaseLoss::Continue;
+    draft.on_lease_loss = Some(LeaseLoss::Continue);
     draft.idempotency_key = Key::new("once").ok();
     draft.times.run_after = Some(Wall(1));
     draft.times.complete_by = Some(Wall(1_900_000_000_000));

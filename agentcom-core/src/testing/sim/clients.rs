@@ -199,7 +199,7 @@ pub(super) fn draft(rng: &mut Rng, number: usize, known: &[TaskId], now: Wall) -
         draft.share.rates = Key::new("rated").ok().map(rate).into_iter().collect();
     }
     if one_in(5) {
-        draft.on_lease_loss = LeaseLoss::Continue;
+        draft.on_lease_loss = Some(LeaseLoss::Continue);
     }
     if one_in(6) {
         draft.times.timeout = Some(Span::from_secs(20));
