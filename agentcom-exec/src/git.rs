@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here rewrites or deletes a commit, a branch or a file that it did not make,
 //! and nothing is pushed with force.
 
+mod address;
 mod branch;
 mod checkout;
 mod worktree;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+pub use address::place_of;
 pub use branch::{slug_of, task_branch, task_of};
 pub use checkout::{Changed, Checkout, CheckoutError, Commit, Start, Started, Status};
 pub use worktree::Alone;

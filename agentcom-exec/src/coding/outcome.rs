@@ -225,6 +225,8 @@ pub(super) fn risk_of(status: &Status, report: &Report, job: &Assignment, all: &
 pub(super) enum Trouble {
     #[error("the repository: {0}")]
     Git(#[from] CheckoutError),
+    #[error("the task is about {wanted}, and this agent works in a clone of {found}")]
+    OtherRepository { wanted: String, found: String },
     #[error("the model: {0}")]
     Model(ModelError),
     #[error("the workspace: {0}")]
@@ -243,7 +245,7 @@ impl Trouble {
             Self::Git(CheckoutError::Overtaken(_) | CheckoutError::Uncommitted(_)) => true,
             Self::Git(_) => false,
             Self::Model(error) => error.is_passing(),
-            Self::Workspace(_) | Self::Mcp(_) => true,
+            Self::Workspace(_) | Self::OtherRepository { .. } | Self::Mcp(_) => true,
         };
         let category = if passing { Category::Retryable } else { Category::Permanent };
         let mut outcome = failed(category, self.to_string(), usage);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use agentcom_core::wire::Assignment;
 
 use super::Settings;
-use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status};
+use super::outcome::Trouble;
+use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status, place_of};
 use crate::github::title_of;
 use crate::verify::Change;
 
@@ -29,8 +30,14 @@ impl<'a> Place<'a> {
     pub(super) async fn prepare(
         settings: &'a Settings,
         job: &'a Assignment,
-    ) -> Result<Self, CheckoutError> {
+    ) -> Result<Self, Trouble> {
         let clone = Checkout::at(&settings.repository).await?;
+        if let Some(wanted) = &job.repo {
+            let (wanted, found) = (place_of(wanted.as_str()), place_of(&clone.remote().await?));
+            if wanted != found {
+                return Err(Trouble::OtherRepository { wanted, found });
+            }
+        }
         let _alone = clone.alone().await?;
         let worktrees = &settings.worktrees;
         std::fs::create_dir_all(worktrees).map_err(|error| io(worktrees, &error))?;

@@ -86,6 +86,7 @@ impl Work<'_> {
             | Trouble::Model(_)
             | Trouble::Mcp(_)
             | Trouble::Git(_)
+            | Trouble::OtherRepository { .. }
             | Trouble::Workspace(_) => None,
         }
     }

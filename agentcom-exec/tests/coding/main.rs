@@ -113,3 +113,22 @@ fn whatever_does_coding_tasks_is_known_to_do_so() {
         [Acp::KIND, MessagesModels::KIND, ClaudeCode::KIND, Chain::KIND, OllamaModels::KIND];
     assert_eq!(kinds, agentcom_core::route::MODEL_KINDS);
 }
+
+#[tokio::test]
+async fn a_task_about_another_repository_is_not_done_in_this_one() {
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let remote = fixture.dir.path().join("remote");
+    let ended = async |id, repo: &str| {
+        let mut job = assignment(&*executor, TaskId(id), fixture.succeed());
+        job.repo = agentcom_core::name::Repo::new(repo).ok();
+        executor.run(&job, &Asking::default()).await
+    };
+    let JobOutcome::Failed { error, category, .. } = ended(1, "https://who:key@host/a/b").await
+    else {
+        panic!("it was done");
+    };
+    assert!(error.starts_with("the task is about host/a/b, and this agent works in"), "{error}");
+    assert_eq!(category, agentcom_core::task::Category::Retryable, "another agent may have it");
+    assert!(matches!(ended(2, remote.to_str().unwrap()).await, JobOutcome::Done { .. }));
+}
