@@ -147,6 +147,8 @@ pub struct Stats {
     pub questions: u64,
     /// What is paused.
     pub paused: Vec<Scope>,
+    /// Whether all spending is stopped, so that nothing starts.
+    pub stopped: bool,
     /// How long work has been under way without a task being completed; 0 when nothing is. When it
     /// is longer than tasks take, the fleet is busy and gets nothing done.
     pub quiet_for: Span,
@@ -205,6 +207,8 @@ pub enum Reason {
         /// What went wrong.
         error: Option<String>,
     },
+    /// All spending is stopped, and nothing starts.
+    Stopped,
     /// Its scope is paused.
     Paused {
         /// Which scope.

@@ -332,7 +332,7 @@ impl Problem {
             R::NotConnected(_) => Self::new(ABSENT, "agent_not_connected", rejected),
             R::UnknownQuestion(_) => Self::new(ABSENT, "question_not_found", rejected),
             R::NoPrice(_) => Self::new(UNFIT, "no_price", rejected)
-                .hint("PUT /api/admin/prices says what a model costs"),
+                .hint("`agentcom price set`, or PUT /api/admin/prices, says what a model costs"),
             R::PriceInUse(_) => Self::new(CLASH, "price_in_use", rejected),
             R::TooManyCaps { .. } => Self::new(CLASH, "too_many_caps", rejected),
             R::BadEndpoint(bad) => Self::fields(vec![FieldError::invalid(bad.field, &bad.why)]),

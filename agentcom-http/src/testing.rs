@@ -83,6 +83,7 @@ fn figures() -> Stats {
         ended: vec![("completed", 5), ("partial", 1), ("dead_letter", 4)],
         agents: vec![("offline", 2), ("idle", 1), ("working", 3)],
         questions: 1,
+        stopped: false,
         paused: vec![agentcom_core::command::Scope::All],
         quiet_for: Span(30_000),
         lag: Lag { samples: 9, p50: Span(1), p99: Span(20), max: Span(33) },

@@ -377,6 +377,7 @@ pub(super) fn stats(state: &State) -> Stats {
         agents: agents.to_vec(),
         questions: state.questions().len() as u64,
         paused: state.settings().paused.iter().cloned().collect(),
+        stopped: state.settings().stopped,
         quiet_for: state.quiet_for(),
         lag: Lag::default(),
     }

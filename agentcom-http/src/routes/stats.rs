@@ -31,6 +31,7 @@ async fn stats(permit: Permit<ReadTasks>, (): ()) -> Result<Json<Value>, Problem
         "quiet_for_ms": stats.quiet_for.as_millis(),
         "lag": stats.lag,
         "paused": stats.paused.iter().map(ScopeBody::from).collect::<Vec<_>>(),
+        "stopped": stats.stopped,
     })))
 }
 

@@ -415,6 +415,7 @@ async fn figures_are_told_in_both_vocabularies() {
           "questions": 1,
           "quiet_for_ms": 30000,
           "seq": 42,
+          "stopped": false,
           "tasks": {
             "by_state": {
               "ready": 3,

@@ -84,6 +84,9 @@ fn mono(state: &State, due: &Due) -> Option<Mono> {
 
 fn held_back(state: &State, task: &Task) -> Reason {
     let requirements = Requirements::of(&task.spec);
+    if state.settings().stopped {
+        return Reason::Stopped;
+    }
     if let Some(scope) = state.pause_on(&requirements) {
         return Reason::Paused { scope };
     }

@@ -328,6 +328,8 @@ fn everything_that_spends_stops_at_once_and_goes_on_unspent() {
     let taken = |frame: &ToAgent| matches!(frame, ToAgent::TaskCancelled { task_id, .. } if *task_id == held.task_id);
     assert!(said.iter().any(taken), "{said:?}");
     assert_eq!([bench.word(held.task_id), bench.word(waiting)], ["ready", "ready"]);
+    let why = bench.hub.why(waiting).unwrap().reason;
+    assert_eq!(why, crate::view::Reason::Stopped);
     assert_eq!((reserved(&bench), booked(&bench, "all")), (0, 11), "it may have been made");
     assert_eq!(bench.word(quiet.task_id), "working", "what costs nothing goes on");
     reserve(&mut bench, idle, call(quiet, 1, 1));

@@ -21,7 +21,7 @@ fn render(stats: &Value) -> String {
         ("ended so far", figures(&tasks["ended"])),
         ("agents", figures(&stats["agents"])),
         ("open questions", plain(&stats["questions"])),
-        ("paused", paused(&stats["paused"])),
+        ("paused", paused(stats)),
         ("nothing done in", span(&stats["quiet_for_ms"])),
         ("lag", lag(&stats["lag"])),
         ("latest event", plain(&stats["seq"])),
@@ -34,9 +34,12 @@ fn span(ms: &Value) -> String {
     ms.as_u64().map_or_else(|| plain(ms), |ms| Span(ms).to_string())
 }
 
-fn paused(scopes: &Value) -> String {
+fn paused(stats: &Value) -> String {
+    if stats["stopped"] == true {
+        return "everything, since all spending is stopped (`agentcom estop --off`)".into();
+    }
     let scopes: Vec<String> =
-        scopes.as_array().into_iter().flatten().map(super::why::scope).collect();
+        stats["paused"].as_array().into_iter().flatten().map(super::why::scope).collect();
     if scopes.is_empty() { "nothing".into() } else { scopes.join("; ") }
 }
 

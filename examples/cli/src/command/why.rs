@@ -49,6 +49,7 @@ fn sentence(reason: &Value) -> String {
                 after_colon(&get("error"))
             )
         }
+        "stopped" => "all spending is stopped; `agentcom estop --off` ends that".into(),
         "paused" => format!("{} is paused; `agentcom unpause` ends that", scope(&reason["scope"])),
         "concurrency" => format!(
             "as many tasks with the key `{}` run as may ({}): {}",
@@ -204,6 +205,7 @@ mod tests {
             Reason::Dependencies { on: (0..7).map(TaskId).collect() },
             Reason::NotBefore { until: Wall(1000) },
             Reason::Backoff { remaining: Span(1500), error: Some("exit code 1".into()) },
+            Reason::Stopped,
             Reason::Paused { scope: Scope::All },
             Reason::Concurrency { key: key(), max: 1, held_by: vec![TaskId(1)] },
             Reason::Rate { key: key(), until: Wall(1000) },
@@ -243,6 +245,7 @@ mod tests {
             it waits for 00000000, 00000001, 00000002, 00000003, 00000004 and 2 more to end
             it is not to start before 1970-01-01 00:00:01 UTC
             it failed and is tried again in 1.5 s: exit code 1
+            all spending is stopped; `agentcom estop --off` ends that
             all work is paused; `agentcom unpause` ends that
             as many tasks with the key `k` run as may (1): 00000001
             the rate `k` allows the next start 1970-01-01 00:00:01 UTC

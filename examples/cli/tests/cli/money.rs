@@ -82,6 +82,9 @@ async fn a_budget_ends_a_task_and_everything_stops_and_goes_on() {
     assert!(run(dir, &["estop"], 0).contains("all spending has stopped"));
     let id = run(dir, &TASK, 0);
     assert_eq!(json(dir, &["task", id.trim()])["state"], "ready");
+    for line in [&["why", id.trim()][..], &["stats"]] {
+        assert!(run(dir, line, 0).contains("estop --off"), "{line:?}");
+    }
     assert!(run(dir, &["budget"], 0).contains("all spending is stopped"));
     assert!(model.asked().is_empty());
     run(dir, &["estop", "--off"], 0);
