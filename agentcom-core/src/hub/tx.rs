@@ -18,7 +18,7 @@ use crate::id::{Lease, QuestionId, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
 use crate::state::{Clocks, Session, State};
-use crate::state::{Dirty, Pulse};
+use crate::state::{Dirty, PROBE, Pulse};
 use crate::task::{
     Answer, Category, Ended, Fence, Hold, LeaseLoss, Outcome, Place, Refused, Spec, Task,
     TaskEvent, TaskState,
@@ -235,6 +235,9 @@ impl<'a> Tx<'a> {
         let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
         let kind = event::word(&life.state);
         let stays = life.state.hold().is_some();
+        // Most tasks have to do with neither models nor endpoints.
+        let looks = task.spec.op.kind.as_str() == PROBE;
+        let is_routed = life.last_attempt().is_some_and(|attempt| attempt.route.is_some());
         if let (Some(hold), Some(ended), false) = (&held, &ended, stays)
             && (life.spend.is_some() || ended.tokens.is_some())
         {
@@ -242,7 +245,9 @@ impl<'a> Tx<'a> {
             self.close_books(&spec, &mut life, hold, ended);
         }
         if life.state.is_over() {
-            endpoints::looked(self, id, &life);
+            if looks {
+                endpoints::looked(self, id, &life);
+            }
             self.record_as(kind, Change::TaskEnded { id, life });
             self.over.push(id);
         } else {
@@ -250,7 +255,9 @@ impl<'a> Tx<'a> {
         }
         if let (Some(hold), Some(ended), false) = (held, ended, stays) {
             self.drop_spend_questions(id);
-            endpoints::served(self, id, &ended);
+            if is_routed {
+                endpoints::served(self, id, &ended);
+            }
             self.attempt_ended(id, &hold, &ended);
         }
         Ok(())
