@@ -173,7 +173,7 @@ async fn what_an_agent_may_cost_is_reserved_and_what_it_cost_is_booked() {
     let rich = Person::default();
     let outcome = executor.run(&assignment(&*executor, TaskId(3), Json::null()), &rich).await;
     let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(result.read::<Value>().unwrap()["stopped"], "tokens");
+    assert_eq!(result.read::<Value>().unwrap()["stopped"], "money");
 }
 
 #[tokio::test]
