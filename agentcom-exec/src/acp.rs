@@ -39,7 +39,7 @@ use crate::agentic::{Brief, Ended, How};
 use crate::coding::{Bench, Worker, Workers};
 use crate::guard::{GuardCommand, Leftovers};
 use crate::model::{ModelError, Usage};
-use crate::sandbox::{Limits, Sandbox};
+use crate::sandbox::Sandbox;
 
 use conversation::Conversation;
 pub use error::AcpError;
@@ -135,14 +135,7 @@ impl Acp {
     /// The sandbox for it: that of commands, and what is granted. It may use more than one command.
     #[must_use]
     pub fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
-        const GIB: u64 = 1024 * 1024 * 1024;
-        let usual = of_commands.limits;
-        let limits = Limits {
-            memory_bytes: usual.memory_bytes.max(8 * GIB),
-            cpu_seconds: usual.cpu_seconds.max(self.patience.whole.as_secs()),
-            files: usual.files.max(8192),
-            ..usual
-        };
+        let limits = of_commands.limits.for_agent(self.patience.whole);
         let write = of_commands.write.iter().chain(&self.write).chain(&self.home).cloned();
         Sandbox { network: self.network, write: write.collect(), limits, ..of_commands.clone() }
     }

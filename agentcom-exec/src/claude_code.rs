@@ -37,7 +37,7 @@ use crate::agentic::{Brief, Ended, How};
 use crate::coding::{Bench, Worker, Workers};
 use crate::guard::{GuardCommand, Leftovers};
 use crate::model::{ModelError, Patience};
-use crate::sandbox::{Limits, Sandbox};
+use crate::sandbox::Sandbox;
 
 use course::Course;
 pub use program::{NoProgram, Program};
@@ -128,7 +128,6 @@ impl ClaudeCode {
     /// than one command, and runs for longer.
     #[must_use]
     pub fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
-        const GIB: u64 = 1024 * 1024 * 1024;
         let Sandbox { level, user, limits, .. } = *of_commands;
         Sandbox {
             level,
@@ -136,12 +135,7 @@ impl ClaudeCode {
             network: true,
             read: [&*of_commands.read, self.program.reads()].concat(),
             write: of_commands.write.iter().chain(&self.state).cloned().collect(),
-            limits: Limits {
-                memory_bytes: limits.memory_bytes.max(8 * GIB),
-                cpu_seconds: limits.cpu_seconds.max(self.patience.whole.as_secs()),
-                files: limits.files.max(8192),
-                ..limits
-            },
+            limits: limits.for_agent(self.patience.whole),
         }
     }
 

@@ -91,63 +91,38 @@ impl Coding {
     }
 
     /// Does tasks of the kind `acp` with a foreign agent.
-    ///
-    /// # Panics
-    ///
-    /// Never: the word is a valid kind.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "the word is a constant")]
     pub fn with_acp(acp: Acp, settings: Settings) -> Self {
-        let kind = Kind::new(Acp::KIND).expect("a valid kind");
-        Self::new(kind, Arc::new(acp), settings)
+        Self::of_kind(Acp::KIND, acp, settings)
     }
 
     /// Does tasks of the kind `code` with the models of a chain.
-    ///
-    /// # Panics
-    ///
-    /// Never: the word is a valid kind.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "the word is a constant")]
     pub fn with_chain(chain: Chain, settings: Settings) -> Self {
-        let kind = Kind::new(Chain::KIND).expect("a valid kind");
-        Self::new(kind, Arc::new(chain), settings)
+        Self::of_kind(Chain::KIND, chain, settings)
     }
 
     /// Does tasks of the kind `claude-code` with the Claude Code CLI.
-    ///
-    /// # Panics
-    ///
-    /// Never: the word is a valid kind.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "the word is a constant")]
     pub fn with_claude_code(claude: ClaudeCode, settings: Settings) -> Self {
-        let kind = Kind::new(ClaudeCode::KIND).expect("a valid kind");
-        Self::new(kind, Arc::new(claude), settings)
+        Self::of_kind(ClaudeCode::KIND, claude, settings)
     }
 
     /// Does tasks of the kind `claude` with models that are asked by the Messages API.
-    ///
-    /// # Panics
-    ///
-    /// Never: the word is a valid kind.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "the word is a constant")]
     pub fn with_messages(models: MessagesModels, settings: Settings) -> Self {
-        let kind = Kind::new(MessagesModels::KIND).expect("a valid kind");
-        Self::new(kind, Arc::new(models), settings)
+        Self::of_kind(MessagesModels::KIND, models, settings)
     }
 
     /// Does tasks of the kind `ollama` with models of an Ollama server.
-    ///
-    /// # Panics
-    ///
-    /// Never: the word is a valid kind.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "the word is a constant")]
     pub fn with_ollama(models: OllamaModels, settings: Settings) -> Self {
-        let kind = Kind::new(OllamaModels::KIND).expect("a valid kind");
-        Self::new(kind, Arc::new(models), settings)
+        Self::of_kind(OllamaModels::KIND, models, settings)
+    }
+
+    #[expect(clippy::expect_used, reason = "the word is a constant of this crate")]
+    fn of_kind(word: &str, workers: impl Workers + 'static, settings: Settings) -> Self {
+        Self::new(Kind::new(word).expect("a valid kind"), Arc::new(workers), settings)
     }
 }
 

@@ -23,9 +23,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        // Tests of one process run side by side, so each needs a mark of its own.
-        let thread = std::thread::current();
-        Self { mark: format!("{}-{}", support::mark("suite"), thread.name().unwrap()) }
+        Self { mark: support::mark_of_thread("suite") }
     }
 
     fn mark_of(&self, task: TaskId) -> String {

@@ -343,10 +343,9 @@ pub(super) fn routing(state: &State) -> RoutingView {
             users_at_once: known.returning(&account),
         }
     };
-    let tiers = [Tier::Trivial, Tier::Standard, Tier::Complex, Tier::Unknown];
     RoutingView {
         endpoints: routing.endpoints.iter().map(view).collect(),
-        chains: tiers.map(|tier| (tier, routing.chain(tier))).into(),
+        chains: Tier::ALL.map(|tier| (tier, routing.chain(tier))).into(),
         parking: if routing.parking_off { Parking::Off } else { Parking::On },
     }
 }

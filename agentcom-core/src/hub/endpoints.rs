@@ -197,9 +197,9 @@ pub(super) fn park(tx: &mut Tx<'_>, key: Credential, wait: Span) {
     if known.is_some_and(|known| *known >= until) {
         return;
     }
-    let mut settings = tx.state.settings().clone();
-    settings.routing.parked.insert(key, until);
-    tx.record_as("credential.parked", Change::Settings(settings.into()));
+    tx.change_settings("credential.parked", |settings| {
+        settings.routing.parked.insert(key, until);
+    });
 }
 
 /// The quota of a key is renewed, or one more of its users may come back: all at once would meet its
@@ -207,10 +207,9 @@ pub(super) fn park(tx: &mut Tx<'_>, key: Credential, wait: Span) {
 pub(super) fn parked_due(tx: &mut Tx<'_>, key: &Credential) {
     let users = tx.state.endpoints().returning(key).map_or(1, |users| users + 1);
     if users > BACK_ONE_BY_ONE {
-        let mut settings = tx.state.settings().clone();
-        settings.routing.parked.remove(key);
-        tx.record_as("credential.back", Change::Settings(settings.into()));
-        return;
+        return tx.change_settings("credential.back", |settings| {
+            settings.routing.parked.remove(key);
+        });
     }
     let seed = tx.state.head().map_or(0, |head| head.seed);
     let salt = key

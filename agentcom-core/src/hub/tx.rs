@@ -11,7 +11,7 @@ use self::event::{SubmittedDetail, describe};
 use super::schedule::{Policy, TaskFacts};
 use super::{Effect, Step, assignment, endpoints};
 use crate::agent::{LastOutcome, TrustEvent};
-use crate::change::Change;
+use crate::change::{Change, Settings};
 use crate::config::HubConfig;
 use crate::guard::Guard;
 use crate::id::{Lease, QuestionId, SessionId, TaskId};
@@ -94,6 +94,15 @@ impl<'a> Tx<'a> {
             let mut session = session.clone();
             change(&mut session);
             self.feel(Pulse::Session(session.into()));
+        }
+    }
+
+    /// Changes how the hub runs; what changes nothing is not recorded.
+    pub(super) fn change_settings(&mut self, kind: &str, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.state.settings().clone();
+        change(&mut settings);
+        if settings != *self.state.settings() {
+            self.record_as(kind, Change::Settings(settings.into()));
         }
     }
 

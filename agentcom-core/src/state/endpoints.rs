@@ -95,8 +95,7 @@ impl Endpoints {
 
     /// Whether ready tasks want a model, by its name or since an endpoint has it for their tier.
     fn wants(&self, endpoint: &Endpoint, health: &Health, model: &str) -> bool {
-        let tiers = [Tier::Trivial, Tier::Standard, Tier::Complex, Tier::Unknown];
-        tiers.into_iter().any(|tier| {
+        Tier::ALL.into_iter().any(|tier| {
             let named = Wanted { tier, model: Some(model.into()) };
             let any = Wanted { tier, model: None };
             let has = || models(endpoint, health, &any).iter().any(|(name, _)| *name == model);

@@ -251,6 +251,11 @@ pub enum Tier {
     Unknown,
 }
 
+impl Tier {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Trivial, Self::Standard, Self::Complex, Self::Unknown];
+}
+
 /// What a coding task says about the change that it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coding {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +198,21 @@ pub struct Limits {
     pub processes: u64,
     /// Processor time of each process, in seconds.
     pub cpu_seconds: u64,
+}
+
+impl Limits {
+    /// As much at least as a foreign agent needs that works for as long as `whole`: a runtime with a
+    /// collector, and many files.
+    #[must_use]
+    pub(crate) fn for_agent(self, whole: Duration) -> Self {
+        const GIB: u64 = 1024 * 1024 * 1024;
+        Self {
+            memory_bytes: self.memory_bytes.max(8 * GIB),
+            cpu_seconds: self.cpu_seconds.max(whole.as_secs()),
+            files: self.files.max(8192),
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {

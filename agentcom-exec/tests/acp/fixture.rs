@@ -1,7 +1,8 @@
 //! This file makes a remote, a clone of it, and an executor whose agent is the stand-in.
 
-use std::path::Path;
-use std::process::Command;
+#[path = "../support/place.rs"]
+mod place;
+
 use std::time::Duration;
 
 use agentcom_core::id::TaskId;
@@ -10,13 +11,13 @@ use agentcom_core::port::executor::Executor;
 use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
 use agentcom_exec::acp::Acp;
-use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{Coding, Settings};
-use agentcom_exec::environment::Environment;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::acp::ARG;
 use async_trait::async_trait;
 use serde_json::json;
+
+pub(crate) use place::git;
 
 use crate::support::{self, CLAN_SIZE, marked, spawner};
 
@@ -35,19 +36,8 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// One whose agent goes `way`.
     pub(crate) fn going(way: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        git(dir.path(), &["init", "-q", "--bare", "--initial-branch=main", "remote"]);
-        git(dir.path(), &["clone", "-q", "remote", "clone"]);
-        let clone = dir.path().join("clone");
-        std::fs::write(clone.join("a.txt"), "one\n").unwrap();
-        std::fs::create_dir(clone.join("tests")).unwrap();
-        std::fs::write(clone.join("tests/run.sh"), "grep one a.txt\ntrue\n").unwrap();
-        git(&clone, &["add", "-A"]);
-        let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-        git(&clone, &[&who[..], &["commit", "-q", "-m", "Begin"]].concat());
-        git(&clone, &["push", "-q", "origin", "HEAD:main"]);
-        let thread = std::thread::current();
-        let mark = format!("{}-{}", support::mark("acp"), thread.name().unwrap());
+        let dir = place::made();
+        let mark = support::mark_of_thread("acp");
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L2)).level;
         let mut sandbox = Sandbox::new(level.max(Level::L2));
         sandbox.read.push(AGENT.into());
@@ -64,16 +54,7 @@ impl Fixture {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            spawner: spawner(),
-            sandbox: self.sandbox.clone(),
-            environment: Environment::default(),
-            repository: self.dir.path().join("clone"),
-            worktrees: self.dir.path().join("worktrees"),
-            transcripts: Blobs::at(self.dir.path().join("transcripts")),
-            github: None,
-            mcp: Vec::new(),
-        }
+        place::settings(self.dir.path(), &self.sandbox)
     }
 
     /// What the remote has of `branch` in `path`.
@@ -85,13 +66,6 @@ impl Fixture {
 /// The input of a task whose agent goes another way than its own.
 pub(crate) fn going(way: &str) -> Json {
     Json::of(&json!({ "model": way })).unwrap()
-}
-
-#[track_caller]
-pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
-    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[async_trait]

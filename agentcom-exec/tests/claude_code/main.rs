@@ -44,8 +44,7 @@ pub(crate) struct Claude {
 impl Claude {
     pub(crate) async fn new() -> Self {
         let program = Program::find(env!("CARGO_BIN_EXE_agentcom-claude-stand-in")).unwrap();
-        let thread = std::thread::current();
-        let mark = format!("{}-{}", support::mark("claude"), thread.name().unwrap());
+        let mark = support::mark_of_thread("claude");
         let mut cli = ClaudeCode::new(program);
         cli.env = [("ANTHROPIC_API_KEY".to_owned(), Secret::new(SECRET))].into();
         Self { place: Fixture::new().await, cli, mark }

@@ -1,7 +1,8 @@
 //! This file makes a remote, a clone of it, and an executor of coding tasks with a scripted model.
 
-use std::path::Path;
-use std::process::Command;
+#[path = "../support/place.rs"]
+mod place;
+
 use std::time::Duration;
 
 use agentcom_core::id::TaskId;
@@ -9,15 +10,15 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
-use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
-use agentcom_exec::environment::Environment;
 use agentcom_exec::mcp::Server;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use async_trait::async_trait;
 use serde_json::{Value, json};
+
+pub(crate) use place::git;
 
 use crate::support::{self, CLAN, CLAN_SIZE, marked, spawner};
 
@@ -39,19 +40,8 @@ impl Fixture {
 
     /// One with another model.
     pub(crate) fn of(model: StandIn) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        git(dir.path(), &["init", "-q", "--bare", "--initial-branch=main", "remote"]);
-        git(dir.path(), &["clone", "-q", "remote", "clone"]);
-        let clone = dir.path().join("clone");
-        std::fs::write(clone.join("a.txt"), "one\n").unwrap();
-        std::fs::create_dir(clone.join("tests")).unwrap();
-        std::fs::write(clone.join("tests/run.sh"), "grep one a.txt\ntrue\n").unwrap();
-        git(&clone, &["add", "-A"]);
-        let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-        git(&clone, &[&who[..], &["commit", "-q", "-m", "Begin"]].concat());
-        git(&clone, &["push", "-q", "origin", "HEAD:main"]);
-        let thread = std::thread::current();
-        let mark = format!("{}-{}", support::mark("coding"), thread.name().unwrap());
+        let dir = place::made();
+        let mark = support::mark_of_thread("coding");
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
         let sandbox = Sandbox::new(level.max(Level::L2));
         Self { dir, model, sandbox, mcp: Vec::new(), mark }
@@ -71,16 +61,7 @@ impl Fixture {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            spawner: spawner(),
-            sandbox: self.sandbox.clone(),
-            environment: Environment::default(),
-            repository: self.dir.path().join("clone"),
-            worktrees: self.dir.path().join("worktrees"),
-            transcripts: Blobs::at(self.dir.path().join("transcripts")),
-            github: None,
-            mcp: self.mcp.clone(),
-        }
+        Settings { mcp: self.mcp.clone(), ..place::settings(self.dir.path(), &self.sandbox) }
     }
 }
 
@@ -96,13 +77,6 @@ fn turn(asked: &Value) -> Turn {
         None if name == "print" => Turn::says(&"word ".repeat(50_000)),
         None => Turn::says("Done."),
     }
-}
-
-#[track_caller]
-pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
-    let output = Command::new("git").args(args).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[async_trait]

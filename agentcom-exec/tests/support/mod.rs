@@ -110,6 +110,11 @@ pub fn mark(name: &str) -> String {
     format!("mark-{name}-{}", std::process::id())
 }
 
+/// As [`mark`], and one that no other thread gives: tests of one process run side by side.
+pub fn mark_of_thread(name: &str) -> String {
+    format!("{}-{}", mark(name), std::thread::current().name().unwrap())
+}
+
 /// A command that starts, each beside the shell itself: a child, a process in a session of its
 /// own, and one that is orphaned and in a session of its own; all for ever. `count` in all.
 pub const CLAN: &str =

@@ -9,6 +9,7 @@ use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::command::submit::span;
+use crate::confine::{path_there, there};
 use crate::exit::{Exit, Failure};
 
 /// A foreign agent.
@@ -64,7 +65,7 @@ impl Foreign {
     ) -> Result<Option<Acp>, Failure> {
         let Some(command) = &self.acp else { return Ok(None) };
         let home = self.acp_home.as_deref().map(made).transpose()?;
-        let write = self.acp_write.iter().map(|path| there(path)).collect::<Result<_, _>>()?;
+        let write = there(&self.acp_write)?;
         let usual = Patience::default();
         let permit = self.acp_permit.iter().copied();
         let acp = Acp {
@@ -91,12 +92,7 @@ impl Foreign {
 fn made(dir: &Path) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(dir)
         .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", dir.display())))?;
-    there(dir)
-}
-
-fn there(path: &Path) -> Result<PathBuf, Failure> {
-    std::fs::canonicalize(path)
-        .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))
+    path_there(dir)
 }
 
 #[cfg(test)]

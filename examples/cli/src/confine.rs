@@ -1,6 +1,6 @@
 //! This file reads from the command line how commands are confined.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::{BadLevel, Level, Report, Sandbox};
@@ -79,9 +79,11 @@ pub(crate) struct Grants {
 
 /// Paths as they are seen from the root; each has to lead somewhere.
 pub(crate) fn there(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let there = paths.iter().map(|path| {
-        std::fs::canonicalize(path)
-            .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))
-    });
-    there.collect()
+    paths.iter().map(|path| path_there(path)).collect()
+}
+
+/// As [`there`], of one path.
+pub(crate) fn path_there(path: &Path) -> Result<PathBuf, Failure> {
+    std::fs::canonicalize(path)
+        .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", path.display())))
 }

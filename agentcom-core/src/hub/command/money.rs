@@ -1,7 +1,6 @@
 //! This file takes commands in that say how much may be spent.
 
 use super::super::tx::Tx;
-use super::settings::change;
 use crate::command::{Rejected, Reply};
 use crate::id::TaskId;
 use crate::ledger::{Cap, Who};
@@ -23,9 +22,9 @@ pub(super) fn cap(tx: &mut Tx<'_>, cap: Cap, limit: Option<Micros>) -> Result<Re
     if limit.is_some() && settings.caps.len() >= SETTINGS_MAX && !settings.caps.contains_key(&cap) {
         return Err(Rejected::TooManyCaps { max: SETTINGS_MAX });
     }
-    tx.set_caps(|caps| match limit {
-        Some(limit) => _ = caps.insert(cap, limit),
-        None => _ = caps.remove(&cap),
+    tx.change_settings("hub.capped", |settings| match limit {
+        Some(limit) => _ = settings.caps.insert(cap, limit),
+        None => _ = settings.caps.remove(&cap),
     });
     tx.reconsider_calls();
     Ok(Reply::Done)
@@ -46,18 +45,18 @@ pub(super) fn price(
         Some(price) => _ = prices.insert(model.clone(), price),
         None => _ = prices.remove(&model),
     }
-    let bounds_nothing = |cap: &&Cap| matches!(cap.who(), Who::Model(Some(of)) if price::find(&prices, of.as_str()).is_none());
-    if settings.caps.keys().find(bounds_nothing).is_some() {
+    let bounds_nothing = |cap: &Cap| matches!(cap.who(), Who::Model(Some(of)) if price::find(&prices, of.as_str()).is_none());
+    if settings.caps.keys().any(bounds_nothing) {
         return Err(Rejected::PriceInUse(model));
     }
-    change(tx, "hub.priced", |settings| settings.prices = prices);
+    tx.change_settings("hub.priced", |settings| settings.prices = prices);
     tx.reconsider_calls();
     Ok(Reply::Done)
 }
 
 /// Stops all that spends, and lets nothing start, or lets work go on.
 pub(super) fn estop(tx: &mut Tx<'_>, stop: bool) -> Reply {
-    change(tx, if stop { "hub.stopped" } else { "hub.unstopped" }, |settings| {
+    tx.change_settings(if stop { "hub.stopped" } else { "hub.unstopped" }, |settings| {
         settings.stopped = stop;
     });
     if stop {

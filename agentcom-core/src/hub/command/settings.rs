@@ -1,7 +1,7 @@
 //! This file takes commands in that change how the hub runs: pauses, weights, oldest first.
 
 use super::super::tx::Tx;
-use crate::change::{Change, Settings};
+use crate::change::Settings;
 use crate::command::{Rejected, Reply, Scope};
 use crate::name::Key;
 use crate::state::WEIGHT_USUAL;
@@ -36,10 +36,6 @@ pub(super) fn oldest_first(tx: &mut Tx<'_>, every: u32) -> Reply {
 }
 
 pub(super) fn change(tx: &mut Tx<'_>, kind: &str, change: impl FnOnce(&mut Settings)) -> Reply {
-    let mut settings = tx.state.settings().clone();
-    change(&mut settings);
-    if settings != *tx.state.settings() {
-        tx.record_as(kind, Change::Settings(settings.into()));
-    }
+    tx.change_settings(kind, change);
     Reply::Done
 }

@@ -15,7 +15,7 @@ use crate::guard::Guard;
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::{
-    Breach, Call, Cap, Granted, NotGranted, Reserved, Spend, Spending, Tally, TaskMoney, Who,
+    Breach, Call, Granted, NotGranted, Reserved, Spend, Spending, Tally, TaskMoney, Who,
 };
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
@@ -137,7 +137,9 @@ impl Tx<'_> {
         } else {
             let model = Some(&call.spending.model);
             let cap = breach.cap.only_for(&payer(&task.spec, &hold.agent, model));
-            self.set_caps(|caps| _ = caps.insert(cap, limit));
+            self.change_settings("hub.capped", |settings| {
+                settings.caps.insert(cap, limit);
+            });
         }
         self.ask_to_spend(id, call);
     }
@@ -173,18 +175,6 @@ impl Tx<'_> {
             self.state.questions_about(id).filter(of_hub).map(|open| open.id).collect();
         for question in questions {
             self.record_as("question.closed", Change::QuestionClosed(question));
-        }
-    }
-
-    /// Changes the caps.
-    pub(in crate::hub) fn set_caps(
-        &mut self,
-        change: impl FnOnce(&mut alloc::collections::BTreeMap<Cap, Micros>),
-    ) {
-        let mut settings = self.state.settings().clone();
-        change(&mut settings.caps);
-        if settings != *self.state.settings() {
-            self.record_as("hub.capped", Change::Settings(settings.into()));
         }
     }
 

@@ -72,7 +72,7 @@ fn a_word_inside_another_is_no_keyword() {
 }
 
 fn tiers() -> impl Strategy<Value = Tier> {
-    select(vec![Tier::Trivial, Tier::Standard, Tier::Complex, Tier::Unknown])
+    select(Tier::ALL.to_vec())
 }
 
 fn words() -> impl Strategy<Value = String> {

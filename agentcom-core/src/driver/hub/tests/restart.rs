@@ -70,13 +70,15 @@ fn a_clock_that_was_set_back_between_two_runs_changes_nothing_that_is_durable() 
     rig.pass(3_600_000);
     let _agent = rig.join("a");
     rig.submit(rated());
-    let durable = |rig: &mut Rig| {
-        let handle = rig.handle.clone();
-        rig.ask(handle.view(|state| alloc::format!("{:?}", state.durable())))
-    };
     let before = durable(&mut rig);
     let mut rig = again(rig);
     assert_eq!(durable(&mut rig), before);
+}
+
+/// All that is durable, as text.
+fn durable(rig: &mut Rig) -> String {
+    let handle = rig.handle.clone();
+    rig.ask(handle.view(|state| alloc::format!("{:?}", state.durable()))).unwrap()
 }
 
 /// The first of these frames that gives a task, as text.
@@ -109,10 +111,6 @@ fn endpoints_parked_keys_and_slots_in_use_are_as_before_after_a_restart() {
         given(&frames).is_some_and(|frame| frame.contains(r#""endpoint":"gpu""#)),
         "{frames:?}"
     );
-    let durable = |rig: &mut Rig| {
-        let handle = rig.handle.clone();
-        rig.ask(handle.view(|state| alloc::format!("{:?}", state.durable())))
-    };
     let before = durable(&mut rig);
     let mut rig = again(rig);
     assert_eq!(durable(&mut rig), before);
