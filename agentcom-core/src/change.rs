@@ -23,6 +23,7 @@ use crate::money::Micros;
 use crate::name::{AgentId, Key, ModelName};
 use crate::price::Price;
 use crate::question::Question;
+use crate::repo::Registered;
 use crate::task::{Life, Rate, Task};
 use crate::time::Wall;
 
@@ -92,6 +93,9 @@ pub struct Settings {
     /// Servers of models, and how tasks come to them.
     #[serde(default, skip_serializing_if = "Routing::is_default")]
     pub routing: Routing,
+    /// Repositories, the one that tasks without one are about first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repos: Vec<Registered>,
 }
 
 /// A token bucket in use.

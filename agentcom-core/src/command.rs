@@ -12,8 +12,9 @@ use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::Cap;
 use crate::money::Micros;
-use crate::name::{AgentId, Capability, EndpointId, Key, ModelName, Repo};
+use crate::name::{AgentId, Capability, EndpointId, Key, Kind, ModelName, Repo, RepoName};
 use crate::price::Price;
+use crate::repo::Registered;
 use crate::route::Class;
 use crate::task::{BadDraft, Draft, Refused, Task, Tier};
 use crate::time::{Span, Wall};
@@ -105,6 +106,8 @@ pub enum Command {
     },
     /// Say something about servers of models.
     Endpoint(EndpointCommand),
+    /// Say something about repositories.
+    Repo(RepoCommand),
     /// Answer a question.
     Answer {
         /// Which.
@@ -127,8 +130,26 @@ pub enum EndpointCommand {
     Unpark(EndpointId),
     /// Try these classes of models for tasks of a tier, in this order; the usual if there are none.
     Chain(Tier, Vec<Class>),
+    /// Do tasks of a tier that do not say by operations of this kind; by the usual one if there is
+    /// none.
+    Executor(Tier, Option<Kind>),
     /// Park keys whose quota is used up, or only the tasks that meet its end.
     Parking(Parking),
+}
+
+/// What can be said about repositories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepoCommand {
+    /// There is one, as described; one of that name is replaced where it stands, another comes last.
+    Set(Box<Registered>),
+    /// There is none of that name, and so none that is paused. Tasks about it stay.
+    Remove(RepoName),
+    /// It stands at this place, 1 for the first; at the last one if there are not so many.
+    Move(RepoName, u32),
+    /// Start no more work on it.
+    Pause(RepoName),
+    /// Start work on it again.
+    Unpause(RepoName),
 }
 
 /// What a used-up quota concerns.
@@ -321,6 +342,27 @@ pub enum Rejected {
     /// There are as many endpoints as there may be.
     #[error("at most {max} endpoints can be set")]
     TooManyEndpoints {
+        /// The bound.
+        max: usize,
+    },
+    /// There is no such repository.
+    #[error("there is no repository `{0}`")]
+    UnknownRepo(RepoName),
+    /// The address of a repository holds a password.
+    #[error("the address must hold no password; agents have their own")]
+    RepoSecret,
+    /// The repository is registered under another name.
+    #[error("the repository is registered as `{0}`")]
+    RepoExists(RepoName),
+    /// There are as many repositories as there may be.
+    #[error("at most {max} repositories can be registered")]
+    TooManyRepos {
+        /// The bound.
+        max: usize,
+    },
+    /// More is said of a repository than there is room for.
+    #[error("at most {max} executors and {max} models can be said of a repository")]
+    TooManyChoices {
         /// The bound.
         max: usize,
     },

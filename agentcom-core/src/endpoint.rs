@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{AgentId, Capability, Credential, EndpointId};
+use crate::name::{AgentId, Capability, Credential, EndpointId, Kind};
 use crate::route::Class;
 use crate::task::Tier;
 use crate::time::{Span, Wall};
@@ -217,6 +217,9 @@ pub struct Routing {
     /// Which classes of models a tier tries, in order, where it is not the usual.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub chains: BTreeMap<Tier, Vec<Class>>,
+    /// Which kinds of operations do tasks of a tier that do not say, where it is not the usual one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub executors: BTreeMap<Tier, Kind>,
     /// Keys whose quota is used up, and until when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parked: BTreeMap<Credential, Wall>,
@@ -284,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_routing_stays_readable() {
-        let text = r#"{"endpoints":{"gpu":{"api":"ollama","url":"http://gpu:11434","class":"local","models":[{"model":"qwen3:8b"},{"model":"big","tiers":["complex"]}],"slots":1,"models_at_once":1},"work":{"api":"messages","url":"https://api.example","class":"cloud","credential":"me","slots":4,"models_at_once":0,"needs":["eu"],"host":"a-1"}},"chains":{"complex":["cloud"]},"parked":{"me":1700},"parking_off":true}"#;
+        let text = r#"{"endpoints":{"gpu":{"api":"ollama","url":"http://gpu:11434","class":"local","models":[{"model":"qwen3:8b"},{"model":"big","tiers":["complex"]}],"slots":1,"models_at_once":1},"work":{"api":"messages","url":"https://api.example","class":"cloud","credential":"me","slots":4,"models_at_once":0,"needs":["eu"],"host":"a-1"}},"chains":{"complex":["cloud"]},"executors":{"complex":"acp"},"parked":{"me":1700},"parking_off":true}"#;
         let routing: Routing = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&routing).unwrap(), text);
         assert_eq!(routing.chain(Tier::Complex), [Class::Cloud]);

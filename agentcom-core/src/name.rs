@@ -151,6 +151,14 @@ name!(
     "must not hold spaces or control characters"
 );
 name!(
+    /// What people call a repository.
+    RepoName(Box<str>),
+    "repository",
+    64,
+    |c| c.is_ascii_alphanumeric() || "._-".contains(c),
+    "may hold only ASCII letters, digits and ._-"
+);
+name!(
     /// The goal that a task serves.
     GoalId(Box<str>),
     "goal id",

@@ -1,8 +1,10 @@
 //! This file holds what readers get to see: owned data, never a reference into the state.
 
 mod endpoint;
+mod repo;
 
 pub use endpoint::{EndpointView, RoutingView};
+pub use repo::RepoView;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -3,7 +3,6 @@
 //! **Invariant:** nothing here rewrites or deletes a commit, a branch or a file that it did not make,
 //! and nothing is pushed with force.
 
-mod address;
 mod branch;
 mod checkout;
 mod worktree;
@@ -13,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use agentcom_core::name::Capability;
+use agentcom_core::repo::capability_of;
 use tokio::process::Command;
 
-pub use address::place_of;
 pub use branch::{slug_of, task_branch, task_of};
 pub use checkout::{Changed, Checkout, CheckoutError, Commit, Start, Started, Status};
 pub use worktree::Alone;
@@ -34,6 +34,13 @@ pub struct Git {
     dir: PathBuf,
     /// Where the repository is, if what stands in `dir` is not to be believed about that.
     repository: Option<PathBuf>,
+}
+
+/// What an agent can do that works in the clone at `dir`: tasks about its repository. Nothing is said
+/// where there is no clone, or one of an address that no capability can hold.
+pub async fn capability(dir: &Path) -> Option<Capability> {
+    let address = Checkout::at(dir).await.ok()?.remote().await.ok()?;
+    capability_of(&address).ok()
 }
 
 /// Why git did not do what it was asked.

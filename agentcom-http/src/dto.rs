@@ -7,6 +7,7 @@ pub(crate) mod endpoint;
 pub(crate) mod manage;
 pub(crate) mod money;
 pub(crate) mod query;
+pub(crate) mod repo;
 pub(crate) mod status;
 pub(crate) mod task_body;
 pub(crate) mod task_view;

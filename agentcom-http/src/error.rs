@@ -338,6 +338,11 @@ impl Problem {
             R::BadEndpoint(bad) => Self::fields(vec![FieldError::invalid(bad.field, &bad.why)]),
             R::UnknownEndpoint(_) => Self::new(ABSENT, "endpoint_not_found", rejected),
             R::TooManyEndpoints { .. } => Self::new(CLASH, "too_many_endpoints", rejected),
+            R::UnknownRepo(_) => Self::new(ABSENT, "repo_not_found", rejected),
+            R::RepoSecret => Self::fields(vec![FieldError::invalid("url", rejected)]),
+            R::RepoExists(_) => Self::new(CLASH, "repo_exists", rejected),
+            R::TooManyRepos { .. } => Self::new(CLASH, "too_many_repos", rejected),
+            R::TooManyChoices { .. } => Self::new(UNFIT, "too_many_choices", rejected),
             R::BadWeight(_) => Self::fields(vec![FieldError::invalid("weight", rejected)]),
             R::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", rejected),
         }

@@ -11,6 +11,7 @@ mod money;
 mod pauses;
 mod push_task;
 mod questions;
+mod repos;
 mod schemas;
 mod stats;
 mod tasks;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Vec<Route> {
         weights::routes(),
         money::routes(),
         endpoints::routes(),
+        repos::routes(),
         backups::routes(),
         questions::routes(),
         events::routes(),

@@ -22,7 +22,7 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 37] = [
+const TYPES: [Line; 38] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),
@@ -63,6 +63,7 @@ const TYPES: [Line; 37] = [
     ("api", "ollama or messages"),
     ("class", "local or cloud"),
     ("meant", "{model: text, tiers?: [tier]}"),
+    ("runs", "{kind: text, tiers?: [tier]}"),
     ("parking", "on or off"),
     ("fault", "unreachable, busy, no_model or quota"),
     ("route", "{endpoint: text, api: api, url: text, credential?: text, model?: text}"),

@@ -14,7 +14,7 @@ use agentcom_core::question::Question;
 use agentcom_core::task::Task;
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::view::{
-    AgentView, Event, Lag, MoneyView, RoutingView, Stats, TaskPage, TaskQuery, Why,
+    AgentView, Event, Lag, MoneyView, RepoView, RoutingView, Stats, TaskPage, TaskQuery, Why,
 };
 use futures_util::StreamExt as _;
 
@@ -115,6 +115,7 @@ fn usual(command: &Command) -> Reply {
         | Command::SetPrice { .. }
         | Command::Estop { .. }
         | Command::Endpoint(_)
+        | Command::Repo(_)
         | Command::Answer { .. } => Reply::Done,
     }
 }
@@ -175,6 +176,10 @@ impl Hub {
 
     pub(crate) async fn routing(&self) -> Result<RoutingView, CallError> {
         Ok(RoutingView::default())
+    }
+
+    pub(crate) async fn repos(&self) -> Result<Vec<RepoView>, CallError> {
+        Ok(Vec::new())
     }
 
     pub(crate) async fn questions(&self) -> Result<Vec<Question>, CallError> {

@@ -8,4 +8,5 @@ mod manage;
 mod matrix;
 mod money;
 mod refusals;
+mod repos;
 mod tasks;

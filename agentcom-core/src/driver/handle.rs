@@ -24,7 +24,9 @@ use crate::question::Question;
 use crate::state::State;
 use crate::task::Task;
 use crate::time::{Mono, Span};
-use crate::view::{AgentView, Event, Lag, MoneyView, RoutingView, Stats, TaskPage, TaskQuery, Why};
+use crate::view::{
+    AgentView, Event, Lag, MoneyView, RepoView, RoutingView, Stats, TaskPage, TaskQuery, Why,
+};
 
 /// The reply to a call, or why there is none.
 pub(super) type Answer = Result<Reply, CallError>;
@@ -200,6 +202,15 @@ impl Handle {
     /// If the hub is busy or has stopped.
     pub async fn routing(&self) -> Result<RoutingView, CallError> {
         self.view(read::routing).await
+    }
+
+    /// All registered repositories, in order.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is busy or has stopped.
+    pub async fn repos(&self) -> Result<Vec<RepoView>, CallError> {
+        self.view(read::repos).await
     }
 
     /// Questions that wait for an answer, the oldest first.

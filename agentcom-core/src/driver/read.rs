@@ -8,17 +8,18 @@ use alloc::vec::Vec;
 use super::{CallError, Handle};
 use crate::agent::{Phase, TokenHash};
 use crate::change::decode;
-use crate::command::Parking;
+use crate::command::{Parking, Scope};
 use crate::endpoint::{Breaker, Endpoint};
 use crate::id::Incarnation;
 use crate::ledger::{Account, Period, Subject};
 use crate::name::{EndpointId, Principal};
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
-use crate::state::{EndedEntry, State, ended_row, index_entries, index_prefix, task_key};
+use crate::repo::{Registered, capability_of};
+use crate::state::{EndedEntry, Group, State, ended_row, index_entries, index_prefix, task_key};
 use crate::task::{Task, Tier};
 use crate::view::{
-    AccountView, AgentView, EndpointView, Event, Lag, MoneyView, RoutingView, Stats, TaskPage,
-    TaskQuery,
+    AccountView, AgentView, EndpointView, Event, Lag, MoneyView, RepoView, RoutingView, Stats,
+    TaskPage, TaskQuery,
 };
 use crate::wire::Held;
 
@@ -346,8 +347,27 @@ pub(super) fn routing(state: &State) -> RoutingView {
     RoutingView {
         endpoints: routing.endpoints.iter().map(view).collect(),
         chains: Tier::ALL.map(|tier| (tier, routing.chain(tier))).into(),
+        executors: routing.executors.clone(),
         parking: if routing.parking_off { Parking::Off } else { Parking::On },
     }
+}
+
+/// All registered repositories, the one that tasks without one are about first.
+pub(super) fn repos(state: &State) -> Vec<RepoView> {
+    let settings = state.settings();
+    let view = |repo: &Registered| {
+        let own = capability_of(repo.url.as_str());
+        let has = |group: &Group| {
+            own.as_ref().is_ok_and(|own| group.abilities.capabilities.contains(own))
+        };
+        let groups = state.fleet().groups().map(|(_, group)| group);
+        RepoView {
+            repo: repo.clone(),
+            paused: settings.paused.contains(&Scope::Repo(repo.url.clone())),
+            agents: groups.filter(|group| has(group)).map(Group::len).sum(),
+        }
+    };
+    settings.repos.iter().map(view).collect()
 }
 
 pub(super) fn stats(state: &State) -> Stats {

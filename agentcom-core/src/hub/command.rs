@@ -4,7 +4,9 @@ mod agent;
 mod batch;
 mod endpoint;
 mod money;
+mod repo;
 mod settings;
+mod settle;
 mod task;
 
 use super::Effect;
@@ -41,6 +43,7 @@ pub fn needs(state: &State, command: &Command) -> Needs {
         | Command::SetPrice { .. }
         | Command::Estop { .. }
         | Command::Endpoint(_)
+        | Command::Repo(_)
         | Command::Answer { .. } => {}
     }
     needs
@@ -99,13 +102,14 @@ fn answer(tx: &mut Tx<'_>, command: Command, facts: &Facts) -> Result<Reply, Rej
         Command::Resume(id) => agent::resume(tx, &id),
         Command::Restart { id, reason } => agent::restart(tx, id, reason),
         Command::Pause(scope) => Ok(settings::pause(tx, scope)),
-        Command::Unpause(scope) => Ok(settings::unpause(tx, &scope)),
+        Command::Unpause(scope) => Ok(settings::unpause(tx, scope)),
         Command::SetWeight { key, weight } => settings::weigh(tx, key, weight),
         Command::SetOldestFirst { every } => Ok(settings::oldest_first(tx, every)),
         Command::SetCap { cap, limit } => money::cap(tx, cap, limit),
         Command::SetPrice { model, price } => money::price(tx, model, price),
         Command::Estop { stop } => Ok(money::estop(tx, stop)),
         Command::Endpoint(command) => endpoint::take(tx, command),
+        Command::Repo(command) => repo::take(tx, command),
         Command::Answer { id, answer } => task::answer(tx, id, answer),
     }
 }

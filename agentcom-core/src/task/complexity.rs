@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** what the submitter said wins; what the task looks like is told beside it.
 
-use crate::task::{Spec, Tier};
+use crate::task::{Coding, Draft, Spec, Tier};
 
 /// Words that make a task complex, whatever else it looks like.
 const COMPLEX: [&str; 8] = [
@@ -73,14 +73,23 @@ impl Complexity {
     /// How demanding a task is.
     #[must_use]
     pub fn of(spec: &Spec) -> Self {
-        let coding = spec.coding.as_deref();
+        Self::judge(&spec.description, spec.coding.as_deref())
+    }
+
+    /// How demanding the task will be that a draft describes.
+    #[must_use]
+    pub fn of_draft(draft: &Draft) -> Self {
+        Self::judge(&draft.description, Some(&draft.coding))
+    }
+
+    fn judge(description: &str, coding: Option<&Coding>) -> Self {
         let signals = Signals {
-            words: count(spec.description.split_whitespace()),
+            words: count(description.split_whitespace()),
             file_hints: coding.map_or(0, |coding| count(coding.file_hints.iter())),
             verification_steps: coding.map_or(0, |coding| count(coding.verification_steps.iter())),
-            keyword: keyword(&spec.description),
+            keyword: keyword(description),
         };
-        Self { explicit: spec.tier(), inferred: Inferred::from(signals) }
+        Self { explicit: coding.and_then(|coding| coding.tier), inferred: Inferred::from(signals) }
     }
 
     /// The tier that counts.

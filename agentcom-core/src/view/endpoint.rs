@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::command::Parking;
 use crate::endpoint::{Endpoint, Machine, Served};
-use crate::name::EndpointId;
+use crate::name::{EndpointId, Kind};
 use crate::route::Class;
 use crate::task::Tier;
 use crate::time::Wall;
@@ -20,6 +20,8 @@ pub struct RoutingView {
     pub endpoints: Vec<EndpointView>,
     /// Which classes of models a tier tries, in order.
     pub chains: BTreeMap<Tier, Vec<Class>>,
+    /// Which kinds of operations do tasks of a tier that do not say, where it is not the usual one.
+    pub executors: BTreeMap<Tier, Kind>,
     /// What a used-up quota concerns.
     pub parking: Parking,
 }

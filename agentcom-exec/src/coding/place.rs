@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use agentcom_core::repo::place_of;
 use agentcom_core::wire::Assignment;
 
 use super::Settings;
 use super::outcome::Trouble;
-use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status, place_of};
+use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status};
 use crate::github::title_of;
 use crate::verify::Change;
 

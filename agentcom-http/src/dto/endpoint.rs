@@ -2,7 +2,7 @@
 
 use agentcom_core::command::Parking;
 use agentcom_core::endpoint::{Api, Endpoint, Meant};
-use agentcom_core::name::{AgentId, Capability, Credential};
+use agentcom_core::name::{AgentId, Capability, Credential, Kind};
 use agentcom_core::route::Class;
 use agentcom_core::task::Tier;
 use agentcom_core::time::Span;
@@ -28,7 +28,7 @@ pub(crate) struct EndpointBody {
 /// A model, and the tiers of tasks that it is for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MeantBody {
+pub(crate) struct MeantBody {
     model: String,
     tiers: Option<Vec<Tier>>,
 }
@@ -46,6 +46,14 @@ pub(crate) struct ParkBody {
 pub(crate) struct ChainBody {
     pub(crate) tier: Tier,
     pub(crate) classes: Vec<Class>,
+}
+
+/// Says which kind of operation does tasks of a tier that do not say; the usual one without it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExecutorBody {
+    pub(crate) tier: Tier,
+    pub(crate) kind: Option<Kind>,
 }
 
 /// Says what a used-up quota concerns.

@@ -7,7 +7,7 @@ use axum::Json;
 use serde_json::{Value, json};
 
 use crate::auth::{Permit, ReadAgents, SteerQueue};
-use crate::dto::endpoint::{ChainBody, EndpointBody, ParkBody, ParkingBody};
+use crate::dto::endpoint::{ChainBody, EndpointBody, ExecutorBody, ParkBody, ParkingBody};
 use crate::error::Problem;
 use crate::input::{Body, Named};
 use crate::route::{Method, Route};
@@ -22,6 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::Post, "/api/endpoints/{name}/park", park),
         Route::new(Method::Post, "/api/endpoints/{name}/unpark", unpark),
         Route::new(Method::Put, "/api/admin/chain", chain),
+        Route::new(Method::Put, "/api/admin/executor", executor),
         Route::new(Method::Put, "/api/admin/parking", parking),
     ]
 }
@@ -69,6 +70,14 @@ async fn chain(
 ) -> Result<Json<Value>, Problem> {
     tell(&permit, EndpointCommand::Chain(tier, classes.clone())).await?;
     Ok(Json(json!({ "tier": tier, "classes": classes })))
+}
+
+async fn executor(
+    permit: Permit<SteerQueue>,
+    (Body(ExecutorBody { tier, kind }),): (Body<ExecutorBody>,),
+) -> Result<Json<Value>, Problem> {
+    tell(&permit, EndpointCommand::Executor(tier, kind.clone())).await?;
+    Ok(Json(json!({ "tier": tier, "kind": kind })))
 }
 
 async fn parking(

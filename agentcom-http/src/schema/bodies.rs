@@ -3,7 +3,7 @@
 use super::Line;
 
 /// The bodies, named by method and resource as the original does.
-pub(super) const BODIES: [Line; 18] = [
+pub(super) const BODIES: [Line; 21] = [
     (
         "post_task",
         "description?: text, op?: op, shell?: text, priority?: priority, needs?: [text], \
@@ -49,6 +49,9 @@ pub(super) const BODIES: [Line; 18] = [
     ),
     ("post_endpoint_park", "for_ms: milliseconds"),
     ("put_admin_chain", "tier: tier, classes: [class]"),
+    ("put_admin_executor", "tier: tier, kind?: text"),
+    ("put_repo", "url: text, executors?: [runs], models?: [meant]"),
+    ("put_repo_place", "place: integer"),
     ("put_admin_parking", "parking: parking"),
     ("post_question_answer", "answer: json"),
 ];

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::{Line, TYPES, bodies, document, frames, split};
 use crate::dto::batch::BatchBody;
-use crate::dto::endpoint::{ChainBody, EndpointBody, ParkBody, ParkingBody};
+use crate::dto::endpoint::{ChainBody, EndpointBody, ExecutorBody, ParkBody, ParkingBody};
 use crate::dto::manage::{
     AnswerBody, PushBody, RestartBody, RetryBody, ScopeBody, TokenBody, WeightBody,
 };
 use crate::dto::money::{CapBody, CapNameBody, ModelBody, PriceBody};
+use crate::dto::repo::{PlaceBody, RepoBody};
 use crate::dto::task_body::TaskBody;
 
 /// A value of a type.
@@ -49,6 +50,7 @@ fn sample(kind: &str) -> Value {
         }
         "api" => json!("ollama"),
         "class" => json!("local"),
+        "runs" => json!({ "kind": "acp", "tiers": ["complex"] }),
         "meant" => json!({ "model": "m", "tiers": ["complex"] }),
         "parking" => json!("off"),
         "fault" => json!("unreachable"),
@@ -151,6 +153,9 @@ fn read(name: &str, body: &str) -> Result<(), String> {
         "put_endpoint" => of::<EndpointBody>(body),
         "post_endpoint_park" => of::<ParkBody>(body),
         "put_admin_chain" => of::<ChainBody>(body),
+        "put_admin_executor" => of::<ExecutorBody>(body),
+        "put_repo" => of::<RepoBody>(body),
+        "put_repo_place" => of::<PlaceBody>(body),
         "put_admin_parking" => of::<ParkingBody>(body),
         "post_question_answer" => of::<AnswerBody>(body),
         _ => panic!("no type for {name}"),

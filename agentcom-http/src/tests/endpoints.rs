@@ -2,7 +2,7 @@
 
 use agentcom_core::command::{Command, EndpointCommand, Parking};
 use agentcom_core::endpoint::{Api, Endpoint};
-use agentcom_core::name::EndpointId;
+use agentcom_core::name::{EndpointId, Kind};
 use agentcom_core::route::Class;
 use agentcom_core::task::Tier;
 use agentcom_core::time::Span;
@@ -17,12 +17,15 @@ async fn what_is_said_of_endpoints_becomes_commands() {
     let endpoint = Endpoint { slots: 2, ..Endpoint::new(Api::Ollama, "http://gpu:11434") };
     let body = r#"{"api":"ollama","url":"http://gpu:11434","slots":2}"#;
     let chain = r#"{"tier":"complex","classes":["cloud"]}"#;
+    let executor = r#"{"tier":"complex","kind":"acp"}"#;
+    let acp = || Kind::new("acp").unwrap();
     for (method, path, body, said) in [
         ("PUT", "/api/endpoints/gpu", body, C::Set(gpu(), endpoint.into())),
         ("DELETE", "/api/endpoints/gpu", "", C::Remove(gpu())),
         ("POST", "/api/endpoints/gpu/park", r#"{"for_ms":5}"#, C::Park(gpu(), Span(5))),
         ("POST", "/api/endpoints/gpu/unpark", "", C::Unpark(gpu())),
         ("PUT", "/api/admin/chain", chain, C::Chain(Tier::Complex, vec![Class::Cloud])),
+        ("PUT", "/api/admin/executor", executor, C::Executor(Tier::Complex, Some(acp()))),
         ("PUT", "/api/admin/parking", r#"{"parking":"off"}"#, C::Parking(Parking::Off)),
     ] {
         let hub = Hub::default();

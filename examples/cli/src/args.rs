@@ -90,6 +90,8 @@ enum Command {
     Agent(command::agent::Args),
     /// Add, list, remove or park servers of models
     Endpoint(command::endpoint::Args),
+    /// Register, list, order, pause or forget repositories
+    Repo(command::repo::Args),
     /// Start no more work
     Pause(command::pause::Args),
     /// Start work again
@@ -172,6 +174,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Agent(args) if args.is_work() => working(command::agent::run(&args, ctx)),
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
         Command::Endpoint(args) => asking(command::endpoint::run(&args, ctx)),
+        Command::Repo(args) => asking(command::repo::run(&args, ctx)),
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
         Command::Unpause(args) => asking(command::pause::unpause(&args, ctx)),
         Command::Budget(args) => asking(command::money::budget(&args, ctx)),

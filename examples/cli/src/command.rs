@@ -13,6 +13,7 @@ pub(crate) mod mcp;
 pub(crate) mod money;
 pub(crate) mod pause;
 pub(crate) mod questions;
+pub(crate) mod repo;
 pub(crate) mod retry;
 pub(crate) mod sandbox;
 pub(crate) mod stats;

@@ -113,7 +113,7 @@ impl Fleet {
         let token = register(self.hub.handle(), &name, &dir).await?;
         let agent =
             Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
-        let first = agent.sidecar()?;
+        let first = agent.sidecar().await?;
         self.names.push(name);
         self.sidecars.spawn(agent.work(first, self.leave.subscribe()));
         Ok(())
@@ -150,8 +150,9 @@ struct Agent {
 }
 
 impl Agent {
-    fn sidecar(&self) -> Result<Sidecar, Failure> {
-        crate::sidecar::sidecar(&self.url, self.name.clone(), &self.token, &self.dir, &self.ways)
+    async fn sidecar(&self) -> Result<Sidecar, Failure> {
+        let name = self.name.clone();
+        crate::sidecar::sidecar(&self.url, name, &self.token, &self.dir, &self.ways).await
     }
 
     /// Works until it is to leave; when it is asked to start again, by the hub or by its sandbox, it
@@ -176,7 +177,7 @@ impl Agent {
                 }
             };
             match ended {
-                Ok(Left::Restart) if !*leave.borrow() => sidecar = self.sidecar()?,
+                Ok(Left::Restart) if !*leave.borrow() => sidecar = self.sidecar().await?,
                 Ok(Left::Clean | Left::Restart) => return Ok(()),
                 Err(error) => {
                     let message = format!("agent {}: {error}", self.name);

@@ -10,6 +10,7 @@ use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, Sidec
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit as Left;
+use agentcom_exec::git;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::sandbox::{Report, Sandbox, Watch};
@@ -73,7 +74,7 @@ impl Sidecar {
 }
 
 /// A sidecar for the hub at `url` that keeps what it must not forget in `dir`.
-pub(crate) fn sidecar(
+pub(crate) async fn sidecar(
     url: &str,
     name: AgentId,
     token: &str,
@@ -92,9 +93,14 @@ pub(crate) fn sidecar(
         .map(|word| Capability::new(&word));
     let proved: Vec<Capability> = proved.collect::<Result<_, _>>().map_err(io::Error::other)?;
     let keys: Vec<Capability> = ways.coder.keys()?.capabilities().collect();
+    let repository = match ways.coder.is_wanted() {
+        true => git::capability(&ways.workdir).await,
+        false => None,
+    };
+    let can = ways.capabilities.iter().cloned().chain(proved).chain(keys).chain(repository);
     let config = SidecarConfig {
         version: Some(env!("CARGO_PKG_VERSION").into()),
-        capabilities: ways.capabilities.iter().cloned().chain(proved).chain(keys).collect(),
+        capabilities: can.collect(),
         slots: ways.slots,
         ..SidecarConfig::new(name, Secret::new(token))
     };

@@ -10,6 +10,7 @@ use agentcom_core::sidecar::Exit;
 use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{self, Chain, Coding, OllamaModels};
 use agentcom_exec::environment::Environment;
+use agentcom_exec::git;
 use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
@@ -45,6 +46,9 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
         for word in report.capabilities() {
             config.capabilities.push(Capability::new(&word)?);
         }
+    }
+    if let Some(coding) = &settings.coding {
+        config.capabilities.extend(git::capability(&coding.repository).await);
     }
     let sandbox = sandbox.map(|(sandbox, _)| sandbox);
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));

@@ -5,19 +5,17 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::tx::Tx;
+use super::settle;
 use crate::change::Change;
 use crate::command::{Facts, KeyUse, Rejected, Reply, Submitted};
 use crate::guard::Guard;
 use crate::id::TaskId;
-use crate::name::{Kind, Principal};
+use crate::name::Principal;
 use crate::rng::scramble;
-use crate::route::{AUTO, KIND};
 use crate::state::bytes_of;
 use crate::task::{AfterDependency, Delay, Dependency, Draft, Life, Spec, Task, TaskState};
 use crate::time::{Span, Wall};
 
-/// The kind of an operation that wakes a session.
-const WAKE: &str = "wake";
 /// When to try again if the queue is full.
 const RETRY_AFTER: Span = Span::from_secs(1);
 
@@ -133,7 +131,7 @@ fn check_fresh(
             continue;
         }
         check_dependencies(tx, index, &draft, known, facts)?;
-        settle_kind(tx, &mut draft);
+        settle::settle(tx, &mut draft);
         let rates = check_rates(tx, &draft);
         let key_over = last_use(tx, &draft, facts).map(|used| used.until);
         let depends_on = draft.depends_on.clone();
@@ -151,18 +149,6 @@ fn check_fresh(
         return Err(Rejected::QueueFull { retry_after: RETRY_AFTER });
     }
     Ok(asked)
-}
-
-/// Says what kind of operation a task is whose submitter did not.
-fn settle_kind(tx: &Tx<'_>, draft: &mut Draft) {
-    if draft.op.kind.as_str() != AUTO {
-        return;
-    }
-    let is_served = !tx.state.settings().routing.endpoints.is_empty();
-    let kind = if is_served && !draft.description.is_empty() { KIND } else { WAKE };
-    if let Ok(kind) = Kind::new(kind) {
-        draft.op.kind = kind;
-    }
 }
 
 /// The positions of a batch, each after those that it depends on.
@@ -292,11 +278,9 @@ fn digest(draft: &Draft) -> u64 {
     }
     // The stored form leaves out what is not said, so it stays the same when releases add fields.
     let mut draft = draft.clone();
-    if draft.op.kind.as_str() == AUTO
-        && let Ok(kind) = Kind::new(WAKE)
-    {
+    if settle::is_open(&draft) {
         // As what it was before there were endpoints, so that a repeated submission stays the same.
-        draft.op.kind = kind;
+        settle::wake(&mut draft);
     }
     let spec = draft.into_spec(Principal::System, known);
     let text = spec.ok().and_then(|spec| serde_json::to_string(&(spec, siblings)).ok());

@@ -36,6 +36,13 @@ pub(super) fn take(tx: &mut Tx<'_>, command: EndpointCommand) -> Result<Reply, R
                 settings.routing.chains.insert(tier, classes);
             }
         })),
+        EndpointCommand::Executor(tier, kind) => Ok(change(tx, "hub.executor", |settings| {
+            let executors = &mut settings.routing.executors;
+            _ = match kind {
+                Some(kind) => executors.insert(tier, kind),
+                None => executors.remove(&tier),
+            };
+        })),
         EndpointCommand::Parking(parking) => Ok(change(tx, "hub.parking", |settings| {
             settings.routing.parking_off = parking == Parking::Off;
             if parking == Parking::Off {

@@ -6,16 +6,27 @@ use crate::command::{Rejected, Reply, Scope};
 use crate::name::Key;
 use crate::state::WEIGHT_USUAL;
 
-pub(super) fn pause(tx: &mut Tx<'_>, scope: Scope) -> Reply {
+pub(super) fn pause(tx: &mut Tx<'_>, mut scope: Scope) -> Reply {
+    settle_scope(tx.state.settings(), &mut scope);
     change(tx, "hub.paused", |settings| {
         settings.paused.insert(scope);
     })
 }
 
-pub(super) fn unpause(tx: &mut Tx<'_>, scope: &Scope) -> Reply {
+pub(super) fn unpause(tx: &mut Tx<'_>, mut scope: Scope) -> Reply {
+    settle_scope(tx.state.settings(), &mut scope);
     change(tx, "hub.unpaused", |settings| {
-        settings.paused.remove(scope);
+        settings.paused.remove(&scope);
     })
+}
+
+/// A registered repository has one address, as it has for tasks.
+fn settle_scope(settings: &Settings, scope: &mut Scope) {
+    if let Scope::Repo(repo) = scope
+        && let Some(known) = settings.repos.iter().find(|known| known.is_meant(repo))
+    {
+        *repo = known.url.clone();
+    }
 }
 
 pub(super) fn weigh(tx: &mut Tx<'_>, key: Key, weight: u32) -> Result<Reply, Rejected> {

@@ -4,6 +4,7 @@
 mod fleet;
 mod quota;
 mod random;
+mod repos;
 
 use super::*;
 use crate::command::{EndpointCommand, Rejected};

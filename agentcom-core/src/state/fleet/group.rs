@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::member::AgentNo;
 use crate::name::{AgentId, Capability, Kind};
+use crate::repo;
 use crate::state::sorted::Sorted;
 use crate::state::{ClassId, Requirements};
 
@@ -26,6 +27,7 @@ impl Abilities {
     pub fn meet(&self, requirements: &Requirements) -> bool {
         self.kinds.binary_search(&requirements.kind).is_ok()
             && requirements.needs.iter().all(|need| self.capabilities.binary_search(need).is_ok())
+            && self.lacks_repo(requirements).is_none()
     }
 
     /// What is missing, in words.
@@ -35,7 +37,12 @@ impl Abilities {
         let kind = kind.then(|| alloc::format!("exec:{}", requirements.kind));
         let missing = |need: &&Capability| self.capabilities.binary_search(need).is_err();
         let needs = requirements.needs.iter().filter(missing).map(|need| alloc::format!("{need}"));
-        kind.into_iter().chain(needs).collect()
+        let repo = self.lacks_repo(requirements).map(|need| alloc::format!("{need}"));
+        kind.into_iter().chain(needs).chain(repo).collect()
+    }
+
+    fn lacks_repo(&self, requirements: &Requirements) -> Option<Capability> {
+        repo::lacking(&self.capabilities, &requirements.kind, requirements.repo.as_ref())
     }
 }
 

@@ -51,6 +51,14 @@ enum Verb {
         /// In this order: local, cloud
         classes: Vec<String>,
     },
+    /// Say what does tasks of a tier that do not say: code, acp, claude-code, ollama, claude, wake, or
+    /// a kind of your own; the usual if none is named
+    Executor {
+        /// The tier: trivial, standard, complex or unknown
+        tier: String,
+        /// The kind
+        kind: Option<String>,
+    },
     /// Say whether a used-up quota parks its key (on), or concerns the task that met it only (off)
     Parking {
         /// on or off
@@ -139,6 +147,12 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
             let body = json!({ "tier": tier, "classes": classes });
             let answer = client.put(&["api", "admin", "chain"], &body).await?;
             (answer, format!("{tier} tasks try {}", chain(classes)))
+        }
+        Verb::Executor { tier, kind } => {
+            let body = json!({ "tier": tier, "kind": kind });
+            let answer = client.put(&["api", "admin", "executor"], &body).await?;
+            let kind = kind.as_deref().unwrap_or("what is usual");
+            (answer, format!("{tier} tasks that do not say are done by {kind}"))
         }
         Verb::Parking { parking } => {
             let body = json!({ "parking": parking });

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use agentcom_core::money::Micros;
+use agentcom_core::route::AUTO;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Check;
 use agentcom_exec::acp::Acp;
@@ -32,8 +33,9 @@ pub(crate) struct Args {
     /// Have a model change the repository of an agent as -d says, on a branch of its own
     #[arg(long, requires = "description", conflicts_with = "shell")]
     code: bool,
-    /// Whose model: ollama, claude, or what the tier calls for; or a foreign agent: acp, claude-code
-    #[arg(long, value_name = "KIND", requires = "code", value_parser = [Chain::KIND, OllamaModels::KIND, MessagesModels::KIND, Acp::KIND, ClaudeCode::KIND], default_value = Chain::KIND)]
+    /// Whose model: ollama, claude, or what the tier calls for; or a foreign agent: acp, claude-code;
+    /// or auto: what the hub was told for its repository and tier
+    #[arg(long, value_name = "KIND", requires = "code", value_parser = [Chain::KIND, AUTO, OllamaModels::KIND, MessagesModels::KIND, Acp::KIND, ClaudeCode::KIND], default_value = Chain::KIND)]
     with: String,
     /// The model, if it is not to be the agent's own
     #[arg(long, value_name = "MODEL", requires = "code")]
@@ -69,8 +71,8 @@ pub(crate) struct Args {
     /// Start only after this task has ended (repeatable)
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     after: Vec<String>,
-    /// The repository that it concerns
-    #[arg(long, value_name = "ADDRESS")]
+    /// The repository that it concerns, by its address or the name that it is registered by
+    #[arg(long, value_name = "REPOSITORY")]
     repo: Option<String>,
     /// How demanding it is: trivial, standard or complex; guessed from its words if it is not said
     #[arg(long, value_name = "TIER")]

@@ -39,7 +39,8 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
         Failure::new(Exit::NotAllowed, "an agent needs a token of its own")
             .hint(format_args!("make it with `agentcom agent add {}`", args.name))
     })?;
-    let sidecar = sidecar::sidecar(client.address(), args.name.clone(), token, &dir, &args.ways)?;
+    let name = args.name.clone();
+    let sidecar = sidecar::sidecar(client.address(), name, token, &dir, &args.ways).await?;
     let handle = sidecar.handle();
     ctx.print.note(&format!("agent {} works for {}; Ctrl-C ends it", args.name, client.address()));
     let mut running = std::pin::pin!(sidecar.run());

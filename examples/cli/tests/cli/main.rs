@@ -11,6 +11,7 @@ mod git;
 mod kill;
 mod mcp;
 mod money;
+mod repo;
 mod routing;
 mod smoke;
 mod support;

@@ -1,11 +1,12 @@
-//! This file checks what a hub does about rates after a restart.
+//! This file checks that what operators and limits say is as before after a restart.
 
 use super::*;
-use crate::command::EndpointCommand;
+use crate::command::{EndpointCommand, RepoCommand};
 use crate::endpoint::{Api, Endpoint, Meant};
-use crate::name::EndpointId;
+use crate::name::{EndpointId, Repo, RepoName};
 use crate::port::store::Table;
-use crate::task::Rate;
+use crate::repo::Registered;
+use crate::task::{Rate, Tier};
 use crate::time::Span;
 
 fn rated() -> Draft {
@@ -136,4 +137,27 @@ fn endpoints_parked_keys_and_slots_in_use_are_as_before_after_a_restart() {
         Some(1),
         "the quota is renewed, whoever was away"
     );
+}
+
+#[test]
+fn repositories_and_what_does_their_tasks_are_as_before_after_a_restart() {
+    let mut rig = Rig::new();
+    for at in ["web", "api"] {
+        let url = Repo::new(&alloc::format!("https://host/own/{at}")).unwrap();
+        let repo = Registered::new(RepoName::new(at).unwrap(), url);
+        rig.call(Command::Repo(RepoCommand::Set(repo.into()))).unwrap();
+    }
+    rig.call(Command::Repo(RepoCommand::Move(RepoName::new("api").unwrap(), 1))).unwrap();
+    rig.call(Command::Repo(RepoCommand::Pause(RepoName::new("web").unwrap()))).unwrap();
+    let acp = EndpointCommand::Executor(Tier::Complex, Some(Kind::new("acp").unwrap()));
+    rig.call(Command::Endpoint(acp)).unwrap();
+    let _agent = rig.join("a");
+    let before = durable(&mut rig);
+    let mut rig = again(rig);
+    assert_eq!(durable(&mut rig), before);
+    let handle = rig.handle.clone();
+    let views = rig.ask(async move { handle.repos().await }).unwrap();
+    let views: Vec<_> =
+        views.iter().map(|it| (it.repo.name.as_str(), it.paused, it.agents)).collect();
+    assert_eq!(views, [("api", false, 0), ("web", true, 0)]);
 }

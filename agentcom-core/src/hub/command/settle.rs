@@ -1,0 +1,91 @@
+//! This file says of a task what its submitter did not: which repository it is about, what runs it, and
+//! with which model. What the task says wins, then what is said of its repository, then what is said
+//! of its tier.
+
+use alloc::string::String;
+
+use super::super::tx::Tx;
+use crate::change::Settings;
+use crate::command::Scope;
+use crate::json::Json;
+use crate::name::Kind;
+use crate::repo::Registered;
+use crate::route::{AUTO, KIND, is_of_models};
+use crate::task::{Complexity, Draft};
+
+/// The kind of an operation that wakes a session.
+const WAKE: &str = "wake";
+
+/// Whether nobody said what runs it.
+pub(super) fn is_open(draft: &Draft) -> bool {
+    draft.op.kind.as_str() == AUTO
+}
+
+/// Says that it wakes a session.
+pub(super) fn wake(draft: &mut Draft) {
+    if let Ok(kind) = Kind::new(WAKE) {
+        draft.op.kind = kind;
+    }
+}
+
+/// Completes a draft.
+pub(super) fn settle(tx: &Tx<'_>, draft: &mut Draft) {
+    let settings = tx.state.settings();
+    let repo = repo_of(settings, draft);
+    if let Some(repo) = repo {
+        draft.repo = Some(repo.url.clone());
+    }
+    if !is_open(draft) {
+        return;
+    }
+    let tier = Complexity::of_draft(draft).effective();
+    let said = repo.and_then(|repo| repo.executor(tier)).or(settings.routing.executors.get(&tier));
+    match said {
+        Some(kind) => draft.op.kind = kind.clone(),
+        None => usual(settings, draft),
+    }
+    if let Some(model) =
+        repo.and_then(|repo| repo.model(tier)).filter(|_| is_of_models(&draft.op.kind))
+    {
+        name_model(draft, model);
+    }
+}
+
+/// A task with a description is one for models where there are endpoints.
+fn usual(settings: &Settings, draft: &mut Draft) {
+    match Kind::new(KIND) {
+        Ok(kind) if !settings.routing.endpoints.is_empty() && !draft.description.is_empty() => {
+            draft.op.kind = kind;
+        }
+        _ => wake(draft),
+    }
+}
+
+/// The registered repository that a task is about: the one that it means, or, if it is for a model or
+/// a session and names none, the first one that is not paused.
+fn repo_of<'a>(settings: &'a Settings, draft: &Draft) -> Option<&'a Registered> {
+    if let Some(repo) = &draft.repo {
+        return settings.repos.iter().find(|known| known.is_meant(repo));
+    }
+    let kind = &draft.op.kind;
+    if !is_open(draft) && !is_of_models(kind) && kind.as_str() != WAKE {
+        return None;
+    }
+    let is_active =
+        |known: &&Registered| !settings.paused.contains(&Scope::Repo(known.url.clone()));
+    settings.repos.iter().find(is_active)
+}
+
+/// Names the model in the input of an operation, unless that names one.
+fn name_model(draft: &mut Draft, model: &str) {
+    let input = &draft.op.input;
+    let read = if input.is_null() { Ok(serde_json::Map::new()) } else { input.read() };
+    let Ok(mut input) = read else { return };
+    if input.contains_key("model") {
+        return;
+    }
+    input.insert("model".into(), String::from(model).into());
+    if let Ok(named) = Json::of(&input) {
+        draft.op.input = named;
+    }
+}
