@@ -23,21 +23,47 @@ pub enum Api {
     Ollama,
     /// By the Messages API of Anthropic.
     Messages,
+    /// Not at all: agents have the Claude Code CLI, which speaks with its service.
+    #[serde(rename = "claude-code")]
+    ClaudeCode,
+    /// Not at all: agents have a program that speaks the Agent Client Protocol.
+    Acp,
 }
 
-/// A server of models, as an operator describes it.
+impl Api {
+    /// The kind of operation that a program of the agents does; none for servers.
+    #[must_use]
+    pub const fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Ollama | Self::Messages => None,
+            Self::ClaudeCode => Some("claude-code"),
+            Self::Acp => Some("acp"),
+        }
+    }
+
+    /// The program that does operations of a kind, if one does.
+    #[must_use]
+    pub fn of(kind: &Kind) -> Option<Self> {
+        [Self::ClaudeCode, Self::Acp].into_iter().find(|api| api.program() == Some(kind.as_str()))
+    }
+}
+
+/// A server of models, or a program of agents that has its own, as an operator describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// How it is spoken to.
     pub api: Api,
-    /// Where it is, as the agents that use it see it.
+    /// Where it is, as the agents that use it see it; programs are nowhere.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub url: Box<str>,
     /// Whether it costs money.
     pub class: Class,
-    /// The key that it wants. Endpoints of one key are parked together.
+    /// The key that it wants. Endpoints of one key are parked together. A program has its key by
+    /// itself, whatever that is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
-    /// The models that are asked for, the most wanted first; without any all that it serves.
+    /// The models that are asked for, the most wanted first; without any all that it serves, and of a
+    /// program [its own](Endpoint::OWN).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Meant>,
     /// How many tasks each of its models works on at once, 1 to [`Endpoint::SLOTS_MAX`].
@@ -75,6 +101,8 @@ pub struct BadEndpoint {
 }
 
 impl Endpoint {
+    /// Stands for the model that a program chooses itself.
+    pub const OWN: &str = "own";
     /// The most tasks that a model may work on at once.
     pub const SLOTS_MAX: u32 = 1_024;
     /// The most models that are named or served.
@@ -90,7 +118,7 @@ impl Endpoint {
     pub fn new(api: Api, url: &str) -> Self {
         let (class, slots, models_at_once) = match api {
             Api::Ollama => (Class::Local, 1, 1),
-            Api::Messages => (Class::Cloud, 4, 0),
+            Api::Messages | Api::ClaudeCode | Api::Acp => (Class::Cloud, 4, 0),
         };
         Self {
             api,
@@ -117,6 +145,12 @@ impl Endpoint {
                 && text.len() <= Self::TEXT_BYTES_MAX
                 && !text.chars().any(|c| c.is_control() || c.is_whitespace())
         };
+        if self.api.program().is_some() {
+            if !self.url.is_empty() {
+                return bad("url", "must not be said of a program");
+            }
+            return self.check_bounds(is_fine);
+        }
         let scheme = self.url.strip_prefix("http://").or(self.url.strip_prefix("https://"));
         if !is_fine(&self.url) || scheme.is_none_or(str::is_empty) {
             return bad("url", "must begin with http:// or https:// and have at most 256 bytes");
@@ -125,6 +159,11 @@ impl Endpoint {
         if scheme.is_some_and(|rest| rest.contains('@')) {
             return bad("url", "must hold no user and no password");
         }
+        self.check_bounds(is_fine)
+    }
+
+    fn check_bounds(&self, is_fine: impl Fn(&str) -> bool) -> Result<(), BadEndpoint> {
+        let bad = |field, why: &str| Err(BadEndpoint { field, why: why.into() });
         if self.slots == 0 || self.slots > Self::SLOTS_MAX {
             return bad("slots", "must be 1 to 1024");
         }
@@ -146,9 +185,11 @@ impl Endpoint {
         self.credential.clone().unwrap_or_else(|| id.into())
     }
 
-    /// What an agent has to be able to do to use it: what was said, and to have the key.
+    /// What an agent has to be able to do to use it: what was said, and to have the key, or the program.
     pub fn needs(&self) -> impl Iterator<Item = Capability> {
-        self.needs.iter().cloned().chain(self.credential.as_ref().map(Capability::key))
+        let program = self.api.program();
+        let key = self.credential.as_ref().filter(|_| program.is_none()).map(Capability::key);
+        self.needs.iter().cloned().chain(key).chain(program.and_then(Capability::of_kind))
     }
 }
 
@@ -265,6 +306,8 @@ mod tests {
             let endpoint = Endpoint::new(Api::Ollama, url);
             assert_eq!(endpoint.check().map_err(|bad| bad.field), Err("url"), "{url}");
         }
+        assert_eq!(Endpoint::new(Api::Acp, "").check(), Ok(()));
+        assert!(Endpoint::new(Api::ClaudeCode, "http://gpu").check().is_err());
         assert_eq!(check(|endpoint| endpoint.url = "http://me:secret@gpu".into()), Err("url"));
         assert_eq!(check(|endpoint| endpoint.slots = 0), Err("slots"));
         assert_eq!(
@@ -283,6 +326,11 @@ mod tests {
         assert_eq!(endpoint.account(&id).as_str(), "work");
         let needs: Vec<_> = endpoint.needs().collect();
         assert_eq!(needs, [Capability::new("key-work").unwrap()]);
+        // A program has its key by itself.
+        (endpoint.api, endpoint.url) = (Api::ClaudeCode, "".into());
+        let needs: Vec<_> = endpoint.needs().collect();
+        assert_eq!(needs, [Capability::new("exec:claude-code").unwrap()]);
+        assert_eq!(endpoint.account(&id).as_str(), "work");
     }
 
     #[test]

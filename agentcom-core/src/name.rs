@@ -205,6 +205,12 @@ impl Capability {
     pub fn key(credential: &Credential) -> Self {
         Self(alloc::format!("key-{credential}").into())
     }
+
+    /// What an agent can do that has an executor of a kind; none if there can be no such kind.
+    #[must_use]
+    pub fn of_kind(kind: &str) -> Option<Self> {
+        Kind::new(kind).ok().map(|kind| Self(alloc::format!("exec:{kind}").into()))
+    }
 }
 
 impl Repo {

@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Api;
 use crate::name::{Capability, Credential, EndpointId, Kind};
 use crate::task::{Complexity, Spec, Tier};
 use crate::time::Wall;
@@ -33,7 +34,7 @@ pub fn order(tier: Tier) -> [Class; 2] {
     }
 }
 
-/// The kind of operation that is routed.
+/// The kind of operation that any model may do.
 pub const KIND: &str = "code";
 
 /// The kind of an operation of which nobody said what it is: [`KIND`] where there are endpoints, and
@@ -49,10 +50,10 @@ pub fn is_of_models(kind: &Kind) -> bool {
     MODEL_KINDS.contains(&kind.as_str())
 }
 
-/// Whether an operation is routed where there are endpoints.
+/// Whether an operation is routed where there are endpoints for it.
 #[must_use]
 pub fn is_routed(kind: &Kind) -> bool {
-    kind.as_str() == KIND
+    kind.as_str() == KIND || Api::of(kind).is_some()
 }
 
 /// What a task wants of whoever serves it. Tasks that want the same are routed alike.
@@ -62,6 +63,8 @@ pub struct Wanted {
     pub tier: Tier,
     /// The one model that is to do it, if the submitter named one.
     pub model: Option<Box<str>>,
+    /// The program that is to do it, if its kind says so.
+    pub api: Option<Api>,
 }
 
 /// The part of an operation's input that routing reads.
@@ -73,7 +76,7 @@ struct Named {
 
 impl Wanted {
     /// Comes before all others.
-    pub const FIRST: Self = Self { tier: Tier::Trivial, model: None };
+    pub const FIRST: Self = Self { tier: Tier::Trivial, model: None, api: None };
 
     /// What a task wants; nothing if it is not routed.
     #[must_use]
@@ -83,7 +86,14 @@ impl Wanted {
         }
         // What is wrong with the input its executor says.
         let named: Named = spec.op.input.read().unwrap_or_default();
-        Some(Self { tier: Complexity::of(spec).effective(), model: named.model })
+        let (tier, api) = (Complexity::of(spec).effective(), Api::of(&spec.op.kind));
+        Some(Self { tier, model: named.model, api })
+    }
+
+    /// Whether an endpoint that is spoken to like this can be it.
+    #[must_use]
+    pub fn is_met_by(&self, api: Api) -> bool {
+        self.api.is_none_or(|wanted| wanted == api)
     }
 }
 

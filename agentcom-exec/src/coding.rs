@@ -29,6 +29,7 @@ use async_trait::async_trait;
 
 pub use input::{BadCodingInput, CodingInput};
 pub use models::{Chain, MessagesModels, OllamaModels};
+pub use routed::Programs;
 pub use worker::{Bench, WithTools, Worker, Workers};
 
 use crate::acp::Acp;
@@ -41,6 +42,7 @@ use crate::keys::Keys;
 use crate::mcp::Server;
 use crate::model::Ollama;
 use crate::sandbox::Sandbox;
+use routed::Means;
 use work::Work;
 
 /// Does coding tasks with workers of one kind.
@@ -49,8 +51,7 @@ pub struct Coding {
     kind: Kind,
     workers: Arc<dyn Workers>,
     settings: Settings,
-    keys: Keys,
-    context_tokens: u64,
+    means: Means,
 }
 
 /// Where and how coding tasks are done.
@@ -79,33 +80,45 @@ impl Coding {
     /// Does tasks of `kind` with `workers`.
     #[must_use]
     pub fn new(kind: Kind, workers: Arc<dyn Workers>, settings: Settings) -> Self {
-        let (keys, context_tokens) = (Keys::default(), Ollama::CONTEXT_TOKENS);
-        Self { kind, workers, settings, keys, context_tokens }
+        let means = Means {
+            keys: Keys::default(),
+            context_tokens: Ollama::CONTEXT_TOKENS,
+            programs: Programs::default(),
+        };
+        Self { kind, workers, settings, means }
     }
 
     /// Has these keys to the models that the hub chooses; those of Ollama servers read and write so
     /// many tokens at once.
     #[must_use]
     pub fn with_keys(self, keys: Keys, context_tokens: u64) -> Self {
-        Self { keys, context_tokens, ..self }
+        Self { means: Means { keys, context_tokens, ..self.means }, ..self }
+    }
+
+    /// Has these programs, which the hub may choose.
+    fn with_programs(self, programs: Programs) -> Self {
+        Self { means: Means { programs, ..self.means }, ..self }
     }
 
     /// Does tasks of the kind `acp` with a foreign agent.
     #[must_use]
     pub fn with_acp(acp: Acp, settings: Settings) -> Self {
-        Self::of_kind(Acp::KIND, acp, settings)
+        let programs = Programs { acp: Some(acp.clone()), ..Programs::default() };
+        Self::of_kind(Acp::KIND, acp, settings).with_programs(programs)
     }
 
     /// Does tasks of the kind `code` with the models of a chain.
     #[must_use]
     pub fn with_chain(chain: Chain, settings: Settings) -> Self {
-        Self::of_kind(Chain::KIND, chain, settings)
+        let programs = chain.programs.clone();
+        Self::of_kind(Chain::KIND, chain, settings).with_programs(programs)
     }
 
     /// Does tasks of the kind `claude-code` with the Claude Code CLI.
     #[must_use]
     pub fn with_claude_code(claude: ClaudeCode, settings: Settings) -> Self {
-        Self::of_kind(ClaudeCode::KIND, claude, settings)
+        let programs = Programs { claude_code: Some(claude.clone()), ..Programs::default() };
+        Self::of_kind(ClaudeCode::KIND, claude, settings).with_programs(programs)
     }
 
     /// Does tasks of the kind `claude` with models that are asked by the Messages API.
@@ -138,8 +151,8 @@ impl Executor for Coding {
             Err(bad) => return JobOutcome::permanent(bad),
         };
         let workers = match &job.route {
-            Some(route) => match routed::worker(route, &self.keys, self.context_tokens) {
-                Ok(worker) => vec![worker],
+            Some(route) => match routed::workers(route, job.tier(), &self.means) {
+                Ok(workers) => workers,
                 Err(error) => return routed::unreached(error),
             },
             None => match self.workers.workers(input.model.as_deref(), job.tier()) {

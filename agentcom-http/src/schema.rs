@@ -60,13 +60,13 @@ const TYPES: [Line; 38] = [
     ("routing", "{target_type: sidecar or wake, effective_tier: tier}"),
     ("peer", "{agent_id, name, status, capabilities: [text], connected_at: date}"),
     ("post_task", "a body of that name; ref names it for depends_on within the batch"),
-    ("api", "ollama or messages"),
+    ("api", "ollama, messages, claude-code or acp"),
     ("class", "local or cloud"),
     ("meant", "{model: text, tiers?: [tier]}"),
     ("runs", "{kind: text, tiers?: [tier]}"),
     ("parking", "on or off"),
     ("fault", "unreachable, busy, no_model or quota"),
-    ("route", "{endpoint: text, api: api, url: text, credential?: text, model?: text}"),
+    ("route", "{endpoint: text, api: api, url?: text, credential?: text, model?: text}"),
     ("rate", "{key: text, limit: integer, per_ms: milliseconds, burst?: integer}"),
 ];
 

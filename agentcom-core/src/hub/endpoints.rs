@@ -43,7 +43,8 @@ pub(super) fn look_due(tx: &mut Tx<'_>, id: &EndpointId) {
         tx.feel(Pulse::Health(id.clone(), Health { breaker, ..health.clone() }.into()));
     }
     let is_fine = matches!(breaker, Breaker::Closed { failures: 0, .. });
-    let heard = health.heard_at.filter(|_| is_fine && !tx.state.endpoints().is_wanted(id));
+    let heard =
+        health.heard_at.filter(|_| is_fine && !tx.state.endpoints().is_wanted(id, endpoint.api));
     let is_fresh = heard.is_some_and(|at| now.wall - at < LOOK_IDLE);
     if !is_fresh && !matches!(breaker, Breaker::Open { .. }) {
         look(tx, id, &endpoint);
@@ -61,10 +62,12 @@ fn schedule(tx: &mut Tx<'_>, id: &EndpointId, breaker: Breaker) {
     tx.feel(Pulse::ProbeAt(id.clone(), at));
 }
 
-/// Asks an agent to look at an endpoint, unless one does or none can at the moment.
+/// Asks an agent to look at an endpoint, unless one does or none can at the moment. A program is there
+/// when its agent is.
 fn look(tx: &mut Tx<'_>, id: &EndpointId, endpoint: &Endpoint) {
     let is_full = tx.state.task_count() >= tx.config.tasks_max;
-    if is_full || tx.state.endpoints().is_probed(id) {
+    let is_program = endpoint.api.program().is_some();
+    if is_full || is_program || tx.state.endpoints().is_probed(id) {
         return;
     }
     let Some(spec) = look_spec(id, endpoint) else { return };

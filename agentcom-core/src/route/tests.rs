@@ -69,7 +69,7 @@ fn what_is_stored_of_a_decision_stays_readable() {
 }
 
 #[test]
-fn only_code_is_routed_and_by_the_model_that_it_names() {
+fn only_work_of_models_is_routed_and_by_the_model_and_the_program_that_it_names() {
     let wanted = |kind: &str, input: &str| {
         let draft = Draft {
             description: "rename a word".into(),
@@ -77,10 +77,14 @@ fn only_code_is_routed_and_by_the_model_that_it_names() {
         };
         Wanted::of(&draft.into_spec(Principal::Admin, Vec::new()).unwrap())
     };
+    let trivial = || Wanted { tier: Tier::Trivial, model: None, api: None };
     assert_eq!(wanted("shell", r#"{"model":"m"}"#), None);
-    assert_eq!(wanted("code", "null"), Some(Wanted { tier: Tier::Trivial, model: None }));
+    assert_eq!(wanted("code", "null"), Some(Wanted { model: None, ..trivial() }));
+    let acp = wanted("acp", "null");
+    assert_eq!(acp, Some(Wanted { api: Some(Api::Acp), ..trivial() }));
+    assert_eq!(wanted("ollama", "null"), None, "the agent asks its own server");
     let named = wanted("code", r#"{"model":"m","turns_max":3}"#);
-    assert_eq!(named, Some(Wanted { tier: Tier::Trivial, model: Some("m".into()) }));
+    assert_eq!(named, Some(Wanted { model: Some("m".into()), ..trivial() }));
 }
 
 #[test]

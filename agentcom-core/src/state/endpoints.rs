@@ -89,15 +89,17 @@ impl Endpoints {
 
     /// Whether tasks want endpoints, or work with the models of this one.
     #[must_use]
-    pub fn is_wanted(&self, id: &EndpointId) -> bool {
-        !self.waiting.is_empty() || self.held(id).next().is_some()
+    pub fn is_wanted(&self, id: &EndpointId, api: Api) -> bool {
+        self.waiting.keys().any(|wanted| wanted.is_met_by(api)) || self.held(id).next().is_some()
     }
 
     /// Whether ready tasks want a model, by its name or since an endpoint has it for their tier.
     fn wants(&self, endpoint: &Endpoint, health: &Health, model: &str) -> bool {
-        Tier::ALL.into_iter().any(|tier| {
-            let named = Wanted { tier, model: Some(model.into()) };
-            let any = Wanted { tier, model: None };
+        let apis = [None, Some(endpoint.api)];
+        let all = Tier::ALL.into_iter().flat_map(|tier| apis.map(|api| (tier, api)));
+        let mut all = all.map(|(tier, api)| Wanted { tier, model: None, api });
+        all.any(|any| {
+            let named = Wanted { model: Some(model.into()), ..any.clone() };
             let has = || models(endpoint, health, &any).iter().any(|(name, _)| *name == model);
             self.waiting.contains_key(&named) || self.waiting.contains_key(&any) && has()
         })
@@ -320,9 +322,16 @@ fn models<'a>(
     if let Some(model) = wanted.model.as_deref() {
         let is_meant =
             endpoint.models.is_empty() || endpoint.models.iter().any(|it| &*it.model == model);
-        let is_there =
-            if endpoint.models.is_empty() { served(model).is_some() } else { has(model) };
+        // A program knows models by names that nobody lists.
+        let is_there = if endpoint.models.is_empty() {
+            wanted.api.is_some() || served(model).is_some()
+        } else {
+            has(model)
+        };
         return Vec::from_iter((is_meant && is_there).then(|| named(model)).flatten());
+    }
+    if endpoint.models.is_empty() && endpoint.api.program().is_some() {
+        return Vec::from([(Endpoint::OWN, None)]);
     }
     if endpoint.models.is_empty() {
         let all = seen.into_iter().flat_map(|seen| &seen.models);

@@ -210,8 +210,7 @@ impl State {
         else {
             return;
         };
-        let abilities =
-            Abilities { kinds: profile.kinds.clone(), capabilities: profile.capabilities.clone() };
+        let abilities = Abilities::of(&profile);
         let number = self.fleet.enrol(&agent);
         let (group, made) = self.fleet.join(number, abilities.clone());
         if made {

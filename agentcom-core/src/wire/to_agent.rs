@@ -164,7 +164,8 @@ pub struct Route {
     pub endpoint: EndpointId,
     /// How it is spoken to.
     pub api: Api,
-    /// Where it is.
+    /// Where it is; nowhere if it is a program of the agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// The key that it wants, by the name under which the agent has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,20 @@
 //! This file says where the models for coding tasks come from, and which is asked first.
 
+use std::sync::Arc;
+
 use agentcom_core::config::Secret;
+use agentcom_core::port::executor::Executor;
 use agentcom_core::route::{Class, order};
 use agentcom_core::task::Tier;
 
+use super::routed::Programs;
 use super::worker::{WithTools, Worker, Workers};
+use super::{Coding, Settings};
+use crate::acp::Acp;
+use crate::claude_code::ClaudeCode;
+use crate::keys::Keys;
 use crate::model::{Messages, Ollama};
+use crate::probe::Probe;
 
 /// Models of an Ollama server.
 #[derive(Clone, Debug)]
@@ -57,33 +66,74 @@ impl Workers for MessagesModels {
     }
 }
 
-/// Models of both kinds, in the order that the tier of a task calls for.
+/// Models of all kinds, in the order that the tier of a task calls for.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     /// Those on machines of one's own.
     pub local: Option<OllamaModels>,
     /// Those elsewhere.
     pub cloud: Option<MessagesModels>,
+    /// Programs with models of their own, which count as elsewhere, and come behind those.
+    pub programs: Programs,
 }
 
 impl Chain {
     /// The kind of operation.
     pub const KIND: &str = "code";
+
+    /// All executors of coding tasks, of the kind of each of these models and of [`Chain::KIND`], and
+    /// one that looks at endpoints. They have `keys` to the models that the hub chooses; those of Ollama
+    /// servers read and write so many tokens at once.
+    #[must_use]
+    pub fn executors(
+        self,
+        settings: &Settings,
+        keys: Keys,
+        context_tokens: u64,
+    ) -> Vec<Arc<dyn Executor>> {
+        let place = || settings.clone();
+        let Self { local, cloud, programs: Programs { acp, claude_code } } = self.clone();
+        let own = [
+            local.map(|models| Coding::with_ollama(models, place())),
+            cloud.map(|models| Coding::with_messages(models, place())),
+            acp.map(|acp| Coding::with_acp(acp, place())),
+            claude_code.map(|claude| Coding::with_claude_code(claude, place())),
+        ];
+        let probe = Probe::new(keys.clone());
+        let any = Coding::with_chain(self, place()).with_keys(keys, context_tokens);
+        let own = own.into_iter().flatten().chain([any]);
+        let own = own.map(|coding| Arc::new(coding) as Arc<dyn Executor>);
+        own.chain([Arc::new(probe) as Arc<dyn Executor>]).collect()
+    }
+}
+
+impl Chain {
+    fn sources(&self, class: Class) -> Vec<&dyn Workers> {
+        fn one<T: Workers>(source: &Option<T>) -> Option<&dyn Workers> {
+            source.as_ref().map(|source| source as &dyn Workers)
+        }
+        let Programs { acp, claude_code } = &self.programs;
+        match class {
+            Class::Local => one(&self.local).into_iter().collect(),
+            Class::Cloud => {
+                [one(&self.cloud), one(claude_code), one(acp)].into_iter().flatten().collect()
+            }
+        }
+    }
 }
 
 impl Workers for Chain {
     fn workers(&self, model: Option<&str>, tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
         if let Some(name) = model {
-            let kinds = format!("`{}` or `{}`", OllamaModels::KIND, MessagesModels::KIND);
+            let kinds = [OllamaModels::KIND, MessagesModels::KIND, ClaudeCode::KIND, Acp::KIND];
+            let kinds = kinds.map(|kind| format!("`{kind}`")).join(" or ");
             return Err(format!("a task that names its model, `{name}`, is of the kind {kinds}"));
         }
         let mut workers = Vec::new();
         for class in order(tier) {
-            workers.extend(match (class, &self.local, &self.cloud) {
-                (Class::Local, Some(local), _) => local.workers(None, tier)?,
-                (Class::Cloud, _, Some(cloud)) => cloud.workers(None, tier)?,
-                (Class::Local, None, _) | (Class::Cloud, _, None) => Vec::new(),
-            });
+            for source in self.sources(class) {
+                workers.extend(source.workers(None, tier)?);
+            }
         }
         if workers.is_empty() {
             return Err("there are no models".to_owned());

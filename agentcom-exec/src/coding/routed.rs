@@ -1,33 +1,73 @@
 //! This file asks the model that the hub chose, and says what kept its endpoint from serving.
 
 use agentcom_core::config::Secret;
-use agentcom_core::endpoint::{Api, Fault};
+use agentcom_core::endpoint::{Api, Endpoint, Fault};
 use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::task::Tier;
 use agentcom_core::wire::Route;
 
-use super::worker::{WithTools, Worker};
+use super::worker::{WithTools, Worker, Workers};
+use crate::acp::Acp;
+use crate::claude_code::ClaudeCode;
 use crate::keys::Keys;
 use crate::model::{Messages, Model, ModelError, Ollama, Usage};
+
+/// What an agent has for the models that the hub chooses.
+#[derive(Clone, Debug)]
+pub(super) struct Means {
+    /// Keys to servers.
+    pub(super) keys: Keys,
+    /// How many tokens models of Ollama servers read and write at once.
+    pub(super) context_tokens: u64,
+    /// Programs that have models of their own.
+    pub(super) programs: Programs,
+}
+
+/// Programs of an agent that have models of their own.
+#[derive(Clone, Debug, Default)]
+pub struct Programs {
+    /// One that speaks the Agent Client Protocol.
+    pub acp: Option<Acp>,
+    /// The Claude Code CLI.
+    pub claude_code: Option<ClaudeCode>,
+}
+
+impl Programs {
+    fn of(&self, api: Api) -> Option<&dyn Workers> {
+        match api {
+            Api::Ollama | Api::Messages => None,
+            Api::ClaudeCode => self.claude_code.as_ref().map(|claude| claude as &dyn Workers),
+            Api::Acp => self.acp.as_ref().map(|acp| acp as &dyn Workers),
+        }
+    }
+}
 
 /// The worker with the model that a route names.
 ///
 /// # Errors
 ///
 /// Why there is none, for people.
-pub(super) fn worker(
+pub(super) fn workers(
     route: &Route,
-    keys: &Keys,
-    context_tokens: u64,
-) -> Result<Box<dyn Worker>, String> {
+    tier: Tier,
+    means: &Means,
+) -> Result<Vec<Box<dyn Worker>>, String> {
     let model: Box<dyn Model> = match route.api {
+        Api::ClaudeCode | Api::Acp => {
+            let program = means.programs.of(route.api);
+            let program = program.ok_or("this agent does not have the program")?;
+            let named = Some(&*route.model).filter(|model| *model != Endpoint::OWN);
+            return program.workers(named, tier);
+        }
         Api::Ollama => {
             let model = Ollama::new(&route.url, &route.model).map_err(|error| error.to_string())?;
-            Box::new(model.with_context(context_tokens))
+            Box::new(model.with_context(means.context_tokens))
         }
         Api::Messages => {
             let key = match &route.credential {
                 Some(credential) => {
-                    keys.of(credential).cloned().ok_or_else(|| Keys::missing(credential))?
+                    let key = means.keys.of(credential).cloned();
+                    key.ok_or_else(|| Keys::missing(credential))?
                 }
                 // Servers of one's own take any word.
                 None => Secret::new("none"),
@@ -36,15 +76,16 @@ pub(super) fn worker(
             Box::new(model.map_err(|error| error.to_string())?)
         }
     };
-    Ok(Box::new(WithTools(model)))
+    Ok(vec![Box::new(WithTools(model))])
 }
 
 /// How a task ends whose endpoint did not serve it; `None` if the task is to blame.
 pub(super) fn unserved(error: &ModelError, usage: Usage) -> Option<JobOutcome> {
     let fault = match error {
-        ModelError::Unreachable { .. } | ModelError::Silent(_) | ModelError::Broken(_) => {
-            Fault::Unreachable
-        }
+        ModelError::Unreachable { .. }
+        | ModelError::Silent(_)
+        | ModelError::Broken(_)
+        | ModelError::NotRun(_) => Fault::Unreachable,
         ModelError::Busy { .. } => Fault::Busy,
         ModelError::Quota { .. } | ModelError::Spent { .. } => Fault::Quota,
         ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
@@ -53,7 +94,6 @@ pub(super) fn unserved(error: &ModelError, usage: Usage) -> Option<JobOutcome> {
         ModelError::Refused { .. }
         | ModelError::Declined(_)
         | ModelError::NotPaid(_)
-        | ModelError::NotRun(_)
         | ModelError::Agent(_)
         | ModelError::TooLong(_)
         | ModelError::Truncated { .. } => return None,

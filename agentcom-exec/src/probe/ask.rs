@@ -27,6 +27,8 @@ pub(super) async fn look(route: &Route, keys: &Keys) -> Seen {
         match route.api {
             Api::Ollama => ollama(&client, &route.url).await,
             Api::Messages => messages(&client, route, keys).await,
+            // It is there when its agent is, and lists nothing.
+            Api::ClaudeCode | Api::Acp => Ok(Seen::default()),
         }
     };
     let mut seen = asked

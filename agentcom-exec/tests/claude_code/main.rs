@@ -6,6 +6,7 @@
 
 #[path = "../coding/fixture.rs"]
 mod fixture;
+mod routed;
 #[path = "../support/mod.rs"]
 mod support;
 mod ways;
@@ -22,7 +23,7 @@ use agentcom_core::task::{Category, VerificationStep};
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture, assignment};
 use agentcom_core::time::{Span, Wall};
 use agentcom_exec::claude_code::{ClaudeCode, Program};
-use agentcom_exec::coding::Coding;
+use agentcom_exec::coding::{Coding, Programs};
 use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{Level, Sandbox};
 use async_trait::async_trait;
@@ -48,6 +49,11 @@ impl Claude {
         let mut cli = ClaudeCode::new(program);
         cli.env = [("ANTHROPIC_API_KEY".to_owned(), Secret::new(SECRET))].into();
         Self { place: Fixture::new().await, cli, mark }
+    }
+
+    /// What an agent has that has this program.
+    pub(crate) fn programs(&self) -> Programs {
+        Programs { acp: None, claude_code: Some(self.cli.clone()) }
     }
 
     fn mark_of(&self, task: TaskId) -> String {

@@ -15,7 +15,7 @@ use crate::error::FieldError;
 #[serde(deny_unknown_fields)]
 pub(crate) struct EndpointBody {
     api: Api,
-    url: String,
+    url: Option<String>,
     class: Option<Class>,
     credential: Option<String>,
     models: Option<Vec<MeantBody>>,
@@ -70,7 +70,7 @@ impl EndpointBody {
         let mut wrong = |field: String, why: &dyn ToString| {
             errors.push(FieldError::invalid(field, why.to_string()));
         };
-        let usual = Endpoint::new(self.api, &self.url);
+        let usual = Endpoint::new(self.api, self.url.as_deref().unwrap_or_default());
         let credential = self.credential.and_then(|name| {
             Credential::new(&name).map_err(|bad| wrong("credential".into(), &bad)).ok()
         });
@@ -110,6 +110,8 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<EndpointBody>(text).unwrap().endpoint();
         let usual = read(r#"{"api":"ollama","url":"http://gpu:11434"}"#).unwrap();
         assert_eq!(usual, Endpoint::new(Api::Ollama, "http://gpu:11434"));
+        let program = read(r#"{"api":"claude-code","credential":"team"}"#).unwrap();
+        assert_eq!((program.api, program.check()), (Api::ClaudeCode, Ok(())));
         let text = r#"{"api":"messages","url":"https://h","credential":"me","slots":7,"host":"a-1",
             "models":[{"model":"m","tiers":["complex"]}],"needs":["eu"],"class":"local"}"#;
         let said = read(text).unwrap();

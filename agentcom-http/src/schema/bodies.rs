@@ -44,7 +44,7 @@ pub(super) const BODIES: [Line; 21] = [
     ),
     (
         "put_endpoint",
-        "api: api, url: text, class?: class, credential?: text, models?: [meant], slots?: integer, \
+        "api: api, url?: text, class?: class, credential?: text, models?: [meant], slots?: integer, \
          models_at_once?: integer, needs?: [text], host?: text",
     ),
     ("post_endpoint_park", "for_ms: milliseconds"),

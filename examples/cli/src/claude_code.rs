@@ -1,12 +1,10 @@
 //! This file reads from the command line whether the Claude Code CLI does coding tasks, and how.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use agentcom_core::money::Micros;
-use agentcom_core::port::executor::Executor;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
-use agentcom_exec::coding::{Coding, Settings};
+use agentcom_exec::coding::Settings;
 
 use crate::confine::there;
 use crate::exit::{Exit, Failure};
@@ -51,11 +49,8 @@ impl Cli {
         self.claude_code.is_some()
     }
 
-    /// What does its tasks, in a sandbox that is proved with what is granted to it.
-    pub(crate) fn executor(
-        &self,
-        settings: &Settings,
-    ) -> Result<Option<Arc<dyn Executor>>, Failure> {
+    /// The program, if it is wanted; its sandbox is proved with what is granted to it.
+    pub(crate) fn agent(&self, settings: &Settings) -> Result<Option<ClaudeCode>, Failure> {
         let Some(name) = &self.claude_code else { return Ok(None) };
         let program = Program::find(name).map_err(|missing| {
             Failure::new(Exit::Usage, missing)
@@ -78,6 +73,6 @@ impl Cli {
         let sandbox = claude.sandbox(&settings.sandbox);
         let proved = sandbox.proved(Some(settings.sandbox.level), &settings.spawner);
         proved.map_err(|weak| Failure::new(Exit::Failure, weak))?;
-        Ok(Some(Arc::new(Coding::with_claude_code(claude, settings.clone()))))
+        Ok(Some(claude))
     }
 }

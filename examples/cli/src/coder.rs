@@ -6,14 +6,13 @@ use std::sync::Arc;
 use agentcom_core::config::Secret;
 use agentcom_core::port::executor::Executor;
 use agentcom_exec::blobs::Blobs;
-use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels, Settings};
+use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels, Programs, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::mcp;
 use agentcom_exec::model::{Messages, Ollama};
-use agentcom_exec::probe::Probe;
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::acp::Foreign;
@@ -103,12 +102,8 @@ impl Coder {
 
     /// Whether coding tasks are done at all.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.has_models() || self.foreign.is_wanted() || self.claude_code.is_wanted()
-    }
-
-    /// Whether there are models that are asked by the sidecar itself.
-    fn has_models(&self) -> bool {
-        self.ollama.is_some() || self.claude.is_some() || self.code
+        let models = self.ollama.is_some() || self.claude.is_some() || self.code;
+        models || self.foreign.is_wanted() || self.claude_code.is_wanted()
     }
 
     /// The keys that the agent has.
@@ -142,38 +137,21 @@ impl Coder {
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
         };
-        let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
-        let mut chain = Chain::default();
-        if let Some(url) = &self.ollama {
-            let models = OllamaModels {
-                url: address(url)?,
-                model: self.model.clone(),
-                context_tokens: self.context,
-            };
-            chain.local = Some(models.clone());
-            executors.push(Arc::new(Coding::with_ollama(models, settings.clone())));
-        }
-        if let Some((url, model)) = self.claude.as_ref().zip(self.claude_model.as_ref()) {
-            let models = MessagesModels {
-                url: address(url)?,
-                key: key()?,
-                model: model.clone(),
-                context_tokens: Messages::CONTEXT_TOKENS,
-            };
-            chain.cloud = Some(models.clone());
-            executors.push(Arc::new(Coding::with_messages(models, settings.clone())));
-        }
-        if let Some(acp) = self.foreign.agent(spawner, &settings.sandbox)? {
-            executors.push(Arc::new(Coding::with_acp(acp, settings.clone())));
-        }
-        executors.extend(self.claude_code.executor(&settings)?);
-        if self.has_models() {
-            let keys = self.keys()?;
-            executors.push(Arc::new(Probe::new(keys.clone())));
-            let coding = Coding::with_chain(chain, settings);
-            executors.push(Arc::new(coding.with_keys(keys, self.context)));
-        }
-        Ok(executors)
+        let local = self.ollama.as_deref().map(|url| {
+            let (url, model) = (address(url)?, self.model.clone());
+            Ok::<_, Failure>(OllamaModels { url, model, context_tokens: self.context })
+        });
+        let cloud = self.claude.as_deref().zip(self.claude_model.clone()).map(|(url, model)| {
+            let (url, key) = (address(url)?, key()?);
+            let context_tokens = Messages::CONTEXT_TOKENS;
+            Ok::<_, Failure>(MessagesModels { url, key, model, context_tokens })
+        });
+        let programs = Programs {
+            acp: self.foreign.agent(spawner, &settings.sandbox)?,
+            claude_code: self.claude_code.agent(&settings)?,
+        };
+        let chain = Chain { local: local.transpose()?, cloud: cloud.transpose()?, programs };
+        Ok(chain.executors(&settings, self.keys()?, self.context))
     }
 }
 

@@ -8,14 +8,13 @@ use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit;
 use agentcom_exec::blobs::Blobs;
-use agentcom_exec::coding::{self, Chain, Coding, OllamaModels};
+use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::git;
 use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::keys::Keys;
-use agentcom_exec::probe::Probe;
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
@@ -145,30 +144,24 @@ fn coders(
     place: &coding::Settings,
     keys: Keys,
 ) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
-    let mut coders: Vec<Arc<dyn Executor>> = Vec::new();
-    if let Some(foreign) = &code.acp {
+    let acp = code.acp.as_ref().map(|foreign| {
         let acp = foreign.agent()?;
         acp.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
-        coders.push(Arc::new(Coding::with_acp(acp, place.clone())));
-    }
-    if let Some(model) = &code.model {
-        let models = OllamaModels {
-            url: code.ollama.clone(),
-            model: model.clone(),
-            context_tokens: code.context_tokens,
-        };
-        let chain = Chain { local: Some(models.clone()), cloud: None };
-        coders.push(Arc::new(Coding::with_ollama(models, place.clone())));
-        coders.push(Arc::new(Probe::new(keys.clone())));
-        let chain = Coding::with_chain(chain, place.clone());
-        coders.push(Arc::new(chain.with_keys(keys, code.context_tokens)));
-    }
-    if let Some(claude) = &code.claude_code {
+        anyhow::Ok(acp)
+    });
+    let claude_code = code.claude_code.as_ref().map(|claude| {
         let claude = claude.cli()?;
         claude.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
-        coders.push(Arc::new(Coding::with_claude_code(claude, place.clone())));
-    }
-    Ok(coders)
+        anyhow::Ok(claude)
+    });
+    let local = code.model.clone().map(|model| OllamaModels {
+        url: code.ollama.clone(),
+        model,
+        context_tokens: code.context_tokens,
+    });
+    let programs = Programs { acp: acp.transpose()?, claude_code: claude_code.transpose()? };
+    let chain = Chain { local, cloud: None, programs };
+    Ok(chain.executors(place, keys, code.context_tokens))
 }
 
 /// Drains on the first signal, and ends on the second.

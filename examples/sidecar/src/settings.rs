@@ -344,9 +344,11 @@ impl Settings {
     /// If nobody does them.
     pub fn coding(&self) -> anyhow::Result<Option<&Code>> {
         match &self.coding {
-            Some(Code { model: None, acp: None, claude_code: None, .. }) => {
+            Some(Code { model: None, acp: None, claude_code: None, keys, .. })
+                if keys.is_empty() =>
+            {
                 bail!(
-                    "coding needs somebody to do it: set coding.model, or the table coding.acp or coding.claude_code"
+                    "coding needs somebody to do it: set coding.model, or one of the tables coding.acp, coding.claude_code and coding.keys"
                 )
             }
             coding => Ok(coding.as_ref()),

@@ -2,6 +2,7 @@
 //! serve, and who waits for what.
 
 mod fleet;
+mod programs;
 mod quota;
 mod random;
 mod repos;

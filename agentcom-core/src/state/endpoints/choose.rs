@@ -24,16 +24,16 @@ struct Figures {
 }
 
 impl State {
-    /// Chooses the model for a task that wants `wanted`; `None` if there are no endpoints, so that
-    /// whoever runs the task sees to it.
+    /// Chooses the model for a task that wants `wanted`; `None` if there are no endpoints that could
+    /// serve it, whatever they are about, so that whoever runs the task sees to it.
     #[must_use]
     pub fn route(&self, wanted: &Wanted) -> Option<Decision> {
         let routing = &self.settings.routing;
-        if routing.endpoints.is_empty() {
-            return None;
-        }
+        let could = |(_, endpoint): &(&EndpointId, &Endpoint)| wanted.is_met_by(endpoint.api);
+        let mut endpoints = routing.endpoints.iter().filter(could).peekable();
+        endpoints.peek()?;
         let mut candidates = Vec::new();
-        for (id, endpoint) in &routing.endpoints {
+        for (id, endpoint) in endpoints {
             let Some(health) = self.endpoints.health(id) else { continue };
             for (model, served) in models(endpoint, health, wanted) {
                 let verdict = self.verdict(id, endpoint, health, model, served);

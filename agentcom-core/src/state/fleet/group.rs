@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::member::AgentNo;
+use crate::agent::Profile;
 use crate::name::{AgentId, Capability, Kind};
 use crate::repo;
 use crate::state::sorted::Sorted;
@@ -17,11 +18,21 @@ pub struct GroupId(pub u32);
 pub struct Abilities {
     /// The kinds of operations, sorted.
     pub kinds: Vec<Kind>,
-    /// The capabilities, sorted.
+    /// The capabilities, sorted; the kinds are among them, as `exec:KIND`.
     pub capabilities: Vec<Capability>,
 }
 
 impl Abilities {
+    /// What an agent can do that says so of itself.
+    #[must_use]
+    pub fn of(profile: &Profile) -> Self {
+        let kinds = profile.kinds.iter().filter_map(|kind| Capability::of_kind(kind.as_str()));
+        let mut capabilities: Vec<_> = profile.capabilities.iter().cloned().chain(kinds).collect();
+        capabilities.sort();
+        capabilities.dedup();
+        Self { kinds: profile.kinds.clone(), capabilities }
+    }
+
     /// Whether they are enough.
     #[must_use]
     pub fn meet(&self, requirements: &Requirements) -> bool {

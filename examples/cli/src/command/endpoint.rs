@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   agentcom endpoint add gpu --ollama http://gpu:11434
   agentcom endpoint add work --messages https://api.anthropic.com --credential work --model MODEL
+  agentcom endpoint add team --claude-code --credential team --slots 2
   agentcom endpoint add gpu --ollama http://gpu:11434 --model small=trivial,standard --model large=complex";
 
 #[derive(Debug, clap::Subcommand)]
@@ -85,8 +86,14 @@ struct Add {
     /// Where it is, spoken to by the Messages API of Anthropic
     #[arg(long, value_name = "URL", group = "api")]
     messages: Option<String>,
+    /// It is the Claude Code CLI that agents have (`--claude-code`), which has its credential by itself
+    #[arg(long, group = "api")]
+    claude_code: bool,
+    /// It is the program that agents have and that speaks the Agent Client Protocol (`--acp`)
+    #[arg(long, group = "api")]
+    acp: bool,
     /// Its models, the most wanted first, each perhaps with the tiers that it is for [default: all
-    /// that it serves]
+    /// that it serves; of a program its own]
     #[arg(long = "model", value_name = "NAME[=TIER,…]")]
     models: Vec<String>,
     /// The key that it wants, by the name under which agents have it
@@ -169,9 +176,13 @@ fn chain(classes: &[String]) -> String {
 
 impl Add {
     fn body(&self) -> Value {
-        let api = if self.ollama.is_some() { "ollama" } else { "messages" };
-        let mut body =
-            json!({ "api": api, "url": self.ollama.as_ref().or(self.messages.as_ref()) });
+        let api = match (&self.ollama, self.claude_code, self.acp) {
+            (Some(_), ..) => "ollama",
+            (None, true, _) => "claude-code",
+            (None, _, true) => "acp",
+            (None, false, false) => "messages",
+        };
+        let mut body = json!({ "api": api });
         let mut set = |name: &str, value: Value| {
             if !value.is_null() {
                 body[name] = value;
@@ -183,6 +194,7 @@ impl Add {
             }
             None => json!({ "model": text }),
         });
+        set("url", json!(self.ollama.as_ref().or(self.messages.as_ref())));
         set("models", models.collect());
         set("credential", json!(self.credential));
         set("class", json!(self.class));
@@ -215,11 +227,19 @@ fn render(answer: &Value, now: Wall) -> String {
                 held(endpoint),
                 models(endpoint),
                 age(text::date(&endpoint["heard_at"]), now),
-                field(endpoint, "url"),
+                address(endpoint),
             ],
         );
     }
     table(&rows)
+}
+
+/// Where it is, or which program.
+fn address(endpoint: &Value) -> String {
+    match endpoint["api"].as_str() {
+        Some(program @ ("claude-code" | "acp")) => format!("{program} of its agents"),
+        _ => field(endpoint, "url"),
+    }
 }
 
 /// What an endpoint is about.
@@ -234,7 +254,10 @@ fn state(endpoint: &Value) -> String {
         _ if !endpoint["parked_until"].is_null() => {
             format!("parked until {}", until("parked_until"))
         }
-        _ if endpoint["heard_at"].is_null() => "not asked yet".into(),
+        // A program is not looked at: it is there when its agent is.
+        _ if endpoint["heard_at"].is_null() && endpoint["url"].is_string() => {
+            "not asked yet".into()
+        }
         _ => "ready".into(),
     }
 }
@@ -290,6 +313,8 @@ mod tests {
         let models = ["--model", "qwen3:8b", "--model", "large=complex,unknown"];
         expect![[r#"{"api":"messages","credential":"me","models":[{"model":"qwen3:8b"},{"model":"large","tiers":["complex","unknown"]}],"needs":[],"slots":2,"url":"https://h"}"#]]
             .assert_eq(&body(&[&said[..], &models].concat()).to_string());
+        let program = json!({ "api": "claude-code", "models": [], "needs": [] });
+        assert_eq!(body(&["team", "--claude-code"]), program);
         assert!(Line::try_parse_from(["endpoint", "add", "gpu"]).is_err());
         let both = ["endpoint", "add", "gpu", "--ollama", "a", "--messages", "b"];
         assert!(Line::try_parse_from(both).is_err());
@@ -303,6 +328,7 @@ mod tests {
               "served": served, "held": { "qwen": 1 } },
             { "name": "new", "breaker": "closed", "url": "http://new", "models": [{ "model": "m" }] },
             { "name": "off", "breaker": "open", "open_until": 9000, "error": "refused", "url": "u" },
+            { "name": "team", "api": "claude-code", "breaker": "closed", "held": { "own": 2 } },
             { "name": "work", "breaker": "closed", "parked_until": 8000, "url": "https://h" },
         ]});
         let text = render(&endpoints, Wall(61_000));
@@ -311,6 +337,7 @@ mod tests {
             gpu       ready                                              1 with qwen  qwen*, phi  1 min  http://gpu
             new       not asked yet                                                   m                  http://new
             off       left alone until 1970-01-01 00:00:09 UTC: refused                                  u
+            team      ready                                              2 with own                      claude-code of its agents
             work      parked until 1970-01-01 00:00:08 UTC                                               https://h
         "#]].assert_eq(&anstream::adapter::strip_str(&text).to_string());
     }

@@ -124,7 +124,7 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
             .coding()
             .unwrap_err()
             .to_string()
-            .contains("set coding.model, or the table coding.acp or coding.claude_code")
+            .contains("set coding.model, or one of the tables coding.acp")
     );
     assert!(read("[coding]\nrepository = \".\"\nmodel = \"m\"\n").coding().unwrap().is_some());
     let dir = tempfile::tempdir().unwrap();

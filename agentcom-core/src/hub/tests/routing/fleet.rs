@@ -34,15 +34,22 @@ impl Fleet {
 
     /// An agent connects that codes.
     pub(super) fn join(&mut self, name: &'static str, slots: u32, can: &[&str]) -> u64 {
-        self.join_as(name, "code", slots, can)
+        self.join_with(name, &["code"], slots, can)
     }
 
     /// An agent connects that looks at endpoints.
     pub(super) fn looker(&mut self) -> u64 {
-        self.join_as("looker", "probe", 4, &["key-me"])
+        self.join_with("looker", &["probe"], 4, &["key-me"])
     }
 
-    fn join_as(&mut self, name: &'static str, kind: &str, slots: u32, can: &[&str]) -> u64 {
+    /// An agent connects that has executors of these kinds.
+    pub(super) fn join_with(
+        &mut self,
+        name: &'static str,
+        kinds: &[&str],
+        slots: u32,
+        can: &[&str],
+    ) -> u64 {
         let (id, token) = (agent_id(name), crate::testing::bench::token(name));
         if self.bench.hub.state().agent(&id).is_none() {
             self.bench.call(Command::AddAgent { id, token });
@@ -56,7 +63,7 @@ impl Fleet {
             name: None,
             capabilities: Some(can.iter().map(|can| String::from(*can)).collect()),
             boot: Some(Boot(session)),
-            executors: Some(Vec::from([kind.into()])),
+            executors: Some(kinds.iter().map(|kind| String::from(*kind)).collect()),
             slots: Some(slots),
             labels: None,
             version: None,
@@ -134,7 +141,12 @@ impl Fleet {
 
     /// The endpoint does not serve the coding task that an agent holds.
     pub(super) fn fault(&mut self, session: u64, fault: Fault, after: Option<Span>) {
-        let held = self.held(session, "code").unwrap();
+        self.fault_of(session, "code", fault, after);
+    }
+
+    /// The endpoint does not serve the task of a kind that an agent holds.
+    pub(super) fn fault_of(&mut self, session: u64, kind: &str, fault: Fault, after: Option<Span>) {
+        let held = self.held(session, kind).unwrap();
         self.bench.accept(session, held);
         let frame = Failed {
             task_id: held.task_id,
