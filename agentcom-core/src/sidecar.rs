@@ -18,6 +18,7 @@ mod input;
 mod job;
 mod jobs;
 mod leave;
+mod measure;
 mod outbox;
 mod question;
 mod record;
@@ -96,6 +97,8 @@ pub struct Sidecar {
     /// Assignments that an earlier run took on and did not end.
     unfinished: Vec<Claim>,
     leaving: Option<Leaving>,
+    /// Whether its driver can measure the machine.
+    measures: bool,
     /// The latest time seen; no step is earlier.
     floor: Now,
     /// The number of the latest batch.
@@ -181,6 +184,7 @@ impl Sidecar {
             outbox,
             unfinished,
             leaving: None,
+            measures: false,
             floor: Now::default(),
             seq,
             nonce: 0,
@@ -250,6 +254,7 @@ impl Sidecar {
             }
             Input::JobSpent { claim, spending } => self.has_spent(claim, spending),
             Input::JobEnded { claim, outcome } => self.ended(claim, outcome),
+            Input::Measured(figures) => self.measured(figures),
             Input::Drain => self.leave(Exit::Clean),
             Input::Wake => {}
         }

@@ -6,11 +6,13 @@
 //!
 //! Unknown fields are ignored in both directions, and optional fields may be `null`.
 
+mod figures;
 mod frame;
 mod read;
 mod to_agent;
 mod to_hub;
 
+pub use figures::Figures;
 pub use frame::Frame;
 pub use read::{BadFrame, FieldError, read_to_agent, read_to_hub};
 pub use to_agent::{

@@ -21,7 +21,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::task::Poll;
+use core::task::{Context, Poll};
 
 use futures_channel::mpsc;
 use futures_core::future::BoxFuture;
@@ -33,10 +33,12 @@ use crate::config::SidecarConfig;
 use crate::name::Kind;
 use crate::port::clock::Clock;
 use crate::port::executor::Executor;
+use crate::port::meter::Meter;
 use crate::port::store::{Batch, RowKey, Store, StoreError};
 use crate::port::transport::Transport;
 use crate::sidecar::{Effect, Exit, Input, Journal, Level, Note, Sidecar, Step};
 use crate::time::{Mono, Span};
+use crate::wire::Figures;
 
 pub use entropy::Entropy;
 use job::Jobs;
@@ -79,6 +81,7 @@ pub struct SidecarDriver {
     clock: Arc<dyn Clock>,
     config: SidecarConfig,
     entropy: Entropy,
+    meter: Option<Arc<dyn Meter>>,
     handle: SidecarHandle,
     drain: mpsc::Receiver<()>,
 }
@@ -112,7 +115,23 @@ impl SidecarDriver {
         }
         let (sender, drain) = mpsc::channel(1);
         let handle = SidecarHandle { drain: sender };
-        Ok(Self { transport, store, executors: by_kind, clock, config, entropy, handle, drain })
+        Ok(Self {
+            transport,
+            store,
+            executors: by_kind,
+            clock,
+            config,
+            entropy,
+            meter: None,
+            handle,
+            drain,
+        })
+    }
+
+    /// The same sidecar, which also tells its hub how busy the machine is.
+    #[must_use]
+    pub fn with_meter(self, meter: Arc<dyn Meter>) -> Self {
+        Self { meter: Some(meter), ..self }
     }
 
     /// What asks it for things while it runs.
@@ -132,12 +151,15 @@ impl SidecarDriver {
         let Entropy { boot, seed } = self.entropy;
         let jobs = Jobs::new(self.executors, Arc::clone(&self.clock), self.config.stop_within);
         let sidecar = Sidecar::new(self.config, kinds, boot, seed, journal, seq);
+        let sidecar = if self.meter.is_some() { sidecar.measuring() } else { sidecar };
         let mut running = Running {
             sidecar,
             store: self.store,
             clock: self.clock,
             link: Link::new(self.transport),
             jobs,
+            meter: self.meter,
+            measurement: None,
             // The first step looks at what the journal held.
             inputs: VecDeque::from([Input::Wake]),
             effects: Vec::new(),
@@ -170,6 +192,8 @@ struct Running {
     clock: Arc<dyn Clock>,
     link: Link,
     jobs: Jobs,
+    meter: Option<Arc<dyn Meter>>,
+    measurement: Option<BoxFuture<'static, Option<Figures>>>,
     /// Inputs that effects gave rise to.
     inputs: VecDeque<Input>,
     /// Empty between two decisions; kept for its room.
@@ -238,11 +262,24 @@ impl Running {
             if let Poll::Ready(input) = self.jobs.poll_mail(cx) {
                 return Poll::Ready(input);
             }
+            if let Poll::Ready(Some(figures)) = self.poll_measurement(cx) {
+                return Poll::Ready(Input::Measured(figures));
+            }
             self.set_alarm();
             let Some((_, sleep)) = &mut self.sleep else { return Poll::Pending };
             sleep.poll_unpin(cx).map(|()| Input::Wake)
         })
         .await
+    }
+
+    /// What was measured, once; nothing if that failed.
+    fn poll_measurement(&mut self, cx: &mut Context<'_>) -> Poll<Option<Figures>> {
+        let Some(measurement) = &mut self.measurement else { return Poll::Pending };
+        let polled = measurement.poll_unpin(cx);
+        if polled.is_ready() {
+            self.measurement = None;
+        }
+        polled
     }
 
     /// Sets the alarm for whatever is due next.
@@ -276,6 +313,11 @@ impl Running {
             Effect::Stop(claim) => self.jobs.stop(claim),
             Effect::Answer { ask, answer, .. } => self.jobs.answer(ask, answer),
             Effect::Grant { ask, answer, .. } => self.jobs.grant(ask, answer),
+            // One that is still under way is dropped.
+            Effect::Measure => {
+                let meter = self.meter.clone();
+                self.measurement = meter.map(|meter| async move { meter.figures().await }.boxed());
+            }
             Effect::Log(note) => log(&note),
             Effect::Exit(exit) => return Some(exit),
         }
@@ -299,6 +341,7 @@ const fn changes_connection(effect: &Effect) -> bool {
         | Effect::Stop(_)
         | Effect::Answer { .. }
         | Effect::Grant { .. }
+        | Effect::Measure
         | Effect::Log(_) => false,
     }
 }

@@ -125,6 +125,7 @@ impl Sidecar {
         };
         let heartbeat = identified.heartbeat_ms.unwrap_or(self.config.heartbeat);
         self.move_session(&SessionEvent::Identified { heartbeat });
+        self.measure_soon();
         self.failures = 0;
         self.out.log(
             Level::Info,

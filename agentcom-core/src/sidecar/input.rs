@@ -12,7 +12,7 @@ use crate::ledger::{Granted, NotGranted, Spending};
 use crate::port::executor::{JobOutcome, News};
 use crate::port::store::Batch;
 use crate::time::Span;
-use crate::wire::{Assignment, BadFrame, Held, ToAgent, ToHub};
+use crate::wire::{Assignment, BadFrame, Figures, Held, ToAgent, ToHub};
 
 /// One assignment, as no other life of a data set can give it. Those of a task follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +122,8 @@ pub enum Input {
         /// How.
         outcome: JobOutcome,
     },
+    /// The machine was measured.
+    Measured(Figures),
     /// Whoever runs the sidecar wants it to leave in good order.
     Drain,
     /// A time came.
@@ -159,6 +161,8 @@ pub enum Effect {
         /// Whether it may.
         answer: Result<Granted, NotGranted>,
     },
+    /// Measure the machine; answered by [`Input::Measured`], or by nothing if that fails.
+    Measure,
     /// Tell people.
     Log(Note),
     /// Leave; nothing follows.

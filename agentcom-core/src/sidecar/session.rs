@@ -138,6 +138,8 @@ pub(super) struct Online {
     pub(super) heard_at: Mono,
     /// When the latest ping went out; `None` asks for one at once.
     pub(super) pinged_at: Option<Mono>,
+    /// When to measure the machine next, if that is done at all.
+    pub(super) measure_at: Option<Mono>,
     /// Unanswered pings, oldest first.
     pub(super) pings: VecDeque<Sent>,
 }
@@ -151,6 +153,7 @@ impl Online {
             heartbeat: heartbeat.clamp(Self::HEARTBEAT_MIN, Self::HEARTBEAT_MAX),
             heard_at: asked_at,
             pinged_at: None,
+            measure_at: None,
             pings: VecDeque::new(),
         }
     }

@@ -3,6 +3,7 @@
 mod draining;
 mod edges;
 mod leases;
+mod measuring;
 mod random;
 mod reports;
 mod sessions;
@@ -204,6 +205,7 @@ fn render(effect: &Effect) -> Option<String> {
             format!("grant {} {}", short(*claim), granted.micros)
         }
         Effect::Grant { claim, answer: Err(why), .. } => format!("refuse {} {why}", short(*claim)),
+        Effect::Measure => "measure".into(),
         Effect::Log(Note { level: Level::Warn, claim, text }) => {
             format!("warn {}{text}", claim.map_or(String::new(), |claim| short(claim) + " "))
         }

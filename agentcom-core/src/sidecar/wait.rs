@@ -30,6 +30,8 @@ pub enum Wake {
     Question(Claim),
     /// To send reports again.
     Resend,
+    /// To measure the machine.
+    Measure,
     /// Running work had its time to end.
     Drain,
     /// The last reports had their time to be heard.
@@ -54,7 +56,8 @@ impl Sidecar {
                 let pong = self.pong_due().map(|at| (at, Wake::Pong));
                 let ping = self.ping_due().map(|at| (at, Wake::Ping));
                 let resend = self.outbox.next_due().map(|at| (at, Wake::Resend));
-                [pong, ping, resend].into_iter().flatten().collect()
+                let measure = self.measure_due().map(|at| (at, Wake::Measure));
+                [pong, ping, resend, measure].into_iter().flatten().collect()
             }
             Session::Closed => Vec::new(),
         }
@@ -116,7 +119,7 @@ impl Sidecar {
         }
     }
 
-    /// Sends the reports and the ping that are due. Reports go first: the hub then knows of the
+    /// Sends the reports and the ping that are due, and asks for the measurement that is. Reports go first: the hub then knows of the
     /// end of a job before a ping leaves it out.
     pub(super) fn send_due(&mut self) {
         if self.session.online().is_none() {
@@ -126,6 +129,7 @@ impl Sidecar {
         if self.ping_due().is_some_and(|at| at <= self.floor.mono) {
             self.ping();
         }
+        self.measure();
     }
 
     fn ping_due(&self) -> Option<Mono> {

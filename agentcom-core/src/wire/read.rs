@@ -2,11 +2,13 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Held, PeerAgent, ReportAction, ToAgent, ToHub};
 use crate::id::{Lease, TaskId};
@@ -108,7 +110,7 @@ pub fn read_to_hub(text: &str) -> Result<ToHub, BadFrame> {
         "agent_draining" => ToHub::AgentDraining {},
         "status" => ToHub::Status { status: body::<Status>(&kind, text)?.status },
         "list_agents" => ToHub::ListAgents {},
-        "resource_report" => ToHub::ResourceReport { figures: body::<Json>(&kind, text)? },
+        "resource_report" => ToHub::ResourceReport { figures: untyped(body(&kind, text)?) },
         "ollama_report" => {
             ToHub::OllamaReport { ollama_url: body::<Ollama>(&kind, text)?.ollama_url }
         }
@@ -120,6 +122,16 @@ pub fn read_to_hub(text: &str) -> Result<ToHub, BadFrame> {
         | "list_channels" => ToHub::Messaging { message_type: kind.to_string() },
         _ => return Err(BadFrame::UnknownType(kind.chars().take(64).collect())),
     })
+}
+
+/// The fields of a frame without its type; one with a name that is no valid text stays as it is.
+fn untyped(frame: Json) -> Json {
+    let fields = frame.read::<BTreeMap<String, Box<RawValue>>>().ok();
+    let bare = fields.and_then(|mut fields| {
+        fields.remove("type");
+        Json::of(&fields).ok()
+    });
+    bare.unwrap_or(frame)
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,11 @@
 //! This file lists the frames that agents send.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::endpoint::Fault;
 use crate::id::{Boot, Incarnation, Lease, TaskId};
@@ -64,7 +66,8 @@ pub enum ToHub {
     ListAgents {},
     /// How its host is doing.
     ResourceReport {
-        /// The figures, as sent.
+        /// The fields of the frame, as sent; ours are [`Figures`](super::Figures).
+        #[serde(flatten, serialize_with = "fields")]
         figures: Json,
     },
     /// Where its models are.
@@ -77,6 +80,12 @@ pub enum ToHub {
         /// Its type.
         message_type: String,
     },
+}
+
+/// Writes the fields of an object among those beside it.
+fn fields<S: Serializer>(object: &Json, serializer: S) -> Result<S::Ok, S::Error> {
+    let fields: BTreeMap<String, Box<RawValue>> = object.read().unwrap_or_default();
+    serializer.collect_map(fields)
 }
 
 impl ToHub {

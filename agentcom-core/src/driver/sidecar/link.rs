@@ -57,7 +57,7 @@ impl Link {
     /// connection: they are sent again on the next.
     pub(super) fn send(&mut self, frame: ToHub) -> Result<(), NotSent> {
         let State::Up(outgoing, _) = &self.state else { return Err(NotSent::Dropped) };
-        let is_telemetry = matches!(frame, ToHub::TaskProgress(_));
+        let is_telemetry = matches!(frame, ToHub::TaskProgress(_) | ToHub::ResourceReport { .. });
         match outgoing.pass(frame.into()) {
             Ok(()) => Ok(()),
             Err(SendError::Full) if is_telemetry => Err(NotSent::Dropped),

@@ -2,6 +2,7 @@
 
 use alloc::string::{String, ToString};
 use core::future::Future;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Waker};
 use std::sync::{Mutex, PoisonError};
 
@@ -103,6 +104,10 @@ struct Scene {
 
 impl Scene {
     fn new(disk: MemoryDisk) -> Self {
+        Self::with(disk, None)
+    }
+
+    fn with(disk: MemoryDisk, meter: Option<Arc<dyn Meter>>) -> Self {
         let (listener, connector) = local(Capacity::default());
         let clock = Arc::new(ManualClock::default());
         let mut config = SidecarConfig::new(AgentId::new("a-1").unwrap(), Secret::new("t"));
@@ -116,6 +121,10 @@ impl Scene {
             Entropy { boot: Boot(1), seed: 1 },
         )
         .unwrap();
+        let driver = match meter {
+            Some(meter) => driver.with_meter(meter),
+            None => driver,
+        };
         let handle = driver.handle();
         let sidecar = Some(driver.run().boxed());
         Self { clock, disk, listener, connection: None, handle, sidecar, ended: None }
@@ -124,15 +133,40 @@ impl Scene {
     /// One that the hub knows, behind its first ping.
     fn online(disk: MemoryDisk) -> Self {
         let mut scene = Self::new(disk);
-        scene.poll();
-        scene.connection = now(scene.listener.open()).map(Result::unwrap);
-        assert!(matches!(scene.hear()[..], [ToHub::Identify(_)]));
-        scene.say(&ToAgent::Identified(Identified {
+        scene.meet();
+        scene
+    }
+
+    /// One with a meter, as [`Scene::online`].
+    fn measured(meter: impl Meter + 'static) -> Self {
+        let mut scene = Self::with(MemoryDisk::new(), Some(Arc::new(meter)));
+        scene.meet();
+        assert_eq!(scene.types(), ["ping"]);
+        scene
+    }
+
+    fn meet(&mut self) {
+        self.poll();
+        self.connection = now(self.listener.open()).map(Result::unwrap);
+        assert!(matches!(self.hear()[..], [ToHub::Identify(_)]));
+        self.say(&ToAgent::Identified(Identified {
             agent_id: AgentId::new("a-1").unwrap(),
             incarnation: Some(Incarnation(7)),
             heartbeat_ms: None,
         }));
-        scene
+    }
+
+    /// Lets time pass with every ping answered; what the sidecar says beside pings.
+    fn beats(&mut self, beats: usize) -> Vec<ToHub> {
+        let mut said = Vec::new();
+        for _ in 0..beats {
+            self.advance(5000);
+            let frames = self.hear();
+            assert!(frames.iter().any(|frame| matches!(frame, ToHub::Ping(_))), "{frames:?}");
+            said.extend(frames.into_iter().filter(|frame| !matches!(frame, ToHub::Ping(_))));
+            self.say(&ToAgent::Pong { timestamp: Wall(0), nonce: None, lost: Vec::new() });
+        }
+        said
     }
 
     fn poll(&mut self) {
@@ -205,6 +239,21 @@ fn assignment(task: u64, word: &str) -> Assignment {
     let held = Held { task_id: TaskId(task), generation: Lease(1) };
     let op = Op { kind: Kind::new("script").unwrap(), input: Json::text(word) };
     Assignment::new(held, Incarnation(7), op)
+}
+
+/// Measures once, fails once, and then never ends.
+#[derive(Debug, Default)]
+struct Moody(AtomicUsize);
+
+#[async_trait]
+impl Meter for Moody {
+    async fn figures(&self) -> Option<Figures> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Some(Figures { cpu_per_mille: Some(37), ..Figures::default() }),
+            1 => None,
+            _ => core::future::pending().await,
+        }
+    }
 }
 
 #[test]
@@ -320,4 +369,14 @@ fn a_journal_in_use_ends_the_sidecar_with_a_typed_error() {
     };
     assert!(fenced(&scene.ended) || fenced(&second.ended));
     assert!(!fenced(&scene.ended) || !scene.types().contains(&"task_accepted".into()));
+}
+
+#[test]
+fn what_is_measured_is_told_and_a_measurement_that_fails_or_never_ends_holds_nothing_up() {
+    let mut scene = Scene::measured(Moody::default());
+    let frame = Figures { cpu_per_mille: Some(37), ..Figures::default() }.frame(Wall(5000));
+    assert_eq!(scene.beats(1), [frame]);
+    assert_eq!(scene.beats(30), []);
+    scene.assign(1, "done");
+    assert_eq!(scene.types(), ["task_accepted", "task_complete"]);
 }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 
 use super::*;
 use crate::port::executor::News;
+use crate::wire::Figures;
 
 /// What an onlooker of a sidecar knows.
 struct Watch {
@@ -24,7 +25,8 @@ impl Watch {
     fn new(seed: u64) -> Self {
         let kinds = alloc::vec![kind("shell")];
         Self {
-            rig: Sidecar::new(config(SLOTS), kinds, Boot(1), seed, Journal::default(), 0),
+            rig: Sidecar::new(config(SLOTS), kinds, Boot(1), seed, Journal::default(), 0)
+                .measuring(),
             rng: Rng::new(seed),
             ms: 0,
             stored: BTreeMap::new(),
@@ -51,7 +53,8 @@ impl Watch {
                 return Input::Full { retry_after: Span(700) };
             }
             2 if self.dialing => return Input::Unreachable("down".into()),
-            0..=2 => return Input::Wake,
+            0 => return Input::Measured(Figures::default()),
+            1 | 2 => return Input::Wake,
             3..=5 => return self.job_input(),
             6 | 7 => return Input::Wake,
             8 | 9 => ToAgent::Identified(Identified {
@@ -123,6 +126,7 @@ impl Watch {
             | Input::JobSpends { .. }
             | Input::JobSpent { .. }
             | Input::JobEnded { .. }
+            | Input::Measured(_)
             | Input::Drain
             | Input::Wake => {}
         }
@@ -163,7 +167,11 @@ impl Watch {
                     assert_eq!(Some(claim.incarnation), self.rig.incarnation);
                 }
             }
-            Effect::Answer { .. } | Effect::Grant { .. } | Effect::Log(_) | Effect::Exit(_) => {}
+            Effect::Answer { .. }
+            | Effect::Grant { .. }
+            | Effect::Measure
+            | Effect::Log(_)
+            | Effect::Exit(_) => {}
         }
     }
 }

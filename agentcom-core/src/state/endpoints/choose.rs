@@ -2,26 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use serde::Deserialize;
 
 use super::{Health, models};
 use crate::endpoint::{Breaker, Endpoint, Served};
 use crate::name::EndpointId;
 use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, route};
 use crate::state::State;
-
-/// What a sidecar says of its machine, in the words of the original.
-#[derive(Default, Deserialize)]
-struct Figures {
-    #[serde(default)]
-    cpu_percent: Option<serde_json::Number>,
-    #[serde(default)]
-    ram_total_bytes: Option<u64>,
-    #[serde(default)]
-    vram_used_bytes: Option<u64>,
-    #[serde(default)]
-    vram_total_bytes: Option<u64>,
-}
+use crate::wire::Figures;
 
 impl State {
     /// Chooses the model for a task that wants `wanted`; `None` if there are no endpoints that could
@@ -123,20 +110,11 @@ impl State {
         let session = endpoint.host.as_ref().and_then(|host| self.session_of(host));
         let figures = session.and_then(|session| session.resources.as_ref());
         let figures: Figures = figures.and_then(|it| it.read().ok()).unwrap_or_default();
-        let whole = |number: serde_json::Number| {
-            // A per cent with a decimal: what is behind the point is of no account.
-            let text = alloc::format!("{number}");
-            text.split('.').next()?.parse::<u32>().ok()
-        };
         let per_mille = |part: u64, whole: u64| {
             u32::try_from(part.saturating_mul(1_000) / whole.max(1)).unwrap_or(u32::MAX)
         };
         Facts {
-            cpu: figures
-                .cpu_percent
-                .and_then(whole)
-                .map(|percent| percent.saturating_mul(10))
-                .or(seen.map(|machine| machine.cpu_per_mille)),
+            cpu: figures.cpu_per_mille.or(seen.map(|machine| machine.cpu_per_mille)),
             ram_mib: figures
                 .ram_total_bytes
                 .and_then(|bytes| u32::try_from(bytes >> 20).ok())

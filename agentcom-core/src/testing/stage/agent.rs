@@ -294,7 +294,11 @@ impl Stage {
                     inputs.push_back(Input::JobEnded { claim, outcome: JobOutcome::Stopped });
                 }
             }
-            Effect::Answer { .. } | Effect::Grant { .. } | Effect::Log(_) | Effect::Exit(_) => {}
+            Effect::Answer { .. }
+            | Effect::Grant { .. }
+            | Effect::Measure
+            | Effect::Log(_)
+            | Effect::Exit(_) => {}
         }
         Ok(())
     }
