@@ -10,6 +10,7 @@
 //! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`github`] | pull requests, one for each branch |
 //! | [`guard`] | the process between a sidecar and each job, which leaves no orphan behind |
+//! | [`host`] | how busy the machine is |
 //! | [`mcp`] | tools of MCP servers |
 //! | [`keys`] | the keys that an agent has to servers of models |
 //! | [`model`] | language models, and what they are asked and answer |
@@ -33,6 +34,7 @@ pub mod environment;
 pub mod git;
 pub mod github;
 pub mod guard;
+pub mod host;
 pub mod journal;
 pub mod keys;
 pub mod mcp;

@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use agentcom_core::endpoint::{Api, Endpoint, Machine, Seen, Served};
+use agentcom_core::endpoint::{Api, Endpoint, Seen, Served};
 use agentcom_core::wire::Route;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::host::Host;
 use crate::keys::Keys;
 use crate::model::messages::VERSION;
 
@@ -38,7 +39,7 @@ pub(super) async fn look(route: &Route, keys: &Keys) -> Seen {
     seen.models.sort_by_key(|served| !served.warm);
     seen.models.truncate(Endpoint::MODELS_MAX);
     if is_here(&route.url) {
-        seen.machine = machine();
+        seen.machine = Host::here().machine();
     }
     seen
 }
@@ -49,20 +50,6 @@ fn is_here(url: &str) -> bool {
     host.is_some_and(|host| {
         let bare = host.trim_matches(['[', ']']);
         bare == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    })
-}
-
-/// How busy this machine is, where the system says so in files: by those who wait for a processor.
-fn machine() -> Option<Machine> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let (load, memory) = (read("/proc/loadavg")?, read("/proc/meminfo")?);
-    let processors = std::thread::available_parallelism().ok()?.get();
-    let waiting: f64 = load.split_whitespace().next()?.parse().ok()?;
-    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = total.trim().trim_end_matches("kB").trim_end().parse().ok()?;
-    Some(Machine {
-        cpu_per_mille: (waiting * 1_000.0 / processors as f64).clamp(0.0, 1_000.0) as u32,
-        ram_mib: u32::try_from(kib / 1_024).ok()?,
     })
 }
 

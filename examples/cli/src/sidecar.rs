@@ -12,6 +12,7 @@ use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::git;
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::sandbox::{Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
@@ -118,7 +119,7 @@ pub(crate) async fn sidecar(
         entropy,
     );
     let driver = driver.map_err(|error| Failure::new(Exit::Failure, error))?;
-    Ok(Sidecar { driver, watch })
+    Ok(Sidecar { driver: driver.with_meter(Arc::new(Host::here())), watch })
 }
 
 fn journal(dir: &Path) -> Result<FileJournal, Failure> {

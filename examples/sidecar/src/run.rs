@@ -13,6 +13,7 @@ use agentcom_exec::environment::Environment;
 use agentcom_exec::git;
 use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::keys::Keys;
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
@@ -58,7 +59,8 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
         executors(&settings, spawner, sandbox)?,
         Arc::new(SystemClock::new()),
         Entropy::of_the_system()?,
-    )?;
+    )?
+    .with_meter(Arc::new(Host::here()));
     let handle = driver.handle();
     let code = tokio::select! {
         ended = watched(driver, watch) => match ended {

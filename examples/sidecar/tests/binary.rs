@@ -131,6 +131,16 @@ async fn code(child: &mut Child) -> Option<i32> {
 }
 
 #[tokio::test]
+async fn the_hub_is_told_how_busy_the_machine_is() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let _child = sidecar(&hub, dir.path(), &[]);
+    let figures = hub.meet().await.hear("resource_report").await;
+    assert!(figures["cpu_percent"].as_f64().is_some_and(|it| (0.0..=100.0).contains(&it)));
+    assert!(figures["ram_used_bytes"].as_u64() <= figures["ram_total_bytes"].as_u64());
+    assert!(figures["ram_used_bytes"].is_u64() && figures["timestamp"].is_u64(), "{figures}");
+}
+
+#[tokio::test]
 async fn a_shell_task_runs_and_a_signal_drains() {
     let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
     let mut child = sidecar(&hub, dir.path(), &[]);

@@ -46,13 +46,14 @@ struct Name {
     name: String,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::text("AGENT", 12, 0),
     Column::fixed("PHASE", 1),
     Column::fixed("TASKS", 2),
     Column::text("RUNS", 10, 3),
     Column::text("CAPABILITIES", 12, 4),
     Column::fixed("VERSION", 5),
+    Column::text("MACHINE", 9, 6),
 ];
 
 impl Args {
@@ -144,7 +145,26 @@ fn cells(agent: &Value, phase: String) -> Vec<String> {
         plain(&agent["executors"]),
         plain(&agent["capabilities"]),
         field(agent, "version"),
+        machine(&agent["resources"]),
     ]
+}
+
+/// How the machine of an agent is doing, as far as it says so.
+fn machine(figures: &Value) -> String {
+    let cpu = figures["cpu_percent"].as_f64().map(|percent| format!("CPU {percent:.0} %"));
+    let part = |what: &str, used: &str, total: &str| {
+        let used = figures[used].as_f64().zip(figures[total].as_f64());
+        used.map(|(used, total)| format!("{what} {} of {} GiB", gib(used), gib(total)))
+    };
+    let memory = part("memory", "ram_used_bytes", "ram_total_bytes");
+    let graphics = part("graphics", "vram_used_bytes", "vram_total_bytes");
+    [cpu, memory, graphics].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Bytes in GiB, with a decimal where it says something.
+fn gib(bytes: f64) -> String {
+    let text = format!("{:.1}", bytes / f64::from(1 << 30));
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -156,12 +176,16 @@ mod tests {
     fn agents_are_listed_with_what_they_hold() {
         let answer = json!({"agents": [
             {"agent_id": "local-1", "fsm_state": "working", "executors": ["shell", "wake"], "capabilities": ["rust"],
-             "held": [{"task_id": "task-0123456789abcdef", "generation": 1}], "version": "0.1.0"},
+             "held": [{"task_id": "task-0123456789abcdef", "generation": 1}], "version": "0.1.0",
+             "resources": {"cpu_percent": 12.3, "ram_used_bytes": 3_330_000_000_u64, "ram_total_bytes": 17_179_869_184_u64}},
+            {"agent_id": "gpu", "fsm_state": "idle", "executors": ["code"], "resources": {"cpu_percent": "much",
+             "vram_used_bytes": 0, "vram_total_bytes": 25_769_803_776_u64, "ram_used_bytes": 1}},
             {"agent_id": "away", "fsm_state": "offline", "executors": []},
         ]});
         expect![[r#"
-            AGENT    PHASE    TASKS     RUNS         CAPABILITIES  VERSION
-            local-1  working  89abcdef  shell, wake  rust          0.1.0
+            AGENT    PHASE    TASKS     RUNS         CAPABILITIES  VERSION  MACHINE
+            local-1  working  89abcdef  shell, wake  rust          0.1.0    CPU 12 %, memory 3.1 of 16 GiB
+            gpu      idle               code                                graphics 0 of 24 GiB
             away     offline
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&render(&answer)).to_string());

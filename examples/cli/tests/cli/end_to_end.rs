@@ -20,6 +20,20 @@ fn a_command_is_run_by_an_agent_and_its_output_comes_back() {
 }
 
 #[test]
+fn an_agent_tells_how_busy_its_machine_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let _up = Up::start(dir.path(), &[]);
+    eventually("the machine was measured", || {
+        let agents = json(dir.path(), &["agents"]);
+        let figures = &agents["agents"][0]["resources"];
+        let used = figures["ram_used_bytes"].as_u64();
+        used.zip(figures["ram_total_bytes"].as_u64()).is_some_and(|(used, total)| used <= total)
+    });
+    let shown = run(dir.path(), &["agents"], 0);
+    assert!(shown.contains("CPU ") && shown.contains(" GiB"), "{shown}");
+}
+
+#[test]
 fn a_task_that_fails_ends_the_wait_with_its_own_code() {
     let dir = tempfile::tempdir().unwrap();
     let _up = Up::start(dir.path(), &[]);
