@@ -315,7 +315,7 @@ impl Sidecar {
     fn news(&mut self, claim: Claim, news: News) {
         let now = self.floor.mono;
         let online = self.session.online().is_some();
-        let passes = |job: &mut Job| online && job.is_held() && job.news.take(now);
+        let passes = |job: &mut Job| online && job.is_heard() && job.news.take(now);
         if self.jobs.change(claim, passes) == Some(true) {
             self.out.news.push(frame::progress(claim, news));
         }

@@ -230,6 +230,18 @@ impl Job {
         self.phase.is_live() && !self.lost
     }
 
+    /// Whether the hub listens to it: it holds the lease, or stops before the lease is given back.
+    /// What it says last may be where to find what it has done.
+    pub(super) const fn is_heard(&self) -> bool {
+        let listens = match self.phase {
+            Phase::Offered
+            | Phase::Running
+            | Phase::Stopping(Why::LeaseOut | Why::TimedOut | Why::Drained) => true,
+            Phase::Stopping(Why::Cancelled | Why::Lost) | Phase::Over(_) => false,
+        };
+        listens && !self.lost
+    }
+
     /// When it has to stop so that it has stopped before its lease ends: a fifth of the lease
     /// earlier, and at least a second. As long as it only waits for the lease to be confirmed,
     /// nothing runs that would have to stop, and the time to wait counts.

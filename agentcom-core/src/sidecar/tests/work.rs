@@ -131,6 +131,20 @@ fn news_are_sent_behind_control_frames_and_ten_times_a_second() {
     assert!(rig.after(900, news()).iter().all(|line| !line.contains("progress")));
 }
 
+#[test]
+fn work_that_is_stopped_can_still_tell_unless_nobody_listens_any_more() {
+    let mut rig = Rig::online(1);
+    let mut timed = assignment(1, 1);
+    timed.timeout_ms = Some(Span(2000));
+    rig.assign(timed);
+    assert_eq!(rig.next().1, ["stop 1/1"]);
+    let news =
+        || Input::JobNews { claim: claim(1, 1), news: News { percent: Some(5), event: None } };
+    assert_eq!(rig.step(news()), ["> {task_progress,t1,generation:1,progress:5}"]);
+    rig.cancel(1, 1);
+    assert_eq!(rig.step(news()), [""; 0]);
+}
+
 fn ask(rig: &mut Rig, number: u64, text: &str) -> Vec<String> {
     rig.step(Input::JobAsks {
         claim: claim(1, 1),
