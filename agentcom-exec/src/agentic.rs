@@ -79,6 +79,11 @@ pub enum How {
 impl Loop<'_> {
     /// Has the model work on what `brief` says. Dropping the future stops it, and what its tools do.
     pub async fn run(&self, brief: &Brief) -> Ended {
+        self.written(brief, Transcript::default()).await
+    }
+
+    /// The same, with all that is said in `transcript`.
+    pub(crate) async fn written(&self, brief: &Brief, transcript: Transcript<'_>) -> Ended {
         let mut run = Run {
             at: self,
             course: Course::new(self.limits),
@@ -89,7 +94,7 @@ impl Loop<'_> {
             usage: Usage::default(),
             cost: None,
             steps: Vec::new(),
-            transcript: Transcript::default(),
+            transcript,
             feed: Feed::new(self.ctx, self.model.name()),
             started: Instant::now(),
         };
@@ -113,7 +118,7 @@ struct Run<'a> {
     usage: Usage,
     cost: Option<Micros>,
     steps: Vec<String>,
-    transcript: Transcript,
+    transcript: Transcript<'a>,
     feed: Feed<'a>,
     started: Instant,
 }

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! The checks decide how the task ends; the word of the model does not count. What was done is never
-//! lost: it is on the branch of the task, also where the checks do not hold.
+//! lost: it is on the branch of the task, also where the checks do not hold. Of an attempt that is
+//! stopped in the middle the worktree is left, of which the next attempt makes a patch, and what was
+//! said becomes a transcript like any other ([`crate::transcripts`]).
 
 mod input;
 mod models;
@@ -18,6 +20,7 @@ mod routed;
 mod work;
 mod worker;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +36,6 @@ pub use routed::Programs;
 pub use worker::{Bench, WithTools, Worker, Workers};
 
 use crate::acp::Acp;
-use crate::blobs::Blobs;
 use crate::claude_code::ClaudeCode;
 use crate::environment::Environment;
 use crate::github::GitHub;
@@ -41,9 +43,15 @@ use crate::guard::Spawner;
 use crate::keys::Keys;
 use crate::mcp::Server;
 use crate::model::Ollama;
+use crate::output::report;
 use crate::sandbox::Sandbox;
+use crate::transcripts::Transcripts;
 use routed::Means;
 use work::Work;
+
+/// How long the transcript of an attempt that was stopped may take to be kept: what is left of half a
+/// second, with the longest grace that a worker has before.
+const KEEP_WITHIN: Duration = Duration::from_millis(50);
 
 /// Does coding tasks with workers of one kind.
 #[derive(Debug)]
@@ -68,7 +76,7 @@ pub struct Settings {
     /// Where worktrees are made; outside of the clone.
     pub worktrees: PathBuf,
     /// Where all that models say is kept.
-    pub transcripts: Blobs,
+    pub transcripts: Transcripts,
     /// Where pull requests are opened; without it branches are only pushed.
     pub github: Option<GitHub>,
     /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one
@@ -137,6 +145,19 @@ impl Coding {
     fn of_kind(word: &str, workers: impl Workers + 'static, settings: Settings) -> Self {
         Self::new(Kind::new(word).expect("a valid kind"), Arc::new(workers), settings)
     }
+
+    /// Keeps what was said in attempts that were stopped: earlier ones, and this one when it is over.
+    async fn keep_left(&self, job: &Assignment, ctx: &dyn JobContext) {
+        let (transcripts, job) = (self.settings.transcripts.clone(), job.clone());
+        let kept = tokio::task::spawn_blocking(move || transcripts.keep_left(&job)).await;
+        match kept.map_err(io::Error::other).and_then(|kept| kept) {
+            // Where to find what was said in an attempt that gives no result to say so.
+            Ok(ids) => ids.iter().for_each(|id| {
+                report(ctx, "status", &format!("what was said until then is kept as {id}"));
+            }),
+            Err(error) => report(ctx, "error", &format!("a transcript stays a draft: {error}")),
+        }
+    }
 }
 
 #[async_trait]
@@ -162,11 +183,14 @@ impl Executor for Coding {
         };
         let work = Work { settings: &self.settings, job, input: &input, workers: &workers, ctx };
         let grace = workers.iter().map(|worker| worker.grace()).max().unwrap_or_default();
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             () = stopping(ctx, grace) => JobOutcome::Stopped,
-            outcome = work.run() => outcome,
-        }
+            outcome = async { self.keep_left(job, ctx).await; work.run().await } => outcome,
+        };
+        // What takes longer goes on by itself; who asks work to stop does not wait for it.
+        let _ = tokio::time::timeout(KEEP_WITHIN, self.keep_left(job, ctx)).await;
+        outcome
     }
 }
 

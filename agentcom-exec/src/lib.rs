@@ -19,6 +19,7 @@
 //! | [`shell`] | the executor of explicit commands |
 //! | `stand_in` | servers in place of GitHub and Ollama, for tests and demonstrations (feature `stand-in`) |
 //! | [`tool`] | what a model may do in a workspace |
+//! | [`transcripts`] | what was said in attempts at coding tasks, however they end |
 //! | [`verify`] | checks of what was done, in a clean checkout |
 //! | [`wake`] | the executor that wakes another program and waits for its result file |
 //! | [`web`] | HTTP clients |
@@ -47,6 +48,7 @@ pub mod shell;
 #[cfg(feature = "stand-in")]
 pub mod stand_in;
 pub mod tool;
+pub mod transcripts;
 pub mod verify;
 pub mod wake;
 pub mod web;

@@ -149,7 +149,7 @@ impl<'a> Conversation<'a> {
             errors: Stream::new(talk.err, "stderr", ERRORS_BYTES_MAX),
             session: None,
             desk: Desk::new(&agent.acp, bench.workspace, bench.ctx),
-            story: Story::new(bench.ctx, &agent.name, prompt),
+            story: Story::new(bench, &agent.name, prompt),
             next_id: 0,
             strays: 0,
             over: Instant::now() + agent.acp.patience.whole,

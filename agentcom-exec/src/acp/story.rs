@@ -6,13 +6,13 @@ use std::fmt;
 use std::time::Instant;
 
 use agentcom_core::money::Micros;
-use agentcom_core::port::executor::JobContext;
 use serde_json::{Value, json};
 
 use super::ToolKind;
 use super::message::{News, PlanEntry, ToolCall, TurnUsage, text_of};
 use crate::agentic::feed::{self, Feed};
 use crate::agentic::transcript::Transcript;
+use crate::coding::Bench;
 use crate::model::{Call, Message, Reply, Usage};
 
 /// How much is kept of what it says without a break, in bytes.
@@ -27,7 +27,7 @@ const CALLS_MAX: usize = 1_000;
 /// What an agent did, as it tells it.
 pub(super) struct Story<'a> {
     feed: Feed<'a>,
-    transcript: Transcript,
+    transcript: Transcript<'a>,
     steps: Vec<String>,
     /// What it says since it last did something.
     said: Reply,
@@ -58,11 +58,11 @@ pub(super) struct Told {
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn new(ctx: &'a dyn JobContext, name: &'a str, prompt: &str) -> Self {
-        let mut transcript = Transcript::default();
+    pub(super) fn new(bench: &Bench<'a>, name: &'a str, prompt: &str) -> Self {
+        let mut transcript = Transcript::with(bench.draft);
         transcript.add(&Message::User(prompt.to_owned()));
         Self {
-            feed: Feed::new(ctx, name),
+            feed: Feed::new(bench.ctx, name),
             transcript,
             steps: Vec::new(),
             said: Reply::default(),

@@ -3,18 +3,25 @@
 use serde_json::{Value, json};
 
 use crate::model::{Call, Message};
+use crate::transcripts::Draft;
 
 /// How long a transcript may get, in bytes; what comes after that is only counted.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// All that was said, a JSON object on each line.
 #[derive(Debug, Default)]
-pub(crate) struct Transcript {
+pub(crate) struct Transcript<'a> {
     lines: String,
     left_out: usize,
+    /// Where it is written down while it is said.
+    draft: Option<&'a Draft>,
 }
 
-impl Transcript {
+impl<'a> Transcript<'a> {
+    pub(crate) fn with(draft: &'a Draft) -> Self {
+        Self { draft: Some(draft), ..Self::default() }
+    }
+
     pub(crate) fn begin(&mut self, system: &str, tools: &[&str]) {
         self.write(&json!({ "system": system, "tools": tools }));
     }
@@ -39,6 +46,9 @@ impl Transcript {
         if self.lines.len() + line.len() > BYTES_MAX {
             self.left_out += 1;
             return;
+        }
+        if let Some(draft) = self.draft {
+            draft.add(&line);
         }
         self.lines.push_str(&line);
         self.lines.push('\n');

@@ -53,7 +53,7 @@ pub(super) struct Course<'a> {
     limits: Limits,
     ctx: &'a dyn JobContext,
     feed: Feed<'a>,
-    transcript: Transcript,
+    transcript: Transcript<'a>,
     answer: String,
     /// What each message took. Several lines are about the same message.
     messages: BTreeMap<String, Usage>,
@@ -70,7 +70,7 @@ pub(super) struct Course<'a> {
 
 impl<'a> Course<'a> {
     pub(super) fn new(claude: &'a ClaudeCode, bench: &Bench<'a>, prompt: &str) -> Self {
-        let mut transcript = Transcript::default();
+        let mut transcript = Transcript::with(bench.draft);
         let tools: Vec<&str> = claude.tools.iter().map(String::as_str).collect();
         transcript.begin("", &tools);
         transcript.add(&Message::User(prompt.to_owned()));

@@ -24,6 +24,7 @@ use crate::mcp::Connection;
 use crate::model::Usage;
 use crate::output::report;
 use crate::tool::{Met, Workspace};
+use crate::transcripts::{Draft, Head};
 use crate::verify::{Checker, Report};
 
 /// How long checks may take unless the task says so.
@@ -49,6 +50,8 @@ struct Standing {
     passed_over: Vec<PassedOver>,
     /// All that was said, for each time that one was put to work.
     transcripts: Vec<BlobId>,
+    /// How often that was.
+    worked: u32,
     usage: Usage,
     cost: Option<Micros>,
     /// Connections to MCP servers, from when there is somebody who has tools.
@@ -166,15 +169,26 @@ impl Work<'_> {
             let limits = self.input.limits(self.job, standing.usage.total());
             let (workspace, settings) = (&workspace, self.settings);
             let (env, met) = (&env, &standing.met);
-            let bench = Bench { workspace, settings, env, connections, met, limits, ctx: self.ctx };
+            standing.worked += 1;
+            let draft = settings.transcripts.begin(&Head::of(self.job, standing.worked));
+            let bench = Bench {
+                workspace,
+                settings,
+                env,
+                connections,
+                met,
+                limits,
+                draft: &draft,
+                ctx: self.ctx,
+            };
             let ended = worker.work(brief, &bench).await.map_err(Trouble::Workspace)?;
             if self.ctx.cancelled().now_or_never().is_some() {
                 return Err(Trouble::Stopped);
             }
+            standing.transcripts.extend(self.keep(draft, &ended).await);
             standing.usage += ended.usage;
             let cost = standing.cost.into_iter().chain(ended.cost);
             standing.cost = cost.reduce(|all, more| all + more);
-            standing.transcripts.extend(self.keep(&ended).await);
             let next = self.workers.get(standing.at + 1);
             match (&ended.how, next) {
                 (How::Failed(error), Some(next)) => {
@@ -214,9 +228,9 @@ impl Work<'_> {
     }
 
     /// Keeps all that was said. A task does not fail for want of it.
-    async fn keep(&self, ended: &Ended) -> Option<BlobId> {
-        let (blobs, lines) = (self.settings.transcripts.clone(), ended.transcript.clone());
-        let kept = tokio::task::spawn_blocking(move || blobs.put(lines.as_bytes())).await;
+    async fn keep(&self, draft: Draft, ended: &Ended) -> Option<BlobId> {
+        let (transcripts, lines) = (self.settings.transcripts.clone(), ended.transcript.clone());
+        let kept = tokio::task::spawn_blocking(move || transcripts.finish(&draft, &lines)).await;
         match kept.map_err(io::Error::other).and_then(|kept| kept) {
             Ok(id) => Some(id),
             Err(error) => {

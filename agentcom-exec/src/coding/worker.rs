@@ -13,10 +13,12 @@ use agentcom_core::task::Tier;
 use async_trait::async_trait;
 
 use super::Settings;
+use crate::agentic::transcript::Transcript;
 use crate::agentic::{Brief, Ended, Loop};
 use crate::mcp::Connection;
 use crate::model::Model;
 use crate::tool::{Met, RunCommand, Toolbox, Workspace};
+use crate::transcripts::Draft;
 
 /// Where workers come from.
 pub trait Workers: fmt::Debug + Send + Sync {
@@ -70,6 +72,8 @@ pub struct Bench<'a> {
     pub met: &'a Met,
     /// How long it may go on.
     pub limits: Limits,
+    /// Where what is said is written down while it is said.
+    pub draft: &'a Draft,
     /// Who hears of it.
     pub ctx: &'a dyn JobContext,
 }
@@ -97,6 +101,7 @@ impl Worker for WithTools {
         let remote = bench.connections.iter().flat_map(Connection::tools);
         let tools = remote.cloned().fold(tools, Toolbox::with);
         let model = &*self.0;
-        Ok(Loop { model, tools: &tools, limits: bench.limits, ctx: bench.ctx }.run(brief).await)
+        let at = Loop { model, tools: &tools, limits: bench.limits, ctx: bench.ctx };
+        Ok(at.written(brief, Transcript::with(bench.draft)).await)
     }
 }

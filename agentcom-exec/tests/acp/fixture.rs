@@ -17,7 +17,7 @@ use agentcom_exec::stand_in::acp::ARG;
 use async_trait::async_trait;
 use serde_json::json;
 
-pub(crate) use place::git;
+pub(crate) use place::{git, said};
 
 use crate::support::{self, CLAN_SIZE, marked, spawner};
 

@@ -20,7 +20,7 @@ use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
 use async_trait::async_trait;
-use fixture::{Fixture, git, going};
+use fixture::{Fixture, git, going, said};
 use serde_json::{Value, json};
 use support::Watched;
 
@@ -108,7 +108,9 @@ async fn what_an_agent_does_is_told_live_kept_and_counted() {
     assert_eq!(call["result_summary"], r#"{"content":"one\n","ok":true}"#);
     let kept = std::fs::read_dir(fixture.dir.path().join("transcripts")).unwrap().next().unwrap();
     let kept = std::fs::read_to_string(kept.unwrap().path()).unwrap();
-    let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Whose it is comes first.
+    let kept = kept.lines().skip(1);
+    let kept: Vec<Value> = kept.map(|line| serde_json::from_str(line).unwrap()).collect();
     let roles: Vec<&str> = kept.iter().filter_map(|line| line["role"].as_str()).collect();
     assert_eq!(roles, ["user", "model", "tool", "model"]);
     assert!(kept[0]["text"].as_str().unwrap().contains("a job of the conformance suite"));
@@ -231,4 +233,8 @@ async fn an_agent_that_is_asked_to_stop_hears_of_it_first() {
     let mut trees = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap();
     let left = trees.next().unwrap().unwrap().path().join("called-off.txt");
     assert_eq!(std::fs::read_to_string(left).unwrap(), "in good order");
+    // What it said until then is kept, also what it had not ended.
+    let (said, drafts) = said(fixture.dir.path(), TaskId(5));
+    assert!(said.contains(r#""text":"I work.""#) && drafts == 0, "{said}");
+    assert!(ctx.text_of("status").contains("what was said until then is kept as "));
 }

@@ -27,7 +27,7 @@ use agentcom_exec::coding::{Coding, Programs};
 use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{Level, Sandbox};
 use async_trait::async_trait;
-use fixture::{Fixture, git};
+use fixture::{Fixture, git, said};
 use serde_json::{Value, json};
 use support::{CLAN_SIZE, marked, spawner};
 
@@ -305,6 +305,26 @@ async fn each_round_is_reserved_at_its_budget_and_booked_as_the_program_reckons(
         panic!("{outcome:?}")
     };
     assert!(error.contains("no room to count"), "{error}");
+}
+
+#[tokio::test]
+async fn what_it_said_until_it_was_stopped_is_kept() {
+    let claude = Claude::new().await;
+    let (coding, ctx) = (claude.coding(), Asking::default());
+    let job = assignment(&coding, TaskId(1), claude.run_on(TaskId(1)));
+    let stopping = async {
+        while !claude.is_up(TaskId(1)).await {
+            claude.wait(Span(5)).await;
+        }
+        ctx.stop();
+    };
+    let (outcome, ()) = tokio::join!(coding.run(&job, &ctx), stopping);
+    assert_eq!(outcome, JobOutcome::Stopped);
+    let dir = claude.place.dir.path();
+    let kept = || Some(said(dir, TaskId(1))).filter(|(_, drafts)| *drafts == 0);
+    let (said, _) = support::eventually("it is kept", kept).await;
+    assert!(said.contains("a job of the conformance suite"), "{said}");
+    assert!(said.contains("trap '' TERM") && !said.contains(SECRET), "{said}");
 }
 
 /// A patience that a test can wait for.

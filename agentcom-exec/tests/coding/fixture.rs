@@ -18,7 +18,7 @@ use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-pub(crate) use place::git;
+pub(crate) use place::{git, said};
 
 use crate::support::{self, CLAN, CLAN_SIZE, marked, spawner};
 

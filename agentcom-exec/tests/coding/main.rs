@@ -9,6 +9,7 @@ mod fixture;
 mod mcp;
 mod money;
 mod routed;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 

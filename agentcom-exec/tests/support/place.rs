@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use agentcom_exec::blobs::Blobs;
+use agentcom_core::id::TaskId;
 use agentcom_exec::coding::Settings;
 use agentcom_exec::environment::Environment;
 use agentcom_exec::sandbox::Sandbox;
+use agentcom_exec::transcripts::Transcripts;
 
 use crate::support::spawner;
 
@@ -34,10 +35,19 @@ pub(crate) fn settings(dir: &Path, sandbox: &Sandbox) -> Settings {
         environment: Environment::default(),
         repository: dir.join("clone"),
         worktrees: dir.join("worktrees"),
-        transcripts: Blobs::at(dir.join("transcripts")),
+        transcripts: Transcripts::at(dir.join("transcripts")),
         github: None,
         mcp: Vec::new(),
     }
+}
+
+/// All that is kept of what was said in a task there, and how many drafts there are.
+pub(crate) fn said(dir: &Path, task: TaskId) -> (String, usize) {
+    let dir = dir.join("transcripts");
+    let kept = Transcripts::at(&dir).of(task).unwrap();
+    let said = kept.iter().map(|kept| kept.read().unwrap()).collect();
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    (said, names.filter(|entry| entry.path().extension().is_some()).count())
 }
 
 #[track_caller]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use agentcom_core::config::Secret;
 use agentcom_core::port::executor::Executor;
-use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels, Programs, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
@@ -14,6 +13,7 @@ use agentcom_exec::keys::Keys;
 use agentcom_exec::mcp;
 use agentcom_exec::model::{Messages, Ollama};
 use agentcom_exec::sandbox::Sandbox;
+use agentcom_exec::transcripts::Transcripts;
 
 use crate::acp::Foreign;
 use crate::claude_code;
@@ -133,7 +133,7 @@ impl Coder {
             environment: self.environment(),
             repository: repository.to_owned(),
             worktrees: dir.join("worktrees"),
-            transcripts: Blobs::at(dir.join(TRANSCRIPTS)),
+            transcripts: Transcripts::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
         };

@@ -7,7 +7,6 @@ use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, Sidec
 use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit;
-use agentcom_exec::blobs::Blobs;
 use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::git;
@@ -18,6 +17,7 @@ use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::keys::Keys;
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
+use agentcom_exec::transcripts::Transcripts;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
 use tokio::signal::unix::{SignalKind, signal};
@@ -125,7 +125,7 @@ fn executors(
             environment: Environment::inherit(coding.env.iter().map(String::as_str)),
             repository: coding.repository.clone(),
             worktrees: settings.state_dir.join("worktrees"),
-            transcripts: Blobs::at(settings.state_dir.join("transcripts")),
+            transcripts: Transcripts::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };

@@ -1,8 +1,11 @@
 //! This file shows all that a model said in a coding task, and all that its tools answered.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use agentcom_exec::blobs::{BlobId, Blobs};
+use agentcom_core::id::TaskId;
+use agentcom_exec::blobs::BlobId;
+use agentcom_exec::transcripts::Transcripts;
 use agentcom_hub::local::DATA_DIR;
 use serde_json::Value;
 
@@ -22,6 +25,10 @@ pub(crate) struct Args {
     /// Which round of work, from 1 [default: the last]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     round: Option<u16>,
+    /// Which attempt, by its number in `agentcom task` [default: the one with the result, or else the
+    /// last]
+    #[arg(long, value_name = "N")]
+    attempt: Option<u64>,
     /// The directory of the agent that did the task [default: where `up` and `agent run` put it]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -34,8 +41,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let client = ctx.client()?;
     let id = task_id(&client, &args.id).await?;
     let task = client.get(&["api", "tasks", &id], &[]).await?;
-    let kept = args.which(&task)?;
-    let lines = args.find(&kept, &task)?;
+    let lines = args.find(&task)?;
     if ctx.print.json {
         return Ok(ctx.print.text(&lines)?);
     }
@@ -44,41 +50,78 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
 }
 
 impl Args {
-    /// The name under which it is kept.
-    fn which(&self, task: &Value) -> Result<BlobId, Failure> {
+    /// The lines of the transcript that is meant. What a result names is as it was told to the hub; of an
+    /// attempt that gave none the agent alone knows.
+    fn find(&self, task: &Value) -> Result<String, Failure> {
         let all = task["result"]["transcripts"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let found = match self.round {
+        if self.attempt.is_some() || all.is_empty() {
+            return self.of_attempt(task);
+        }
+        let found = self.nth(all).and_then(Value::as_str).and_then(|name| name.parse().ok());
+        self.named(&found.ok_or_else(|| missing(task, all.len()))?, task)
+    }
+
+    /// The one of that round, or the last.
+    fn nth<'a, T>(&self, all: &'a [T]) -> Option<&'a T> {
+        match self.round {
             Some(round) => all.get(usize::from(round) - 1),
             None => all.last(),
-        };
-        let found = found.and_then(Value::as_str).and_then(|name| name.parse().ok());
-        found.ok_or_else(|| {
-            let id = field(task, "id");
-            let short = short(&id);
-            let missing = format_args!("task {short} has no such transcript; it has {}", all.len());
-            Failure::new(Exit::NotFound, missing).hint("only coding tasks that have ended have any")
-        })
+        }
     }
 
     /// What is kept under that name, wherever the agent that did the task keeps it.
-    fn find(&self, kept: &BlobId, task: &Value) -> Result<String, Failure> {
-        let agent = task["attempts"].as_array().and_then(|all| all.last());
-        let agent = agent.map_or_else(String::new, |attempt| field(attempt, "agent_id"));
-        let dirs = match &self.dir {
-            Some(dir) => vec![dir.clone()],
-            None => vec![
-                self.data.join("agents").join(&agent),
-                PathBuf::from("agentcom-agents").join(&agent),
-            ],
-        };
-        for dir in dirs {
-            if let Some(content) = Blobs::at(dir.join(TRANSCRIPTS)).get(kept)? {
+    fn named(&self, kept: &BlobId, task: &Value) -> Result<String, Failure> {
+        for transcripts in self.places(task) {
+            if let Some(content) = transcripts.get(kept)? {
                 return Ok(String::from_utf8_lossy(&content).into_owned());
             }
         }
+        let agent = agents(task).next_back().unwrap_or_default();
         let missing = format_args!("the transcript is not here; agent {agent} has it");
         Err(Failure::new(Exit::NotFound, missing).hint("name the agent's directory with --dir"))
     }
+
+    /// What is kept of an attempt, whether or not the hub was told of it.
+    fn of_attempt(&self, task: &Value) -> Result<String, Failure> {
+        let id: TaskId = field(task, "id").parse().map_err(|bad| Failure::new(Exit::Usage, bad))?;
+        let mut all = Vec::new();
+        for transcripts in self.places(task) {
+            all.extend(transcripts.of(id)?);
+        }
+        all.retain(|kept| self.attempt.is_none_or(|attempt| kept.head.generation.0 == attempt));
+        all.sort();
+        let last = all.last().map(|kept| kept.head.generation);
+        all.retain(|kept| Some(kept.head.generation) == last);
+        Ok(self.nth(&all).ok_or_else(|| missing(task, all.len()))?.read()?)
+    }
+
+    /// Where transcripts of a task may be: with each agent that had it.
+    fn places(&self, task: &Value) -> Vec<Transcripts> {
+        let dirs = match &self.dir {
+            Some(dir) => BTreeSet::from([dir.clone()]),
+            None => agents(task)
+                .flat_map(|agent| {
+                    let up = self.data.join("agents").join(&agent);
+                    [up, PathBuf::from("agentcom-agents").join(&agent)]
+                })
+                .collect(),
+        };
+        dirs.into_iter().map(|dir| Transcripts::at(dir.join(TRANSCRIPTS))).collect()
+    }
+}
+
+/// The agents that had a task, the last one last.
+fn agents(task: &Value) -> impl DoubleEndedIterator<Item = String> {
+    let attempts = task["attempts"].as_array().into_iter().flatten();
+    attempts.map(|attempt| field(attempt, "agent_id"))
+}
+
+/// There is no such transcript, and so many others.
+fn missing(task: &Value, others: usize) -> Failure {
+    let id = field(task, "id");
+    let missing = format_args!("task {} has no such transcript here; it has {others}", short(&id));
+    Failure::new(Exit::NotFound, missing)
+        .hint("only coding tasks that were begun have any; name the agent's directory with --dir")
 }
 
 /// A line of a transcript, for people; nothing in it moves the terminal.
@@ -110,6 +153,9 @@ fn render(line: &Value) -> String {
             }
             text
         }
+        _ if line["generation"].is_u64() => {
+            format!("{FAINT}attempt {}, round {}{FAINT:#}\n", line["generation"], line["round"])
+        }
         _ if line["system"].is_string() => block("knows", FAINT, &field(line, "system")),
         _ => block("left out", FAINT, &field(line, "left_out")),
     }
@@ -124,6 +170,7 @@ mod tests {
     #[test]
     fn what_was_said_is_shown_by_turns_and_moves_no_terminal() {
         let lines = [
+            json!({"task": "task-1", "generation": 2, "round": 1}),
             json!({"system": "You are careful.\n\nThe task: x", "tools": ["read_file"]}),
             json!({"role": "user", "text": "Mend it"}),
             json!({"role": "model", "text": "I look\u{1b}[2J.", "thinking": "hm", "calls": [
@@ -133,6 +180,7 @@ mod tests {
         ];
         let text: String = lines.iter().map(render).collect();
         expect![[r#"
+            attempt 2, round 1
             knows
               You are careful.
               

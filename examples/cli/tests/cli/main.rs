@@ -14,5 +14,6 @@ mod money;
 mod repo;
 mod routing;
 mod smoke;
+mod stopped;
 mod support;
 mod upkeep;

@@ -1,0 +1,105 @@
+//! This file tests that what was said in an attempt is kept, whoever or whatever stopped it.
+
+use agentcom_core::id::{Lease, TaskId};
+use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_core::wire::Assignment;
+use agentcom_exec::stand_in::ollama::{StandIn, Turn};
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, git, said};
+use crate::support::{Watched, eventually};
+
+const TASK: TaskId = TaskId(1);
+
+/// A model that begins, and then says nothing more; the one named `next` does all of its task.
+async fn fixture() -> Fixture {
+    let model = StandIn::that(Box::new(|asked, _| {
+        let first = asked["messages"].as_array().unwrap().len() == 2;
+        let write = json!({ "path": "b.txt", "content": "two" });
+        match (first, asked["model"] == "next") {
+            (true, _) => Turn::calls("write_file", write).saying("I begin."),
+            (false, true) => Turn::says("Done."),
+            (false, false) => Turn::hangs(""),
+        }
+    }));
+    Fixture::of(model.await)
+}
+
+/// Waits until it has called a tool, which is all that it does.
+async fn until_at_work(fixture: &Fixture) -> (String, usize) {
+    let at_work = || {
+        Some(said(fixture.dir.path(), TASK)).filter(|(said, _)| said.contains(r#""role":"tool""#))
+    };
+    eventually("it has called a tool", at_work).await
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_asked_to_stop_keeps_what_was_said_and_what_was_changed() {
+    let fixture = fixture().await;
+    let (executor, ctx) = (fixture.executor(), Watched::new());
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let stopping = async {
+        until_at_work(&fixture).await;
+        ctx.cancel();
+    };
+    let (outcome, ()) = tokio::join!(executor.run(&job, &ctx), stopping);
+    assert_eq!(outcome, JobOutcome::Stopped);
+    let kept = || Some(said(fixture.dir.path(), TASK)).filter(|(_, drafts)| *drafts == 0);
+    let (said, _) = eventually("it is kept", kept).await;
+    let told = || Some(ctx.text_of("status")).filter(|told| told.contains("is kept as"));
+    let told = eventually("its name is told", told).await;
+    let name = told.split(' ').next_back().unwrap();
+    assert!(fixture.dir.path().join("transcripts").join(name).exists(), "{told}");
+    let said = lines(&said);
+    let head = json!({ "task": TASK, "generation": 1, "round": 1 });
+    assert_eq!(said[0], head);
+    let roles: Vec<_> = said.iter().filter_map(|line| line["role"].as_str()).collect();
+    assert_eq!((roles, &said[3]["text"]), (vec!["user", "model", "tool"], &json!("I begin.")));
+    let tree = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap().next().unwrap();
+    assert_eq!(git(&tree.unwrap().path(), &["status", "--porcelain"]), "?? b.txt\n");
+}
+
+#[tokio::test]
+async fn what_was_said_in_an_attempt_that_was_killed_is_there_and_the_next_attempt_keeps_it() {
+    let fixture = fixture().await;
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let ctx = Asking::default();
+    let (said_before, drafts) = tokio::select! {
+        outcome = executor.run(&job, &ctx) => panic!("{outcome:?}"),
+        at_work = until_at_work(&fixture) => at_work,
+    };
+    assert!(lines(&said_before).len() == 5 && drafts == 1, "{said_before}");
+    let dir = fixture.dir.path();
+    assert_eq!(said(dir, TASK), (said_before.clone(), 1), "nobody was there to keep it");
+    let next = agentcom_core::json::Json::of(&json!({ "model": "next" })).unwrap();
+    let next = assignment(&*executor, TASK, next);
+    let next = Assignment { attempt: 2, generation: Lease(2), ..next };
+    let outcome = executor.run(&next, &ctx).await;
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    let (both, drafts) = said(dir, TASK);
+    let rest = both.strip_prefix(&said_before).unwrap();
+    assert_eq!((lines(rest)[0]["generation"].as_u64(), drafts), (Some(2), 0));
+    // The result names those of its own attempt.
+    let result: Value = result.read().unwrap();
+    let [name] = &result["transcripts"].as_array().unwrap()[..] else { panic!("{result:#}") };
+    let kept = dir.join("transcripts").join(name.as_str().unwrap());
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), rest);
+}
+
+#[tokio::test]
+async fn of_an_attempt_that_gives_no_result_what_was_said_is_found_as_well() {
+    let model = StandIn::of([Turn::says("I give up.")]).await;
+    let fixture = Fixture::of(model);
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let outcome = executor.run(&job, &Asking::default()).await;
+    assert!(matches!(outcome, JobOutcome::Failed { .. }), "{outcome:?}");
+    let (said, drafts) = said(fixture.dir.path(), TASK);
+    assert!(said.contains("I give up.") && drafts == 0, "{said}");
+}
