@@ -15,6 +15,7 @@ use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::time::Span;
+use tokio::time::timeout;
 
 use crate::model::{Call, Message, Model, ModelError, Reply, Request, Usage, calls, history};
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
@@ -63,6 +64,26 @@ pub struct Ended {
     pub steps: Vec<String>,
     /// All that was said, a JSON object on each line: `system` and `tools` first, then messages.
     pub transcript: String,
+}
+
+impl Ended {
+    /// Work that was broken off since its time was over.
+    pub(crate) fn of_time() -> Self {
+        Self {
+            how: How::Stopped(Stop::Time),
+            answer: String::new(),
+            turns: 0,
+            usage: Usage::default(),
+            cost: None,
+            steps: Vec::new(),
+            transcript: String::new(),
+        }
+    }
+}
+
+/// How much longer a model may go on, if that is bounded.
+fn time_left(limits: Limits, since: Instant) -> Option<Duration> {
+    Some(Duration::from(limits.time?).saturating_sub(since.elapsed()))
 }
 
 /// Why the work of a model ended.
@@ -178,7 +199,11 @@ impl Run<'_> {
             let bill = Bill::open(self.at.model, &request, self.at.ctx).await;
             let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
             let mut said = |text: &str| self.feed.said(text);
-            let reply = self.at.model.ask(&request, &mut said).await;
+            let asked = self.at.model.ask(&request, &mut said);
+            let reply = match time_left(self.at.limits, self.started) {
+                Some(left) => timeout(left, asked).await.unwrap_or(Err(ModelError::Silent(left))),
+                None => asked.await,
+            };
             self.feed.flush();
             if let Some(cost) = bill.settle(&reply, self.at.ctx).await {
                 let so_far = self.cost.unwrap_or_default() + cost;
@@ -190,6 +215,9 @@ impl Run<'_> {
                     calls::settle(&mut reply, &self.specs);
                     name(&mut reply.calls, self.course.turns());
                     return Ok(reply);
+                }
+                Err(_) if time_left(self.at.limits, self.started) == Some(Duration::ZERO) => {
+                    return Err(How::Stopped(Stop::Time));
                 }
                 Err(error) if left == 0 => return Err(How::Failed(error)),
                 Err(ModelError::TooLong(_) | ModelError::Truncated { .. }) => {

@@ -29,6 +29,7 @@ use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
 use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 pub use input::{BadCodingInput, CodingInput};
 pub use models::{Chain, MessagesModels, OllamaModels};
@@ -181,7 +182,14 @@ impl Executor for Coding {
                 Err(error) => return JobOutcome::permanent(error),
             },
         };
-        let work = Work { settings: &self.settings, job, input: &input, workers: &workers, ctx };
+        let work = Work {
+            settings: &self.settings,
+            job,
+            input: &input,
+            workers: &workers,
+            ctx,
+            started: Instant::now(),
+        };
         let grace = workers.iter().map(|worker| worker.grace()).max().unwrap_or_default();
         let outcome = tokio::select! {
             biased;

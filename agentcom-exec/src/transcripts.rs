@@ -160,6 +160,15 @@ impl Transcripts {
         Ok(id)
     }
 
+    /// Makes a transcript of a draft as it is; nothing if nothing was said. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or written; the draft is left as it is.
+    pub(crate) fn keep(&self, draft: &Draft) -> io::Result<Option<BlobId>> {
+        self.keep_at(&draft.path)
+    }
+
     /// Makes transcripts of the drafts that nobody writes any more, those of `job` among them, on
     /// which nobody is at work: what came of these. Blocking.
     ///
@@ -173,7 +182,7 @@ impl Transcripts {
             // A process that was just started may have the lock of its parent for a moment.
             let is_own = name(&path).starts_with(&own);
             if is_own || is_left(&path) {
-                match self.keep(&path) {
+                match self.keep_at(&path) {
                     Ok(id) => ids.extend(id.filter(|_| is_own)),
                     Err(error) => failed = Some(error),
                 }
@@ -182,8 +191,7 @@ impl Transcripts {
         failed.map_or(Ok(ids), Err)
     }
 
-    /// Makes a transcript of a draft; nothing if nothing was said.
-    fn keep(&self, draft: &Path) -> io::Result<Option<BlobId>> {
+    fn keep_at(&self, draft: &Path) -> io::Result<Option<BlobId>> {
         let content = match fs::read(draft) {
             // Whoever wrote it has finished it meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -119,8 +119,8 @@ impl Sidecar {
         }
     }
 
-    /// Sends the reports and the ping that are due, and asks for the measurement that is. Reports go first: the hub then knows of the
-    /// end of a job before a ping leaves it out.
+    /// Sends the reports and the ping that are due, and asks for the measurement that is. Reports go
+    /// first: the hub then knows of the end of a job before a ping leaves it out.
     pub(super) fn send_due(&mut self) {
         if self.session.online().is_none() {
             return;

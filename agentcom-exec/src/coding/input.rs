@@ -1,5 +1,7 @@
 //! This file reads what a coding operation says beside the task itself.
 
+use std::time::Duration;
+
 use agentcom_core::agentic::Limits;
 use agentcom_core::json::Json;
 use agentcom_core::wire::Assignment;
@@ -49,14 +51,13 @@ impl CodingInput {
         }
     }
 
-    /// How long the model may go on with `job`, having used `tokens` already.
-    pub(super) fn limits(&self, job: &Assignment, tokens: u64) -> Limits {
+    /// How long the model may go on with `job`, having used `tokens` already, with so much time left.
+    pub(super) fn limits(&self, job: &Assignment, tokens: u64, time: Option<Duration>) -> Limits {
         let limits = Limits::of_tier(job.tier());
         Limits {
             turns: self.turns_max.map_or(limits.turns, |turns| turns.min(Self::TURNS_MAX)),
             tokens: self.tokens_max.map(|most| most.saturating_sub(tokens)),
-            // Whoever runs the task stops it when its time is over.
-            time: None,
+            time: time.map(Into::into),
             ..limits
         }
     }

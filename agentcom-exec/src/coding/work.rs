@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentcom_core::agentic::Stop;
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::{JobContext, JobOutcome};
 use agentcom_core::task::VerificationStep;
@@ -12,6 +13,7 @@ use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, try_join_all};
+use tokio::time::{Instant, timeout};
 
 use super::outcome::{Done, PassedOver, Trouble, risk_of};
 use super::place::{Place, change_of};
@@ -30,6 +32,10 @@ use crate::verify::{Checker, Report};
 /// How long checks may take unless the task says so.
 const CHECKS_WITHIN: Duration = Duration::from_secs(600);
 
+/// Of the time that an attempt has, this part at most is kept for what comes behind the model: commit,
+/// checks, push. An attempt whose time is over is stopped, and then nothing of it would be checked.
+const KEPT_PART: u32 = 4;
+
 /// A coding task at work.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
@@ -39,6 +45,8 @@ pub(super) struct Work<'a> {
     /// The one to put to work, and those that go on if it cannot be.
     pub(super) workers: &'a [Box<dyn Worker>],
     pub(super) ctx: &'a dyn JobContext,
+    /// When the attempt began.
+    pub(super) started: Instant,
 }
 
 /// Which models were asked, and what it took.
@@ -143,8 +151,8 @@ impl Work<'_> {
                 return Err(Trouble::Model(error.clone()));
             }
             let report = self.check(place, &status, number).await?;
-            let can_go_on =
-                ended.as_ref().is_some_and(|ended| !matches!(ended.how, How::Failed(_)));
+            let is_over = |how: &How| matches!(how, How::Failed(_) | How::Stopped(Stop::Time));
+            let can_go_on = ended.as_ref().is_some_and(|ended| !is_over(&ended.how));
             if !report.status.is_mendable() || number >= most || !can_go_on {
                 return Ok(Round { number, ended, status, report });
             }
@@ -166,7 +174,8 @@ impl Work<'_> {
                 standing.connections = Some(self.connect().await?);
             }
             let connections = standing.connections.as_deref().unwrap_or_default();
-            let limits = self.input.limits(self.job, standing.usage.total());
+            let left = self.time_left();
+            let limits = self.input.limits(self.job, standing.usage.total(), left);
             let (workspace, settings) = (&workspace, self.settings);
             let (env, met) = (&env, &standing.met);
             standing.worked += 1;
@@ -181,7 +190,16 @@ impl Work<'_> {
                 draft: &draft,
                 ctx: self.ctx,
             };
-            let ended = worker.work(brief, &bench).await.map_err(Trouble::Workspace)?;
+            let ended = match left {
+                // It has time to end by itself, which tells more.
+                Some(left) => {
+                    timeout(left + self.time_kept() / 4, worker.work(brief, &bench)).await
+                }
+                None => Ok(worker.work(brief, &bench).await),
+            };
+            // It was in the middle of something, of which nobody knows what it took.
+            let ended = ended.unwrap_or_else(|_| Ok(Ended::of_time()));
+            let ended = ended.map_err(Trouble::Workspace)?;
             if self.ctx.cancelled().now_or_never().is_some() {
                 return Err(Trouble::Stopped);
             }
@@ -207,6 +225,18 @@ impl Work<'_> {
         }
     }
 
+    /// How much longer models may work, if the task says how long an attempt takes.
+    fn time_left(&self) -> Option<Duration> {
+        let whole = Duration::from(self.job.timeout_ms?);
+        Some(whole.saturating_sub(self.time_kept()).saturating_sub(self.started.elapsed()))
+    }
+
+    /// How much of the time that an attempt has is kept for what comes behind the model.
+    fn time_kept(&self) -> Duration {
+        let whole = self.job.timeout_ms.map(Duration::from).unwrap_or_default();
+        (whole / KEPT_PART).min(CHECKS_WITHIN)
+    }
+
     /// Connects to all MCP servers: with less than there is to be no model is put to work.
     async fn connect(&self) -> Result<Vec<Connection>, Trouble> {
         let Settings { mcp, spawner, .. } = self.settings;
@@ -230,9 +260,13 @@ impl Work<'_> {
     /// Keeps all that was said. A task does not fail for want of it.
     async fn keep(&self, draft: Draft, ended: &Ended) -> Option<BlobId> {
         let (transcripts, lines) = (self.settings.transcripts.clone(), ended.transcript.clone());
-        let kept = tokio::task::spawn_blocking(move || transcripts.finish(&draft, &lines)).await;
+        let keep = move || match lines.is_empty() {
+            true => transcripts.keep(&draft),
+            false => transcripts.finish(&draft, &lines).map(Some),
+        };
+        let kept = tokio::task::spawn_blocking(keep).await;
         match kept.map_err(io::Error::other).and_then(|kept| kept) {
-            Ok(id) => Some(id),
+            Ok(id) => id,
             Err(error) => {
                 report(self.ctx, "error", &format!("the transcript is not kept: {error}"));
                 None

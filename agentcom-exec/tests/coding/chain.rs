@@ -35,6 +35,7 @@ async fn ended(
             model: "far".into(),
             context_tokens: Messages::CONTEXT_TOKENS,
         }),
+        ..Chain::default()
     };
     let executor = Coding::with_chain(chain, fixture.settings());
     let mut job = assignment(&executor, TaskId(1), Json::null());

@@ -87,6 +87,7 @@ async fn ended(
             model: MODEL.into(),
             context_tokens: Messages::CONTEXT_TOKENS,
         }),
+        ..Chain::default()
     };
     let executor: Arc<dyn Executor> = Arc::new(Coding::with_chain(chain, fixture.settings()));
     let mut job = assignment(&*executor, TaskId(1), Json::null());

@@ -1,8 +1,12 @@
 //! This file tests that what was said in an attempt is kept, whoever or whatever stopped it.
 
+use std::time::Duration;
+
 use agentcom_core::id::{Lease, TaskId};
 use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_core::time::Span;
 use agentcom_core::wire::Assignment;
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
@@ -102,4 +106,34 @@ async fn of_an_attempt_that_gives_no_result_what_was_said_is_found_as_well() {
     assert!(matches!(outcome, JobOutcome::Failed { .. }), "{outcome:?}");
     let (said, drafts) = said(fixture.dir.path(), TASK);
     assert!(said.contains("I give up.") && drafts == 0, "{said}");
+}
+
+#[tokio::test]
+async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_it_came() {
+    let fixture = fixture().await;
+    let executor = fixture.executor();
+    let check = |kind: &str, target: &str| VerificationStep {
+        kind: kind.into(),
+        target: target.into(),
+        description: None,
+    };
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let job = Assignment {
+        timeout_ms: Some(Span::from_secs(8)),
+        max_verification_retries: 3,
+        verification_steps: vec![check("file_exists", "b.txt"), check("file_exists", "c.txt")],
+        ..job
+    };
+    let begun = std::time::Instant::now();
+    let outcome = executor.run(&job, &Asking::default()).await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
+    let result: Value = result.read().unwrap();
+    assert_eq!((&result["rounds"], &result["stopped"]), (&json!(1), &json!("time")), "{result:#}");
+    let branch = result["branch"].as_str().unwrap();
+    let pushed = git(&fixture.dir.path().join("remote"), &["show", &format!("{branch}:b.txt")]);
+    assert_eq!(pushed, "two");
+    let [name] = &result["transcripts"].as_array().unwrap()[..] else { panic!("{result:#}") };
+    let kept = fixture.dir.path().join("transcripts").join(name.as_str().unwrap());
+    assert!(std::fs::read_to_string(kept).unwrap().contains("I begin."));
 }

@@ -69,11 +69,10 @@ fn a_used_up_quota_of_a_program_parks_its_key_for_all_who_use_it() {
         (task(&mut fleet, "claude-code", None), fleet.submit(Tier::Complex, None));
     assert_eq!(fleet.given(has).len(), 2);
     fleet.fault_of(has, "claude-code", Fault::Quota, Some(Span::from_mins(60)));
-    let parked = |fleet: &Fleet, id| match fleet.bench.hub.why(id).unwrap().reason {
-        Reason::Endpoints { passed_over, .. } => {
-            passed_over.iter().all(|it| matches!(it.verdict, Verdict::Parked(..)))
-        }
-        _ => false,
+    let parked = |fleet: &Fleet, id| {
+        let why = fleet.bench.hub.why(id).unwrap().reason;
+        let Reason::Endpoints { passed_over, .. } = why else { return false };
+        passed_over.iter().all(|it| matches!(it.verdict, Verdict::Parked(..)))
     };
     assert!(parked(&fleet, first));
     assert_eq!(fleet.bench.task(first).life.failures, 0, "it is not to blame");
