@@ -16,6 +16,7 @@ mod input;
 mod models;
 mod outcome;
 mod place;
+mod retention;
 mod routed;
 mod work;
 mod worker;
@@ -76,6 +77,9 @@ pub struct Settings {
     pub repository: PathBuf,
     /// Where worktrees are made; outside of the clone.
     pub worktrees: PathBuf,
+    /// How long a worktree stays that an attempt has left, for people to look at; then it is put away,
+    /// with a patch of what was not committed beside it.
+    pub worktrees_kept: Duration,
     /// Where all that models say is kept.
     pub transcripts: Transcripts,
     /// Where pull requests are opened; without it branches are only pushed.
@@ -83,6 +87,17 @@ pub struct Settings {
     /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one
     /// of them cannot be connected to.
     pub mcp: Vec<Server>,
+}
+
+impl Settings {
+    /// How many days worktrees stay unless said otherwise.
+    pub const WORKTREES_KEPT_DAYS: u32 = 7;
+
+    /// So many days.
+    #[must_use]
+    pub const fn days(days: u32) -> Duration {
+        Duration::from_secs(days as u64 * 24 * 3_600)
+    }
 }
 
 impl Coding {

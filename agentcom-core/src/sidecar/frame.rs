@@ -174,8 +174,8 @@ impl Sidecar {
         self.move_session(&SessionEvent::Refused { until });
         let agent = &self.config.agent;
         let text = alloc::format!(
-            "the hub refused the token of agent {agent}: {}. Issue one with `agentcom agent add {agent}` and give it \
-             to this sidecar as AGENTCOM_TOKEN or AGENTCOM_TOKEN_FILE; next try in {wait}",
+            "the hub refused the token of agent {agent}: {}. Issue another with `agentcom agent token {agent}`, \
+             or `agentcom agent add {agent}` if it is not registered, and give it to this sidecar as AGENTCOM_TOKEN or AGENTCOM_TOKEN_FILE; next try in {wait}",
             describe(error)
         );
         self.out.log(Level::Warn, None, text);

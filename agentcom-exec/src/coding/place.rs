@@ -2,12 +2,14 @@
 //! checkout in which its commits are checked.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use agentcom_core::repo::place_of;
 use agentcom_core::wire::Assignment;
 
 use super::Settings;
 use super::outcome::Trouble;
+use super::retention::{self, Busy};
 use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status};
 use crate::github::title_of;
 use crate::verify::Change;
@@ -23,6 +25,7 @@ pub(super) struct Place<'a> {
     pub(super) dir: PathBuf,
     pub(super) branch: String,
     pub(super) base: String,
+    _busy: Busy,
 }
 
 impl<'a> Place<'a> {
@@ -44,10 +47,13 @@ impl<'a> Place<'a> {
         std::fs::create_dir_all(worktrees).map_err(|error| io(worktrees, &error))?;
         let worktrees = worktrees.canonicalize().map_err(|error| io(worktrees, &error))?;
         if let Some(old) = clone.worktree_of(job.task_id).await? {
-            put_away(&clone, &old, &worktrees).await?;
+            if !old.starts_with(&worktrees) {
+                return Err(Trouble::Git(by_hand(&old)));
+            }
+            retention::put_away(&clone, &old).await?;
         }
         for left in left_behind(&worktrees, job) {
-            clone.remove_worktree(&left).await?;
+            retention::remove(&clone, &left).await?;
         }
         let dir = worktrees.join(format!("{}-{}-{}", job.task_id, job.attempt, job.generation));
         let start = Start {
@@ -56,10 +62,11 @@ impl<'a> Place<'a> {
             base: job.branch.as_deref(),
             worktree: Some(&dir),
         };
+        let busy = Busy::in_worktree(&dir).map_err(|error| io(&dir, &error))?;
         let started = clone.start(&start).await?;
         let tree = clone.worktree(&dir).await?;
-        let place =
-            Self { settings, job, clone, tree, dir, branch: started.branch, base: started.base };
+        let (branch, base) = (started.branch, started.base);
+        let place = Self { settings, job, clone, tree, dir, branch, base, _busy: busy };
         place.give_to_user(&place.dir)?;
         Ok(place)
     }
@@ -129,9 +136,21 @@ impl<'a> Place<'a> {
     pub(super) async fn tidy(&self, status: &Status) -> Result<(), CheckoutError> {
         if status.pushed && self.tree.uncommitted().await?.is_empty() {
             let _alone = self.clone.alone().await?;
-            self.clone.remove_worktree(&self.dir).await?;
+            retention::remove(&self.clone, &self.dir).await?;
         }
         Ok(())
+    }
+
+    /// Puts worktrees away that earlier attempts have left, if their time is over: how many, and what
+    /// kept others from it.
+    pub(super) async fn retire_others(&self) -> (usize, Option<CheckoutError>) {
+        let worktrees = self.dir.parent().unwrap_or(&self.dir);
+        let _alone = match self.clone.alone().await {
+            Ok(alone) => alone,
+            Err(error) => return (0, Some(error)),
+        };
+        let kept = self.settings.worktrees_kept;
+        retention::retire(&self.clone, worktrees, kept, SystemTime::now()).await
     }
 }
 
@@ -154,20 +173,9 @@ pub(super) fn change_of(status: &Status) -> Change {
     Change { files: status.changed.clone(), uncommitted: status.uncommitted.clone() }
 }
 
-/// Removes the worktree of an earlier attempt. What was not committed is kept as a patch.
-async fn put_away(clone: &Checkout, old: &Path, worktrees: &Path) -> Result<(), CheckoutError> {
-    if !old.starts_with(worktrees) {
-        // Somebody works on the task by hand.
-        return Err(CheckoutError::Uncommitted(vec![format!(
-            "the task is checked out in {}",
-            old.display()
-        )]));
-    }
-    let name = old.file_name().unwrap_or_default().to_string_lossy();
-    if old.is_dir() {
-        clone.worktree(old).await?.save_patch(&worktrees.join(format!("{name}.patch"))).await?;
-    }
-    clone.remove_worktree(old).await
+/// Somebody works on the task in a worktree that no attempt has made.
+fn by_hand(old: &Path) -> CheckoutError {
+    CheckoutError::Uncommitted(vec![format!("the task is checked out in {}", old.display())])
 }
 
 /// What a model said, as the body of a commit: quoted, so that none of its lines is taken for a trailer.

@@ -105,6 +105,7 @@ impl Work<'_> {
     async fn done(&self, standing: &mut Standing) -> Result<Done, Trouble> {
         let place = Place::prepare(self.settings, self.job).await?;
         report(self.ctx, "status", &format!("on {} from {}", place.branch, place.base));
+        self.retire_others(&place).await;
         let round = self.rounds(&place, standing).await?;
         let mut done = Done {
             branch: place.branch.clone(),
@@ -127,6 +128,18 @@ impl Work<'_> {
             place.tidy(&done.status).await?;
         }
         Ok(done)
+    }
+
+    /// No attempt fails for want of it.
+    async fn retire_others(&self, place: &Place<'_>) {
+        let (retired, failed) = place.retire_others().await;
+        if retired > 0 {
+            let what = format!("worktrees put away that were left by earlier attempts: {retired}");
+            report(self.ctx, "status", &what);
+        }
+        if let Some(error) = failed {
+            report(self.ctx, "error", &format!("a worktree of an earlier attempt stays: {error}"));
+        }
     }
 
     /// Works and checks until the checks hold, or the rounds are spent.

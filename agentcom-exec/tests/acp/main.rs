@@ -230,8 +230,9 @@ async fn an_agent_that_is_asked_to_stop_hears_of_it_first() {
     };
     let (outcome, ()) = tokio::join!(executor.run(&job, &ctx), stopping);
     assert_eq!(outcome, JobOutcome::Stopped);
-    let mut trees = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap();
-    let left = trees.next().unwrap().unwrap().path().join("called-off.txt");
+    let trees = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap();
+    let mut trees = trees.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let left = trees.next().unwrap().join("called-off.txt");
     assert_eq!(std::fs::read_to_string(left).unwrap(), "in good order");
     // What it said until then is kept, also what it had not ended.
     let (said, drafts) = said(fixture.dir.path(), TaskId(5));

@@ -29,6 +29,7 @@ pub(crate) struct Fixture {
     model: StandIn,
     pub(crate) sandbox: Sandbox,
     pub(crate) mcp: Vec<Server>,
+    pub(crate) worktrees_kept: Duration,
     mark: String,
 }
 
@@ -44,7 +45,8 @@ impl Fixture {
         let mark = support::mark_of_thread("coding");
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
         let sandbox = Sandbox::new(level.max(Level::L2));
-        Self { dir, model, sandbox, mcp: Vec::new(), mark }
+        let worktrees_kept = Settings::days(Settings::WORKTREES_KEPT_DAYS);
+        Self { dir, model, sandbox, mcp: Vec::new(), worktrees_kept, mark }
     }
 
     fn mark_of(&self, task: TaskId) -> String {
@@ -61,7 +63,8 @@ impl Fixture {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings { mcp: self.mcp.clone(), ..place::settings(self.dir.path(), &self.sandbox) }
+        let (mcp, worktrees_kept) = (self.mcp.clone(), self.worktrees_kept);
+        Settings { mcp, worktrees_kept, ..place::settings(self.dir.path(), &self.sandbox) }
     }
 }
 

@@ -13,6 +13,8 @@ mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::path::{Path, PathBuf};
+
 use agentcom_core::id::TaskId;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::VerificationStep;
@@ -20,6 +22,15 @@ use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture, assignment
 use agentcom_core::time::Span;
 use agentcom_core::wire::Assignment;
 use fixture::{Fixture, git};
+
+/// The worktree that is there.
+#[track_caller]
+fn worktree(dir: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(dir.join("worktrees")).unwrap();
+    let dirs = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let [tree] = &dirs.collect::<Vec<_>>()[..] else { panic!("there is one worktree") };
+    tree.clone()
+}
 
 agentcom_core::executor_conformance!(
     #[tokio::test]
@@ -89,8 +100,7 @@ async fn what_a_stopped_attempt_left_is_kept_as_a_patch() {
         while !fixture.is_up(TaskId(7)).await {
             fixture.wait(Span(5)).await;
         }
-        let worktrees = fixture.dir.path().join("worktrees");
-        let tree = std::fs::read_dir(worktrees).unwrap().next().unwrap().unwrap().path();
+        let tree = worktree(fixture.dir.path());
         std::fs::write(tree.join("half.txt"), "half\n").unwrap();
         ctx.stop();
     };

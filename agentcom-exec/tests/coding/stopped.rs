@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentcom_core::id::{Lease, TaskId};
-use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::port::executor::{Executor, JobOutcome};
 use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
 use agentcom_core::time::Span;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, git, said};
 use crate::support::{Watched, eventually};
+use crate::worktree;
 
 const TASK: TaskId = TaskId(1);
 
@@ -64,8 +65,8 @@ async fn an_attempt_that_is_asked_to_stop_keeps_what_was_said_and_what_was_chang
     assert_eq!(said[0], head);
     let roles: Vec<_> = said.iter().filter_map(|line| line["role"].as_str()).collect();
     assert_eq!((roles, &said[3]["text"]), (vec!["user", "model", "tool"], &json!("I begin.")));
-    let tree = std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap().next().unwrap();
-    assert_eq!(git(&tree.unwrap().path(), &["status", "--porcelain"]), "?? b.txt\n");
+    let tree = worktree(fixture.dir.path());
+    assert_eq!(git(&tree, &["status", "--porcelain"]), "?? b.txt\n");
 }
 
 #[tokio::test]
@@ -136,4 +137,38 @@ async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_
     let [name] = &result["transcripts"].as_array().unwrap()[..] else { panic!("{result:#}") };
     let kept = fixture.dir.path().join("transcripts").join(name.as_str().unwrap());
     assert!(std::fs::read_to_string(kept).unwrap().contains("I begin."));
+}
+
+#[tokio::test]
+async fn what_an_attempt_has_left_is_put_away_when_its_time_is_over_with_a_patch() {
+    let mut fixture = fixture().await;
+    let (executor, ctx) = (fixture.executor(), Asking::default());
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    tokio::select! {
+        outcome = executor.run(&job, &ctx) => panic!("{outcome:?}"),
+        _ = until_at_work(&fixture) => {}
+    }
+    let worktrees = fixture.dir.path().join("worktrees");
+    let names = || {
+        let entries = std::fs::read_dir(&worktrees).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let left = format!("{TASK}-1-1");
+    assert_eq!(names(), [left.clone(), format!("{left}.busy")].into());
+    let model = agentcom_core::json::Json::of(&json!({ "model": "next" })).unwrap();
+    let run = async |executor: Box<dyn Executor>, task: u64| {
+        let next = assignment(&*executor, TaskId(task), model.clone());
+        let outcome = executor.run(&next, &Asking::default()).await;
+        assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    };
+    run(fixture.executor(), 2).await;
+    assert!(names().contains(&left), "its time is not over");
+    fixture.worktrees_kept = Duration::ZERO;
+    run(fixture.executor(), 3).await;
+    assert_eq!(names(), [format!("{left}.patch")].into());
+    let patch = std::fs::read_to_string(worktrees.join(format!("{left}.patch"))).unwrap();
+    assert!(patch.contains("+++ b/b.txt"), "{patch}");
+    let branches = git(&fixture.dir.path().join("clone"), &["branch", "--list", "agentcom/*"]);
+    assert!(branches.contains(&TASK.to_string()), "its branch stays: {branches}");
 }

@@ -35,6 +35,7 @@ pub(crate) fn settings(dir: &Path, sandbox: &Sandbox) -> Settings {
         environment: Environment::default(),
         repository: dir.join("clone"),
         worktrees: dir.join("worktrees"),
+        worktrees_kept: Settings::days(Settings::WORKTREES_KEPT_DAYS),
         transcripts: Transcripts::at(dir.join("transcripts")),
         github: None,
         mcp: Vec::new(),

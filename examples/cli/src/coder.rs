@@ -60,6 +60,10 @@ pub(crate) struct Coder {
     /// Give models the tools of the MCP servers in this file; `agentcom mcp FILE` shows them
     #[arg(long, value_name = "FILE")]
     mcp: Option<PathBuf>,
+    /// How many days worktrees stay that attempts have left; then what is not committed there is saved
+    /// as a patch
+    #[arg(long, value_name = "DAYS", default_value_t = Settings::WORKTREES_KEPT_DAYS)]
+    worktrees_kept: u32,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
     github_api: String,
@@ -82,6 +86,7 @@ impl Default for Coder {
             keys: Vec::new(),
             env: Vec::new(),
             mcp: None,
+            worktrees_kept: Settings::WORKTREES_KEPT_DAYS,
             github_api: github::API.to_owned(),
             github_token: None,
         }
@@ -133,6 +138,7 @@ impl Coder {
             environment: self.environment(),
             repository: repository.to_owned(),
             worktrees: dir.join("worktrees"),
+            worktrees_kept: Settings::days(self.worktrees_kept),
             transcripts: Transcripts::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,

@@ -125,6 +125,7 @@ fn executors(
             environment: Environment::inherit(coding.env.iter().map(String::as_str)),
             repository: coding.repository.clone(),
             worktrees: settings.state_dir.join("worktrees"),
+            worktrees_kept: coding::Settings::days(coding.worktrees_kept_days),
             transcripts: Transcripts::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,

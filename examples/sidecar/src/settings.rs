@@ -9,6 +9,7 @@ use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
+use agentcom_exec::coding;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::sandbox::{Level, Sandbox};
@@ -90,6 +91,9 @@ pub struct Code {
     pub ollama: String,
     /// Its model for tasks that name none; without one, no model of it is asked.
     pub model: Option<String>,
+    /// How long worktrees stay that attempts have left, in days.
+    #[serde(default = "worktrees_kept_days")]
+    pub worktrees_kept_days: u32,
     /// How many tokens models read and write at once.
     #[serde(default = "context_tokens")]
     pub context_tokens: u64,
@@ -162,6 +166,10 @@ fn ollama() -> String {
 
 fn context_tokens() -> u64 {
     Ollama::CONTEXT_TOKENS
+}
+
+const fn worktrees_kept_days() -> u32 {
+    coding::Settings::WORKTREES_KEPT_DAYS
 }
 
 fn github_api() -> String {

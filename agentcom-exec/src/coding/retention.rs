@@ -1,0 +1,131 @@
+//! This file decides how long worktrees stay that an attempt has left.
+//!
+//! What is clean and pushed is removed at the end of its attempt. What is left is for people: an
+//! attempt that was stopped, or that could not push. After a while it is put away as well, when
+//! another attempt begins: what is not committed is saved as a patch beside it, and what is committed
+//! stays on its branch in the clone.
+//!
+//! **Invariant:** a worktree in which somebody works is not touched, and nothing that was not pushed is
+//! deleted but for files that git is told to ignore.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::git::{Checkout, CheckoutError};
+
+/// What the name of the file ends in that is locked while somebody works in a worktree. It was changed
+/// last when that began.
+const BUSY: &str = ".busy";
+
+/// Work in a worktree. Dropping it lets others put the worktree away when its time is over.
+#[derive(Debug)]
+pub(super) struct Busy {
+    _locked: File,
+}
+
+impl Busy {
+    /// Says that somebody works in the worktree at `dir`.
+    pub(super) fn in_worktree(dir: &Path) -> io::Result<Self> {
+        let file = File::create(beside(dir, BUSY))?;
+        // It is new for this attempt, so nobody else has it; where files cannot be locked, none is put
+        // away before its time is over.
+        let _ = file.try_lock();
+        Ok(Self { _locked: file })
+    }
+}
+
+/// Removes a worktree and what is beside it but for patches; what is not committed is kept as a patch.
+pub(super) async fn put_away(clone: &Checkout, dir: &Path) -> Result<(), CheckoutError> {
+    if dir.is_dir() {
+        clone.worktree(dir).await?.save_patch(&beside(dir, ".patch")).await?;
+    }
+    remove(clone, dir).await
+}
+
+/// Removes a worktree and what is beside it but for patches.
+pub(super) async fn remove(clone: &Checkout, dir: &Path) -> Result<(), CheckoutError> {
+    clone.remove_worktree(dir).await?;
+    // An empty file that is left is of no account.
+    let _ = fs::remove_file(beside(dir, BUSY));
+    Ok(())
+}
+
+/// Puts those worktrees away in which nobody works and whose attempt began longer than `kept` before
+/// `now`; how many there were, and what kept others from it.
+pub(super) async fn retire(
+    clone: &Checkout,
+    worktrees: &Path,
+    kept: Duration,
+    now: SystemTime,
+) -> (usize, Option<CheckoutError>) {
+    let (mut retired, mut failed) = (0, None);
+    for dir in left(worktrees, kept, now) {
+        match put_away(clone, &dir).await {
+            Ok(()) => retired += 1,
+            Err(error) => failed = Some(error),
+        }
+    }
+    (retired, failed)
+}
+
+/// Worktrees whose time is over.
+fn left(worktrees: &Path, kept: Duration, now: SystemTime) -> Vec<PathBuf> {
+    let entries = fs::read_dir(worktrees).into_iter().flatten().flatten();
+    let dirs = entries.map(|entry| entry.path()).filter(|path| path.join(".git").is_file());
+    dirs.filter(|dir| is_over(dir, kept, now)).collect()
+}
+
+fn is_over(dir: &Path, kept: Duration, now: SystemTime) -> bool {
+    let busy = beside(dir, BUSY);
+    let since = fs::metadata(&busy).or_else(|_| fs::metadata(dir)).and_then(|it| it.modified());
+    let is_old = since.is_ok_and(|since| now.duration_since(since).is_ok_and(|age| age > kept));
+    // One without such a file was made by an earlier release, or is a checkout for checks.
+    is_old && File::open(busy).map_or(true, |file| file.try_lock().is_ok())
+}
+
+/// The path of a file that belongs to a worktree.
+fn beside(dir: &Path, ending: &str) -> PathBuf {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    dir.with_file_name(format!("{name}{ending}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+    fn made(worktrees: &Path, name: &str) -> PathBuf {
+        let dir = worktrees.join(name);
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(".git"), "gitdir: elsewhere\n").unwrap();
+        dir
+    }
+
+    #[test]
+    fn only_worktrees_whose_time_is_over_and_in_which_nobody_works_are_put_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let worktrees = folder.path();
+        let (left_one, busy_one) = (made(worktrees, "left"), made(worktrees, "busy"));
+        drop(Busy::in_worktree(&left_one).unwrap());
+        let busy = Busy::in_worktree(&busy_one).unwrap();
+        fs::create_dir(worktrees.join("of-somebody-else")).unwrap();
+        let at = |after: Duration| left(worktrees, WEEK, SystemTime::now() + after);
+        assert!(at(Duration::ZERO).is_empty());
+        assert_eq!(at(2 * WEEK), std::slice::from_ref(&left_one));
+        drop(busy);
+        let mut both = at(2 * WEEK);
+        both.sort();
+        assert_eq!(both, [busy_one, left_one]);
+    }
+
+    #[test]
+    fn one_of_an_earlier_release_goes_by_its_own_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = made(folder.path(), "old");
+        assert!(left(folder.path(), WEEK, SystemTime::now()).is_empty());
+        assert_eq!(left(folder.path(), WEEK, SystemTime::now() + 2 * WEEK), [old]);
+    }
+}
