@@ -175,7 +175,8 @@ impl Sidecar {
         let agent = &self.config.agent;
         let text = alloc::format!(
             "the hub refused the token of agent {agent}: {}. Issue another with `agentcom agent token {agent}`, \
-             or `agentcom agent add {agent}` if it is not registered, and give it to this sidecar as AGENTCOM_TOKEN or AGENTCOM_TOKEN_FILE; next try in {wait}",
+             or `agentcom agent add {agent}` if it is not registered, and give it to this sidecar as \
+             AGENTCOM_TOKEN or AGENTCOM_TOKEN_FILE; next try in {wait}",
             describe(error)
         );
         self.out.log(Level::Warn, None, text);
