@@ -1,5 +1,6 @@
 //! This file lists repositories, registers them, and says in which order they come.
 
+use agentcom_core::name::RepoName;
 use serde_json::{Value, json};
 
 use crate::args::Context;
@@ -116,9 +117,12 @@ impl Add {
         let address = self.address.trim().trim_end_matches('/');
         let address = address.strip_suffix(".git").unwrap_or(address);
         let last = address.rsplit(['/', ':']).next().filter(|last| !last.is_empty());
-        self.name.as_deref().or(last).ok_or_else(|| {
-            Failure::new(Exit::Usage, format_args!("`{}` is no address", self.address))
-                .hint("such as https://github.com/OWNER/NAME")
+        let name = self.name.as_deref().or(last).unwrap_or_default();
+        RepoName::new(name).map(|_| name).map_err(|bad| {
+            Failure::new(Exit::Usage, format_args!("`{name}` cannot be its name: {}", bad.why))
+                .hint(
+                    "an address is such as https://github.com/OWNER/NAME; --name says another name",
+                )
         })
     }
 
@@ -204,7 +208,7 @@ mod tests {
             assert_eq!(add(&[url]).name().unwrap(), name);
         }
         assert_eq!(add(&["https://host/own/web", "--name", "site"]).name().unwrap(), "site");
-        assert!(add(&["/"]).name().is_err());
+        assert!(add(&["/"]).name().is_err() && add(&["/srv/two words"]).name().is_err());
     }
 
     #[test]

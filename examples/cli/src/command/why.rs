@@ -50,7 +50,10 @@ fn sentence(reason: &Value) -> String {
             )
         }
         "stopped" => "all spending is stopped; `agentcom estop --off` ends that".into(),
-        "paused" => format!("{} is paused; `agentcom unpause` ends that", scope(&reason["scope"])),
+        "paused" => {
+            let paused = &reason["scope"];
+            format!("{} is paused; `agentcom unpause{}` ends that", scope(paused), flag(paused))
+        }
         "concurrency" => format!(
             "as many tasks with the key `{}` run as may ({}): {}",
             get("key"),
@@ -147,6 +150,13 @@ fn short_ids(ids: &Value) -> String {
     }
 }
 
+/// What `agentcom unpause` is told of what is paused.
+fn flag(scope: &Value) -> String {
+    let parts = scope.as_object().into_iter().flatten();
+    let named = parts.filter(|(name, _)| *name != "scope");
+    named.map(|(name, value)| format!(" --{name} {}", plain(value))).collect()
+}
+
 /// What is paused, in words.
 pub(crate) fn scope(scope: &Value) -> String {
     let Value::Object(parts) = scope else {
@@ -167,7 +177,7 @@ mod tests {
     use agentcom_core::command::Scope;
     use agentcom_core::id::{Lease, QuestionId, TaskId};
     use agentcom_core::json::Json;
-    use agentcom_core::name::{AgentId, EndpointId, Key};
+    use agentcom_core::name::{AgentId, EndpointId, Key, Repo};
     use agentcom_core::question::Question;
     use agentcom_core::route::Verdict;
     use agentcom_core::task::Tier;
@@ -207,6 +217,7 @@ mod tests {
             Reason::Backoff { remaining: Span(1500), error: Some("exit code 1".into()) },
             Reason::Stopped,
             Reason::Paused { scope: Scope::All },
+            Reason::Paused { scope: Scope::Repo(Repo::new("https://h/r").unwrap()) },
             Reason::Concurrency { key: key(), max: 1, held_by: vec![TaskId(1)] },
             Reason::Rate { key: key(), until: Wall(1000) },
             Reason::Endpoints { tier: Tier::Standard, model: None, passed_over: vec![full()] },
@@ -247,6 +258,7 @@ mod tests {
             it failed and is tried again in 1.5 s: exit code 1
             all spending is stopped; `agentcom estop --off` ends that
             all work is paused; `agentcom unpause` ends that
+            work on https://h/r is paused; `agentcom unpause --repo https://h/r` ends that
             as many tasks with the key `k` run as may (1): 00000001
             the rate `k` allows the next start 1970-01-01 00:00:01 UTC
             no endpoint takes standard tasks: m at gpu works on a task
