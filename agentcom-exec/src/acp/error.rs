@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use agentcom_core::endpoint::Fault;
+
 use crate::guard::{How, Refusal, RefusalKind};
 
 /// Why a foreign agent did not do its work.
@@ -85,6 +87,33 @@ impl AcpError {
             | Self::Deaf
             | Self::Nonsense(_) => true,
             Self::Version(_) | Self::LogIn { .. } | Self::NoModel(_) | Self::Declined => false,
+        }
+    }
+}
+
+impl AcpError {
+    /// The code with which agents say that the quota of their model is used up, for a while: that of
+    /// HTTP, as the Gemini CLI has it. The protocol has none.
+    pub const QUOTA: i64 = 429;
+    /// When to ask again after that, since nobody says.
+    pub const QUOTA_AFTER: Duration = Duration::from_secs(60);
+
+    /// What it says of the endpoint that the agent is, if not the task is to blame.
+    #[must_use]
+    pub const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Refused { code: Self::QUOTA, .. } => Some(Fault::Quota),
+            Self::NotStarted(_) | Self::Version(_) | Self::LogIn { .. } => Some(Fault::Unreachable),
+            Self::NoModel(_) => Some(Fault::NoModel),
+            Self::Refused { .. }
+            | Self::Gone { .. }
+            | Self::Silent { .. }
+            | Self::Declined
+            | Self::CalledOff
+            | Self::LongLine(_)
+            | Self::TooMuch(_)
+            | Self::Deaf
+            | Self::Nonsense(_) => None,
         }
     }
 }

@@ -91,10 +91,10 @@ pub(super) fn unserved(error: &ModelError, usage: Usage) -> Option<JobOutcome> {
         ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
         // Whoever does not know the key serves nobody who has it.
         ModelError::Refused { status: 401 | 403, .. } => Fault::Unreachable,
+        ModelError::Agent(error) => error.fault()?,
         ModelError::Refused { .. }
         | ModelError::Declined(_)
         | ModelError::NotPaid(_)
-        | ModelError::Agent(_)
         | ModelError::TooLong(_)
         | ModelError::Truncated { .. } => return None,
     };

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::acp::AcpError;
 use peer::{Message, Peer};
 pub use ways::WAYS;
 
@@ -55,6 +56,10 @@ fn serve(mut way: String, peer: &mut Peer) -> io::Result<()> {
             "session/set_config_option" => {
                 way = params["value"].as_str().unwrap_or_default().to_owned();
                 json!({ "configOptions": [] })
+            }
+            "session/prompt" if way == "quota" => {
+                peer.refuse(&id, AcpError::QUOTA, "Rate limit exceeded. Try again later.")?;
+                continue;
             }
             "session/prompt" => {
                 peer.prompt = id.clone();

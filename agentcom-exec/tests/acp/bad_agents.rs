@@ -46,11 +46,12 @@ const PATIENCE: Patience = Patience {
 };
 
 /// What agents do, and how their tasks have to end.
-const CASES: [(&str, End); 31] = [
+const CASES: [(&str, End); 32] = [
     ("never-answers", End::Failed("not answered `initialize`")),
     ("other-version", End::Dead("version 7")),
     ("dies-at-once", End::Failed("exit code 3: no key, no work")),
     ("wants-login", End::Dead("log in first (Log in with a key)")),
+    ("quota", End::Failed("429 Rate limit exceeded")),
     ("wrong-ids", End::Failed("not answered `initialize`")),
     ("answers-twice", End::Done),
     ("dies-mid-line", End::Failed("ended with exit code 0")),

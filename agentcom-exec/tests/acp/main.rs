@@ -10,15 +10,17 @@ mod support;
 
 use std::sync::Mutex;
 
+use agentcom_core::endpoint::{Api, Endpoint, Fault};
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::ledger::{Granted, NotGranted, Payment, Spending};
 use agentcom_core::money::Micros;
-use agentcom_core::name::ModelName;
+use agentcom_core::name::{EndpointId, ModelName};
 use agentcom_core::port::executor::{JobContext, JobOutcome, News};
 use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
+use agentcom_core::wire::Route;
 use async_trait::async_trait;
 use fixture::{Fixture, git, going, said};
 use serde_json::{Value, json};
@@ -238,4 +240,32 @@ async fn an_agent_that_is_asked_to_stop_hears_of_it_first() {
     let (said, drafts) = said(fixture.dir.path(), TaskId(5));
     assert!(said.contains(r#""text":"I work.""#) && drafts == 0, "{said}");
     assert!(ctx.text_of("status").contains("what was said until then is kept as "));
+}
+
+#[tokio::test]
+async fn where_the_hub_chose_it_what_keeps_an_agent_from_serving_is_not_laid_on_the_task() {
+    let fixture = Fixture::going("works");
+    let coding = fixture.executor();
+    for (model, fault, after) in [
+        ("quota", Fault::Quota, Some(Span::from_secs(60))),
+        ("wants-login", Fault::Unreachable, None),
+    ] {
+        let by_start = model == "wants-login";
+        let agent = if by_start { Fixture::going(model) } else { Fixture::going("works") };
+        let executor = if by_start { agent.executor() } else { fixture.executor() };
+        let model = if by_start { Endpoint::OWN } else { model };
+        let mut job = assignment(&*coding, TaskId(1), Json::null());
+        job.route = Some(Box::new(Route {
+            endpoint: EndpointId::new("gemini").unwrap(),
+            api: Api::Acp,
+            url: String::new(),
+            credential: None,
+            model: model.to_owned(),
+        }));
+        let outcome = executor.run(&job, &Person::default()).await;
+        let JobOutcome::Unserved { fault: found, retry_after, error, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((found, retry_after), (fault, after), "{error}");
+    }
 }

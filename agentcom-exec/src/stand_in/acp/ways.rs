@@ -15,7 +15,7 @@ const OPTIONS: [(&str, &str); 3] =
     [("yes", "allow_once"), ("always", "allow_always"), ("no", "reject_once")];
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 37] = [
+pub const WAYS: [(&str, &str); 38] = [
     ("works", "reads a file, asks whether it may write another, and writes it"),
     ("asks", "asks whether it may fetch something, and writes down the answer"),
     ("prints-much", "says more than a result has room for"),
@@ -29,6 +29,7 @@ pub const WAYS: [(&str, &str); 37] = [
     ("other-version", "speaks another version of the protocol"),
     ("dies-at-once", "ends with words on standard error"),
     ("wants-login", "wants somebody to log in"),
+    ("quota", "says that the quota of its model is used up"),
     ("wrong-ids", "answers what it was not asked"),
     ("answers-twice", "gives each answer twice"),
     ("dies-mid-line", "ends in the middle of a message"),
