@@ -20,10 +20,10 @@ use crate::id::{Cipher, Incarnation, Lease, QuestionId, TaskId};
 use crate::ledger::{Account, Cap, Subject};
 use crate::limit::Bucket;
 use crate::money::Micros;
-use crate::name::{AgentId, Key, ModelName};
+use crate::name::{AgentId, Key, ModelName, Repo};
 use crate::price::Price;
 use crate::question::Question;
-use crate::repo::Registered;
+use crate::repo::{Registered, is_same};
 use crate::task::{Life, Rate, Task};
 use crate::time::Wall;
 
@@ -96,6 +96,21 @@ pub struct Settings {
     /// Repositories, the one that tasks without one are about first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repos: Vec<Registered>,
+}
+
+impl Settings {
+    /// Whether work on a repository is paused, by whatever address.
+    #[must_use]
+    pub fn is_paused(&self, repo: &Repo) -> bool {
+        self.paused.iter().any(|scope| matches!(scope, Scope::Repo(it) if is_same(it, repo)))
+    }
+
+    /// Lets work on a repository go on, by whatever address it was paused; whether it was.
+    pub fn unpause(&mut self, repo: &Repo) -> bool {
+        let before = self.paused.len();
+        self.paused.retain(|scope| !matches!(scope, Scope::Repo(it) if is_same(it, repo)));
+        self.paused.len() < before
+    }
 }
 
 /// A token bucket in use.

@@ -14,7 +14,7 @@ use crate::ledger::Cap;
 use crate::money::Micros;
 use crate::name::{AgentId, Capability, EndpointId, Key, Kind, ModelName, Repo, RepoName};
 use crate::price::Price;
-use crate::repo::Registered;
+use crate::repo::{Registered, is_same};
 use crate::route::Class;
 use crate::task::{BadDraft, Draft, Refused, Task, Tier};
 use crate::time::{Span, Wall};
@@ -29,6 +29,18 @@ pub enum Scope {
     Repo(Repo),
     /// Work that needs one capability.
     Capability(Capability),
+}
+
+impl Scope {
+    /// Whether work with these requirements is within it.
+    #[must_use]
+    pub fn holds(&self, repo: Option<&Repo>, needs: &[Capability]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Repo(paused) => repo.is_some_and(|repo| is_same(paused, repo)),
+            Self::Capability(capability) => needs.contains(capability),
+        }
+    }
 }
 
 /// What can be asked of a hub.
@@ -349,7 +361,7 @@ pub enum Rejected {
     #[error("there is no repository `{0}`")]
     UnknownRepo(RepoName),
     /// The address of a repository holds a password.
-    #[error("the address must hold no password; agents have their own")]
+    #[error("the address must hold neither a password nor a token; agents have their own")]
     RepoSecret,
     /// The repository is registered under another name.
     #[error("the repository is registered as `{0}`")]
@@ -361,11 +373,14 @@ pub enum Rejected {
         max: usize,
     },
     /// More is said of a repository than there is room for.
-    #[error("at most {max} executors and {max} models can be said of a repository")]
-    TooManyChoices {
+    #[error("at most {max} executors can be said of a repository")]
+    TooManyExecutors {
         /// The bound.
         max: usize,
     },
+    /// Tasks of this kind are not done, but made into others, or the hub's own.
+    #[error("`{0}` does no tasks")]
+    BadExecutor(Kind),
     /// A weight must be 1 to 10,000.
     #[error("a weight must be 1 to 10000, not {0}")]
     BadWeight(u32),

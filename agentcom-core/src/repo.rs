@@ -6,32 +6,30 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::Meant;
-use crate::name::{BadName, Capability, Kind, Repo, RepoName};
+use crate::name::{BadName, Capability, Kind, ModelName, Repo, RepoName};
 use crate::route::is_of_models;
 use crate::task::Tier;
 
-/// A repository, as an operator describes it. What is said about work counts for tasks about the
-/// repository that do not say what runs them.
+/// A repository, as an operator describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     /// What people call it.
     pub name: RepoName,
     /// Its address, for whatever address of it a task names.
     pub url: Repo,
-    /// The kinds of operations that do tasks about it; the first one that is for the tier counts.
+    /// What does tasks about it that do not say what runs them; the first that is for the tier counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub executors: Vec<Runs>,
-    /// The models that do them; the first one that is for the tier counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub models: Vec<Meant>,
 }
 
-/// A kind of operation, and what it is for.
+/// A kind of operation, with which model, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
     /// The kind.
     pub kind: Kind,
+    /// The model, for tasks that name none; whoever runs the operation chooses unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
     /// The tiers of tasks that it is for; none are all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<Tier>,
@@ -40,13 +38,13 @@ pub struct Runs {
 impl Registered {
     /// The most repositories that can be registered.
     pub const COUNT_MAX: usize = 256;
-    /// The most kinds of operations, and the most models, that are said of one.
-    pub const CHOICES_MAX: usize = 16;
+    /// The most that can do tasks about one.
+    pub const EXECUTORS_MAX: usize = 16;
 
     /// A repository of which nothing is said.
     #[must_use]
     pub const fn new(name: RepoName, url: Repo) -> Self {
-        Self { name, url, executors: Vec::new(), models: Vec::new() }
+        Self { name, url, executors: Vec::new() }
     }
 
     /// Whether it is meant by what a task says: its name, or an address of it.
@@ -55,26 +53,19 @@ impl Registered {
         repo.as_str() == self.name.as_str() || is_same(repo, &self.url)
     }
 
-    /// Whether its address holds a password, which would be told to whoever may look at repositories.
+    /// Whether its address holds a secret, which would be told to whoever may look at repositories: a
+    /// password, or anybody at all where names of users can be tokens.
     #[must_use]
     pub fn has_secret(&self) -> bool {
-        let rest = self.url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+        let Some((scheme, rest)) = self.url.as_str().split_once("://") else { return false };
         let before = rest.split('/').next().and_then(|host| host.rsplit_once('@'));
-        before.is_some_and(|(who, _)| who.contains(':'))
+        before.is_some_and(|(who, _)| scheme != "ssh" || who.contains(':'))
     }
 
-    /// The kind of operation that does tasks of a tier about it, if that was said.
+    /// What does tasks of a tier about it, if that was said.
     #[must_use]
-    pub fn executor(&self, tier: Tier) -> Option<&Kind> {
-        let is_for = |runs: &&Runs| runs.tiers.is_empty() || runs.tiers.contains(&tier);
-        self.executors.iter().find(is_for).map(|runs| &runs.kind)
-    }
-
-    /// The model that does tasks of a tier about it, if that was said.
-    #[must_use]
-    pub fn model(&self, tier: Tier) -> Option<&str> {
-        let is_for = |meant: &&Meant| meant.tiers.is_empty() || meant.tiers.contains(&tier);
-        self.models.iter().find(is_for).map(|meant| &*meant.model)
+    pub fn executor(&self, tier: Tier) -> Option<&Runs> {
+        self.executors.iter().find(|runs| runs.tiers.is_empty() || runs.tiers.contains(&tier))
     }
 }
 
@@ -177,24 +168,22 @@ mod tests {
     fn the_first_choice_that_is_for_the_tier_counts_and_addresses_hold_no_secrets() {
         let name = RepoName::new("web").unwrap();
         let mut repo = Registered::new(name, Repo::new("https://host.org/owner/name").unwrap());
-        assert_eq!((repo.executor(Tier::Complex), repo.model(Tier::Complex)), (None, None));
+        assert_eq!(repo.executor(Tier::Complex), None);
         let runs = |kind: &str, tiers: &[Tier]| Runs {
             kind: Kind::new(kind).unwrap(),
+            model: None,
             tiers: tiers.into(),
         };
         repo.executors = Vec::from([runs("acp", &[Tier::Complex]), runs("code", &[])]);
-        repo.models = Vec::from([Meant { model: "small".into(), tiers: [Tier::Trivial].into() }]);
         let kinds =
-            [Tier::Complex, Tier::Standard].map(|tier| repo.executor(tier).unwrap().as_str());
+            [Tier::Complex, Tier::Standard].map(|tier| repo.executor(tier).unwrap().kind.as_str());
         assert_eq!(kinds, ["acp", "code"]);
-        assert_eq!(
-            [Tier::Trivial, Tier::Complex].map(|tier| repo.model(tier)),
-            [Some("small"), None]
-        );
         let meant = |text: &str| repo.is_meant(&Repo::new(text).unwrap());
         assert!(!repo.has_secret());
         for (url, is_secret) in [
             ("https://me:word@host/own/name", true),
+            ("https://token@host/own/name", true),
+            ("ssh://git:word@host/own/name", true),
             ("ssh://git@host:22/own/name", false),
             ("git@host:own/na@me", false),
             ("https://host/own/a:b@c", false),

@@ -7,6 +7,7 @@
 pub(crate) mod bill;
 pub(crate) mod feed;
 mod prompt;
+mod read;
 pub(crate) mod transcript;
 
 use std::time::{Duration, Instant};
@@ -20,7 +21,8 @@ use tokio::time::timeout;
 use crate::model::{Call, Message, Model, ModelError, Reply, Request, Usage, calls, history};
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
 use bill::Bill;
-use feed::{Feed, ToolCall};
+use feed::{Feed, ModelCall, ToolCall};
+use read::Read;
 
 pub use prompt::Brief;
 use transcript::Transcript;
@@ -111,6 +113,7 @@ impl Loop<'_> {
             specs: self.tools.specs().collect(),
             system: brief.system(),
             messages: vec![Message::User(brief.task())],
+            read: Read::default(),
             room: self.model.context_tokens() * 3 / 4,
             usage: Usage::default(),
             cost: None,
@@ -134,6 +137,7 @@ struct Run<'a> {
     specs: Vec<Spec>,
     system: String,
     messages: Vec<Message>,
+    read: Read,
     /// How many tokens a request may take; the rest of the context is for the answer.
     room: u64,
     usage: Usage,
@@ -148,10 +152,14 @@ impl Run<'_> {
     async fn run(&mut self) -> (How, String) {
         let mut answer = String::new();
         loop {
-            let reply = match self.ask().await {
+            let mut reply = match self.ask().await {
                 Ok(reply) => reply,
                 Err(how) => return (how, answer),
             };
+            if reply.cut {
+                // Of a call that was cut off nobody knows what it was to be: half a file is no file.
+                reply.calls.clear();
+            }
             if !reply.text.is_empty() {
                 answer.clone_from(&reply.text);
             }
@@ -179,6 +187,10 @@ impl Run<'_> {
         self.messages.push(message);
     }
 
+    fn is_late(&self) -> bool {
+        time_left(self.at.limits, self.started) == Some(Duration::ZERO)
+    }
+
     /// Asks the model for its next turn.
     async fn ask(&mut self) -> Result<Reply, How> {
         let mut left = RETRIES;
@@ -198,6 +210,7 @@ impl Run<'_> {
             }
             let bill = Bill::open(self.at.model, &request, self.at.ctx).await;
             let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
+            let (since, sent) = (Instant::now(), history::bytes(&request));
             let mut said = |text: &str| self.feed.said(text);
             let asked = self.at.model.ask(&request, &mut said);
             let reply = match time_left(self.at.limits, self.started) {
@@ -205,23 +218,29 @@ impl Run<'_> {
                 None => asked.await,
             };
             self.feed.flush();
-            if let Some(cost) = bill.settle(&reply, self.at.ctx).await {
+            let cost = bill.settle(&reply, self.at.ctx).await;
+            if let Some(cost) = cost {
                 let so_far = self.cost.unwrap_or_default() + cost;
                 self.cost = Some(so_far);
                 self.feed.cost(so_far);
             }
-            match reply {
+            if let Ok(reply) = &reply {
+                let (usage, took) = (reply.usage, since.elapsed());
+                self.feed.asked(&ModelCall { turn: self.course.turns(), usage, cost, took });
+            }
+            match reply.and_then(|reply| self.read.check(sent, reply)) {
                 Ok(mut reply) => {
                     calls::settle(&mut reply, &self.specs);
                     name(&mut reply.calls, self.course.turns());
                     return Ok(reply);
                 }
-                Err(_) if time_left(self.at.limits, self.started) == Some(Duration::ZERO) => {
+                Err(ModelError::Silent(_)) if self.is_late() => {
                     return Err(How::Stopped(Stop::Time));
                 }
                 Err(error) if left == 0 => return Err(How::Failed(error)),
                 Err(ModelError::TooLong(_) | ModelError::Truncated { .. }) => {
                     // Its tokens are shorter than was reckoned.
+                    self.read = Read::default();
                     self.room = self.room * 2 / 3;
                 }
                 Err(error) if error.is_passing() => {

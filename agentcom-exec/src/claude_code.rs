@@ -226,7 +226,9 @@ impl Worker for ClaudeCode {
         let spawner = &bench.settings.spawner;
         let worked = async {
             let talk = spawner.spawn_talk(&command).await?;
-            talk::with(talk, &mut course, &prompt, self.patience, spawner.grace()).await
+            let whole = bench.time_at_most(self.patience.whole);
+            let patience = Patience { whole, ..self.patience };
+            talk::with(talk, &mut course, &prompt, patience, spawner.grace()).await
         };
         let worked = worked.await;
         let came_to = match &worked {

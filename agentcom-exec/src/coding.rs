@@ -190,7 +190,7 @@ impl Executor for Coding {
         let workers = match &job.route {
             Some(route) => match routed::workers(route, job.tier(), &self.means) {
                 Ok(workers) => workers,
-                Err(error) => return routed::unreached(error),
+                Err(error) => return routed::unreached(route.api, error),
             },
             None => match self.workers.workers(input.model.as_deref(), job.tier()) {
                 Ok(workers) => workers,

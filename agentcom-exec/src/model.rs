@@ -17,7 +17,6 @@ mod repair;
 use std::fmt;
 use std::time::Duration;
 
-use agentcom_core::endpoint::Fault;
 use agentcom_core::ledger::NotGranted;
 use agentcom_core::time::Wall;
 use async_trait::async_trait;
@@ -265,9 +264,7 @@ impl ModelError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Spent { after, .. } => Some(*after),
-            Self::Agent(error) if error.fault() == Some(Fault::Quota) => {
-                Some(AcpError::QUOTA_AFTER)
-            }
+            Self::Agent(error) if error.is_quota() => Some(AcpError::QUOTA_AFTER),
             Self::Busy { after, .. } | Self::Quota { after, .. } => *after,
             Self::Unreachable { .. }
             | Self::NotRun(_)

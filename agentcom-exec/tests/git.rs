@@ -202,3 +202,37 @@ async fn a_remote_that_is_out_of_reach_is_not_taken_for_one_without_the_base() {
     let refused = start(&clone).await.unwrap_err();
     assert!(matches!(refused, CheckoutError::Git(_)), "{refused}");
 }
+
+#[tokio::test]
+async fn what_is_saved_as_a_patch_can_be_applied_whatever_it_is() {
+    let ground = Ground::new();
+    let clone = ground.clone("clone");
+    let dir = ground.dir.path().join("tree");
+    let checkout = Checkout::at(&clone).await.unwrap();
+    checkout.start(&Start { worktree: Some(&dir), ..fix() }).await.unwrap();
+    let latin: &[u8] = b"caf\xe9\n";
+    let binary: &[u8] = b"\0\x01\x02\xff\0";
+    let files = [
+        ("latin.txt", latin),
+        ("zz.bin", binary),
+        ("lib.rs", b"no end of line"),
+        ("own/inner.txt", b"of a repository of its own\n"),
+    ];
+    fs::create_dir(dir.join("own")).unwrap();
+    for (name, content) in files {
+        fs::write(dir.join(name), content).unwrap();
+    }
+    git(&dir.join("own"), &["init", "--quiet"]);
+    let patch = ground.dir.path().join("saved.patch");
+    let tree = checkout.worktree(&dir).await.unwrap();
+    assert!(tree.save_patch(&patch).await.unwrap());
+    let other = ground.clone("other");
+    git(&other, &["apply", patch.to_str().unwrap()]);
+    for (name, content) in files {
+        assert_eq!(fs::read(other.join(name)).unwrap(), content, "{name}");
+    }
+    git(&dir, &["add", "--all"]);
+    git(&dir, &["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "all"]);
+    let none = ground.dir.path().join("none.patch");
+    assert!(!tree.save_patch(&none).await.unwrap() && !none.exists());
+}

@@ -342,7 +342,8 @@ impl Problem {
             R::RepoSecret => Self::fields(vec![FieldError::invalid("url", rejected)]),
             R::RepoExists(_) => Self::new(CLASH, "repo_exists", rejected),
             R::TooManyRepos { .. } => Self::new(CLASH, "too_many_repos", rejected),
-            R::TooManyChoices { .. } => Self::new(UNFIT, "too_many_choices", rejected),
+            R::TooManyExecutors { .. } => Self::new(UNFIT, "too_many_executors", rejected),
+            R::BadExecutor(_) => Self::fields(vec![FieldError::invalid("kind", rejected)]),
             R::BadWeight(_) => Self::fields(vec![FieldError::invalid("weight", rejected)]),
             R::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", rejected),
         }

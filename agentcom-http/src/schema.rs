@@ -63,7 +63,7 @@ const TYPES: [Line; 38] = [
     ("api", "ollama, messages, claude-code or acp"),
     ("class", "local or cloud"),
     ("meant", "{model: text, tiers?: [tier]}"),
-    ("runs", "{kind: text, tiers?: [tier]}"),
+    ("runs", "{kind: text, model?: text, tiers?: [tier]}"),
     ("parking", "on or off"),
     ("fault", "unreachable, busy, no_model or quota"),
     ("route", "{endpoint: text, api: api, url?: text, credential?: text, model?: text}"),

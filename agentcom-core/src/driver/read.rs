@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::{CallError, Handle};
 use crate::agent::{Phase, TokenHash};
 use crate::change::decode;
-use crate::command::{Parking, Scope};
+use crate::command::Parking;
 use crate::endpoint::{Breaker, Endpoint};
 use crate::id::Incarnation;
 use crate::ledger::{Account, Period, Subject};
@@ -363,7 +363,7 @@ pub(super) fn repos(state: &State) -> Vec<RepoView> {
         let groups = state.fleet().groups().map(|(_, group)| group);
         RepoView {
             repo: repo.clone(),
-            paused: settings.paused.contains(&Scope::Repo(repo.url.clone())),
+            paused: settings.is_paused(&repo.url),
             agents: groups.filter(|group| has(group)).map(Group::len).sum(),
         }
     };

@@ -169,7 +169,8 @@ impl State {
             Gate::Concurrency(key, max) => self.running(key).count() >= *max as usize,
             Gate::Rate(key) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
             Gate::Route(wanted) => {
-                self.route(wanted).is_some_and(|decision| decision.chosen.is_none())
+                let decision = self.route(wanted, &found.requirements);
+                decision.is_some_and(|decision| decision.chosen.is_none())
             }
         };
         closed || self.ready.is_open(gate, class)

@@ -245,12 +245,6 @@ impl Fleet {
         }
     }
 
-    /// Whether any connected agent has a capability.
-    #[must_use]
-    pub fn can(&self, need: &Capability) -> bool {
-        self.skilled.contains_key(need)
-    }
-
     /// The groups that can run an unpinned class.
     pub fn groups_for(&self, class: ClassId) -> impl Iterator<Item = &Group> {
         self.runners(class).iter().filter_map(|id| self.group(*id))

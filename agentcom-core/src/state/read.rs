@@ -275,9 +275,8 @@ impl State {
         if paused.is_empty() || !self.guards.on(Guard::Pause) {
             return None;
         }
-        let repo = requirements.repo.clone().map(Scope::Repo);
-        let needs = requirements.needs.iter().cloned().map(Scope::Capability);
-        core::iter::once(Scope::All).chain(repo).chain(needs).find(|scope| paused.contains(scope))
+        let Requirements { repo, needs, .. } = requirements;
+        paused.iter().find(|scope| scope.holds(repo.as_ref(), needs)).cloned()
     }
 
     /// Whether whoever has these abilities may be given tasks with these requirements.

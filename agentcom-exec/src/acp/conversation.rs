@@ -152,7 +152,7 @@ impl<'a> Conversation<'a> {
             story: Story::new(bench, &agent.name, prompt),
             next_id: 0,
             strays: 0,
-            over: Instant::now() + agent.acp.patience.whole,
+            over: Instant::now() + bench.time_at_most(agent.acp.patience.whole),
         }
     }
 

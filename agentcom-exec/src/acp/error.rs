@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use agentcom_core::endpoint::Fault;
-
 use crate::guard::{How, Refusal, RefusalKind};
 
 /// Why a foreign agent did not do its work.
@@ -98,23 +96,10 @@ impl AcpError {
     /// When to ask again after that, since nobody says.
     pub const QUOTA_AFTER: Duration = Duration::from_secs(60);
 
-    /// What it says of the endpoint that the agent is, if not the task is to blame.
+    /// Whether the quota of its model is used up.
     #[must_use]
-    pub const fn fault(&self) -> Option<Fault> {
-        match self {
-            Self::Refused { code: Self::QUOTA, .. } => Some(Fault::Quota),
-            Self::NotStarted(_) | Self::Version(_) | Self::LogIn { .. } => Some(Fault::Unreachable),
-            Self::NoModel(_) => Some(Fault::NoModel),
-            Self::Refused { .. }
-            | Self::Gone { .. }
-            | Self::Silent { .. }
-            | Self::Declined
-            | Self::CalledOff
-            | Self::LongLine(_)
-            | Self::TooMuch(_)
-            | Self::Deaf
-            | Self::Nonsense(_) => None,
-        }
+    pub const fn is_quota(&self) -> bool {
+        matches!(self, Self::Refused { code: Self::QUOTA, .. })
     }
 }
 

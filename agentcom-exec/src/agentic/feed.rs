@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use agentcom_core::json::Json;
-use agentcom_core::money::Micros;
+use agentcom_core::money::{Micros, Usage};
 use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::time::Span;
 use serde::Serialize;
@@ -36,6 +36,14 @@ pub(crate) struct ToolCall<'a> {
     pub(crate) took: Duration,
 }
 
+/// A turn of a model.
+pub(crate) struct ModelCall {
+    pub(crate) turn: u32,
+    pub(crate) usage: Usage,
+    pub(crate) cost: Option<Micros>,
+    pub(crate) took: Duration,
+}
+
 /// The event of a call. The names of its fields are those of the original.
 #[derive(Serialize)]
 struct Event<'a> {
@@ -47,6 +55,18 @@ struct Event<'a> {
     cost_micros_so_far: Option<Micros>,
     #[serde(flatten)]
     call: Option<Called<'a>>,
+    #[serde(flatten)]
+    asked: Option<Asked>,
+}
+
+#[derive(Serialize)]
+struct Asked {
+    iteration: u32,
+    tokens_in: u64,
+    tokens_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micros: Option<Micros>,
+    duration_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -109,9 +129,34 @@ impl<'a> Feed<'a> {
         );
     }
 
+    /// The model has answered.
+    pub(crate) fn asked(&self, call: &ModelCall) {
+        let ModelCall { turn: iteration, usage, cost: cost_micros, took } = *call;
+        let (tokens_in, tokens_out) = (usage.read(), usage.output_tokens);
+        let duration_ms = Span::from(took).0;
+        let text = format!("turn {iteration}: {tokens_in} tokens read, {tokens_out} written");
+        let asked = Asked { iteration, tokens_in, tokens_out, cost_micros, duration_ms };
+        self.tell(Event { asked: Some(asked), ..self.plain("model_call", &text) });
+    }
+
     fn event(&self, event_type: &str, text: &str, call: Option<Called<'_>>) {
+        self.tell(Event { call, ..self.plain(event_type, text) });
+    }
+
+    fn plain<'b>(&'b self, event_type: &'b str, text: &'b str) -> Event<'b> {
         let (model, tokens_so_far, cost_micros_so_far) = (self.model, self.tokens, self.cost);
-        let event = Event { event_type, text, model, tokens_so_far, cost_micros_so_far, call };
+        Event {
+            event_type,
+            text,
+            model,
+            tokens_so_far,
+            cost_micros_so_far,
+            call: None,
+            asked: None,
+        }
+    }
+
+    fn tell(&self, event: Event<'_>) {
         // What is too long to be told is not told.
         if let Ok(event) = Json::of(&event) {
             self.ctx.report(News { percent: None, event: Some(event) });

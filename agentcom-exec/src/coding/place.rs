@@ -63,7 +63,13 @@ impl<'a> Place<'a> {
             worktree: Some(&dir),
         };
         let busy = Busy::in_worktree(&dir).map_err(|error| io(&dir, &error))?;
-        let started = clone.start(&start).await?;
+        let started = match clone.start(&start).await {
+            Ok(started) => started,
+            Err(error) => {
+                busy.forget();
+                return Err(error.into());
+            }
+        };
         let tree = clone.worktree(&dir).await?;
         let (branch, base) = (started.branch, started.base);
         let place = Self { settings, job, clone, tree, dir, branch, base, _busy: busy };
@@ -155,7 +161,7 @@ impl<'a> Place<'a> {
 }
 
 /// What the folder of a clean checkout ends in.
-const CHECKED: &str = "-check";
+pub(super) const CHECKED: &str = "-check";
 
 /// Clean checkouts of a task that nobody removed, since whoever made them was stopped.
 fn left_behind(worktrees: &Path, job: &Assignment) -> Vec<PathBuf> {

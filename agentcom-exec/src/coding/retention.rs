@@ -13,6 +13,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use agentcom_core::id::TaskId;
+
+use super::place::CHECKED;
 use crate::git::{Checkout, CheckoutError};
 
 /// What the name of the file ends in that is locked while somebody works in a worktree. It was changed
@@ -23,16 +26,24 @@ const BUSY: &str = ".busy";
 #[derive(Debug)]
 pub(super) struct Busy {
     _locked: File,
+    path: PathBuf,
 }
 
 impl Busy {
     /// Says that somebody works in the worktree at `dir`.
     pub(super) fn in_worktree(dir: &Path) -> io::Result<Self> {
-        let file = File::create(beside(dir, BUSY))?;
+        let path = beside(dir, BUSY);
+        let file = File::create(&path)?;
         // It is new for this attempt, so nobody else has it; where files cannot be locked, none is put
         // away before its time is over.
         let _ = file.try_lock();
-        Ok(Self { _locked: file })
+        Ok(Self { _locked: file, path })
+    }
+
+    /// There is no such worktree after all.
+    pub(super) fn forget(self) {
+        // An empty file that is left is of no account.
+        let _ = fs::remove_file(self.path);
     }
 }
 
@@ -52,8 +63,11 @@ pub(super) async fn remove(clone: &Checkout, dir: &Path) -> Result<(), CheckoutE
     Ok(())
 }
 
-/// Puts those worktrees away in which nobody works and whose attempt began longer than `kept` before
-/// `now`; how many there were, and what kept others from it.
+/// The most worktrees that are put away at once: others wait for the clone meanwhile.
+const AT_ONCE_MAX: usize = 3;
+
+/// Puts some of those worktrees away in which nobody works and whose attempt began longer than `kept`
+/// before `now`; how many, and what kept others from it.
 pub(super) async fn retire(
     clone: &Checkout,
     worktrees: &Path,
@@ -61,7 +75,7 @@ pub(super) async fn retire(
     now: SystemTime,
 ) -> (usize, Option<CheckoutError>) {
     let (mut retired, mut failed) = (0, None);
-    for dir in left(worktrees, kept, now) {
+    for dir in left(worktrees, kept, now).into_iter().take(AT_ONCE_MAX) {
         match put_away(clone, &dir).await {
             Ok(()) => retired += 1,
             Err(error) => failed = Some(error),
@@ -73,15 +87,31 @@ pub(super) async fn retire(
 /// Worktrees whose time is over.
 fn left(worktrees: &Path, kept: Duration, now: SystemTime) -> Vec<PathBuf> {
     let entries = fs::read_dir(worktrees).into_iter().flatten().flatten();
-    let dirs = entries.map(|entry| entry.path()).filter(|path| path.join(".git").is_file());
+    let dirs = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && is_ours(path));
     dirs.filter(|dir| is_over(dir, kept, now)).collect()
 }
 
+/// Whether an attempt has made it: what it is called says so.
+fn is_ours(dir: &Path) -> bool {
+    let name = attempt_of(dir);
+    let mut parts = name.rsplitn(3, '-');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u64>().is_ok());
+    is_number(parts.next())
+        && is_number(parts.next())
+        && parts.next().is_some_and(|task| task.parse::<TaskId>().is_ok())
+}
+
+/// The name of the attempt that has made a worktree, or a checkout for its checks.
+fn attempt_of(dir: &Path) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(CHECKED).unwrap_or(&name).to_owned()
+}
+
 fn is_over(dir: &Path, kept: Duration, now: SystemTime) -> bool {
-    let busy = beside(dir, BUSY);
+    let busy = dir.with_file_name(format!("{}{BUSY}", attempt_of(dir)));
     let since = fs::metadata(&busy).or_else(|_| fs::metadata(dir)).and_then(|it| it.modified());
     let is_old = since.is_ok_and(|since| now.duration_since(since).is_ok_and(|age| age > kept));
-    // One without such a file was made by an earlier release, or is a checkout for checks.
+    // One without such a file was made by an earlier release.
     is_old && File::open(busy).map_or(true, |file| file.try_lock().is_ok())
 }
 
@@ -100,31 +130,36 @@ mod tests {
     fn made(worktrees: &Path, name: &str) -> PathBuf {
         let dir = worktrees.join(name);
         fs::create_dir(&dir).unwrap();
-        fs::write(dir.join(".git"), "gitdir: elsewhere\n").unwrap();
         dir
     }
+
+    const LEFT: &str = "task-00000000000000ab-1-7";
+    const BUSY_ONE: &str = "task-00000000000000cd-2-9";
 
     #[test]
     fn only_worktrees_whose_time_is_over_and_in_which_nobody_works_are_put_away() {
         let folder = tempfile::tempdir().unwrap();
         let worktrees = folder.path();
-        let (left_one, busy_one) = (made(worktrees, "left"), made(worktrees, "busy"));
+        let (left_one, busy_one) = (made(worktrees, LEFT), made(worktrees, BUSY_ONE));
+        let checked = made(worktrees, &format!("{BUSY_ONE}{CHECKED}"));
         drop(Busy::in_worktree(&left_one).unwrap());
         let busy = Busy::in_worktree(&busy_one).unwrap();
-        fs::create_dir(worktrees.join("of-somebody-else")).unwrap();
+        for name in ["of-somebody-else", "task-1-2", "task-00000000000000ab-1-x"] {
+            made(worktrees, name);
+        }
         let at = |after: Duration| left(worktrees, WEEK, SystemTime::now() + after);
         assert!(at(Duration::ZERO).is_empty());
         assert_eq!(at(2 * WEEK), std::slice::from_ref(&left_one));
         drop(busy);
-        let mut both = at(2 * WEEK);
-        both.sort();
-        assert_eq!(both, [busy_one, left_one]);
+        let mut all = at(2 * WEEK);
+        all.sort();
+        assert_eq!(all, [left_one, busy_one, checked]);
     }
 
     #[test]
     fn one_of_an_earlier_release_goes_by_its_own_time() {
         let folder = tempfile::tempdir().unwrap();
-        let old = made(folder.path(), "old");
+        let old = made(folder.path(), LEFT);
         assert!(left(folder.path(), WEEK, SystemTime::now()).is_empty());
         assert_eq!(left(folder.path(), WEEK, SystemTime::now() + 2 * WEEK), [old]);
     }

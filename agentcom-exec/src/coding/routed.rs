@@ -42,7 +42,7 @@ impl Programs {
     }
 }
 
-/// The worker with the model that a route names.
+/// The workers with the model that a route names.
 ///
 /// # Errors
 ///
@@ -79,20 +79,26 @@ pub(super) fn workers(
     Ok(vec![Box::new(WithTools(model))])
 }
 
-/// How a task ends whose endpoint did not serve it; `None` if the task is to blame.
-pub(super) fn unserved(error: &ModelError, usage: Usage) -> Option<JobOutcome> {
+/// How a task ends whose endpoint did not serve it; `None` if the task is to blame, or this agent.
+pub(super) fn unserved(api: Api, error: &ModelError, usage: Usage) -> Option<JobOutcome> {
     let fault = match error {
-        ModelError::Unreachable { .. }
-        | ModelError::Silent(_)
-        | ModelError::Broken(_)
-        | ModelError::NotRun(_) => Fault::Unreachable,
+        // That one agent cannot run it says nothing of the program that others have, and which
+        // models it knows nobody has said.
+        ModelError::NotRun(_) | ModelError::NoModel { .. } if api.program().is_some() => {
+            return None;
+        }
+        ModelError::Unreachable { .. } | ModelError::Silent(_) | ModelError::Broken(_) => {
+            Fault::Unreachable
+        }
         ModelError::Busy { .. } => Fault::Busy,
         ModelError::Quota { .. } | ModelError::Spent { .. } => Fault::Quota,
+        ModelError::Agent(error) if error.is_quota() => Fault::Quota,
         ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
         // Whoever does not know the key serves nobody who has it.
         ModelError::Refused { status: 401 | 403, .. } => Fault::Unreachable,
-        ModelError::Agent(error) => error.fault()?,
         ModelError::Refused { .. }
+        | ModelError::Agent(_)
+        | ModelError::NotRun(_)
         | ModelError::Declined(_)
         | ModelError::NotPaid(_)
         | ModelError::TooLong(_)
@@ -107,6 +113,9 @@ pub(super) fn unserved(error: &ModelError, usage: Usage) -> Option<JobOutcome> {
 }
 
 /// How a task ends whose route this agent cannot follow.
-pub(super) const fn unreached(error: String) -> JobOutcome {
+pub(super) fn unreached(api: Api, error: String) -> JobOutcome {
+    if api.program().is_some() {
+        return JobOutcome::retryable(error);
+    }
     JobOutcome::Unserved { fault: Fault::Unreachable, error, retry_after: None, tokens: None }
 }

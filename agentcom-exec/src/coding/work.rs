@@ -91,15 +91,8 @@ impl Work<'_> {
 
     /// How the task ends if not it is to blame, but the endpoint that the hub chose for it.
     fn unserved(&self, trouble: &Trouble, usage: Usage) -> Option<JobOutcome> {
-        match trouble {
-            Trouble::Model(error) if self.job.route.is_some() => routed::unserved(error, usage),
-            Trouble::Stopped
-            | Trouble::Model(_)
-            | Trouble::Mcp(_)
-            | Trouble::Git(_)
-            | Trouble::OtherRepository { .. }
-            | Trouble::Workspace(_) => None,
-        }
+        let Trouble::Model(error) = trouble else { return None };
+        routed::unserved(self.job.route.as_ref()?.api, error, usage)
     }
 
     async fn done(&self, standing: &mut Standing) -> Result<Done, Trouble> {
@@ -165,7 +158,8 @@ impl Work<'_> {
             }
             let report = self.check(place, &status, number).await?;
             let is_over = |how: &How| matches!(how, How::Failed(_) | How::Stopped(Stop::Time));
-            let can_go_on = ended.as_ref().is_some_and(|ended| !is_over(&ended.how));
+            let has_time = self.time_left() != Some(Duration::ZERO);
+            let can_go_on = has_time && ended.as_ref().is_some_and(|ended| !is_over(&ended.how));
             if !report.status.is_mendable() || number >= most || !can_go_on {
                 return Ok(Round { number, ended, status, report });
             }

@@ -78,6 +78,14 @@ pub struct Bench<'a> {
     pub ctx: &'a dyn JobContext,
 }
 
+impl Bench<'_> {
+    /// How long a worker may go on that otherwise would for `whole`.
+    #[must_use]
+    pub fn time_at_most(&self, whole: Duration) -> Duration {
+        self.limits.time.map_or(whole, |time| whole.min(time.into()))
+    }
+}
+
 /// A model that works with the tools of this crate.
 #[derive(Debug)]
 pub struct WithTools(pub Box<dyn Model>);

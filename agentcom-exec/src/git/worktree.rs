@@ -145,16 +145,19 @@ impl Checkout {
     ///
     /// If git says no, or the file cannot be written.
     pub async fn save_patch(&self, patch: &Path) -> Result<bool, CheckoutError> {
-        // Files that git does not know would be left out.
+        // Files of folders that are repositories of their own, and files that git does not know, would
+        // be left out.
+        self.disown().await?;
         self.git.run(&["add", "--all", "--intent-to-add"]).await?;
-        let diff = self.git.run(&["diff", "--binary", "HEAD"]).await?;
-        if diff.is_empty() {
-            return Ok(false);
+        // Git itself writes it: what passes through here as text would lose bytes.
+        let output = format!("--output={}", patch.display());
+        let diff = ["diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"];
+        self.git.run(&[&diff[..], &[&output, "HEAD"]].concat()).await?;
+        let written = tokio::fs::metadata(patch).await.map_err(|error| failed(patch, &error))?;
+        if written.len() == 0 {
+            tokio::fs::remove_file(patch).await.map_err(|error| failed(patch, &error))?;
         }
-        tokio::fs::write(patch, diff + "\n")
-            .await
-            .map_err(|error| GitError::NotRun(format!("{}: {error}", patch.display())))?;
-        Ok(true)
+        Ok(written.len() > 0)
     }
 
     /// How many rounds an attempt has seen, by the commits on the branch that is checked out.

@@ -33,7 +33,8 @@ pub fn tokens_at_least(request: &Request<'_>) -> u64 {
     bytes(request) / BYTES_PER_TOKEN_MAX
 }
 
-fn bytes(request: &Request<'_>) -> u64 {
+/// How long all of it is.
+pub(crate) fn bytes(request: &Request<'_>) -> u64 {
     let tools = request
         .tools
         .iter()

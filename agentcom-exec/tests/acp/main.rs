@@ -243,29 +243,26 @@ async fn an_agent_that_is_asked_to_stop_hears_of_it_first() {
 }
 
 #[tokio::test]
-async fn where_the_hub_chose_it_what_keeps_an_agent_from_serving_is_not_laid_on_the_task() {
+async fn where_the_hub_chose_it_a_quota_that_is_used_up_is_not_laid_on_the_task() {
     let fixture = Fixture::going("works");
-    let coding = fixture.executor();
-    for (model, fault, after) in [
-        ("quota", Fault::Quota, Some(Span::from_secs(60))),
-        ("wants-login", Fault::Unreachable, None),
-    ] {
-        let by_start = model == "wants-login";
-        let agent = if by_start { Fixture::going(model) } else { Fixture::going("works") };
-        let executor = if by_start { agent.executor() } else { fixture.executor() };
-        let model = if by_start { Endpoint::OWN } else { model };
-        let mut job = assignment(&*coding, TaskId(1), Json::null());
-        job.route = Some(Box::new(Route {
-            endpoint: EndpointId::new("gemini").unwrap(),
-            api: Api::Acp,
-            url: String::new(),
-            credential: None,
-            model: model.to_owned(),
-        }));
-        let outcome = executor.run(&job, &Person::default()).await;
-        let JobOutcome::Unserved { fault: found, retry_after, error, .. } = outcome else {
-            panic!("{outcome:?}")
-        };
-        assert_eq!((found, retry_after), (fault, after), "{error}");
-    }
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TaskId(1), Json::null());
+    job.route = Some(Box::new(Route {
+        endpoint: EndpointId::new("gemini").unwrap(),
+        api: Api::Acp,
+        url: String::new(),
+        credential: None,
+        model: "quota".to_owned(),
+    }));
+    let outcome = executor.run(&job, &Person::default()).await;
+    let JobOutcome::Unserved { fault, retry_after, error, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((fault, retry_after), (Fault::Quota, Some(Span::from_secs(60))), "{error}");
+    // That this agent cannot be let in says nothing of others.
+    let stranger = Fixture::going("wants-login");
+    job.route.as_mut().unwrap().model = Endpoint::OWN.to_owned();
+    let outcome = stranger.executor().run(&job, &Person::default()).await;
+    let JobOutcome::Failed { category, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(category, Category::Permanent);
 }

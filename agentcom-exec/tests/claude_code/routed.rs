@@ -5,6 +5,7 @@ use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::name::EndpointId;
 use agentcom_core::port::executor::{Executor, JobOutcome};
+use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::time::Span;
 use agentcom_core::wire::Route;
@@ -40,10 +41,17 @@ async fn the_hub_may_choose_it_for_any_coding_task_and_hears_when_its_quota_is_s
         };
         assert_eq!((fault, retry_after), (Fault::Quota, Some(Span::from_secs(5400))), "{error}");
     }
+    // A model that nobody knows is what the task says, and no fault of the program.
+    let unknown = Some(route(Api::ClaudeCode, "idle no such model"));
+    let outcome = ended(&code, 15, unknown, Json::null()).await;
+    assert!(
+        matches!(outcome, JobOutcome::Failed { category: Category::Permanent, .. }),
+        "{outcome:?}"
+    );
     let none = Coding::with_chain(Chain::default(), claude.place.settings());
     for api in [Api::ClaudeCode, Api::Acp] {
         let outcome = ended(&none, 20, Some(route(api, Endpoint::OWN)), Json::null()).await;
-        let JobOutcome::Unserved { fault: Fault::Unreachable, error, .. } = outcome else {
+        let JobOutcome::Failed { category: Category::Retryable, error, .. } = outcome else {
             panic!("{outcome:?}")
         };
         assert!(error.contains("does not have the program"), "{error}");

@@ -5,6 +5,7 @@
 
 mod bad_models;
 mod chain;
+mod cut;
 mod fixture;
 mod mcp;
 mod money;

@@ -28,7 +28,7 @@ pub(crate) struct EndpointBody {
 /// A model, and the tiers of tasks that it is for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct MeantBody {
+struct MeantBody {
     model: String,
     tiers: Option<Vec<Tier>>,
 }

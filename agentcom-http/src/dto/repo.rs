@@ -1,12 +1,10 @@
 //! This file reads what operators say about repositories.
 
-use agentcom_core::endpoint::Meant;
-use agentcom_core::name::{Kind, Repo, RepoName};
+use agentcom_core::name::{Kind, ModelName, Repo, RepoName};
 use agentcom_core::repo::{Registered, Runs};
 use agentcom_core::task::Tier;
 use serde::Deserialize;
 
-use crate::dto::endpoint::MeantBody;
 use crate::error::FieldError;
 
 /// A repository, and what does tasks about it that do not say.
@@ -15,7 +13,6 @@ use crate::error::FieldError;
 pub(crate) struct RepoBody {
     url: String,
     executors: Option<Vec<RunsBody>>,
-    models: Option<Vec<MeantBody>>,
 }
 
 /// A kind of operation, and the tiers of tasks that it is for.
@@ -23,6 +20,7 @@ pub(crate) struct RepoBody {
 #[serde(deny_unknown_fields)]
 struct RunsBody {
     kind: String,
+    model: Option<String>,
     tiers: Option<Vec<Tier>>,
 }
 
@@ -42,15 +40,16 @@ impl RepoBody {
         };
         let url = Repo::normalised(&self.url).map_err(|bad| wrong("url".into(), &bad)).ok();
         let executors = self.executors.unwrap_or_default().into_iter().enumerate();
-        let executors = executors.filter_map(|(n, RunsBody { kind, tiers })| {
+        let executors = executors.filter_map(|(n, RunsBody { kind, model, tiers })| {
+            let model = model.map(|model| ModelName::new(&model)).transpose();
+            let model = model.map_err(|bad| wrong(format!("executors[{n}].model"), &bad)).ok();
             let kind = Kind::new(&kind);
             let kind = kind.map_err(|bad| wrong(format!("executors[{n}].kind"), &bad)).ok()?;
-            Some(Runs { kind, tiers: tiers.unwrap_or_default() })
+            Some(Runs { kind, model: model?, tiers: tiers.unwrap_or_default() })
         });
         let executors = executors.collect();
-        let models = self.models.unwrap_or_default().into_iter().map(Meant::from).collect();
         match url {
-            Some(url) if errors.is_empty() => Ok(Registered { name, url, executors, models }),
+            Some(url) if errors.is_empty() => Ok(Registered { name, url, executors }),
             _ => Err(errors),
         }
     }
@@ -66,12 +65,14 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<RepoBody>(text).unwrap().repo(name());
         let plain = read(r#"{"url":" https://host/a/b.git"}"#).unwrap();
         assert_eq!(plain, Registered::new(name(), Repo::new("https://host/a/b").unwrap()));
-        let text = r#"{"url":"git@host:a/b","executors":[{"kind":"acp","tiers":["complex"]}],
-            "models":[{"model":"large"}]}"#;
+        let text = r#"{"url":"git@host:a/b","executors":
+            [{"kind":"acp","model":"large","tiers":["complex"]}]}"#;
         let said = read(text).unwrap();
-        assert_eq!(said.executor(Tier::Complex).unwrap().as_str(), "acp");
-        assert_eq!(said.model(Tier::Trivial), Some("large"));
-        let bad = read(r#"{"url":"a b","executors":[{"kind":"A B"}]}"#).unwrap_err();
-        assert_eq!(bad.len(), 2);
+        let runs = said.executor(Tier::Complex).unwrap();
+        let model = runs.model.as_ref().map(ModelName::as_str);
+        assert_eq!((runs.kind.as_str(), model), ("acp", Some("large")));
+        assert_eq!(said.executor(Tier::Trivial), None);
+        let bad = read(r#"{"url":"a b","executors":[{"kind":"A B","model":"a b"}]}"#).unwrap_err();
+        assert_eq!(bad.len(), 3);
     }
 }

@@ -50,7 +50,7 @@ pub(super) const BODIES: [Line; 21] = [
     ("post_endpoint_park", "for_ms: milliseconds"),
     ("put_admin_chain", "tier: tier, classes: [class]"),
     ("put_admin_executor", "tier: tier, kind?: text"),
-    ("put_repo", "url: text, executors?: [runs], models?: [meant]"),
+    ("put_repo", "url: text, executors?: [runs]"),
     ("put_repo_place", "place: integer"),
     ("put_admin_parking", "parking: parking"),
     ("post_question_answer", "answer: json"),

@@ -50,7 +50,7 @@ fn sample(kind: &str) -> Value {
         }
         "api" => json!("ollama"),
         "class" => json!("local"),
-        "runs" => json!({ "kind": "acp", "tiers": ["complex"] }),
+        "runs" => json!({ "kind": "acp", "model": "m", "tiers": ["complex"] }),
         "meant" => json!({ "model": "m", "tiers": ["complex"] }),
         "parking" => json!("off"),
         "fault" => json!("unreachable"),

@@ -3,6 +3,7 @@
 use super::super::endpoints;
 use super::super::tx::Tx;
 use super::settings::change;
+use super::settle;
 use crate::command::{EndpointCommand, Parking, Rejected, Reply};
 use crate::endpoint::Endpoint;
 use crate::name::{Credential, EndpointId};
@@ -36,13 +37,16 @@ pub(super) fn take(tx: &mut Tx<'_>, command: EndpointCommand) -> Result<Reply, R
                 settings.routing.chains.insert(tier, classes);
             }
         })),
-        EndpointCommand::Executor(tier, kind) => Ok(change(tx, "hub.executor", |settings| {
-            let executors = &mut settings.routing.executors;
-            _ = match kind {
-                Some(kind) => executors.insert(tier, kind),
-                None => executors.remove(&tier),
-            };
-        })),
+        EndpointCommand::Executor(tier, kind) => {
+            kind.as_ref().map_or(Ok(()), settle::check_executor)?;
+            Ok(change(tx, "hub.executor", |settings| {
+                let executors = &mut settings.routing.executors;
+                _ = match kind {
+                    Some(kind) => executors.insert(tier, kind),
+                    None => executors.remove(&tier),
+                };
+            }))
+        }
         EndpointCommand::Parking(parking) => Ok(change(tx, "hub.parking", |settings| {
             settings.routing.parking_off = parking == Parking::Off;
             if parking == Parking::Off {

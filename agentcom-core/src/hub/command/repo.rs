@@ -2,6 +2,7 @@
 
 use super::super::tx::Tx;
 use super::settings::{self, change};
+use super::settle;
 use crate::command::{Rejected, Reply, RepoCommand, Scope};
 use crate::name::{Repo, RepoName};
 use crate::repo::{Registered, is_same};
@@ -13,7 +14,7 @@ pub(super) fn take(tx: &mut Tx<'_>, command: RepoCommand) -> Result<Reply, Rejec
             let url = url_of(tx, &name)?;
             Ok(change(tx, "repo.removed", |settings| {
                 settings.repos.retain(|known| known.name != name);
-                settings.paused.remove(&Scope::Repo(url));
+                settings.unpause(&url);
             }))
         }
         RepoCommand::Move(name, place) => {
@@ -38,9 +39,12 @@ pub(super) fn take(tx: &mut Tx<'_>, command: RepoCommand) -> Result<Reply, Rejec
 }
 
 fn set(tx: &mut Tx<'_>, repo: Registered) -> Result<Reply, Rejected> {
-    let (known, max) = (&tx.state.settings().repos, Registered::CHOICES_MAX);
-    if repo.executors.len() > max || repo.models.len() > max {
-        return Err(Rejected::TooManyChoices { max });
+    let (known, max) = (&tx.state.settings().repos, Registered::EXECUTORS_MAX);
+    if repo.executors.len() > max {
+        return Err(Rejected::TooManyExecutors { max });
+    }
+    for runs in &repo.executors {
+        settle::check_executor(&runs.kind)?;
     }
     if repo.has_secret() {
         return Err(Rejected::RepoSecret);
@@ -55,7 +59,14 @@ fn set(tx: &mut Tx<'_>, repo: Registered) -> Result<Reply, Rejected> {
         return Err(Rejected::TooManyRepos { max });
     }
     Ok(change(tx, "repo.set", |settings| match place {
-        Some(place) => settings.repos[place] = repo,
+        Some(place) => {
+            // It stays paused, at whatever address it is now.
+            let before = settings.repos[place].url.clone();
+            if settings.unpause(&before) {
+                settings.paused.insert(Scope::Repo(repo.url.clone()));
+            }
+            settings.repos[place] = repo;
+        }
         None => settings.repos.push(repo),
     }))
 }

@@ -16,7 +16,11 @@ pub(super) fn pause(tx: &mut Tx<'_>, mut scope: Scope) -> Reply {
 pub(super) fn unpause(tx: &mut Tx<'_>, mut scope: Scope) -> Reply {
     settle_scope(tx.state.settings(), &mut scope);
     change(tx, "hub.unpaused", |settings| {
-        settings.paused.remove(&scope);
+        if let Scope::Repo(repo) = &scope {
+            settings.unpause(repo);
+        } else {
+            settings.paused.remove(&scope);
+        }
     })
 }
 

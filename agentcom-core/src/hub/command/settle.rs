@@ -6,11 +6,12 @@ use alloc::string::String;
 
 use super::super::tx::Tx;
 use crate::change::Settings;
-use crate::command::Scope;
+use crate::command::Rejected;
 use crate::json::Json;
 use crate::name::Kind;
 use crate::repo::Registered;
 use crate::route::{AUTO, KIND, is_of_models};
+use crate::state::PROBE;
 use crate::task::{Complexity, Draft};
 
 /// The kind of an operation that wakes a session.
@@ -39,16 +40,26 @@ pub(super) fn settle(tx: &Tx<'_>, draft: &mut Draft) {
         return;
     }
     let tier = Complexity::of_draft(draft).effective();
-    let said = repo.and_then(|repo| repo.executor(tier)).or(settings.routing.executors.get(&tier));
-    match said {
-        Some(kind) => draft.op.kind = kind.clone(),
-        None => usual(settings, draft),
+    match (repo.and_then(|repo| repo.executor(tier)), settings.routing.executors.get(&tier)) {
+        (Some(runs), _) => {
+            draft.op.kind = runs.kind.clone();
+            // Without endpoints nobody knows whose model that is.
+            let is_known = runs.kind.as_str() != KIND || !settings.routing.endpoints.is_empty();
+            if let Some(model) = runs.model.as_ref().filter(|_| is_known) {
+                name_model(draft, model.as_str());
+            }
+        }
+        (None, Some(kind)) => draft.op.kind = kind.clone(),
+        (None, None) => usual(settings, draft),
     }
-    if let Some(model) =
-        repo.and_then(|repo| repo.model(tier)).filter(|_| is_of_models(&draft.op.kind))
-    {
-        name_model(draft, model);
+}
+
+/// Whether tasks of a kind are done at all.
+pub(super) fn check_executor(kind: &Kind) -> Result<(), Rejected> {
+    if [AUTO, PROBE].contains(&kind.as_str()) {
+        return Err(Rejected::BadExecutor(kind.clone()));
     }
+    Ok(())
 }
 
 /// A task with a description is one for models where there are endpoints.
@@ -62,7 +73,7 @@ fn usual(settings: &Settings, draft: &mut Draft) {
 }
 
 /// The registered repository that a task is about: the one that it means, or, if it is for a model or
-/// a session and names none, the first one that is not paused.
+/// a session and names none, the first one that is not paused. If all are, it waits for the first.
 fn repo_of<'a>(settings: &'a Settings, draft: &Draft) -> Option<&'a Registered> {
     if let Some(repo) = &draft.repo {
         return settings.repos.iter().find(|known| known.is_meant(repo));
@@ -71,9 +82,8 @@ fn repo_of<'a>(settings: &'a Settings, draft: &Draft) -> Option<&'a Registered> 
     if !is_open(draft) && !is_of_models(kind) && kind.as_str() != WAKE {
         return None;
     }
-    let is_active =
-        |known: &&Registered| !settings.paused.contains(&Scope::Repo(known.url.clone()));
-    settings.repos.iter().find(is_active)
+    let active = settings.repos.iter().find(|known| !settings.is_paused(&known.url));
+    active.or(settings.repos.first())
 }
 
 /// Names the model in the input of an operation, unless that names one.

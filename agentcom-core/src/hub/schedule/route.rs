@@ -6,18 +6,19 @@ use alloc::vec::Vec;
 use crate::hub::tx::Tx;
 use crate::name::Capability;
 use crate::route::{Decision, Wanted, is_routed};
-use crate::state::{Gate, Queued};
+use crate::state::{Gate, Queued, Requirements};
 
 /// The gate in front of a ready task that no endpoint takes.
 pub(super) fn closed(tx: &Tx<'_>, queued: &Queued) -> Option<Gate> {
-    let wanted = wanted(tx, queued)?;
-    let decision = tx.state.route(&wanted)?;
+    let (wanted, requirements) = wanted(tx, queued)?;
+    let decision = tx.state.route(&wanted, requirements)?;
     decision.chosen.is_none().then_some(Gate::Route(wanted))
 }
 
 /// The model for a task that starts; none if whoever runs it sees to it.
 pub(super) fn of(tx: &Tx<'_>, queued: &Queued) -> Option<Box<Decision>> {
-    tx.state.route(&wanted(tx, queued)?).map(Box::new)
+    let (wanted, requirements) = wanted(tx, queued)?;
+    tx.state.route(&wanted, requirements).map(Box::new)
 }
 
 /// What an agent has to be able to do to have the model asked.
@@ -27,7 +28,7 @@ pub(super) fn needs(tx: &Tx<'_>, route: Option<&Decision>) -> Vec<Capability> {
     endpoint.into_iter().flat_map(|endpoint| endpoint.needs()).collect()
 }
 
-fn wanted(tx: &Tx<'_>, queued: &Queued) -> Option<Wanted> {
+fn wanted<'a>(tx: &'a Tx<'_>, queued: &Queued) -> Option<(Wanted, &'a Requirements)> {
     if tx.state.settings().routing.endpoints.is_empty() {
         return None;
     }
@@ -35,5 +36,6 @@ fn wanted(tx: &Tx<'_>, queued: &Queued) -> Option<Wanted> {
     if !is_routed(&class.requirements.kind) {
         return None;
     }
-    Wanted::of(&tx.state.task(tx.state.id_of(queued.spot.number))?.spec)
+    let task = tx.state.task(tx.state.id_of(queued.spot.number))?;
+    Some((Wanted::of(&task.spec)?, &class.requirements))
 }

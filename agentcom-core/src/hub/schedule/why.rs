@@ -106,7 +106,10 @@ fn held_back(state: &State, task: &Task) -> Reason {
         Some(Gate::Route(wanted)) => Reason::Endpoints {
             tier: wanted.tier,
             model: wanted.model.as_deref().map(String::from),
-            passed_over: state.route(wanted).map(|it| it.alternatives).unwrap_or_default(),
+            passed_over: state
+                .route(wanted, &requirements)
+                .map(|it| it.alternatives)
+                .unwrap_or_default(),
         },
         Some(Gate::Fit) | None => no_room(state, task, &requirements),
     }

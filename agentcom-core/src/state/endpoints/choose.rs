@@ -5,25 +5,37 @@ use alloc::vec::Vec;
 
 use super::{Health, models};
 use crate::endpoint::{Breaker, Endpoint, Served};
-use crate::name::EndpointId;
+use crate::name::{Capability, EndpointId};
 use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, route};
-use crate::state::State;
+use crate::state::{Abilities, Requirements, State};
 use crate::wire::Figures;
 
+/// What none of these has who has all else that the use of an endpoint takes; nothing if one has all.
+fn lacking(endpoint: &Endpoint, able: &[&Abilities]) -> Option<Capability> {
+    let has = |abilities: &Abilities, need: &_| abilities.capabilities.binary_search(need).is_ok();
+    let lacks = |abilities: &&Abilities| {
+        endpoint.needs().filter(|need| !has(abilities, need)).collect::<Vec<_>>()
+    };
+    let least = able.iter().map(lacks).min_by_key(Vec::len);
+    // Where nobody can do the task itself, `why` says that of the task.
+    least.map_or_else(|| endpoint.needs().next(), |lacks| lacks.into_iter().next())
+}
+
 impl State {
-    /// Chooses the model for a task that wants `wanted`; `None` if there are no endpoints that could
+    /// Chooses the model for a task that wants `wanted` and has these requirements; `None` if there are no endpoints that could
     /// serve it, whatever they are about, so that whoever runs the task sees to it.
     #[must_use]
-    pub fn route(&self, wanted: &Wanted) -> Option<Decision> {
+    pub fn route(&self, wanted: &Wanted, requirements: &Requirements) -> Option<Decision> {
         let routing = &self.settings.routing;
         let could = |(_, endpoint): &(&EndpointId, &Endpoint)| wanted.is_met_by(endpoint.api);
         let mut endpoints = routing.endpoints.iter().filter(could).peekable();
         endpoints.peek()?;
+        let able = self.abilities_for(requirements);
         let mut candidates = Vec::new();
         for (id, endpoint) in endpoints {
             let Some(health) = self.endpoints.health(id) else { continue };
             for (model, served) in models(endpoint, health, wanted) {
-                let verdict = self.verdict(id, endpoint, health, model, served);
+                let verdict = self.verdict(id, endpoint, health, (model, served), &able);
                 let (endpoint, class) = (id.clone(), endpoint.class);
                 candidates.push(Candidate { endpoint, class, model: model.into(), verdict });
             }
@@ -36,16 +48,15 @@ impl State {
         id: &EndpointId,
         endpoint: &Endpoint,
         health: &Health,
-        model: &str,
-        served: Option<&Served>,
+        (model, served): (&str, Option<&Served>),
+        able: &[&Abilities],
     ) -> Verdict {
         let held: Vec<(&str, usize)> = self.endpoints.held(id).collect();
         let all: usize = held.iter().map(|(_, tasks)| tasks).sum();
-        let lacks = || endpoint.needs().find(|need| !self.fleet.can(need));
         if let Some(verdict) = self.out_of_order(id, endpoint, health, all) {
             return verdict;
         }
-        if let Some(need) = lacks() {
+        if let Some(need) = lacking(endpoint, able) {
             return Verdict::NoAgent(need);
         }
         let own = held.iter().find(|(name, _)| *name == model).map_or(0, |(_, tasks)| *tasks);
@@ -72,6 +83,14 @@ impl State {
             ..self.machine(endpoint, health)
         };
         Verdict::Suits(facts.score())
+    }
+
+    /// What connected agents can do that can do what is required.
+    fn abilities_for(&self, requirements: &Requirements) -> Vec<&Abilities> {
+        let pinned = self.pin(requirements).map(|agent| self.fleet.named(agent)?.group);
+        let groups = self.fleet.able(requirements).into_iter();
+        let meant = groups.filter(|group| pinned.is_none_or(|pinned| pinned == Some(*group)));
+        meant.filter_map(|group| Some(&self.fleet.group(group)?.abilities)).collect()
     }
 
     /// What keeps all models of an endpoint from being asked.

@@ -22,7 +22,7 @@ Tasks for models or sessions that name no repository are about the first one tha
 
 Examples:
   agentcom repo add https://github.com/OWNER/NAME
-  agentcom repo add git@host:OWNER/NAME --executor acp=complex --executor code --model MODEL
+  agentcom repo add git@host:OWNER/NAME --executor acp=complex --executor ollama/qwen3:8b
   agentcom repo move NAME 1";
 
 #[derive(Debug, clap::Subcommand)]
@@ -61,13 +61,10 @@ struct Add {
     /// What to call it [default: the last part of its address]
     #[arg(long)]
     name: Option<String>,
-    /// What does tasks about it that do not say, perhaps only those of some tiers: code, acp,
-    /// claude-code, ollama, claude or wake (repeatable)
-    #[arg(long = "executor", value_name = "KIND[=TIER,…]")]
+    /// What does tasks about it that do not say, perhaps with which model, and perhaps only those of
+    /// some tiers: code, acp, claude-code, ollama, claude or wake (repeatable)
+    #[arg(long = "executor", value_name = "KIND[/MODEL][=TIER,…]")]
     executors: Vec<String>,
-    /// The model that does them, perhaps only those of some tiers (repeatable)
-    #[arg(long = "model", value_name = "NAME[=TIER,…]")]
-    models: Vec<String>,
 }
 
 const COLUMNS: [Column; 5] = [
@@ -127,20 +124,19 @@ impl Add {
     }
 
     fn body(&self) -> Value {
-        let list = |word: &str, texts: &[String]| {
-            let item = |text: &String| match text.rsplit_once('=') {
-                Some((what, tiers)) => {
-                    json!({ word: what, "tiers": tiers.split(',').collect::<Vec<_>>() })
-                }
-                None => json!({ word: text }),
-            };
-            texts.iter().map(item).collect::<Value>()
-        };
-        json!({
-            "url": self.address,
-            "executors": list("kind", &self.executors),
-            "models": list("model", &self.models),
-        })
+        let executors = self.executors.iter().map(|text| {
+            let (what, tiers) = text.rsplit_once('=').unwrap_or((text, ""));
+            let (kind, model) = what.split_once('/').unwrap_or((what, ""));
+            let mut runs = json!({ "kind": kind });
+            if !model.is_empty() {
+                runs["model"] = json!(model);
+            }
+            if !tiers.is_empty() {
+                runs["tiers"] = tiers.split(',').collect();
+            }
+            runs
+        });
+        json!({ "url": self.address, "executors": executors.collect::<Value>() })
     }
 }
 
@@ -167,17 +163,15 @@ fn render(answer: &Value) -> String {
     table(&rows)
 }
 
-/// What does tasks that do not say, with which models.
+/// What does tasks that do not say.
 fn done_by(repo: &Value) -> String {
-    let items = ["executors", "models"].into_iter().zip(["kind", "model"]);
-    let items = items.flat_map(|(list, word)| {
-        let list = repo[list].as_array().into_iter().flatten();
-        list.map(move |item| {
-            let tiers = item["tiers"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let tiers = tiers.collect::<Vec<_>>().join(", ");
-            let only = if tiers.is_empty() { tiers } else { format!(" ({tiers})") };
-            format!("{}{only}", field(item, word))
-        })
+    let items = repo["executors"].as_array().into_iter().flatten().map(|runs| {
+        let tiers = runs["tiers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let tiers = tiers.collect::<Vec<_>>().join(", ");
+        let only = if tiers.is_empty() { tiers } else { format!(" ({tiers})") };
+        let model = field(runs, "model");
+        let with = if model.is_empty() { model } else { format!("/{model}") };
+        format!("{}{with}{only}", field(runs, "kind"))
     });
     items.collect::<Vec<_>>().join(", ")
 }
@@ -213,8 +207,8 @@ mod tests {
 
     #[test]
     fn what_works_on_a_repository_is_said_by_tier() {
-        let line = ["u", "--executor", "acp=complex,unknown", "--executor", "code", "--model", "m"];
-        expect![[r#"{"executors":[{"kind":"acp","tiers":["complex","unknown"]},{"kind":"code"}],"models":[{"model":"m"}],"url":"u"}"#]]
+        let line = ["u", "--executor", "acp/a/b=complex,unknown", "--executor", "ollama/qwen3:8b"];
+        expect![[r#"{"executors":[{"kind":"acp","model":"a/b","tiers":["complex","unknown"]},{"kind":"ollama","model":"qwen3:8b"}],"url":"u"}"#]]
             .assert_eq(&add(&line).body().to_string());
     }
 
@@ -222,14 +216,14 @@ mod tests {
     fn repositories_are_listed_in_their_order() {
         let repos = json!({ "repos": [
             { "name": "web", "url": "https://host/own/web", "paused": false, "agents": 2,
-              "executors": [{ "kind": "acp", "tiers": ["complex"] }], "models": [{ "model": "m" }] },
+              "executors": [{ "kind": "acp", "model": "m", "tiers": ["complex"] }] },
             { "name": "api", "url": "git@host:own/api", "paused": true, "agents": 0 },
         ]});
         let text = render(&repos);
         expect![[r#"
-            REPOSITORY  STATE   AGENTS  DONE BY           ADDRESS
-            web         active       2  acp (complex), m  https://host/own/web
-            api         paused       0                    git@host:own/api
+            REPOSITORY  STATE   AGENTS  DONE BY          ADDRESS
+            web         active       2  acp/m (complex)  https://host/own/web
+            api         paused       0                   git@host:own/api
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&text).to_string());
         assert!(render(&json!({ "repos": [] })).contains("no repositories"));

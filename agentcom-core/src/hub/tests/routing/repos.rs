@@ -61,7 +61,10 @@ fn a_task_of_a_model_is_about_the_first_repository_that_is_not_paused() {
     for name in ["api", "web"].map(name) {
         tell(&mut bench, RepoCommand::Pause(name));
     }
-    assert_eq!(about(&mut bench, of_kind("code")), None);
+    // Work on what is paused does not begin under another name, or under none.
+    let id = bench.submit(of_kind("code"));
+    assert_eq!(bench.task(id).spec.repo, Some(url("api")));
+    assert!(matches!(bench.hub.why(id).unwrap().reason, Reason::Paused { .. }));
 }
 
 #[test]
@@ -89,11 +92,13 @@ fn a_registered_repository_has_one_address_whatever_it_is_called() {
 fn what_a_task_does_not_say_its_repository_says_and_then_its_tier() {
     let mut bench = known(&[]);
     let kind = |word: &str| Kind::new(word).unwrap();
-    let runs = |word: &str, tiers: &[Tier]| Runs { kind: kind(word), tiers: tiers.into() };
-    let large = Meant { model: "large".into(), tiers: Vec::new() };
+    let runs = |word: &str, tiers: &[Tier]| Runs {
+        kind: kind(word),
+        model: crate::name::ModelName::new("large").ok(),
+        tiers: tiers.into(),
+    };
     let web = Registered {
         executors: vec![runs("acp", &[Tier::Complex]), runs("code", &[Tier::Trivial])],
-        models: vec![large],
         ..registered("web")
     };
     tell(&mut bench, RepoCommand::Set(web.into()));
@@ -108,12 +113,18 @@ fn what_a_task_does_not_say_its_repository_says_and_then_its_tier() {
     };
     let large = r#"{"model":"large"}"#;
     assert_eq!(run(&mut bench, Tier::Complex, "auto"), alloc::format!("acp {large}"));
-    assert_eq!(run(&mut bench, Tier::Trivial, "auto"), alloc::format!("code {large}"));
-    assert_eq!(run(&mut bench, Tier::Standard, "auto"), alloc::format!("claude-code {large}"));
+    assert_eq!(run(&mut bench, Tier::Trivial, "auto"), "code null", "whose model would that be");
+    assert_eq!(run(&mut bench, Tier::Standard, "auto"), "claude-code null");
     assert_eq!(run(&mut bench, Tier::Unknown, "auto"), "wake null", "what is usual");
     assert_eq!(run(&mut bench, Tier::Complex, "ollama"), "ollama null", "it said so");
     bench.call(Command::Endpoint(EndpointCommand::Executor(Tier::Standard, None)));
     assert_eq!(run(&mut bench, Tier::Standard, "auto"), "wake null");
+    let id = EndpointId::new("gpu").unwrap();
+    bench.call(Command::Endpoint(EndpointCommand::Set(id, local(&["large"]).into())));
+    assert_eq!(run(&mut bench, Tier::Trivial, "auto"), alloc::format!("code {large}"));
+    let auto = EndpointCommand::Executor(Tier::Complex, Some(kind("auto")));
+    let said = bench.call(Command::Endpoint(auto));
+    assert_eq!(said, Reply::Rejected(Rejected::BadExecutor(kind("auto"))));
     let own = Json::parse(r#"{"model":"small","max_rounds":2}"#).unwrap();
     let mut draft = of_kind("auto");
     (draft.op.input, draft.coding.tier) = (own.clone(), Some(Tier::Complex));
@@ -153,10 +164,15 @@ fn what_is_wrong_with_a_repository_is_said_and_nothing_changes() {
     let secret = Registered::new(name("s"), Repo::new("https://me:word@host/s").unwrap());
     let said = tell(&mut bench, RepoCommand::Set(secret.into()));
     assert_eq!(said, Reply::Rejected(Rejected::RepoSecret));
-    let many = vec![Meant { model: "m".into(), tiers: Vec::new() }; Registered::CHOICES_MAX + 1];
-    let many = Registered { models: many, ..registered("web") };
+    let kind = |word: &str| Kind::new(word).unwrap();
+    let runs = |word: &str| Runs { kind: kind(word), model: None, tiers: Vec::new() };
+    let max = Registered::EXECUTORS_MAX;
+    let many = Registered { executors: vec![runs("acp"); max + 1], ..registered("web") };
     let said = tell(&mut bench, RepoCommand::Set(many.into()));
-    assert_eq!(said, Reply::Rejected(Rejected::TooManyChoices { max: Registered::CHOICES_MAX }));
+    assert_eq!(said, Reply::Rejected(Rejected::TooManyExecutors { max }));
+    let looks = Registered { executors: vec![runs("probe")], ..registered("web") };
+    let said = tell(&mut bench, RepoCommand::Set(looks.into()));
+    assert_eq!(said, Reply::Rejected(Rejected::BadExecutor(kind("probe"))));
     let unknown = Reply::Rejected(Rejected::UnknownRepo(name("no")));
     for command in [
         RepoCommand::Remove(name("no")),
@@ -191,4 +207,44 @@ fn the_order_is_what_operators_say_and_outlasts_a_replacement() {
     tell(&mut bench, RepoCommand::Remove(name("a")));
     assert_eq!(order(&bench), ["b", "c"]);
     assert!(bench.hub.state().settings().paused.is_empty(), "its pause ends with it");
+}
+
+#[test]
+fn a_pause_holds_by_whatever_address_and_ends_by_any() {
+    let mut bench = Bench::new();
+    let at = |text: &str| Scope::Repo(Repo::new(text).unwrap());
+    bench.call(Command::Pause(at("git@host:own/web")));
+    let before = bench.submit(Draft { repo: Some(url("web")), ..draft() });
+    let is_paused =
+        |bench: &Bench, id| matches!(bench.hub.why(id).unwrap().reason, Reason::Paused { .. });
+    assert!(is_paused(&bench, before), "whatever it is called");
+    tell(&mut bench, RepoCommand::Set(registered("web").into()));
+    assert!(is_paused(&bench, before));
+    let moved = Repo::new("https://elsewhere/own/web").unwrap();
+    let moved = Registered { url: moved, ..registered("web") };
+    tell(&mut bench, RepoCommand::Set(moved.into()));
+    let after = bench.submit(Draft { repo: Repo::new("web").ok(), ..draft() });
+    assert!(is_paused(&bench, after), "it stays paused where it is now");
+    assert!(!is_paused(&bench, before), "and is paused there only");
+    bench.call(Command::Unpause(at("ssh://git@elsewhere/own/web")));
+    assert!(!is_paused(&bench, after));
+    assert!(bench.hub.state().settings().paused.is_empty());
+}
+
+#[test]
+fn a_model_that_nobody_can_ask_about_this_repository_is_passed_over() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    fleet.set("cc", Endpoint::new(Api::ClaudeCode, ""));
+    let web = fleet.join("web", 9, &["repo:host/own/web"]);
+    fleet.join_with("api", &["code", "claude-code"], 9, &["repo:host/own/api"]);
+    let mut draft = Draft { repo: Some(url("web")), ..of_kind("code") };
+    draft.coding.tier = Some(Tier::Complex);
+    fleet.bench.submit(draft.clone());
+    assert_eq!(fleet.names(web), ["gpu"], "who has the program does not have the repository");
+    fleet.serve(web);
+    draft.repo = None;
+    draft.assign_to = Some(agent_id("web"));
+    fleet.bench.submit(draft);
+    assert_eq!(fleet.names(web), ["gpu"], "it is meant for one who does not have the program");
 }

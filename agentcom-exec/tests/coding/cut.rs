@@ -1,0 +1,100 @@
+//! This file tests what becomes of answers that were cut off, of models that do not read all, and what
+//! is told of each time that a model is asked.
+
+use agentcom_core::id::TaskId;
+use agentcom_core::json::Json;
+use agentcom_core::port::executor::{Executor, JobOutcome};
+use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_exec::coding::{Chain, Coding, MessagesModels};
+use agentcom_exec::model::Messages;
+use agentcom_exec::stand_in::{messages, ollama};
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, git};
+use crate::support::Watched;
+
+/// What a task wrote to `b.txt`.
+async fn written(fixture: &Fixture, executor: &dyn Executor) -> String {
+    let job = assignment(executor, TaskId(1), Json::null());
+    let outcome = executor.run(&job, &Asking::default()).await;
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    let result: Value = result.read().unwrap();
+    let branch = result["branch"].as_str().unwrap();
+    git(&fixture.dir.path().join("remote"), &["show", &format!("{branch}:b.txt")])
+}
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_is_not_made() {
+    // The half of it would be mended to a call that writes half a file.
+    let call = json!({ "function": { "name": "write_file", "arguments": { "path": "b.txt", "content": "ha" } } });
+    let half = json!({
+        "message": { "role": "assistant", "content": "", "tool_calls": [call] },
+        "done": true, "done_reason": "length", "prompt_eval_count": 900, "eval_count": 50,
+    });
+    let whole = json!({ "path": "b.txt", "content": "all of it" });
+    let near = ollama::StandIn::of([
+        ollama::Turn::sends(&format!("{half}\n")),
+        ollama::Turn::calls("write_file", whole.clone()),
+        ollama::Turn::says("Done."),
+    ])
+    .await;
+    let fixture = Fixture::of(near);
+    assert_eq!(written(&fixture, &*fixture.executor()).await, "all of it");
+
+    let mut half = messages::Turn::calls("write_file", &whole).stopping("max_tokens");
+    if let messages::Turn::Reply { calls, .. } = &mut half {
+        calls[0].1 = r#"{"path": "b.txt", "content": "ha"#.to_owned();
+    }
+    let far = messages::StandIn::of([
+        half,
+        messages::Turn::calls("write_file", &whole),
+        messages::Turn::says("Done."),
+    ])
+    .await;
+    let fixture = Fixture::of(ollama::StandIn::of([]).await);
+    let cloud = MessagesModels {
+        url: far.url(),
+        key: agentcom_core::config::Secret::new(messages::KEY),
+        model: "far".into(),
+        context_tokens: Messages::CONTEXT_TOKENS,
+    };
+    let chain = Chain { cloud: Some(cloud), ..Chain::default() };
+    let coding = Coding::with_chain(chain, fixture.settings());
+    assert_eq!(written(&fixture, &coding).await, "all of it");
+    let told = far.asked()[1]["messages"].to_string();
+    assert!(told.contains("cut off") && !told.contains("tool_use"), "{told}");
+}
+
+#[tokio::test]
+async fn a_model_that_has_not_read_all_is_asked_once_more() {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let list = json!({ "path": "." });
+    let model = ollama::StandIn::of([
+        ollama::Turn::calls("list_directory", list).counting(3_000, 10),
+        // The beginning was dropped: so much is not what is new.
+        ollama::Turn::says("What task?").counting(2_000, 10),
+        ollama::Turn::calls("write_file", write).counting(3_100, 10),
+        ollama::Turn::says("Done.").counting(3_200, 10),
+    ])
+    .await;
+    let fixture = Fixture::of(model);
+    assert_eq!(written(&fixture, &*fixture.executor()).await, "two");
+}
+
+#[tokio::test]
+async fn each_time_that_a_model_is_asked_is_told_with_what_it_took() {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let model = ollama::StandIn::of([
+        ollama::Turn::calls("write_file", write).counting(3_000, 10),
+        ollama::Turn::says("Done.").counting(3_100, 20),
+    ])
+    .await;
+    let fixture = Fixture::of(model);
+    let (executor, ctx) = (fixture.executor(), Watched::new());
+    let outcome = executor.run(&assignment(&*executor, TaskId(1), Json::null()), &ctx).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    assert_eq!(
+        ctx.text_of("model_call"),
+        "turn 1: 3000 tokens read, 10 writtenturn 2: 3100 tokens read, 20 written"
+    );
+}
