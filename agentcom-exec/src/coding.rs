@@ -193,6 +193,10 @@ impl Executor for Coding {
                 Err(error) => return routed::unreached(route.api, error),
             },
             None => match self.workers.workers(input.model.as_deref(), job.tier()) {
+                // Others may have some.
+                Ok(workers) if workers.is_empty() => {
+                    return JobOutcome::retryable("this agent has no models of its own");
+                }
                 Ok(workers) => workers,
                 Err(error) => return JobOutcome::permanent(error),
             },

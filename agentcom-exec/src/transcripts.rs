@@ -300,7 +300,11 @@ mod tests {
         drop(transcripts.begin(&silent));
         let busy = transcripts.begin(&Head::of(&job(3, 1), 1));
         busy.add("one");
-        assert_eq!(transcripts.keep_left(&job(4, 1)).unwrap(), []);
+        // What another test has just forked may hold a lock for a moment.
+        while drafts(&transcripts) > 1 {
+            assert_eq!(transcripts.keep_left(&job(4, 1)).unwrap(), []);
+            std::thread::yield_now();
+        }
         assert_eq!(texts(&transcripts, 1), ["half{\"rol"]);
         assert_eq!(texts(&transcripts, 2), [""; 0]);
         assert_eq!(drafts(&transcripts), 1);

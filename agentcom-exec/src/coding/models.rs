@@ -135,9 +135,6 @@ impl Workers for Chain {
                 workers.extend(source.workers(None, tier)?);
             }
         }
-        if workers.is_empty() {
-            return Err("there are no models".to_owned());
-        }
         Ok(workers)
     }
 }

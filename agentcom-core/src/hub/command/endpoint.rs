@@ -2,6 +2,7 @@
 
 use super::super::endpoints;
 use super::super::tx::Tx;
+use super::money;
 use super::settings::change;
 use super::settle;
 use crate::command::{EndpointCommand, Parking, Rejected, Reply};
@@ -61,6 +62,11 @@ fn set(tx: &mut Tx<'_>, id: EndpointId, endpoint: Endpoint) -> Result<Reply, Rej
     let (known, max) = (&tx.state.settings().routing.endpoints, Endpoint::COUNT_MAX);
     if known.len() >= max && !known.contains_key(&id) {
         return Err(Rejected::TooManyEndpoints { max });
+    }
+    let settings = tx.state.settings();
+    let (one, caps) = (core::iter::once(&endpoint), settings.caps.keys());
+    if let Some(model) = money::unpriced(&settings.prices, one, caps) {
+        return Err(Rejected::NoPrice(model));
     }
     Ok(change(tx, "endpoint.set", |settings| {
         settings.routing.endpoints.insert(id, endpoint);

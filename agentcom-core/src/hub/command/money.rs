@@ -1,23 +1,27 @@
 //! This file takes commands in that say how much may be spent.
 
+use alloc::collections::BTreeMap;
+
 use super::super::tx::Tx;
 use crate::command::{Rejected, Reply};
+use crate::endpoint::Endpoint;
 use crate::id::TaskId;
 use crate::ledger::{Cap, Who};
 use crate::money::Micros;
 use crate::name::ModelName;
 use crate::price::{self, Price};
+use crate::route::Class;
 
 /// The most caps and the most prices that can be set.
 const SETTINGS_MAX: usize = 10_000;
 
 pub(super) fn cap(tx: &mut Tx<'_>, cap: Cap, limit: Option<Micros>) -> Result<Reply, Rejected> {
     let settings = tx.state.settings();
-    if let Some(_) = limit
-        && let Who::Model(Some(model)) = cap.who()
-        && price::find(&settings.prices, model.as_str()).is_none()
+    let endpoints = settings.routing.endpoints.values();
+    if limit.is_some()
+        && let Some(model) = unpriced(&settings.prices, endpoints, [&cap])
     {
-        return Err(Rejected::NoPrice(model.clone()));
+        return Err(Rejected::NoPrice(model));
     }
     if limit.is_some() && settings.caps.len() >= SETTINGS_MAX && !settings.caps.contains_key(&cap) {
         return Err(Rejected::TooManyCaps { max: SETTINGS_MAX });
@@ -45,13 +49,33 @@ pub(super) fn price(
         Some(price) => _ = prices.insert(model.clone(), price),
         None => _ = prices.remove(&model),
     }
-    let bounds_nothing = |cap: &Cap| matches!(cap.who(), Who::Model(Some(of)) if price::find(&prices, of.as_str()).is_none());
-    if settings.caps.keys().any(bounds_nothing) {
+    let endpoints = settings.routing.endpoints.values();
+    if unpriced(&prices, endpoints, settings.caps.keys()).is_some() {
         return Err(Rejected::PriceInUse(model));
     }
     tx.change_settings("hub.priced", |settings| settings.prices = prices);
     tx.reconsider_calls();
     Ok(Reply::Done)
+}
+
+/// A model of which nobody knows what it costs, so that one of the caps would bound nothing: the one
+/// that the cap names, or one that a server is asked for, for money. Programs say themselves what they
+/// cost, and what servers have beside is not asked where there are caps.
+pub(super) fn unpriced<'a>(
+    prices: &BTreeMap<ModelName, Price>,
+    endpoints: impl Iterator<Item = &'a Endpoint> + Clone,
+    caps: impl IntoIterator<Item = &'a Cap>,
+) -> Option<ModelName> {
+    let is_priced = |model: &str| price::find(prices, model).is_some();
+    let paid = endpoints.filter(|it| it.class == Class::Cloud && it.api.program().is_none());
+    caps.into_iter().find_map(|cap| match cap.who() {
+        Who::Model(Some(model)) => (!is_priced(model.as_str())).then(|| model.clone()),
+        Who::All | Who::Task | Who::Goal(_) | Who::Agent(_) | Who::Repo(_) | Who::Model(None) => {
+            let mut asked = paid.clone().flat_map(|endpoint| &endpoint.models);
+            let unknown = asked.find(|meant| !is_priced(&meant.model))?;
+            ModelName::new(&unknown.model).ok()
+        }
+    })
 }
 
 /// Stops all that spends, and lets nothing start, or lets work go on.

@@ -203,6 +203,37 @@ fn a_cap_that_would_bound_nothing_is_refused() {
 }
 
 #[test]
+fn where_money_is_capped_no_server_is_asked_for_a_model_without_a_price() {
+    use crate::command::EndpointCommand;
+    use crate::endpoint::{Api, Endpoint, Meant};
+    use crate::name::EndpointId;
+    let mut bench = Bench::new();
+    let models = vec![Meant { model: "mystery".into(), tiers: Vec::new() }];
+    let set = |bench: &mut Bench, api, url: &str| {
+        let endpoint = Endpoint { models: models.clone(), ..Endpoint::new(api, url) };
+        let id = EndpointId::new("work").unwrap();
+        bench.call(Command::Endpoint(EndpointCommand::Set(id, endpoint.into())))
+    };
+    let no_price = Reply::Rejected(Rejected::NoPrice(model("mystery")));
+    assert_eq!(set(&mut bench, Api::Messages, "https://api.example"), Reply::Done);
+    assert_eq!(set_cap(&mut bench, "day", 1), no_price, "it would bound nothing there");
+    assert_eq!(set(&mut bench, Api::ClaudeCode, ""), Reply::Done);
+    assert_eq!(set_cap(&mut bench, "day", 1), Reply::Done, "a program says what it costs");
+    assert_eq!(set(&mut bench, Api::Messages, "https://api.example"), no_price);
+    assert_eq!(set(&mut bench, Api::Ollama, "http://gpu"), Reply::Done, "it costs nothing");
+    let price = Some(Price {
+        input: Micros(1),
+        output: Micros(1),
+        cache_read: Micros(1),
+        cache_write: Micros(1),
+    });
+    bench.call(Command::SetPrice { model: model("mystery"), price });
+    assert_eq!(set(&mut bench, Api::Messages, "https://api.example"), Reply::Done);
+    let in_use = Reply::Rejected(Rejected::PriceInUse(model("mystery")));
+    assert_eq!(bench.call(Command::SetPrice { model: model("mystery"), price: None }), in_use);
+}
+
+#[test]
 fn a_call_that_would_pass_a_cap_waits_for_a_person() {
     let mut bench = Bench::new();
     set_cap(&mut bench, "agent:*/day", 100);

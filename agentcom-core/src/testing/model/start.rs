@@ -4,6 +4,8 @@ use core::cmp::Reverse;
 
 use super::{Model, ModelAgent, ModelStart, ModelTask};
 use crate::hub::schedule::{AgentFacts, TaskFacts};
+use crate::name::Capability;
+use crate::repo::lacking;
 use crate::task::{Hold, TaskState};
 use crate::time::{Span, Wall};
 
@@ -105,7 +107,12 @@ impl Model {
 
 fn can(task: &ModelTask, agent: &ModelAgent) -> bool {
     let (spec, profile) = (&task.spec, &agent.profile);
+    let has = |need: &Capability| {
+        let mut kinds = profile.kinds.iter().filter_map(|kind| Capability::of_kind(kind.as_str()));
+        profile.capabilities.contains(need) || kinds.any(|kind| kind == *need)
+    };
     profile.kinds.contains(&spec.op.kind)
-        && spec.needs.iter().all(|need| profile.capabilities.contains(need))
+        && spec.needs.iter().all(has)
+        && lacking(&profile.capabilities, &spec.op.kind, spec.repo.as_ref()).is_none()
         && spec.assign_to.as_ref().is_none_or(|pin| *pin == agent.id)
 }

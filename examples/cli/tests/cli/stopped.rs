@@ -59,7 +59,7 @@ async fn what_a_model_said_can_be_read_whoever_or_whatever_stopped_it() {
     let url = model.url();
     let up = ["--ollama", &url, "--model", "scripted", "--workdir", "clone"];
     let mut hub = Up::start(dir, &up);
-    let late = submitted(dir, &["--timeout", "3s", "--max-attempts", "1"]);
+    let late = submitted(dir, &["--timeout", "10s", "--max-attempts", "1"]);
     // What it did in its time is checked and reported.
     eventually("its time is over", || state(dir, &late) == "partial");
     assert!(run(dir, &["task", &late], 0).contains("stopped: time"));
