@@ -10,6 +10,7 @@ mod prompt;
 mod read;
 pub(crate) mod transcript;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
@@ -308,10 +309,14 @@ impl Run<'_> {
     }
 }
 
-/// Gives names to calls that the server gave none, so that answers can be told apart.
+/// Gives names to calls that the server gave none, or that of another, so that answers can be told
+/// apart.
 fn name(calls: &mut [Call], turn: u32) {
+    let mut taken = BTreeSet::new();
     for (number, call) in calls.iter_mut().enumerate() {
-        call.id.get_or_insert_with(|| format!("call_{turn}_{number}"));
+        if call.id.as_ref().is_none_or(|id| !taken.insert(id.clone())) {
+            call.id = Some(format!("call_{turn}_{number}"));
+        }
     }
 }
 

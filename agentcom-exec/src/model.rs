@@ -259,6 +259,15 @@ impl ModelError {
 }
 
 impl ModelError {
+    /// The same, where whoever is busy asks to be left alone so long.
+    fn after(self, span: Option<Duration>) -> Self {
+        match self {
+            Self::Busy { seen, after } => Self::Busy { seen, after: span.or(after) },
+            Self::Quota { seen, after } => Self::Quota { seen, after: span.or(after) },
+            other => other,
+        }
+    }
+
     /// How long it is asked to be left alone, if anybody said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

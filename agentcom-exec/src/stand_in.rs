@@ -8,6 +8,7 @@ pub mod github;
 pub mod mcp;
 pub mod messages;
 pub mod ollama;
+pub mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 

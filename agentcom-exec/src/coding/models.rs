@@ -13,7 +13,7 @@ use super::{Coding, Settings};
 use crate::acp::Acp;
 use crate::claude_code::ClaudeCode;
 use crate::keys::Keys;
-use crate::model::{Messages, Ollama};
+use crate::model::{Messages, Ollama, Patience};
 use crate::probe::Probe;
 
 /// Models of an Ollama server.
@@ -25,6 +25,8 @@ pub struct OllamaModels {
     pub model: String,
     /// How many tokens models read and write at once.
     pub context_tokens: u64,
+    /// How long models may say nothing.
+    pub patience: Patience,
 }
 
 impl OllamaModels {
@@ -36,7 +38,8 @@ impl Workers for OllamaModels {
     fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
         let model = Ollama::new(&self.url, model.unwrap_or(&self.model));
         let model = model.map_err(|error| error.to_string())?;
-        Ok(vec![Box::new(WithTools(Box::new(model.with_context(self.context_tokens))))])
+        let model = model.with_context(self.context_tokens).with_patience(self.patience);
+        Ok(vec![Box::new(WithTools(Box::new(model)))])
     }
 }
 
@@ -51,6 +54,8 @@ pub struct MessagesModels {
     pub model: String,
     /// How many tokens models read and write at once.
     pub context_tokens: u64,
+    /// How long models may say nothing.
+    pub patience: Patience,
 }
 
 impl MessagesModels {
@@ -62,7 +67,8 @@ impl Workers for MessagesModels {
     fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
         let model = Messages::new(&self.url, self.key.clone(), model.unwrap_or(&self.model));
         let model = model.map_err(|error| error.to_string())?;
-        Ok(vec![Box::new(WithTools(Box::new(model.with_context(self.context_tokens))))])
+        let model = model.with_context(self.context_tokens).with_patience(self.patience);
+        Ok(vec![Box::new(WithTools(Box::new(model)))])
     }
 }
 

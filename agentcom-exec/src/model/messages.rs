@@ -37,6 +37,9 @@ const OUTPUT_TOKENS_MAX: u64 = 8_192;
 /// The longest answer as it is sent, in bytes.
 const STREAM_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The longest line of it. Whoever reads events looks at all of a line whenever more of it comes.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+
 impl Messages {
     /// Where Anthropic's API is.
     pub const URL: &str = "https://api.anthropic.com";
@@ -125,13 +128,19 @@ impl Messages {
     }
 
     async fn hear(&self, response: Response, said: &mut Said<'_>) -> Result<Reply, ModelError> {
-        let mut bytes = 0;
+        let (mut bytes, mut line) = (0, 0);
         // Whoever reads events keeps as much as is sent; what is too much ends the stream.
         let pieces = response.bytes_stream().map(move |piece| {
             let piece = piece.map_err(|error| error.to_string())?;
             bytes += piece.len();
             if bytes > STREAM_BYTES_MAX {
                 return Err(format!("it is longer than {STREAM_BYTES_MAX} bytes"));
+            }
+            for &byte in piece.iter() {
+                line = if matches!(byte, b'\n' | b'\r') { 0 } else { line + 1 };
+                if line > LINE_BYTES_MAX {
+                    return Err(format!("a line is longer than {LINE_BYTES_MAX} bytes"));
+                }
             }
             Ok(piece)
         });

@@ -93,7 +93,8 @@ impl Ollama {
         // What it says of an error: `{"error": "text"}`, or whatever it is.
         super::sent(request, &self.url, self.patience).await?.map_err(|refused| {
             let said = serde_json::from_str::<Wrong>(&refused.text);
-            self.refusal(refused.status, said.map_or(refused.text, |said| said.error))
+            let seen = said.map_or(refused.text, |said| said.error);
+            self.refusal(refused.status, seen).after(refused.after)
         })
     }
 

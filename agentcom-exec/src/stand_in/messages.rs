@@ -1,6 +1,9 @@
 //! This file stands in for servers that speak the Messages API: `POST /v1/messages`, with a model that
-//! follows a script.
+//! follows a script, or goes one of the [`WAYS`].
 
+mod ways;
+
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +18,9 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::Server;
+use super::wire::{self, Wire};
+
+pub use ways::WAYS;
 
 /// The key that it knows.
 pub const KEY: &str = "key-of-the-stand-in";
@@ -40,6 +46,10 @@ pub enum Turn {
         /// Whether the connection stays open after them for ever.
         hangs: bool,
     },
+    /// The server answers so, byte for byte.
+    Wire(Wire),
+    /// The server does not answer.
+    Never,
 }
 
 impl Turn {
@@ -66,17 +76,24 @@ impl Turn {
     }
 }
 
-#[derive(Debug)]
+/// How the server decides: by what it is asked, and how often it was asked before.
+pub type Script = Box<dyn FnMut(&Value, usize) -> Turn + Send>;
+
 struct Model {
-    turns: std::vec::IntoIter<Turn>,
+    script: Script,
     asked: Vec<Value>,
 }
 
 /// A server that ends when this is dropped.
-#[derive(Debug)]
 pub struct StandIn {
     server: Server,
     model: Arc<Mutex<Model>>,
+}
+
+impl std::fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StandIn").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
@@ -90,8 +107,31 @@ impl StandIn {
     ///
     /// If nothing can listen on loopback.
     pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
-        let turns = turns.into_iter().collect::<Vec<_>>().into_iter();
-        let model = Arc::new(Mutex::new(Model { turns, asked: Vec::new() }));
+        let mut turns = turns.into_iter().collect::<Vec<_>>().into_iter();
+        Self::that(Box::new(move |_, _| turns.next().unwrap_or_else(|| Turn::says("Done.")))).await
+    }
+
+    /// A model that goes one of the [`WAYS`]. A model with the name of one goes that way.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    pub async fn going(way: &str) -> Self {
+        let way = way.to_owned();
+        Self::that(Box::new(move |asked, number| {
+            let named = asked["model"].as_str().filter(|name| is_way(name));
+            ways::turn(named.unwrap_or(&way), asked, number)
+        }))
+        .await
+    }
+
+    /// A model that decides by what it is asked.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    pub async fn that(script: Script) -> Self {
+        let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
         let router = Router::new().route("/v1/messages", post(messages));
         let router = router.route("/v1/models", get(models)).with_state(model.clone());
         Self { server: Server::start(router).await, model }
@@ -108,6 +148,10 @@ impl StandIn {
     pub fn asked(&self) -> Vec<Value> {
         lock(&self.model).asked.clone()
     }
+}
+
+fn is_way(name: &str) -> bool {
+    WAYS.iter().any(|(way, _)| *way == name)
 }
 
 /// The one model that it has, for whoever has the key.
@@ -133,16 +177,33 @@ async fn messages(
     if !has("anthropic-version", "2023-06-01") || !asked["max_tokens"].is_u64() {
         return error(400, None, "a header or a field is missing");
     }
+    if has_same_ids(&asked) {
+        return error(400, None, "`tool_use` ids must be unique");
+    }
     let turn = {
         let mut model = lock(&model);
+        let number = model.asked.len();
+        let turn = (model.script)(&asked, number);
         model.asked.push(asked);
-        model.turns.next().unwrap_or_else(|| Turn::says("Done."))
+        turn
     };
     match turn {
         Turn::Reply { says, calls, stops } => sse(events(&says, &calls, &stops), false),
         Turn::Status(status, after, message) => error(status, after, &message),
         Turn::Events { events, hangs } => sse(events, hangs),
+        Turn::Wire(wire) => wire.into_response(),
+        Turn::Never => wire::never().await,
     }
+}
+
+/// Whether two calls of one turn have the same id, which the API refuses.
+fn has_same_ids(asked: &Value) -> bool {
+    asked["messages"].as_array().into_iter().flatten().any(|message| {
+        let blocks = message["content"].as_array().into_iter().flatten();
+        let mut ids = blocks.filter_map(|block| block["id"].as_str());
+        let mut seen = BTreeSet::new();
+        !ids.all(|id| seen.insert(id))
+    })
 }
 
 fn error(status: u16, after: Option<u64>, message: &str) -> Response {

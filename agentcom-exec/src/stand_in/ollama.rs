@@ -1,5 +1,7 @@
 //! This file stands in for Ollama: `POST /api/chat`, and `GET` of `/api/tags`, `/api/ps` and `/api/version`, with a model that follows a script, and
-//! misbehaves where the script says so.
+//! misbehaves where the script says so, or in one of the [`WAYS`].
+
+mod ways;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,9 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::Server;
+use super::wire::{self, Wire};
+
+pub use ways::WAYS;
 
 /// What the model does when it is asked.
 #[derive(Clone, Debug)]
@@ -40,6 +45,10 @@ pub enum Turn {
         /// Whether the connection stays open after them for ever.
         hangs: bool,
     },
+    /// The server answers so, byte for byte.
+    Wire(Wire),
+    /// The server does not answer.
+    Never,
 }
 
 impl Turn {
@@ -156,6 +165,20 @@ impl StandIn {
         Self { server: Server::start(router).await, model }
     }
 
+    /// A model that goes one of the [`WAYS`]. A model with the name of one goes that way.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can listen on loopback.
+    pub async fn going(way: &str) -> Self {
+        let way = way.to_owned();
+        Self::that(Box::new(move |asked, number| {
+            let named = asked["model"].as_str().filter(|name| is_way(name));
+            ways::turn(named.unwrap_or(&way), asked, number)
+        }))
+        .await
+    }
+
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
@@ -167,6 +190,10 @@ impl StandIn {
     pub fn asked(&self) -> Vec<Value> {
         lock(&self.model).asked.clone()
     }
+}
+
+fn is_way(name: &str) -> bool {
+    WAYS.iter().any(|(way, _)| *way == name)
 }
 
 /// The one model that it has.
@@ -213,6 +240,8 @@ async fn chat(State(model): State<Arc<Mutex<Model>>>, body: Bytes) -> Response {
         Turn::Bytes { pieces, hangs: true } => {
             ndjson(stream::iter(pieces).chain(stream::pending()))
         }
+        Turn::Wire(wire) => wire.into_response(),
+        Turn::Never => wire::never().await,
     }
 }
 

@@ -10,6 +10,7 @@ use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::time::Span;
 use agentcom_core::wire::Route;
 use agentcom_exec::coding::{Chain, Coding, OllamaModels};
+use agentcom_exec::model::Patience;
 
 use crate::{Claude, named, result};
 
@@ -75,6 +76,7 @@ async fn in_a_chain_it_goes_on_where_a_model_before_it_cannot_be_asked() {
         url: "http://127.0.0.1:1".to_owned(),
         model: "qwen".to_owned(),
         context_tokens: 8192,
+        patience: Patience::default(),
     };
     let chain = Chain { local: Some(gone), cloud: None, programs: claude.programs() };
     let code = Coding::with_chain(chain, claude.place.settings());

@@ -3,6 +3,7 @@
 //! next task runs as if nothing had been.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
@@ -13,7 +14,7 @@ use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, git};
+use crate::fixture::{Fixture, git, said};
 use crate::support::{eventually, mark, marked, spawner};
 
 /// How a task has to end.
@@ -23,6 +24,12 @@ enum End {
     Partial,
     Failed,
 }
+
+/// How long any case may take.
+const WITHIN: Duration = Duration::from_secs(90);
+
+/// What is in the environment of whoever runs tests, and of nothing that a model runs.
+const PRIVATE: &str = "CARGO_MANIFEST_DIR";
 
 /// What a model does, and how its task has to end.
 struct Case {
@@ -117,6 +124,17 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             vec![
                 run(&format!("cat {outside}/secret /etc/shadow ~/.ssh/* > b.txt; true")),
                 Turn::calls("read_file", json!({ "path": format!("{outside}/secret") })),
+                says(),
+            ],
+            End::Done,
+        ),
+        case(
+            "it reads the environment",
+            vec![
+                run("env > b.txt; for file in /proc/self/environ /proc/$PPID/environ \
+                     /proc/[0-9]*/environ; do tr '\\0' '\\n' < $file >> b.txt; done; cat b.txt"),
+                Turn::calls("read_file", json!({ "path": "/proc/self/environ" })),
+                Turn::calls("read_file", json!({ "path": "b.txt" })),
                 says(),
             ],
             End::Done,
@@ -226,7 +244,10 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
     });
     let mut job = assignment(&*executor, TaskId(1), fixture.succeed());
     job.verification_steps = steps.collect();
+    let began = Instant::now();
     let outcome = executor.run(&job, &Asking::default()).await;
+    let took = began.elapsed();
+    assert!(took < WITHIN, "{level}, {}: {took:?}", case.name);
     assert_eq!(end_of(&outcome), case.end, "{level}, {}: {outcome:?}", case.name);
 
     let next = Json::of(&json!({ "model": "next" })).unwrap();
@@ -249,6 +270,13 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
     // Neither what is secret nor what moves a terminal was committed.
     let log = git(&remote, &["log", "--all", "--patch", "--format=%B"]);
     assert!(!log.contains("+secret") && !log.contains('\u{1b}'), "{}: {log}", case.name);
+    // Nor is what the environment of the sidecar holds anywhere.
+    let (said, _) = said(fixture.dir.path(), TaskId(1));
+    assert!(!said.is_empty() && !said.contains(PRIVATE), "{level}, {}: {said}", case.name);
+    assert!(!log.contains(PRIVATE) && std::env::var(PRIVATE).is_ok(), "{}: {log}", case.name);
+    if case.name == "it reads the environment" {
+        assert!(said.contains("AGENTCOM_TASK_ID") && log.contains("+PATH="), "{level}: {said}");
+    }
 }
 
 #[tokio::test]

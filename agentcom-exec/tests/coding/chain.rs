@@ -9,7 +9,7 @@ use agentcom_core::task::{Category, Tier};
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::wire::{AssignedComplexity, InferredTier};
 use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels};
-use agentcom_exec::model::Messages;
+use agentcom_exec::model::{Messages, Ollama, Patience};
 use agentcom_exec::stand_in::{messages, ollama};
 use serde_json::{Value, json};
 
@@ -27,13 +27,15 @@ async fn ended(
         local: Some(OllamaModels {
             url: local.url(),
             model: "near".into(),
-            context_tokens: agentcom_exec::model::Ollama::CONTEXT_TOKENS,
+            context_tokens: Ollama::CONTEXT_TOKENS,
+            patience: Patience::default(),
         }),
         cloud: Some(MessagesModels {
             url: cloud.url(),
             key: Secret::new(messages::KEY),
             model: "far".into(),
             context_tokens: Messages::CONTEXT_TOKENS,
+            patience: Patience::default(),
         }),
         ..Chain::default()
     };

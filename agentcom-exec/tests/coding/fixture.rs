@@ -12,7 +12,7 @@ use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
 use agentcom_exec::mcp::Server;
-use agentcom_exec::model::Ollama;
+use agentcom_exec::model::{Ollama, Patience};
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use async_trait::async_trait;
@@ -58,6 +58,7 @@ impl Fixture {
             url: self.model.url(),
             model: "succeed".into(),
             context_tokens: Ollama::CONTEXT_TOKENS,
+            patience: Patience::default(),
         };
         Coding::with_ollama(models, self.settings())
     }

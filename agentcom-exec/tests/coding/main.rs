@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod bad_models;
+mod bad_servers;
 mod chain;
 mod cut;
 mod fixture;

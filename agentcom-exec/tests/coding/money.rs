@@ -12,7 +12,7 @@ use agentcom_core::price;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::time::Wall;
 use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels};
-use agentcom_exec::model::{Messages, Ollama};
+use agentcom_exec::model::{Messages, Ollama, Patience};
 use agentcom_exec::stand_in::{messages, ollama};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -80,12 +80,14 @@ async fn ended(
             url: near.url(),
             model: "near".into(),
             context_tokens: Ollama::CONTEXT_TOKENS,
+            patience: Patience::default(),
         }),
         cloud: Some(MessagesModels {
             url: cloud.url(),
             key: Secret::new(messages::KEY),
             model: MODEL.into(),
             context_tokens: Messages::CONTEXT_TOKENS,
+            patience: Patience::default(),
         }),
         ..Chain::default()
     };

@@ -11,7 +11,7 @@ use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::mcp;
-use agentcom_exec::model::{Messages, Ollama};
+use agentcom_exec::model::{Messages, Ollama, Patience};
 use agentcom_exec::sandbox::Sandbox;
 use agentcom_exec::transcripts::Transcripts;
 
@@ -143,14 +143,15 @@ impl Coder {
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
         };
+        let patience = Patience::default();
         let local = self.ollama.as_deref().map(|url| {
             let (url, model) = (address(url)?, self.model.clone());
-            Ok::<_, Failure>(OllamaModels { url, model, context_tokens: self.context })
+            Ok::<_, Failure>(OllamaModels { url, model, context_tokens: self.context, patience })
         });
         let cloud = self.claude.as_deref().zip(self.claude_model.clone()).map(|(url, model)| {
             let (url, key) = (address(url)?, key()?);
             let context_tokens = Messages::CONTEXT_TOKENS;
-            Ok::<_, Failure>(MessagesModels { url, key, model, context_tokens })
+            Ok::<_, Failure>(MessagesModels { url, key, model, context_tokens, patience })
         });
         let programs = Programs {
             acp: self.foreign.agent(spawner, &settings.sandbox)?,

@@ -15,6 +15,7 @@ use agentcom_exec::guard::Spawner;
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::keys::Keys;
+use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::transcripts::Transcripts;
@@ -161,6 +162,7 @@ fn coders(
         url: code.ollama.clone(),
         model,
         context_tokens: code.context_tokens,
+        patience: Patience::default(),
     });
     let programs = Programs { acp: acp.transpose()?, claude_code: claude_code.transpose()? };
     let chain = Chain { local, cloud: None, programs };
