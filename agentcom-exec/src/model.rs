@@ -260,12 +260,11 @@ impl ModelError {
 
 impl ModelError {
     /// The same, where whoever is busy asks to be left alone so long.
-    fn after(self, span: Option<Duration>) -> Self {
-        match self {
-            Self::Busy { seen, after } => Self::Busy { seen, after: span.or(after) },
-            Self::Quota { seen, after } => Self::Quota { seen, after: span.or(after) },
-            other => other,
+    fn after(mut self, span: Option<Duration>) -> Self {
+        if let Self::Busy { after, .. } | Self::Quota { after, .. } = &mut self {
+            *after = span;
         }
+        self
     }
 
     /// How long it is asked to be left alone, if anybody said so.
