@@ -6,7 +6,7 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::{Executor, JobOutcome};
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
 use agentcom_exec::coding::{Chain, Coding, MessagesModels};
-use agentcom_exec::model::Messages;
+use agentcom_exec::model::{Messages, Patience};
 use agentcom_exec::stand_in::{messages, ollama};
 use serde_json::{Value, json};
 
@@ -57,6 +57,7 @@ async fn a_call_that_was_cut_off_is_not_made() {
         key: agentcom_core::config::Secret::new(messages::KEY),
         model: "far".into(),
         context_tokens: Messages::CONTEXT_TOKENS,
+        patience: Patience::default(),
     };
     let chain = Chain { cloud: Some(cloud), ..Chain::default() };
     let coding = Coding::with_chain(chain, fixture.settings());

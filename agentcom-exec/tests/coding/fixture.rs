@@ -70,16 +70,31 @@ impl Fixture {
 }
 
 fn turn(asked: &Value) -> Turn {
+    match said_to(asked) {
+        Said::Calls(name, input) => Turn::calls(name, input),
+        Said::Says(text) => Turn::says(&text),
+    }
+}
+
+/// What a model says that does what its name says, whatever it is spoken to by.
+pub(crate) enum Said {
+    Calls(&'static str, Value),
+    Says(String),
+}
+
+/// What it says to what it is `asked`.
+pub(crate) fn said_to(asked: &Value) -> Said {
     let name = asked["model"].as_str().unwrap();
-    let first = asked["messages"].as_array().unwrap().len() == 2;
+    let mut messages = asked["messages"].as_array().unwrap().iter();
+    let first = messages.all(|message| message["role"] != "assistant");
     match name.split_once(' ') {
         Some((_, mark)) => {
             let command = format!("trap '' TERM; export MARK={mark}; {CLAN}; {CLAN}");
-            Turn::calls("run_command", json!({ "command": command, "timeout_ms": 600_000 }))
+            Said::Calls("run_command", json!({ "command": command, "timeout_ms": 600_000 }))
         }
-        None if first => Turn::calls("write_file", json!({ "path": "b.txt", "content": "two" })),
-        None if name == "print" => Turn::says(&"word ".repeat(50_000)),
-        None => Turn::says("Done."),
+        None if first => Said::Calls("write_file", json!({ "path": "b.txt", "content": "two" })),
+        None if name == "print" => Said::Says("word ".repeat(50_000)),
+        None => Said::Says("Done.".to_owned()),
     }
 }
 

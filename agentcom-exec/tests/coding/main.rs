@@ -7,6 +7,7 @@ mod bad_models;
 mod bad_servers;
 mod chain;
 mod cut;
+mod elsewhere;
 mod fixture;
 mod mcp;
 mod money;
