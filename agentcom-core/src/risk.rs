@@ -219,6 +219,25 @@ pub fn is_test(path: &str) -> bool {
     folders.split('/').any(is_folder) || stem(path) == "tests" || subject_of(path) != stem(path)
 }
 
+/// Files that say how tests run, where runners look for them by themselves: with a new one, tests that
+/// nobody touched may be left out, or pass whatever they find.
+const STEERING: [&str; 8] = [
+    "conftest.py",
+    "pytest.ini",
+    ".mocharc*",
+    "jest.config*",
+    "vitest.config*",
+    "phpunit.xml*",
+    ".rspec",
+    "nextest.toml",
+];
+
+/// Whether a path is of a file that says how tests run, such as `conftest.py`, in any folder.
+#[must_use]
+pub fn steers_tests(path: &str) -> bool {
+    STEERING.iter().any(|pattern| fits(pattern, path))
+}
+
 /// What a test is about, by its name.
 fn subject_of(path: &str) -> &str {
     let stem = stem(path);

@@ -37,8 +37,10 @@ pub enum Check {
         /// What may be touched; everything if there are none.
         paths: Vec<String>,
     },
-    /// `tests_not_weakened`: no file of tests that was there before is changed or gone; `allow PATH…`
-    /// excepts some.
+    /// `tests_not_weakened`: no file of tests that the base has is changed in any way, or gone, and
+    /// none comes, changes or goes that says how tests run, as [`crate::risk::steers_tests`] knows them.
+    /// A line more can leave tests out just as a line less. New tests are fine; `allow PATH…` excepts
+    /// files and folders.
     TestsNotWeakened {
         /// What may be changed all the same.
         except: Vec<String>,

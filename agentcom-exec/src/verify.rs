@@ -14,6 +14,8 @@ use crate::git::Changed;
 /// What a commit changes, and what was left out of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
+    /// The branch of the remote that it starts from.
+    pub base: String,
     /// Files that differ from the base.
     pub files: Vec<Changed>,
     /// Files that are not committed.

@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{FileChange, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests, is_test};
+use super::{
+    FileChange, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests, is_test, steers_tests,
+};
 use crate::task::Tier;
 
 fn file(path: &str, lines: u64) -> FileChange {
@@ -140,5 +142,24 @@ fn tests_are_known_by_their_folders_and_names() {
     }
     for path in ["src/contest.rs", "latest.rs", "src/testing.rs", "docs/a.md", "attest/a.rs"] {
         assert!(!is_test(path), "{path}");
+    }
+}
+
+#[test]
+fn files_that_say_how_tests_run_are_known_by_their_names() {
+    for path in [
+        "conftest.py",
+        "pkg/tests/conftest.py",
+        ".mocharc.yml",
+        "web/jest.config.ts",
+        "vitest.config.mts",
+        "phpunit.xml.dist",
+        ".rspec",
+        ".config/nextest.toml",
+    ] {
+        assert!(steers_tests(path), "{path}");
+    }
+    for path in ["tests/a.rs", "src/conftest.pyi", "jest.md", "docs/nextest.toml.md", "rspec"] {
+        assert!(!steers_tests(path), "{path}");
     }
 }

@@ -122,6 +122,11 @@ impl<'a> Place<'a> {
         Ok(used)
     }
 
+    /// Where git is asked about the branch.
+    pub(super) fn git(&self) -> &Checkout {
+        &self.tree
+    }
+
     /// Pushes the branch.
     pub(super) async fn push(&self) -> Result<Status, CheckoutError> {
         let _alone = self.clone.alone().await?;
@@ -176,7 +181,11 @@ fn left_behind(worktrees: &Path, job: &Assignment) -> Vec<PathBuf> {
 
 /// What a branch changes, for checks.
 pub(super) fn change_of(status: &Status) -> Change {
-    Change { files: status.changed.clone(), uncommitted: status.uncommitted.clone() }
+    Change {
+        base: status.base.clone(),
+        files: status.changed.clone(),
+        uncommitted: status.uncommitted.clone(),
+    }
 }
 
 /// Somebody works on the task in a worktree that no attempt has made.

@@ -300,6 +300,7 @@ impl Work<'_> {
                 dir,
                 commit: (&status.head, tree),
                 change: &change,
+                git: place.git(),
                 timeout,
                 ctx: self.ctx,
             };

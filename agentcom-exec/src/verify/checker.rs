@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agentcom_core::port::executor::JobContext;
-use agentcom_core::risk::is_test;
+use agentcom_core::risk::{is_test, steers_tests};
 use agentcom_core::task::VerificationStep;
 use agentcom_core::time::Span;
 use agentcom_core::verify::{Check, Status, Verdict, is_among};
 
 use super::{Change, CheckReport, Report};
+use crate::git::Checkout;
 use crate::guard::{How, Spawner};
 use crate::sandbox::Sandbox;
 use crate::session::{Confined, Ended};
@@ -22,6 +23,12 @@ const OUTPUT_BYTES_MAX: usize = 4 * 1024;
 
 /// How much of a file is searched for a text, in bytes.
 const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// How much of the changes to tests is shown, in bytes.
+const DIFF_BYTES_MAX: usize = 4_000;
+
+/// So many files are named and shown.
+const FILES_SHOWN: usize = 50;
 
 /// Runs the checks of a task in a checkout of nothing but the commit that is checked.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub struct Checker<'a> {
     pub commit: (&'a str, &'a str),
     /// What it changes.
     pub change: &'a Change,
+    /// Where git is asked about that change. Not the checkout that is checked: commands run there.
+    pub git: &'a Checkout,
     /// How long all checks together may take.
     pub timeout: Duration,
     /// Who hears of it.
@@ -125,7 +134,7 @@ impl Checker<'_> {
                 Found::unless((!left_out.is_empty()).then(|| left_out.join("\n")))
             }
             Check::DiffWithin { lines, paths } => Found::unless(self.beyond(*lines, paths)),
-            Check::TestsNotWeakened { except } => Found::unless(self.weakened(except)),
+            Check::TestsNotWeakened { except } => Found::unless(self.weakened(except).await),
         }
     }
 
@@ -144,15 +153,30 @@ impl Checker<'_> {
         (touched > most).then(|| format!("it touches {touched} lines; {most} are allowed"))
     }
 
-    /// Tests that were there before and are changed or gone.
-    fn weakened(&self, except: &[String]) -> Option<String> {
+    /// Tests that were there before and are changed or gone, files that say how tests run, and what
+    /// became of them. The names stand last, since of long texts the ends are kept.
+    async fn weakened(&self, except: &[String]) -> Option<String> {
         let touched = self.change.files.iter().filter(|file| {
-            // A file to which lines only came is a test more.
-            let lost = file.deleted != Some(0);
-            is_test(&file.path) && !file.is_new && lost && !is_among(&file.path, except)
+            let is_old_test = is_test(&file.path) && !file.is_new;
+            (is_old_test || steers_tests(&file.path)) && !is_among(&file.path, except)
         });
         let touched: Vec<&str> = touched.map(|file| &*file.path).collect();
-        (!touched.is_empty()).then(|| format!("tests are changed: {}", touched.join(", ")))
+        if touched.is_empty() {
+            return None;
+        }
+        let shown = &touched[..touched.len().min(FILES_SHOWN)];
+        let mut said = match self.git.diff_of(&self.change.base, self.commit.0, shown).await {
+            Ok(diff) if diff.len() > DIFF_BYTES_MAX => {
+                format!("{}\n[cut]", &diff[..diff.floor_char_boundary(DIFF_BYTES_MAX)])
+            }
+            Ok(diff) => diff,
+            Err(error) => format!("the changes cannot be shown: {error}"),
+        };
+        said.push_str(&format!("\n\ntests are changed: {}", shown.join(", ")));
+        if touched.len() > shown.len() {
+            said.push_str(&format!(" and {} more", touched.len() - shown.len()));
+        }
+        Some(said)
     }
 
     /// The command for the tests of the kinds of projects that are known.

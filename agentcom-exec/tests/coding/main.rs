@@ -6,6 +6,7 @@
 mod bad_models;
 mod bad_servers;
 mod chain;
+mod checked;
 mod cut;
 mod elsewhere;
 mod fixture;

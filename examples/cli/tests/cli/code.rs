@@ -277,7 +277,9 @@ async fn what_a_model_says_does_not_make_a_task_done() {
     assert_eq!(told["verification_report"]["status"], "partial");
     let checks = &told["verification_report"]["checks"];
     assert_eq!((&checks[0]["status"], &checks[1]["status"]), (&json!("pass"), &json!("fail")));
-    assert_eq!(checks[1]["output"], "tests are changed: tests/add.sh");
+    let output = checks[1]["output"].as_str().unwrap();
+    assert!(output.ends_with("\n\ntests are changed: tests/add.sh"), "{output}");
+    assert!(output.contains("\n+++ b/tests/add.sh\n") && output.contains("\n+exit 0"), "{output}");
     assert_eq!(told["result"]["risk_tier"], 3);
 }
 

@@ -1,0 +1,72 @@
+//! This file tests what checks and rounds come to: what is shown of them, and what becomes of it.
+
+use agentcom_core::id::TaskId;
+use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::task::VerificationStep;
+use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_exec::stand_in::ollama::{StandIn, Turn};
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+const TASK: TaskId = TaskId(1);
+
+fn step(kind: &str, target: &str) -> VerificationStep {
+    VerificationStep { kind: kind.into(), target: target.into(), description: None }
+}
+
+fn write(path: &str, content: &str) -> Turn {
+    Turn::calls("write_file", json!({ "path": path, "content": content }))
+}
+
+/// What the one check says of a change that a model makes.
+async fn checked(path: &str, content: &str, check: VerificationStep) -> Value {
+    let model = StandIn::of([write(path, content), Turn::says("Done.")]).await;
+    let fixture = Fixture::of(model);
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TASK, fixture.succeed());
+    job.verification_steps = vec![check];
+    let outcome = executor.run(&job, &Asking::default()).await;
+    let (JobOutcome::Done { verification, .. } | JobOutcome::Partial { verification, .. }) =
+        outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    let report: Value = verification.unwrap().read().unwrap();
+    report["checks"][0].clone()
+}
+
+#[tokio::test]
+async fn a_line_more_in_a_test_fails_the_check_and_is_shown_unless_it_is_allowed() {
+    let text = "exit 0\ngrep one a.txt\ntrue\n";
+    let check = checked("tests/run.sh", text, step("tests_not_weakened", "auto")).await;
+    assert_eq!(check["status"], "fail", "{check:#}");
+    let output = check["output"].as_str().unwrap();
+    assert!(output.contains("\n+++ b/tests/run.sh\n"), "{output}");
+    assert!(output.contains("\n+exit 0\n grep one a.txt\n"), "{output}");
+    assert!(output.ends_with("\n\ntests are changed: tests/run.sh"), "{output}");
+    let allowed = step("tests_not_weakened", "allow tests/run.sh");
+    assert_eq!(checked("tests/run.sh", text, allowed).await["status"], "pass");
+}
+
+#[tokio::test]
+async fn of_a_long_change_to_tests_so_much_is_shown_as_there_is_room_for() {
+    let text = "# \u{e4}\n".repeat(4_000);
+    let check = checked("tests/run.sh", &text, step("tests_not_weakened", "auto")).await;
+    let output = check["output"].as_str().unwrap();
+    assert!(output.len() < 4_100 && output.contains("\n+# \u{e4}\n"), "{}", output.len());
+    assert!(output.ends_with("\n[cut]\n\ntests are changed: tests/run.sh"), "{output}");
+}
+
+#[tokio::test]
+async fn a_new_test_is_fine_and_a_new_file_that_says_how_tests_run_is_not() {
+    let weakened = || step("tests_not_weakened", "auto");
+    assert_eq!(checked("tests/more.sh", "true\n", weakened()).await["status"], "pass");
+    let steering = checked("tests/conftest.py", "collect_ignore = []\n", weakened()).await;
+    assert_eq!(steering["status"], "fail", "{steering:#}");
+    let allowed = step("tests_not_weakened", "allow tests/");
+    assert_eq!(
+        checked("tests/conftest.py", "collect_ignore = []\n", allowed).await["status"],
+        "pass"
+    );
+}
