@@ -11,7 +11,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 
-pub use body::{Evidence, body_of, title_of, with_evidence};
+pub use body::{Checked, Evidence, body_of, title_of, with_evidence};
 
 use crate::web;
 

@@ -7,7 +7,7 @@ mod checker;
 mod report;
 
 pub use checker::Checker;
-pub use report::{CheckReport, Report};
+pub use report::{CheckReport, Report, measured};
 
 use crate::git::Changed;
 

@@ -17,7 +17,9 @@ use super::place::Place;
 use crate::agentic::{Ended, How};
 use crate::blobs::BlobId;
 use crate::git::{CheckoutError, GitError, Status};
-use crate::github::{self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of};
+use crate::github::{
+    self, Checked, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of,
+};
 use crate::mcp::McpError;
 use crate::model::{ModelError, Usage};
 use crate::sandbox::Level;
@@ -189,7 +191,11 @@ impl Done {
             commit: &self.status.head,
             files: &self.status.file_changes(),
             risk: &self.risk,
-            checks: &self.report.lines(),
+            checked: Ok(Checked {
+                commit: &self.report.commit,
+                tree: &self.report.tree,
+                lines: &self.report.lines(),
+            }),
             cost: self.cost,
         });
         let title = title_of(&job.description, &self.branch);

@@ -31,10 +31,21 @@ pub struct Evidence<'a> {
     pub files: &'a [FileChange],
     /// How closely to look.
     pub risk: &'a Risk,
-    /// What was checked, a line each.
-    pub checks: &'a [String],
+    /// What was checked, or why nothing is known to be.
+    pub checked: Result<Checked<'a>, &'a str>,
     /// What the attempt cost, if that is known.
     pub cost: Option<Micros>,
+}
+
+/// What was checked before a change was proposed.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    /// The commit that was checked.
+    pub commit: &'a str,
+    /// The hash of all that is in it.
+    pub tree: &'a str,
+    /// The checks, a line each.
+    pub lines: &'a [String],
 }
 
 /// The longest title, in characters.
@@ -60,7 +71,7 @@ pub fn title_of(description: &str, branch: &str) -> String {
 /// The text of a new pull request.
 #[must_use]
 pub fn body_of(evidence: &Evidence<'_>) -> String {
-    let Evidence { task, description, criteria, attempt, commit, files, risk, checks, cost } =
+    let Evidence { task, description, criteria, attempt, commit, files, risk, checked, cost } =
         evidence;
     let mut text = format!("{BEGIN}\n");
     for line in description.lines() {
@@ -83,20 +94,34 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
     if let Some(cost) = cost {
         let _ = writeln!(text, "| cost | {cost} |");
     }
-    if !checks.is_empty() {
-        text.push_str("\nWhat was checked\n\n");
-        checks.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
-    }
+    text.push_str(&checks(checked));
     let _ = write!(text, "\n<details><summary>{} files</summary>\n\n", files.len());
     for FileChange { path, lines, .. } in files.iter().take(FILES_SHOWN) {
         let lines = lines.map_or("not text".into(), |lines| format!("{lines} lines"));
-        let _ = writeln!(text, "- `{}`, {lines}", path.replace('`', "'"));
+        let _ = writeln!(text, "- `{}`, {lines}", code(path));
     }
     if files.len() > FILES_SHOWN {
         let _ = writeln!(text, "- and {} more", files.len() - FILES_SHOWN);
     }
     let _ = write!(text, "\n</details>\n{END}");
     text
+}
+
+/// What was checked, and what it was.
+fn checks(checked: &Result<Checked<'_>, &str>) -> String {
+    match checked {
+        Err(why) => format!("\nNothing was checked: {}.\n", plain(why)),
+        Ok(Checked { lines: [], .. }) => "\nNothing was checked: there are no checks.\n".to_owned(),
+        Ok(Checked { commit, tree, lines }) => {
+            let mut text = format!(
+                "\nWhat was checked, in commit `{}` with the tree `{}`\n\n",
+                code(commit),
+                code(tree)
+            );
+            lines.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
+            text
+        }
+    }
 }
 
 /// `before` with what was written here before in exchange for what `body` has; behind all of it if
@@ -112,9 +137,14 @@ pub fn with_evidence(before: &str, body: &str) -> String {
     }
 }
 
-/// A line that cannot end the marked part, open HTML or call people by their names.
+/// A line that cannot end, nor the marked part with it, open HTML or call people by their names.
 fn plain(line: &str) -> String {
-    line.replace('<', "&lt;").replace('@', "&#64;")
+    line.replace(char::is_control, " ").replace('<', "&lt;").replace('@', "&#64;")
+}
+
+/// What stands between backticks and cannot end them.
+fn code(text: &str) -> String {
+    text.replace('`', "'").replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -133,7 +163,11 @@ mod tests {
             commit: "0123abc",
             files: &[file],
             risk: &risk,
-            checks: &["pass: test_passes `cargo test`".into()],
+            checked: Ok(Checked {
+                commit: "0123abc",
+                tree: "4567def",
+                lines: &["pass: test_passes cargo test (exit code 0, 12 ms)".into()],
+            }),
             cost: Some(Micros(120_000)),
         })
     }
@@ -144,10 +178,19 @@ mod tests {
             | | |\n|---|---|\n| task | `task-00000000000000ab`, attempt 2 |\n| commit | `0123abc` |\n\
             | risk | tier 2: no test is named after what it touches; it touches 4 files |\n\
             | cost | $0.12 |\n\n\
-            What was checked\n\n- pass: test_passes `cargo test`\n\n\
+            What was checked, in commit `0123abc` with the tree `4567def`\n\n\
+            - pass: test_passes cargo test (exit code 0, 12 ms)\n\n\
             <details><summary>1 files</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
             <!-- agentcom: end -->";
         assert_eq!(evidence("Fix it"), expected);
+    }
+
+    #[test]
+    fn where_nothing_was_checked_it_says_why() {
+        let none = Checked { commit: "0", tree: "0", lines: &[] };
+        assert_eq!(checks(&Ok(none)), "\nNothing was checked: there are no checks.\n");
+        let why = checks(&Err("the report is about\nanother commit"));
+        assert_eq!(why, "\nNothing was checked: the report is about another commit.\n");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use agentcom_core::time::Span;
 use agentcom_core::verify::{Status, Verdict};
 use serde::Serialize;
 
@@ -74,11 +75,24 @@ impl Report {
         }
     }
 
-    /// Each check on a line, for people.
+    /// Each check on a line, with what was measured, for people.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.checks.iter().map(CheckReport::told).collect()
+        let line = |check: &CheckReport| {
+            let exit_code = check.exit_code.map(i64::from);
+            format!("{}{}", check.told(), measured(exit_code, Some(Span(check.duration_ms))))
+        };
+        self.checks.iter().map(line).collect()
     }
+}
+
+/// What a check ended with and how long it took, as it stands behind its line; nothing where neither is
+/// known.
+#[must_use]
+pub fn measured(exit_code: Option<i64>, took: Option<Span>) -> String {
+    let exit_code = exit_code.map(|code| format!("exit code {code}"));
+    let parts: Vec<_> = exit_code.into_iter().chain(took.map(|took| took.to_string())).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 impl CheckReport {
@@ -93,5 +107,38 @@ impl CheckReport {
             Some(description) => format!("{} ({description})", what.trim()),
             None => what.trim().to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_measured_as_far_as_that_is_known() {
+        let check = |exit_code, duration_ms| CheckReport {
+            kind: "test_passes".into(),
+            target: "make test".into(),
+            description: None,
+            status: Status::Fail,
+            output: "much".into(),
+            exit_code,
+            duration_ms,
+        };
+        let report = Report {
+            run_number: 1,
+            status: Verdict::Fail,
+            commit: "0123".into(),
+            tree: "4567".into(),
+            duration_ms: 1_212,
+            timeout_ms: 600_000,
+            checks: vec![check(Some(2), 1_200), check(None, 12)],
+        };
+        let lines = [
+            "fail: test_passes make test (exit code 2, 1.2 s)",
+            "fail: test_passes make test (12 ms)",
+        ];
+        assert_eq!(report.lines(), lines);
+        assert_eq!(measured(None, None), "");
     }
 }

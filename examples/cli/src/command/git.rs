@@ -1,6 +1,7 @@
 //! This file works on a task in a clone of its repository: it begins a branch, says where that stands
 //! and pushes it.
 
+mod checked;
 mod pull;
 
 pub(crate) use pull::github_token;
@@ -8,7 +9,7 @@ pub(crate) use pull::github_token;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
-use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, Verified, has_tests};
+use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, has_tests};
 use agentcom_core::task::Tier;
 use agentcom_exec::git::{Changed, Checkout, CheckoutError, Commit, GitError, Start, Status};
 use agentcom_exec::github;
@@ -145,15 +146,23 @@ impl Submit {
         }
         let status = checkout.push().await?;
         let files = status.file_changes();
-        let risk = self.judge(&files, &checkout.files().await?, &told);
-        let proposal =
-            pull::Proposal { status: &status, files: &files, told: &told, attempt, risk: &risk };
+        let report = checked::report_on(&told, &status.head);
+        let risk = self.judge(&files, &checkout.files().await?, &told, report);
+        let proposal = pull::Proposal {
+            status: &status,
+            files: &files,
+            told: &told,
+            attempt,
+            risk: &risk,
+            report,
+        };
         let pull = match self.no_pr {
             true => None,
             false => proposal.open(&checkout.remote().await?, &self.github_api, ctx).await?,
         };
         let mut said = data(&status);
         said["risk"] = json!({ "tier": risk.tier.number(), "reasons": reasons(&risk) });
+        said["not_checked"] = report.err().into();
         said["pull_request"] = pull.as_ref().map_or(
             Value::Null,
             |pull| json!({ "number": pull.number, "url": pull.url, "existed": pull.existed }),
@@ -164,6 +173,9 @@ impl Submit {
             let why = if why.is_empty() { why } else { format!(": {why}") };
             out.push_str(&one_line(&format!("risk tier {}{why}", risk.tier.number())));
             out.push('\n');
+            if let Err(why) = report {
+                out.push_str(&format!("not checked: {why}\n"));
+            }
             if let Some(pull) = &pull {
                 out.push_str(&format!("{STRONG}{}{STRONG:#}\n", one_line(&pull.url)));
             }
@@ -171,7 +183,13 @@ impl Submit {
         })?)
     }
 
-    fn judge(&self, files: &[FileChange], all: &[String], told: &Value) -> Risk {
+    fn judge(
+        &self,
+        files: &[FileChange],
+        all: &[String],
+        told: &Value,
+        report: Result<&Value, &str>,
+    ) -> Risk {
         let mut rules = Rules::default();
         rules.protected.extend(self.protect.iter().cloned());
         let changed = files.iter().map(|file| file.path.as_str());
@@ -180,18 +198,8 @@ impl Submit {
             files,
             has_tests: has_tests(changed, all.iter().map(String::as_str)),
             complexity: serde_json::from_value(tier.clone()).unwrap_or(Tier::Unknown),
-            verified: verified(&told["verification_report"]),
+            verified: checked::verified(report),
         })
-    }
-}
-
-/// What the checks of a task said, if there were any. A report that says nothing known is no good one.
-fn verified(report: &Value) -> Verified {
-    match report["status"].as_str() {
-        Some("pass" | "auto_pass") => Verified::Passed,
-        Some("skip") => Verified::NotChecked,
-        None if report.is_null() => Verified::NotChecked,
-        Some(_) | None => Verified::Failed,
     }
 }
 
@@ -289,19 +297,6 @@ impl From<CheckoutError> for Failure {
 mod tests {
     use super::*;
     use expect_test::expect;
-
-    #[test]
-    fn a_report_is_good_only_if_it_says_so() {
-        let of = |status: Value| verified(&json!({ "status": status }));
-        assert_eq!(verified(&Value::Null), Verified::NotChecked);
-        assert_eq!(
-            (of(json!("pass")), of(json!("skip"))),
-            (Verified::Passed, Verified::NotChecked)
-        );
-        for odd in [json!("fail"), json!("timeout"), json!(true), Value::Null] {
-            assert_eq!(of(odd.clone()), Verified::Failed, "{odd}");
-        }
-    }
 
     #[test]
     fn a_status_is_shown_with_its_files() {

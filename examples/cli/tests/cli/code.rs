@@ -164,7 +164,10 @@ async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
     assert_eq!(log.split_whitespace().collect::<Vec<_>>(), ["2", "1"]);
     let pull = &github.pulls()[0];
     assert_eq!((&pull["head"], &pull["title"]), (&json!(branch), &json!("Mend the sum")));
-    assert!(pull["body"].as_str().unwrap().contains("pass: test_passes sh tests/add.sh"));
+    let body = pull["body"].as_str().unwrap();
+    let tree = git(&remote, &["rev-parse", &format!("{branch}^{{tree}}")]);
+    assert!(body.contains("pass: test_passes sh tests/add.sh (exit code 0, "), "{body}");
+    assert!(body.contains(&format!("with the tree `{tree}`")), "{body}");
     // All that was said in each round can be read.
     let id = told["id"].as_str().unwrap();
     let first = run(dir, &["transcript", id, "--round", "1"], 0);
@@ -220,14 +223,19 @@ say '{"type":"result","subtype":"success","is_error":false,"result":"It adds now
 echo; cat > /dev/null
 "#;
 
-#[test]
-fn the_same_is_done_by_the_claude_code_cli() {
+/// Puts it there.
+pub(crate) fn claude_code(dir: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    let Some(dir) = ground() else { return };
-    let dir = dir.path();
     let program = dir.join("claude");
     fs::write(&program, CLAUDE).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_same_is_done_by_the_claude_code_cli() {
+    let Some(dir) = ground() else { return };
+    let dir = dir.path();
+    claude_code(dir);
     let up = ["--claude-code", "./claude", "--claude-code-model", "scripted", "--workdir", "clone"];
     let _up = Up::start_with(dir, &up, &[("ANTHROPIC_API_KEY", "sk-of-a-test")]);
     let line = ["submit", "--code", "--with", "claude-code", "-d", "Mend the sum", "--wait"];

@@ -6,6 +6,7 @@ use std::path::Path;
 use agentcom_exec::stand_in::github::{StandIn, TOKEN};
 use serde_json::Value;
 
+use crate::code;
 use crate::support::{Up, agentcom, git, json, printed, run};
 
 /// The remote is called as a repository at GitHub is.
@@ -84,6 +85,39 @@ async fn what_is_submitted_becomes_one_pull_request_with_what_speaks_for_it() {
         }
     }
     assert_eq!(github.pulls()[0]["title"], "Fix the parser");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_and_costs_of_a_task_are_told_of_the_commit_that_was_checked_and_of_no_other() {
+    let Some(dir) = code::ground() else { return };
+    let dir = dir.path();
+    code::claude_code(dir);
+    let up = ["--claude-code", "./claude", "--claude-code-model", "scripted", "--workdir", "clone"];
+    let _up = Up::start_with(dir, &up, &[("ANTHROPIC_API_KEY", "sk-of-a-test")]);
+    let line = ["submit", "--code", "--with", "claude-code", "-d", "Mend the sum", "--wait"];
+    let told = json(dir, &[&line[..], &["--check", "test_passes sh tests/add.sh"]].concat());
+    let github = StandIn::start().await;
+    run(dir, &["git", "start-task", told["id"].as_str().unwrap(), "--dir", "clone"], 0);
+    let submit = |more: &[&str]| {
+        let line = ["git", "submit", "--dir", "clone", "--github-api"];
+        let mut command = agentcom(dir, &line);
+        command.args([&github.api(), "--json"]).args(more).env("GITHUB_TOKEN", TOKEN);
+        let output = tokio::task::block_in_place(|| command.output().unwrap());
+        let said: Value = serde_json::from_str(&printed(&output, 0)).unwrap();
+        (said, github.pulls()[0]["body"].as_str().unwrap().to_owned())
+    };
+    let (said, body) = submit(&[]);
+    assert_eq!(said["not_checked"], Value::Null, "{said:#}");
+    let tree = told["verification_report"]["tree"].as_str().unwrap();
+    for part in ["pass: test_passes sh tests/add.sh (exit code 0, ", tree, "| cost | $0.25 |"] {
+        assert!(body.contains(part), "{part} in {body}");
+    }
+    fs::write(dir.join("clone/more.txt"), "more\n").unwrap();
+    let (said, body) = submit(&["--commit", "More"]);
+    let why = "the report of the task is about another commit";
+    assert_eq!(said["not_checked"], why, "{said:#}");
+    assert!(body.contains(&format!("Nothing was checked: {why}.")), "{body}");
+    assert!(!body.contains("test_passes"), "{body}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! This file opens the pull request of a task, or says where a person can.
 
+use agentcom_core::money::Micros;
 use agentcom_core::risk::{FileChange, Risk};
 use agentcom_exec::git::Status;
 use agentcom_exec::github::{
-    self, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of,
+    self, Checked, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of,
 };
 use serde_json::Value;
 
+use super::checked;
 use crate::args::Context;
 use crate::exit::{Exit, Failure};
 use crate::text;
@@ -19,6 +21,8 @@ pub(super) struct Proposal<'a> {
     pub(super) told: &'a Value,
     pub(super) attempt: u32,
     pub(super) risk: &'a Risk,
+    /// The report of its checks, or why it counts for nothing.
+    pub(super) report: Result<&'a Value, &'a str>,
 }
 
 impl Proposal<'_> {
@@ -40,32 +44,24 @@ impl Proposal<'_> {
         let description = text::field(self.told, "description");
         let criteria = self.told["success_criteria"].as_array().into_iter().flatten();
         let criteria: Vec<String> = criteria.map(text::plain).collect();
+        let lines = self.report.map(checked::lines).unwrap_or_default();
+        let tree = self.report.map(|report| text::field(report, "tree")).unwrap_or_default();
+        let commit = self.status.head.as_str();
         let body = body_of(&Evidence {
             task: self.status.task,
             description: &description,
             criteria: &criteria,
             attempt: self.attempt,
-            commit: &self.status.head,
+            commit,
             files: self.files,
             risk: self.risk,
-            checks: &self.checks(),
-            cost: None,
+            checked: self.report.map(|_| Checked { commit, tree: &tree, lines: &lines }),
+            cost: self.told["result"]["cost_micros"].as_u64().map(Micros),
         });
         let title = title_of(&description, &self.status.branch);
         let (head, base) = (self.status.branch.as_str(), self.status.base.as_str());
         let proposal = github::Proposal { head, base, title: &title, body: &body };
         Ok(Some(GitHub::at(api, token)?.propose(&repository, &proposal).await?))
-    }
-
-    /// What was checked when the task was done, a line each.
-    fn checks(&self) -> Vec<String> {
-        let checks = self.told["verification_report"]["checks"].as_array().into_iter().flatten();
-        let line = |check: &Value| {
-            let [kind, target, status] =
-                ["type", "target", "status"].map(|key| text::field(check, key));
-            format!("{status}: {kind} {target}")
-        };
-        checks.map(line).collect()
     }
 
     fn by_hand(&self, Repository { owner, name }: &Repository, api: &str) -> String {
