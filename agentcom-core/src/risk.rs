@@ -6,6 +6,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
+
+use serde::Deserialize;
 
 use crate::task::Tier;
 
@@ -62,10 +65,22 @@ pub struct Rules {
     pub lines_max: u64,
     /// It touches no more files than this.
     pub files_max: usize,
-    /// What a person has to look at. `name/` is a folder of that name anywhere, `name` a file of
-    /// that name, and `name*` files whose names begin so; case does not matter.
-    pub protected: Vec<String>,
+    /// What a person has to look at.
+    pub protected: Vec<Pattern>,
 }
+
+/// A name of files or folders: `name/` is a folder of that name anywhere, `name` a file of that name,
+/// and `name*` files whose names begin so; case does not matter.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(String);
+
+/// Not a [`Pattern`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no name of files or folders; write `name/`, `name` or `name*`, without folders above it"
+)]
+pub struct BadPattern(pub String);
 
 /// Why a change is not of low risk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +142,37 @@ impl Default for Rules {
             "go.mod",
             "go.sum",
         ];
-        Self { lines_max: 20, files_max: 3, protected: protected.map(String::from).into() }
+        Self {
+            lines_max: 20,
+            files_max: 3,
+            protected: protected.map(|name| Pattern(name.into())).into(),
+        }
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = BadPattern;
+
+    fn try_from(text: String) -> Result<Self, BadPattern> {
+        let name = text.strip_suffix(['/', '*']).unwrap_or(&text);
+        // Such a name would be that of nothing, and nothing would be protected.
+        let is_bad =
+            name.contains(['/', '*']) || name.trim() != name || text == "/" || text.is_empty();
+        if is_bad { Err(BadPattern(text)) } else { Ok(Self(text)) }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = BadPattern;
+
+    fn from_str(text: &str) -> Result<Self, BadPattern> {
+        Self::try_from(String::from(text))
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -179,11 +224,11 @@ impl Rules {
     }
 
     fn protects(&self, path: &str) -> bool {
-        self.protected.iter().any(|pattern| fits(pattern, path))
+        self.protected.iter().any(|pattern| fits(&pattern.0, path))
     }
 }
 
-/// Whether a path is one of a protected name.
+/// Whether a path is one of such a name.
 fn fits(pattern: &str, path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     if let Some(folder) = pattern.strip_suffix('/') {

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
+use agentcom_core::risk::Rules;
 use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub transcripts: Transcripts,
     /// Where pull requests are opened; without it branches are only pushed.
     pub github: Option<GitHub>,
+    /// By what it is judged how closely a person should look at a change.
+    pub risk: Rules,
     /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one
     /// of them cannot be connected to.
     pub mcp: Vec<Server>,

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    FileChange, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests, is_test, steers_tests,
+    BadPattern, FileChange, Pattern, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests,
+    is_test, steers_tests,
 };
 use crate::task::Tier;
 
@@ -161,5 +162,27 @@ fn files_that_say_how_tests_run_are_known_by_their_names() {
     }
     for path in ["tests/a.rs", "src/conftest.pyi", "jest.md", "docs/nextest.toml.md", "rspec"] {
         assert!(!steers_tests(path), "{path}");
+    }
+}
+
+#[test]
+fn rules_of_ones_own_are_other_limits_and_other_names() {
+    let files = [file("src/a.rs", 25)];
+    let long = Rules { lines_max: 26, ..Rules::default() };
+    assert_eq!((tier(&small(&files)), long.judge(&small(&files)).tier), (2, RiskTier::Low));
+    let none = Rules { files_max: 0, ..long.clone() };
+    assert_eq!(none.judge(&small(&files)).reasons, [Reason::Files(1)]);
+    let other = Rules { protected: vec!["SRC/".parse().unwrap()], ..long };
+    assert_eq!(other.judge(&small(&files)).tier, RiskTier::High);
+    assert_eq!(other.judge(&small(&[file("Cargo.toml", 1)])).tier, RiskTier::Low);
+}
+
+#[test]
+fn names_that_would_protect_nothing_are_refused() {
+    for good in ["src/", "Dockerfile*", "auth.*", ".env", "*"] {
+        assert_eq!(good.parse::<Pattern>().map(|name| name.to_string()).as_deref(), Ok(good));
+    }
+    for bad in ["", "/", "src/auth/", "src/a.rs", "*.rs", "a*/", " a", "a//", "a**"] {
+        assert_eq!(bad.parse::<Pattern>(), Err(BadPattern(bad.into())), "{bad}");
     }
 }

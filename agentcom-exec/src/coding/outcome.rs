@@ -207,10 +207,16 @@ impl Done {
 }
 
 /// How closely a person should look at what a branch changes, of which `all` are the files.
-pub(super) fn risk_of(status: &Status, report: &Report, job: &Assignment, all: &[String]) -> Risk {
+pub(super) fn risk_of(
+    rules: &Rules,
+    status: &Status,
+    report: &Report,
+    job: &Assignment,
+    all: &[String],
+) -> Risk {
     let files = status.file_changes();
     let changed = files.iter().map(|file| file.path.as_str());
-    Rules::default().judge(&Proposed {
+    rules.judge(&Proposed {
         files: &files,
         has_tests: has_tests(changed, all.iter().map(String::as_str)),
         complexity: job.tier(),

@@ -70,3 +70,18 @@ async fn a_new_test_is_fine_and_a_new_file_that_says_how_tests_run_is_not() {
         "pass"
     );
 }
+
+#[tokio::test]
+async fn how_closely_to_look_is_judged_by_the_rules_of_the_agent() {
+    let mut fixture = Fixture::new().await;
+    let tier = async |fixture: &Fixture, task: u64| {
+        let executor = fixture.executor();
+        let job = assignment(&*executor, TaskId(task), fixture.succeed());
+        let outcome = executor.run(&job, &Asking::default()).await;
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        result.read::<Value>().unwrap()["risk_tier"].clone()
+    };
+    assert_eq!(tier(&fixture, 1).await, 2);
+    fixture.risk.protected.push("b.txt".parse().unwrap());
+    assert_eq!(tier(&fixture, 2).await, 3);
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::Executor;
+use agentcom_core::risk::Rules;
 use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
@@ -30,6 +31,7 @@ pub(crate) struct Fixture {
     pub(crate) sandbox: Sandbox,
     pub(crate) mcp: Vec<Server>,
     pub(crate) worktrees_kept: Duration,
+    pub(crate) risk: Rules,
     mark: String,
 }
 
@@ -46,7 +48,8 @@ impl Fixture {
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
         let sandbox = Sandbox::new(level.max(Level::L2));
         let worktrees_kept = Settings::days(Settings::WORKTREES_KEPT_DAYS);
-        Self { dir, model, sandbox, mcp: Vec::new(), worktrees_kept, mark }
+        let (mcp, risk) = (Vec::new(), Rules::default());
+        Self { dir, model, sandbox, mcp, worktrees_kept, risk, mark }
     }
 
     fn mark_of(&self, task: TaskId) -> String {
@@ -65,7 +68,8 @@ impl Fixture {
 
     pub(crate) fn settings(&self) -> Settings {
         let (mcp, worktrees_kept) = (self.mcp.clone(), self.worktrees_kept);
-        Settings { mcp, worktrees_kept, ..place::settings(self.dir.path(), &self.sandbox) }
+        let risk = self.risk.clone();
+        Settings { mcp, worktrees_kept, risk, ..place::settings(self.dir.path(), &self.sandbox) }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::acp::Foreign;
 use crate::claude_code;
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
+use crate::risk::Risk;
 
 /// The name of the folder in an agent's directory for all that models say.
 pub(crate) const TRANSCRIPTS: &str = "transcripts";
@@ -64,6 +65,8 @@ pub(crate) struct Coder {
     /// as a patch
     #[arg(long, value_name = "DAYS", default_value_t = Settings::WORKTREES_KEPT_DAYS)]
     worktrees_kept: u32,
+    #[command(flatten)]
+    risk: Risk,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
     github_api: String,
@@ -87,6 +90,7 @@ impl Default for Coder {
             env: Vec::new(),
             mcp: None,
             worktrees_kept: Settings::WORKTREES_KEPT_DAYS,
+            risk: Risk::default(),
             github_api: github::API.to_owned(),
             github_token: None,
         }
@@ -141,6 +145,7 @@ impl Coder {
             worktrees_kept: Settings::days(self.worktrees_kept),
             transcripts: Transcripts::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
+            risk: self.risk.rules(),
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
         };
         let patience = Patience::default();

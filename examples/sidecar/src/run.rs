@@ -129,6 +129,7 @@ fn executors(
             worktrees_kept: coding::Settings::days(coding.worktrees_kept_days),
             transcripts: Transcripts::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
+            risk: coding.risk.rules(),
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };
         executors.extend(coders(coding, &place, settings.keys()?)?);

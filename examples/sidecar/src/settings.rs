@@ -1,6 +1,7 @@
 //! This file reads the configuration: one TOML file, and the environment above it.
 
 mod foreign;
+mod risk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
 
 pub use foreign::Foreign;
+pub use risk::Risk;
 
 /// Everything that can be configured.
 #[derive(Debug, Deserialize)]
@@ -111,6 +113,9 @@ pub struct Code {
     /// Where GitHub's API is; the token for it is in GITHUB_TOKEN.
     #[serde(default = "github_api")]
     pub github_api: String,
+    /// By what it is judged how closely a person should look at a change.
+    #[serde(default)]
+    pub risk: Risk,
     /// A foreign agent for tasks of the kind `acp`.
     pub acp: Option<Foreign>,
 }

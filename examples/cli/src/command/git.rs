@@ -9,7 +9,7 @@ pub(crate) use pull::github_token;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
-use agentcom_core::risk::{FileChange, Proposed, Risk, Rules, has_tests};
+use agentcom_core::risk::{FileChange, Proposed, Risk, has_tests};
 use agentcom_core::task::Tier;
 use agentcom_exec::git::{Changed, Checkout, CheckoutError, Commit, GitError, Start, Status};
 use agentcom_exec::github;
@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::name::task_id;
 use crate::print::{CAUTION, FAINT, GOOD, STRONG};
+use crate::risk;
 use crate::table::one_line;
 
 /// What to do in the clone.
@@ -74,10 +75,8 @@ struct Submit {
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
     github_api: String,
-    /// Something that a person has to look at, beside the usual: `name/` for folders of that name, `name`
-    /// for files, `name*` for files whose names begin so (repeatable)
-    #[arg(long, value_name = "PATTERN")]
-    protect: Vec<String>,
+    #[command(flatten)]
+    risk: risk::Risk,
 }
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
@@ -190,11 +189,9 @@ impl Submit {
         told: &Value,
         report: Result<&Value, &str>,
     ) -> Risk {
-        let mut rules = Rules::default();
-        rules.protected.extend(self.protect.iter().cloned());
         let changed = files.iter().map(|file| file.path.as_str());
         let tier = &told["complexity"]["effective_tier"];
-        rules.judge(&Proposed {
+        self.risk.rules().judge(&Proposed {
             files,
             has_tests: has_tests(changed, all.iter().map(String::as_str)),
             complexity: serde_json::from_value(tier.clone()).unwrap_or(Tier::Unknown),

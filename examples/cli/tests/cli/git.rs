@@ -85,6 +85,17 @@ async fn what_is_submitted_becomes_one_pull_request_with_what_speaks_for_it() {
         }
     }
     assert_eq!(github.pulls()[0]["title"], "Fix the parser");
+    // How closely to look is judged by rules of one's own, if there are any.
+    let line = ["git", "submit", "--dir", "clone", "--no-pr"];
+    let risk = |more: &[&str]| json(dir, &[&line[..], more].concat())["risk"].clone();
+    let stricter = risk(&["--risk-lines", "2", "--risk-files", "0"]);
+    let reasons = stricter["reasons"].to_string();
+    assert!(reasons.contains("it changes 2 lines") && reasons.contains("it touches 1 files"));
+    assert_eq!(
+        (&stricter["tier"], &risk(&["--protect", "lib.rs"])["tier"]),
+        (&2.into(), &3.into())
+    );
+    run(dir, &[&line[..], &["--risk-protect", "src/lib.rs"]].concat(), 64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -188,3 +188,26 @@ fn a_key_that_the_environment_does_not_have_stops_the_sidecar() {
     let missing = keys("keys = { work = \"AGENTCOM_NO_SUCH_KEY\" }\n").unwrap_err().to_string();
     assert_eq!(missing, "AGENTCOM_NO_SUCH_KEY is not set");
 }
+
+#[test]
+fn the_risk_of_changes_is_judged_as_the_table_says_and_else_as_usual() {
+    use agentcom_core::risk::Rules;
+    let risk = |text: &str| format!("[coding]\nrepository = \".\"\nmodel = \"m\"\n{text}");
+    let rules =
+        |text: &str| Settings::parse(&risk(text), &|_| None).unwrap().coding.unwrap().risk.rules();
+    assert_eq!(rules(""), Rules::default());
+    let more = rules("[coding.risk]\nlines_max = 100\nprotect = [\"billing/\"]\n");
+    assert_eq!((more.lines_max, more.files_max), (100, Rules::default().files_max));
+    let names = |rules: &Rules| rules.protected.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(&more), [names(&Rules::default()), vec!["billing/".to_owned()]].concat());
+    let own = rules("[coding.risk]\nfiles_max = 0\nprotected = [\"a*\"]\nprotect = [\"b\"]\n");
+    assert_eq!((names(&own), own.files_max), (vec!["a*".to_owned(), "b".to_owned()], 0));
+    for (bad, why) in [
+        ("protect = [\"src/auth/\"]", "`src/auth/` is no name of files or folders"),
+        ("lines = 3", "unknown field `lines`"),
+        ("lines_max = -1", "lines_max = -1"),
+    ] {
+        let error = error_of(&risk(&format!("[coding.risk]\n{bad}\n")));
+        assert!(error.contains(why), "{error}");
+    }
+}
