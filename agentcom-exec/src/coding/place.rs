@@ -82,15 +82,23 @@ impl<'a> Place<'a> {
         self.settings.sandbox.give_to_user(dir).map_err(|error| io(dir, &error))
     }
 
-    /// How many rounds this attempt has seen before.
+    /// How many rounds the task has seen before, in this attempt and in earlier ones.
     pub(super) async fn rounds(&self) -> Result<u32, CheckoutError> {
-        self.tree.rounds(&self.base, self.job.attempt).await
+        self.tree.rounds(&self.base, self.job.task_id).await
     }
 
-    /// Commits what the model did in a round, and says where the branch stands then.
-    pub(super) async fn commit(&self, answer: &str, round: u32) -> Result<Status, CheckoutError> {
+    /// Commits what the model did in a round, and says where the branch stands then. A round in which
+    /// it `worked` and changed nothing is counted by a commit as well, but nothing is begun with that:
+    /// a branch without a change is not proposed.
+    pub(super) async fn commit(
+        &self,
+        answer: &str,
+        round: u32,
+        worked: bool,
+    ) -> Result<Status, CheckoutError> {
         self.tree.disown().await?;
-        if !self.tree.uncommitted().await?.is_empty() {
+        let counts = worked && self.tree.status().await?.ahead > 0;
+        if counts || !self.tree.uncommitted().await?.is_empty() {
             let title = title_of(&self.job.description, &self.branch);
             let message = format!("{title}\n\n{}", body(answer));
             let (task, attempt) = (self.job.task_id, self.job.attempt);

@@ -148,7 +148,7 @@ impl Work<'_> {
         let mut brief = self.brief();
         let mut number = seen;
         loop {
-            // What an earlier process of this attempt has done counts; it is checked once more.
+            // What earlier attempts have done counts, whatever stopped them; it is checked once more.
             let ended = if number < most {
                 number += 1;
                 Some(self.work(place, &brief, standing).await?)
@@ -156,7 +156,9 @@ impl Work<'_> {
                 None
             };
             let answer = ended.as_ref().map_or("", |ended| &ended.answer);
-            let status = place.commit(answer, number).await?;
+            // One that could not be asked has not had its round.
+            let had_it = |ended: &Ended| !matches!(ended.how, How::Failed(_));
+            let status = place.commit(answer, number, ended.as_ref().is_some_and(had_it)).await?;
             if let Some(Ended { how: How::Failed(error), .. }) = &ended
                 && status.ahead == 0
             {

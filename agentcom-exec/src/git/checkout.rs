@@ -10,11 +10,14 @@ use super::{Git, GitError, task_branch, task_of};
 /// Where what is pushed goes, and what is fetched comes from.
 pub(super) const REMOTE: &str = "origin";
 
-/// The trailer of a commit that says in which attempt at the task it was made.
-pub(super) const ATTEMPT: &str = "Agentcom-Attempt";
+/// The trailer of a commit that says for which task it was made.
+pub(super) const TASK: &str = "Agentcom-Task";
 
-/// The trailer that says in which round of that attempt, so that rounds are counted on by whoever
-/// goes on.
+/// The trailer that says in which attempt at it.
+const ATTEMPT: &str = "Agentcom-Attempt";
+
+/// The trailer that says in which round of that task, so that rounds are counted on by whoever goes
+/// on.
 pub(super) const ROUND: &str = "Agentcom-Round";
 
 /// A clone in which a task is worked on.
@@ -58,7 +61,8 @@ pub struct Commit<'a> {
     pub task: TaskId,
     /// In which attempt.
     pub attempt: u32,
-    /// In which round of checks and corrections, from 1; none for the commits of people.
+    /// In which round of checks and corrections, from 1, whatever the attempt; none for the commits of
+    /// people. A round counts also where it changed nothing.
     pub round: Option<u32>,
 }
 
@@ -273,19 +277,18 @@ impl Checkout {
     ///
     /// # Errors
     ///
-    /// If git says no, as it does where there is nothing to commit.
+    /// If git says no, as it does where there is nothing to commit and no round to count.
     pub async fn commit(&self, commit: &Commit<'_>) -> Result<(), CheckoutError> {
         self.git.run(&["add", "--all"]).await?;
-        let mut trailers = vec![
-            format!("Agentcom-Task: {}", commit.task),
-            format!("{ATTEMPT}: {}", commit.attempt),
-        ];
+        let mut trailers =
+            vec![format!("{TASK}: {}", commit.task), format!("{ATTEMPT}: {}", commit.attempt)];
         trailers.extend(commit.round.map(|round| format!("{ROUND}: {round}")));
         let mut args = Vec::new();
         if self.git.maybe(&["config", "user.email"]).await?.is_none() {
             args.extend(["-c", "user.name=agentcom", "-c", "user.email=agentcom@localhost"]);
         }
         args.extend(["commit", "--quiet", "--message", commit.message]);
+        args.extend(commit.round.map(|_| "--allow-empty"));
         args.extend(trailers.iter().flat_map(|trailer| ["--trailer", trailer]));
         self.git.run(&args).await?;
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agentcom_core::id::TaskId;
 use tokio::time::{Instant, sleep};
 
-use super::checkout::{ATTEMPT, REMOTE, ROUND};
+use super::checkout::{REMOTE, ROUND, TASK};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
 
 /// How long somebody else may keep a clone to itself.
@@ -160,20 +160,21 @@ impl Checkout {
         Ok(written.len() > 0)
     }
 
-    /// How many rounds an attempt has seen, by the commits on the branch that is checked out.
+    /// How many rounds a task has seen in all of its attempts, by the commits on the branch that is
+    /// checked out.
     ///
     /// # Errors
     ///
     /// If git says no.
-    pub async fn rounds(&self, base: &str, attempt: u32) -> Result<u32, CheckoutError> {
+    pub async fn rounds(&self, base: &str, task: TaskId) -> Result<u32, CheckoutError> {
         let format = format!(
-            "--format=%(trailers:key={ATTEMPT},valueonly,separator=%x20) \
+            "--format=%(trailers:key={TASK},valueonly,separator=%x20) \
              %(trailers:key={ROUND},valueonly,separator=%x20)"
         );
         let lines = self.git.run(&["log", &format, &format!("{REMOTE}/{base}..HEAD")]).await?;
         let round = |line: &str| {
             let (of, round) = line.split_once(' ')?;
-            (of.parse() == Ok(attempt)).then(|| round.trim().parse::<u32>().ok())?
+            (of.parse() == Ok(task)).then(|| round.trim().parse::<u32>().ok())?
         };
         Ok(lines.lines().filter_map(round).max().unwrap_or(0))
     }

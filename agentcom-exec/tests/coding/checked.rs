@@ -1,13 +1,18 @@
 //! This file tests what checks and rounds come to: what is shown of them, and what becomes of it.
 
-use agentcom_core::id::TaskId;
+use std::sync::{Arc, Mutex};
+
+use agentcom_core::id::{Lease, TaskId};
+use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_core::wire::Assignment;
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, git};
+use crate::support::eventually;
 
 const TASK: TaskId = TaskId(1);
 
@@ -84,4 +89,69 @@ async fn how_closely_to_look_is_judged_by_the_rules_of_the_agent() {
     assert_eq!(tier(&fixture, 1).await, 2);
     fixture.risk.protected.push("b.txt".parse().unwrap());
     assert_eq!(tier(&fixture, 2).await, 3);
+}
+
+/// A model that writes `b.txt` in its first round, and whose later ones go as `later` says, beside the
+/// names by which it was asked, one for each round.
+async fn rounds(later: fn() -> Turn) -> (Fixture, Arc<Mutex<Vec<Value>>>) {
+    let begun = Arc::<Mutex<Vec<Value>>>::default();
+    let noted = begun.clone();
+    let model = StandIn::that(Box::new(move |asked: &Value, _| {
+        let mut noted = noted.lock().unwrap();
+        let begins = asked["messages"].as_array().unwrap().len() == 2;
+        if begins {
+            noted.push(asked["model"].clone());
+        }
+        match (noted.len(), begins) {
+            (1, true) => write("b.txt", "two"),
+            (1, false) => Turn::says("Done."),
+            _ if asked["model"] == "next" => Turn::says("It is fine."),
+            _ => later(),
+        }
+    }));
+    (Fixture::of(model.await), begun)
+}
+
+/// A task that may be corrected once, and never holds.
+fn never_good(fixture: &Fixture) -> Assignment {
+    let job = assignment(&*fixture.executor(), TASK, fixture.succeed());
+    let verification_steps = vec![step("file_exists", "b.txt"), step("file_exists", "c.txt")];
+    Assignment { verification_steps, max_verification_retries: 1, ..job }
+}
+
+/// Has the next attempt at a task done by another model, and tells in how many rounds that ended.
+async fn next(fixture: &Fixture, job: &Assignment) -> Value {
+    let mut next = Assignment { attempt: 2, generation: Lease(2), ..job.clone() };
+    next.op.input = Json::of(&json!({ "model": "next" })).unwrap();
+    let outcome = fixture.executor().run(&next, &Asking::default()).await;
+    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
+    result.read::<Value>().unwrap()["rounds"].clone()
+}
+
+#[tokio::test]
+async fn an_attempt_after_one_that_was_killed_has_only_the_rounds_that_are_left() {
+    let (fixture, begun) = rounds(|| Turn::hangs("")).await;
+    let (job, ctx) = (never_good(&fixture), Asking::default());
+    let executor = fixture.executor();
+    let second = || (begun.lock().unwrap().len() == 2).then_some(());
+    tokio::select! {
+        outcome = executor.run(&job, &ctx) => panic!("{outcome:?}"),
+        () = eventually("it is in its second round", second) => {}
+    }
+    assert_eq!(next(&fixture, &job).await, 2);
+    assert_eq!(*begun.lock().unwrap(), ["succeed", "succeed", "next"]);
+}
+
+#[tokio::test]
+async fn a_round_that_changed_nothing_counts_for_the_next_attempt_too() {
+    let (fixture, begun) = rounds(|| Turn::says("It is fine.")).await;
+    let job = never_good(&fixture);
+    let outcome = fixture.executor().run(&job, &Asking::default()).await;
+    assert!(matches!(outcome, JobOutcome::Partial { .. }), "{outcome:?}");
+    assert_eq!(next(&fixture, &job).await, 2);
+    assert_eq!(*begun.lock().unwrap(), ["succeed", "succeed"], "it is only checked again");
+    let remote = fixture.dir.path().join("remote");
+    let log = ["log", "--branches=agentcom/*", "--format=%(trailers:key=Agentcom-Round,valueonly)"];
+    let log = git(&remote, &log);
+    assert_eq!(log.split_whitespace().collect::<Vec<_>>(), ["2", "1"]);
 }
