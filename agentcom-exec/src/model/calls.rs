@@ -8,15 +8,15 @@
 //! 3. JSON objects anywhere in the text, also in code fences, that name a tool that there is.
 //!
 //! What a model thinks (`<think>`) is no call. Arguments are mended where they are no JSON, and
-//! brought to the types that the tool's schema names. A name that is longer than any is cut.
+//! brought to the types that the tool's schema names. A long name that no tool has is cut.
 
 use serde_json::{Map, Value};
 
 use super::{Call, Reply, repair};
 use crate::tool::Spec;
 
-/// The longest name of a tool that is told back to the model, in bytes: no tool has a longer one, and
-/// what is said of a call that there is no tool for has to leave room for other things.
+/// How much is kept of a name that no tool has, in bytes: all of it is said again in each request, which
+/// has to have room for other things.
 const NAME_BYTES_MAX: usize = 128;
 
 /// Puts the calls of `reply` into `reply.calls`, and leaves in its text what is not one.
@@ -35,8 +35,10 @@ pub fn settle(reply: &mut Reply, tools: &[Spec]) {
         }
     }
     for call in &mut reply.calls {
-        call.name.truncate(call.name.floor_char_boundary(NAME_BYTES_MAX));
         let spec = tools.iter().find(|spec| spec.name == call.name);
+        if spec.is_none() {
+            call.name.truncate(call.name.floor_char_boundary(NAME_BYTES_MAX));
+        }
         call.input = fitted(std::mem::take(&mut call.input), spec);
     }
 }

@@ -150,3 +150,17 @@ fn long_texts_full_of_brackets_are_read_in_time() {
     let text = "{\"a\": [".repeat(2_000);
     assert_eq!(found(&text).0, []);
 }
+
+#[test]
+fn a_long_name_is_kept_where_a_tool_has_it_and_cut_where_none_does() {
+    let long = "é".repeat(1_000);
+    let call = || Call { id: None, name: long.clone(), input: json!({}) };
+    let mut tools = tools();
+    let mut reply = Reply { calls: vec![call()], ..Reply::default() };
+    settle(&mut reply, &tools);
+    assert_eq!(reply.calls[0].name.len(), NAME_BYTES_MAX);
+    tools[0].name.clone_from(&long);
+    let mut reply = Reply { calls: vec![call()], ..Reply::default() };
+    settle(&mut reply, &tools);
+    assert_eq!(reply.calls[0].name, long);
+}
