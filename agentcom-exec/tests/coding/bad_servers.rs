@@ -37,11 +37,18 @@ use End::{Dead, Done, Failed, Later};
 /// How long any case may take: as long as three times of patience, and what a busy machine adds.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// Servers that are not given long.
-const PATIENCE: Patience = Patience {
+/// Of servers of which nothing more is expected.
+const SHORT: Patience = Patience {
     first: Duration::from_secs(2),
     next: Duration::from_secs(2),
     whole: Duration::from_secs(5),
+};
+
+/// Of those that answer, on a machine that is busy.
+const LONG: Patience = Patience {
+    first: Duration::from_secs(20),
+    next: Duration::from_secs(20),
+    whole: Duration::from_secs(40),
 };
 
 /// What Ollama servers do, and how their tasks have to end.
@@ -190,17 +197,6 @@ impl Server {
     }
 }
 
-/// Those that answer are given time: a busy machine is slow as well.
-fn patience(end: End) -> Patience {
-    match end {
-        Failed(word) if word.starts_with("said nothing") => PATIENCE,
-        Failed(_) | Done | Later(_) | Dead(_) => {
-            let (next, whole) = (Duration::from_secs(25), Duration::from_secs(50));
-            Patience { first: next, next, whole }
-        }
-    }
-}
-
 /// Plays a case, and then a task that goes well.
 async fn play(api: &'static str, way: &'static str, end: End) {
     use agentcom_core::port::executor::Executor as _;
@@ -211,7 +207,8 @@ async fn play(api: &'static str, way: &'static str, end: End) {
     let clone = fixture.dir.path().join("clone");
     let before = fs::read_to_string(clone.join(".git/config")).unwrap();
 
-    let executor = server.coding(&fixture, patience(end));
+    let is_silent = matches!(end, Failed(word) if word.starts_with("said nothing"));
+    let executor = server.coding(&fixture, if is_silent { SHORT } else { LONG });
     let began = Instant::now();
     let job = assignment(&executor, TaskId(1), Json::null());
     let outcome = executor.run(&job, &Asking::default()).await;
