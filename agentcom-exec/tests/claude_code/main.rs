@@ -312,15 +312,16 @@ async fn what_it_said_until_it_was_stopped_is_kept() {
     let claude = Claude::new().await;
     let (coding, ctx) = (claude.coding(), Asking::default());
     let job = assignment(&coding, TaskId(1), claude.run_on(TaskId(1)));
+    let dir = claude.place.dir.path();
     let stopping = async {
-        while !claude.is_up(TaskId(1)).await {
-            claude.wait(Span(5)).await;
-        }
+        // Its command is at work before what it says of that was read.
+        let at_work =
+            || Some(said(dir, TaskId(1))).filter(|(said, _)| said.contains("trap '' TERM"));
+        support::eventually("it is at work", at_work).await;
         ctx.stop();
     };
     let (outcome, ()) = tokio::join!(coding.run(&job, &ctx), stopping);
     assert_eq!(outcome, JobOutcome::Stopped);
-    let dir = claude.place.dir.path();
     let kept = || Some(said(dir, TaskId(1))).filter(|(_, drafts)| *drafts == 0);
     let (said, _) = support::eventually("it is kept", kept).await;
     assert!(said.contains("a job of the conformance suite"), "{said}");
