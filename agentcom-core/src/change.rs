@@ -23,7 +23,7 @@ use crate::money::Micros;
 use crate::name::{AgentId, Key, ModelName, Repo};
 use crate::price::Price;
 use crate::question::Question;
-use crate::repo::{Registered, is_same};
+use crate::repo::Registered;
 use crate::task::{Life, Rate, Task};
 use crate::time::Wall;
 
@@ -102,13 +102,13 @@ impl Settings {
     /// Whether work on a repository is paused, by whatever address.
     #[must_use]
     pub fn is_paused(&self, repo: &Repo) -> bool {
-        self.paused.iter().any(|scope| matches!(scope, Scope::Repo(it) if is_same(it, repo)))
+        self.paused.iter().any(|scope| scope.is_of(repo))
     }
 
     /// Lets work on a repository go on, by whatever address it was paused; whether it was.
     pub fn unpause(&mut self, repo: &Repo) -> bool {
         let before = self.paused.len();
-        self.paused.retain(|scope| !matches!(scope, Scope::Repo(it) if is_same(it, repo)));
+        self.paused.retain(|scope| !scope.is_of(repo));
         self.paused.len() < before
     }
 }

@@ -32,12 +32,18 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Whether it is one repository, by whatever address.
+    #[must_use]
+    pub fn is_of(&self, repo: &Repo) -> bool {
+        matches!(self, Self::Repo(paused) if is_same(paused, repo))
+    }
+
     /// Whether work with these requirements is within it.
     #[must_use]
     pub fn holds(&self, repo: Option<&Repo>, needs: &[Capability]) -> bool {
         match self {
             Self::All => true,
-            Self::Repo(paused) => repo.is_some_and(|repo| is_same(paused, repo)),
+            Self::Repo(_) => repo.is_some_and(|repo| self.is_of(repo)),
             Self::Capability(capability) => needs.contains(capability),
         }
     }

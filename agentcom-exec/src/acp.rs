@@ -217,15 +217,7 @@ impl Worker for Agent {
 
 /// The end of work that may not be paid for.
 fn not_paid(why: NotGranted) -> Ended {
-    Ended {
-        how: How::Failed(ModelError::NotPaid(why)),
-        answer: String::new(),
-        turns: 0,
-        usage: Usage::default(),
-        cost: None,
-        steps: Vec::new(),
-        transcript: String::new(),
-    }
+    Ended::as_of(How::Failed(ModelError::NotPaid(why)))
 }
 
 #[cfg(test)]

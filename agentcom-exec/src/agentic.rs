@@ -70,10 +70,10 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Work that was broken off since its time was over.
-    pub(crate) fn of_time() -> Self {
+    /// Work of which nothing else is known than how it ended.
+    pub(crate) fn as_of(how: How) -> Self {
         Self {
-            how: How::Stopped(Stop::Time),
+            how,
             answer: String::new(),
             turns: 0,
             usage: Usage::default(),

@@ -357,9 +357,7 @@ pub(super) fn repos(state: &State) -> Vec<RepoView> {
     let settings = state.settings();
     let view = |repo: &Registered| {
         let own = capability_of(repo.url.as_str());
-        let has = |group: &Group| {
-            own.as_ref().is_ok_and(|own| group.abilities.capabilities.contains(own))
-        };
+        let has = |group: &Group| own.as_ref().is_ok_and(|own| group.abilities.has(own));
         let groups = state.fleet().groups().map(|(_, group)| group);
         RepoView {
             repo: repo.clone(),

@@ -87,9 +87,7 @@ impl AcpError {
             Self::Version(_) | Self::LogIn { .. } | Self::NoModel(_) | Self::Declined => false,
         }
     }
-}
 
-impl AcpError {
     /// The code with which agents say that the quota of their model is used up, for a while: that of
     /// HTTP, as the Gemini CLI has it. The protocol has none.
     pub const QUOTA: i64 = 429;
@@ -101,9 +99,7 @@ impl AcpError {
     pub const fn is_quota(&self) -> bool {
         matches!(self, Self::Refused { code: Self::QUOTA, .. })
     }
-}
 
-impl AcpError {
     /// Whether its model was not asked anything yet.
     #[must_use]
     pub fn is_free(&self) -> bool {

@@ -111,9 +111,7 @@ impl Chain {
         let own = own.map(|coding| Arc::new(coding) as Arc<dyn Executor>);
         own.chain([Arc::new(probe) as Arc<dyn Executor>]).collect()
     }
-}
 
-impl Chain {
     fn sources(&self, class: Class) -> Vec<&dyn Workers> {
         fn one<T: Workers>(source: &Option<T>) -> Option<&dyn Workers> {
             source.as_ref().map(|source| source as &dyn Workers)

@@ -213,7 +213,7 @@ impl Work<'_> {
                 None => Ok(worker.work(brief, &bench).await),
             };
             // It was in the middle of something, of which nobody knows what it took.
-            let ended = ended.unwrap_or_else(|_| Ok(Ended::of_time()));
+            let ended = ended.unwrap_or_else(|_| Ok(Ended::as_of(How::Stopped(Stop::Time))));
             let ended = ended.map_err(Trouble::Workspace)?;
             if self.ctx.cancelled().now_or_never().is_some() {
                 return Err(Trouble::Stopped);

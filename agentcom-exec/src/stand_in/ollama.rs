@@ -173,8 +173,7 @@ impl StandIn {
     pub async fn going(way: &str) -> Self {
         let way = way.to_owned();
         Self::that(Box::new(move |asked, number| {
-            let named = asked["model"].as_str().filter(|name| is_way(name));
-            ways::turn(named.unwrap_or(&way), asked, number)
+            ways::turn(super::way_of(&WAYS, asked, &way), asked, number)
         }))
         .await
     }
@@ -190,10 +189,6 @@ impl StandIn {
     pub fn asked(&self) -> Vec<Value> {
         lock(&self.model).asked.clone()
     }
-}
-
-fn is_way(name: &str) -> bool {
-    WAYS.iter().any(|(way, _)| *way == name)
 }
 
 /// The one model that it has.

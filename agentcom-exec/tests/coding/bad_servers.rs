@@ -53,9 +53,9 @@ const LONG: Patience = Patience {
 
 /// What Ollama servers do, and how their tasks have to end.
 const OLLAMA: [(&str, End); 35] = [
-    ("never-answers", Failed("said nothing for")),
-    ("headers-only", Failed("said nothing for")),
-    ("hangs-midway", Failed("said nothing for")),
+    ("never-answers", Failed("said nothing for 2s")),
+    ("headers-only", Failed("said nothing for 2s")),
+    ("hangs-midway", Failed("said nothing for 2s")),
     ("drips", Failed("said nothing for")),
     ("dies-at-once", Failed("the answer is broken")),
     ("dies-mid-line", Failed("the answer is broken")),
@@ -92,9 +92,9 @@ const OLLAMA: [(&str, End); 35] = [
 
 /// What servers that speak the Messages API do, and how their tasks have to end.
 const MESSAGES: [(&str, End); 39] = [
-    ("never-answers", Failed("said nothing for")),
-    ("headers-only", Failed("said nothing for")),
-    ("hangs-midway", Failed("said nothing for")),
+    ("never-answers", Failed("said nothing for 2s")),
+    ("headers-only", Failed("said nothing for 2s")),
+    ("hangs-midway", Failed("said nothing for 2s")),
     ("drips", Failed("said nothing for")),
     ("dies-at-once", Failed("the answer is broken")),
     ("dies-mid-line", Failed("the answer is broken")),

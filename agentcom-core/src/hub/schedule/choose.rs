@@ -176,8 +176,7 @@ fn best(
         let Some(member) = state.fleet().member(agent) else { return false };
         *offered += 1;
         let group = member.group.and_then(|group| state.fleet().group(group));
-        let has =
-            |need| group.is_some_and(|it| it.abilities.capabilities.binary_search(need).is_ok());
+        let has = |need| group.is_some_and(|it| it.abilities.has(need));
         if !needs.iter().all(has) {
             return false;
         }

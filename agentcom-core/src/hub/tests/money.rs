@@ -179,19 +179,16 @@ fn tokens_have_prices_and_what_has_none_is_not_bought_where_there_is_a_cap() {
     assert_eq!(reserve(&mut bench, agent, of_model(4, "mystery")), Some(Ok(1)), "rounded up");
 }
 
+const CHEAP: Price =
+    Price { input: Micros(1), output: Micros(1), cache_read: Micros(1), cache_write: Micros(1) };
+
 #[test]
 fn a_cap_that_would_bound_nothing_is_refused() {
     let mut bench = Bench::new();
     let no_price = Reply::Rejected(Rejected::NoPrice(model("mystery")));
     assert_eq!(set_cap(&mut bench, "model:mystery/day", 1), no_price);
     assert_eq!(set_cap(&mut bench, "model:claude-opus-4-5/day", 1), Reply::Done);
-    let price = Some(Price {
-        input: Micros(1),
-        output: Micros(1),
-        cache_read: Micros(1),
-        cache_write: Micros(1),
-    });
-    bench.call(Command::SetPrice { model: model("mystery"), price });
+    bench.call(Command::SetPrice { model: model("mystery"), price: Some(CHEAP) });
     assert_eq!(set_cap(&mut bench, "model:mystery/day", 1), Reply::Done);
     let in_use = Reply::Rejected(Rejected::PriceInUse(model("mystery")));
     assert_eq!(bench.call(Command::SetPrice { model: model("mystery"), price: None }), in_use);
@@ -221,13 +218,7 @@ fn where_money_is_capped_no_server_is_asked_for_a_model_without_a_price() {
     assert_eq!(set_cap(&mut bench, "day", 1), Reply::Done, "a program says what it costs");
     assert_eq!(set(&mut bench, Api::Messages, "https://api.example"), no_price);
     assert_eq!(set(&mut bench, Api::Ollama, "http://gpu"), Reply::Done, "it costs nothing");
-    let price = Some(Price {
-        input: Micros(1),
-        output: Micros(1),
-        cache_read: Micros(1),
-        cache_write: Micros(1),
-    });
-    bench.call(Command::SetPrice { model: model("mystery"), price });
+    bench.call(Command::SetPrice { model: model("mystery"), price: Some(CHEAP) });
     assert_eq!(set(&mut bench, Api::Messages, "https://api.example"), Reply::Done);
     let in_use = Reply::Rejected(Rejected::PriceInUse(model("mystery")));
     assert_eq!(bench.call(Command::SetPrice { model: model("mystery"), price: None }), in_use);

@@ -12,9 +12,8 @@ use crate::wire::Figures;
 
 /// What none of these has who has all else that the use of an endpoint takes; nothing if one has all.
 fn lacking(endpoint: &Endpoint, able: &[&Abilities]) -> Option<Capability> {
-    let has = |abilities: &Abilities, need: &_| abilities.capabilities.binary_search(need).is_ok();
     let lacks = |abilities: &&Abilities| {
-        endpoint.needs().filter(|need| !has(abilities, need)).collect::<Vec<_>>()
+        endpoint.needs().filter(|need| !abilities.has(need)).collect::<Vec<_>>()
     };
     let least = able.iter().map(lacks).min_by_key(Vec::len);
     // Where nobody can do the task itself, `why` says that of the task.

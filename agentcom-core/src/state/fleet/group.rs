@@ -33,11 +33,17 @@ impl Abilities {
         Self { kinds: profile.kinds.clone(), capabilities }
     }
 
+    /// Whether a capability is among them.
+    #[must_use]
+    pub fn has(&self, need: &Capability) -> bool {
+        self.capabilities.binary_search(need).is_ok()
+    }
+
     /// Whether they are enough.
     #[must_use]
     pub fn meet(&self, requirements: &Requirements) -> bool {
         self.kinds.binary_search(&requirements.kind).is_ok()
-            && requirements.needs.iter().all(|need| self.capabilities.binary_search(need).is_ok())
+            && requirements.needs.iter().all(|need| self.has(need))
             && self.lacks_repo(requirements).is_none()
     }
 
@@ -46,7 +52,7 @@ impl Abilities {
     pub fn lacks(&self, requirements: &Requirements) -> Vec<alloc::string::String> {
         let kind = self.kinds.binary_search(&requirements.kind).is_err();
         let kind = kind.then(|| alloc::format!("exec:{}", requirements.kind));
-        let missing = |need: &&Capability| self.capabilities.binary_search(need).is_err();
+        let missing = |need: &&Capability| !self.has(need);
         let needs = requirements.needs.iter().filter(missing).map(|need| alloc::format!("{need}"));
         let repo = self.lacks_repo(requirements).map(|need| alloc::format!("{need}"));
         kind.into_iter().chain(needs).chain(repo).collect()
