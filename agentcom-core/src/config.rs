@@ -7,8 +7,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::endpoint::Endpoint;
 use crate::guard::Guards;
-use crate::name::{AgentId, Capability};
+use crate::name::{AgentId, Capability, EndpointId};
 use crate::time::Span;
 
 /// What proves who somebody is; it never appears in logs.
@@ -158,6 +159,9 @@ pub struct SidecarConfig {
     pub name: Option<String>,
     /// What it can do.
     pub capabilities: Vec<Capability>,
+    /// The models that it was started with, by what they are called, as endpoints for the hub to choose
+    /// among: at most [`Endpoint::ANNOUNCED_MAX`].
+    pub models: BTreeMap<EndpointId, Endpoint>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// The version of its software.
@@ -205,6 +209,7 @@ impl SidecarConfig {
             token,
             name: None,
             capabilities: Vec::new(),
+            models: BTreeMap::new(),
             labels: BTreeMap::new(),
             version: None,
             slots: 1,

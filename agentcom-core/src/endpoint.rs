@@ -5,7 +5,7 @@ mod breaker;
 pub use breaker::{Breaker, Sign};
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ pub struct Endpoint {
     /// program [its own](Endpoint::OWN).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Meant>,
+    /// Whether tasks may name others of its models than those.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub others: bool,
     /// How many tasks each of its models works on at once, 1 to [`Endpoint::SLOTS_MAX`].
     #[serde(default = "one")]
     pub slots: u32,
@@ -78,6 +81,10 @@ pub struct Endpoint {
     /// The agent on whose machine it runs, which knows how busy that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<AgentId>,
+    /// The agents that say that they were started with it, and that alone use it; none if an operator
+    /// set it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub announced_by: BTreeSet<AgentId>,
 }
 
 /// A model, and what it is for.
@@ -110,7 +117,9 @@ impl Endpoint {
     /// The longest address or name of a model, in bytes.
     pub const TEXT_BYTES_MAX: usize = 256;
     /// The most endpoints that there are.
-    pub const COUNT_MAX: usize = 64;
+    pub const COUNT_MAX: usize = 256;
+    /// The most endpoints that an agent announces.
+    pub const ANNOUNCED_MAX: usize = 8;
 
     /// One model at a time, for one task at a time, as a machine of one's own can bear; servers
     /// elsewhere bear more.
@@ -126,10 +135,12 @@ impl Endpoint {
             class,
             credential: None,
             models: Vec::new(),
+            others: false,
             slots,
             models_at_once,
             needs: Vec::new(),
             host: None,
+            announced_by: BTreeSet::new(),
         }
     }
 
@@ -186,9 +197,11 @@ impl Endpoint {
     }
 
     /// What an agent has to be able to do to use it: what was said, and to have the key, or the program.
+    /// Who announced it has its key by itself.
     pub fn needs(&self) -> impl Iterator<Item = Capability> {
         let program = self.api.program();
-        let key = self.credential.as_ref().filter(|_| program.is_none()).map(Capability::key);
+        let has_key = program.is_some() || !self.announced_by.is_empty();
+        let key = self.credential.as_ref().filter(|_| !has_key).map(Capability::key);
         self.needs.iter().cloned().chain(key).chain(program.and_then(Capability::of_kind))
     }
 }
@@ -207,6 +220,14 @@ pub struct Served {
     /// Whether it can call tools, if the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,
+}
+
+impl Served {
+    /// Whether `name` means it.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        &*self.model == name || self.model.strip_suffix(":latest") == Some(name)
+    }
 }
 
 /// What a task that looked at an endpoint saw. It is the result of an operation of the kind `probe`.

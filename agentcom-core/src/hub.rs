@@ -11,6 +11,7 @@
 //! random enter as inputs.
 
 mod advance;
+mod announced;
 mod assignment;
 mod command;
 mod endpoints;

@@ -206,6 +206,12 @@ impl Capability {
         Self(alloc::format!("key-{credential}").into())
     }
 
+    /// What an agent can do that announced an endpoint.
+    #[must_use]
+    pub fn of_endpoint(id: &EndpointId) -> Self {
+        Self(alloc::format!("models:{id}").into())
+    }
+
     /// What an agent can do that has an executor of a kind; none if there can be no such kind.
     #[must_use]
     pub fn of_kind(kind: &str) -> Option<Self> {

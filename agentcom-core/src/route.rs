@@ -34,6 +34,16 @@ pub fn order(tier: Tier) -> [Class; 2] {
     }
 }
 
+/// The chain for a task at which a model of `failed` failed: what one on a machine of one's own could
+/// not do, one elsewhere tries first, if the chain has any.
+#[must_use]
+pub fn escalated(mut chain: Vec<Class>, failed: Option<Class>) -> Vec<Class> {
+    if failed == Some(Class::Local) {
+        chain.sort_by_key(|class| *class == Class::Local);
+    }
+    chain
+}
+
 /// The kind of operation that any model may do.
 pub const KIND: &str = "code";
 
@@ -132,6 +142,10 @@ pub enum Verdict {
     Batch(Box<str>),
     /// No agent that is connected can do what its use takes.
     NoAgent(Capability),
+    /// Its server does not have it.
+    Missing,
+    /// It cannot call tools, as its server says.
+    NoTools,
 }
 
 /// What was decided on, and what else there was.
@@ -219,7 +233,9 @@ fn rank(verdict: &Verdict) -> Option<u32> {
         | Verdict::Full(_)
         | Verdict::Occupied(_)
         | Verdict::Batch(_)
-        | Verdict::NoAgent(_) => None,
+        | Verdict::NoAgent(_)
+        | Verdict::Missing
+        | Verdict::NoTools => None,
     }
 }
 

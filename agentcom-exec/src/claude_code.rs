@@ -155,6 +155,12 @@ impl ClaudeCode {
         }
     }
 
+    /// What lets it in, if that is a variable.
+    pub(crate) fn key(&self) -> Option<Secret> {
+        let mut named = Self::CREDENTIALS.into_iter().filter_map(|name| self.env.get(name));
+        named.next().cloned()
+    }
+
     /// Its command line. What it is to do is not there: others on the machine can read it.
     fn argv(&self, turns: u32) -> Vec<String> {
         let names = self.tools.iter().map(|rule| rule.split('(').next().unwrap_or(rule));

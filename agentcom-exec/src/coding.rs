@@ -12,6 +12,7 @@
 //! stopped in the middle the worktree is left, of which the next attempt makes a patch, and what was
 //! said becomes a transcript like any other ([`crate::transcripts`]).
 
+mod announced;
 mod input;
 mod models;
 mod outcome;

@@ -28,6 +28,13 @@ impl Host {
         Self { proc: "/proc".into(), drm: "/sys/class/drm".into(), nvidia_smi: "nvidia-smi".into() }
     }
 
+    /// What it is called; nothing if it has no name in plain letters.
+    #[must_use]
+    pub fn name() -> String {
+        let name = nix::unistd::gethostname().ok();
+        name.and_then(|name| name.into_string().ok()).unwrap_or_default()
+    }
+
     /// How busy it is and how large, if it says both.
     pub(crate) fn machine(&self) -> Option<Machine> {
         let memory = self.memory()?;

@@ -44,6 +44,13 @@ impl Keys {
         Ok(Self(keys))
     }
 
+    /// And this one, unless there is one of that name.
+    #[must_use]
+    pub fn with(mut self, name: Credential, key: Secret) -> Self {
+        self.0.entry(name).or_insert(key);
+        self
+    }
+
     /// The key of that name.
     #[must_use]
     pub fn of(&self, credential: &Credential) -> Option<&Secret> {

@@ -22,7 +22,7 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 38] = [
+const TYPES: [Line; 39] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),
@@ -63,6 +63,11 @@ const TYPES: [Line; 38] = [
     ("api", "ollama, messages, claude-code or acp"),
     ("class", "local or cloud"),
     ("meant", "{model: text, tiers?: [tier]}"),
+    (
+        "endpoint",
+        "{api: api, url?: text, class: class, credential?: text, models?: [meant], others?: flag, \
+         slots?: integer, models_at_once?: integer}",
+    ),
     ("runs", "{kind: text, model?: text, tiers?: [tier]}"),
     ("parking", "on or off"),
     ("fault", "unreachable, busy, no_model or quota"),

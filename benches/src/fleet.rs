@@ -28,13 +28,11 @@ pub fn identify(name: &str, slots: u32, capabilities: Vec<String>) -> ToHub {
     ToHub::Identify(Identify {
         agent_id: name.into(),
         token: name.into(),
-        name: None,
         capabilities: Some(capabilities),
         boot: Some(Boot(1)),
         executors: Some(vec!["shell".into()]),
         slots: Some(slots),
-        labels: None,
-        version: None,
+        ..Identify::default()
     })
 }
 

@@ -9,6 +9,8 @@ mod settings;
 mod settle;
 mod task;
 
+pub(super) use money::unpriced;
+
 use super::Effect;
 use super::tx::Tx;
 use crate::command::{Command, Facts, Needs, Rejected, Reply};

@@ -11,6 +11,17 @@ use crate::name::Principal;
 use crate::task::Draft;
 
 #[test]
+fn what_a_model_of_ones_own_could_not_do_one_elsewhere_tries_first() {
+    use Class::{Cloud, Local};
+    let escalated = |chain: &[Class], failed| escalated(chain.to_vec(), failed);
+    assert_eq!(escalated(&[Local, Cloud], None), [Local, Cloud]);
+    assert_eq!(escalated(&[Local, Cloud], Some(Local)), [Cloud, Local]);
+    assert_eq!(escalated(&[Local, Cloud], Some(Cloud)), [Local, Cloud]);
+    assert_eq!(escalated(&[Cloud, Local], Some(Cloud)), [Cloud, Local]);
+    assert_eq!(escalated(&[Local], Some(Local)), [Local], "nobody said that it may cost money");
+}
+
+#[test]
 fn only_what_is_complex_goes_elsewhere_first() {
     for tier in [Tier::Trivial, Tier::Standard, Tier::Unknown, Tier::Complex] {
         let first = order(tier)[0];

@@ -112,6 +112,7 @@ impl Sidecar {
             slots: Some(config.slots.max(1)),
             labels: Some(config.labels.clone()),
             version: config.version.clone(),
+            models: Some(config.models.clone()),
         })
     }
 

@@ -16,7 +16,7 @@ use super::{Due, State, When};
 use crate::endpoint::{Api, Breaker, Endpoint, Routing, Seen, Served};
 use crate::id::TaskId;
 use crate::name::{Credential, EndpointId};
-use crate::route::{Chosen, Wanted};
+use crate::route::{Chosen, Verdict, Wanted};
 use crate::task::{Spec, Task, Tier};
 use crate::time::{Mono, Span, Wall};
 
@@ -100,7 +100,8 @@ impl Endpoints {
         let mut all = all.map(|(tier, api)| Wanted { tier, model: None, api });
         all.any(|any| {
             let named = Wanted { model: Some(model.into()), ..any.clone() };
-            let has = || models(endpoint, health, &any).iter().any(|(name, _)| *name == model);
+            let is_it = |offer: &Offer<'_>| offer.model == model && offer.lack.is_none();
+            let has = || offers(endpoint, health, &any).iter().any(is_it);
             self.waiting.contains_key(&named) || self.waiting.contains_key(&any) && has()
         })
     }
@@ -302,43 +303,59 @@ fn chosen(task: &Task) -> Option<&Chosen> {
     task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()
 }
 
+/// A model that a task could be given, as far as its endpoint is known to have it.
+struct Offer<'a> {
+    model: &'a str,
+    /// What its server says of it.
+    served: Option<&'a Served>,
+    /// What keeps it from every task, whoever else works with the endpoint.
+    lack: Option<Verdict>,
+}
+
+impl<'a> Offer<'a> {
+    fn of(model: &'a str, served: Option<&'a Served>) -> Self {
+        let cannot = served.is_some_and(|it| it.tools == Some(false));
+        Self { model, served, lack: cannot.then_some(Verdict::NoTools) }
+    }
+
+    fn missing(model: &'a str) -> Self {
+        Self { model, served: None, lack: Some(Verdict::Missing) }
+    }
+}
+
 /// The models of an endpoint that a task may be given, with what is known of each.
-fn models<'a>(
-    endpoint: &'a Endpoint,
-    health: &'a Health,
-    wanted: &'a Wanted,
-) -> Vec<(&'a str, Option<&'a Served>)> {
+fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) -> Vec<Offer<'a>> {
     let seen = health.seen.as_deref();
-    let is_it = |it: &Served, name: &str| {
-        &*it.model == name || it.model.strip_suffix(":latest") == Some(name)
-    };
-    let served = |name: &str| seen?.models.iter().find(|it| is_it(it, name));
+    let served = |name: &str| seen?.models.iter().find(|it| it.is_called(name));
     // What was never asked is believed to have what it is said to have; and others than Ollama know
     // models by more names than they list.
     let is_sure = endpoint.api == Api::Ollama && seen.is_some();
-    let has = |name: &str| !is_sure || served(name).is_some();
-    let can = |served: &Option<&Served>| served.is_none_or(|it| it.tools != Some(false));
-    let named = |name: &'a str| Some((name, served(name))).filter(|(_, served)| can(served));
+    let said = |name: &'a str| match served(name) {
+        None if is_sure => Offer::missing(name),
+        served => Offer::of(name, served),
+    };
     if let Some(model) = wanted.model.as_deref() {
-        let is_meant =
-            endpoint.models.is_empty() || endpoint.models.iter().any(|it| &*it.model == model);
-        // A program knows models by names that nobody lists.
-        let is_there = if endpoint.models.is_empty() {
-            wanted.api.is_some() || served(model).is_some()
-        } else {
-            has(model)
+        let is_said = endpoint.models.iter().any(|it| &*it.model == model);
+        let is_open = endpoint.models.is_empty() || endpoint.others;
+        let offer = match served(model) {
+            _ if is_said => Some(said(model)),
+            _ if !is_open => None,
+            Some(it) => Some(Offer::of(model, Some(it))),
+            // A program knows models by names that nobody lists.
+            None if wanted.api.is_some() => Some(Offer::of(model, None)),
+            None => is_sure.then(|| Offer::missing(model)),
         };
-        return Vec::from_iter((is_meant && is_there).then(|| named(model)).flatten());
+        return offer.into_iter().collect();
     }
     if endpoint.models.is_empty() && endpoint.api.program().is_some() {
-        return Vec::from([(Endpoint::OWN, None)]);
+        return Vec::from([Offer::of(Endpoint::OWN, None)]);
     }
     if endpoint.models.is_empty() {
         let all = seen.into_iter().flat_map(|seen| &seen.models);
-        return all.map(|it| (&*it.model, Some(it))).filter(|(_, served)| can(served)).collect();
+        let all = all.map(|it| Offer::of(&it.model, Some(it)));
+        return all.filter(|offer| offer.lack.is_none()).collect();
     }
-    let meant = endpoint.models.iter().filter(|meant| {
-        (meant.tiers.is_empty() || meant.tiers.contains(&wanted.tier)) && has(&meant.model)
-    });
-    meant.filter_map(|meant| named(&meant.model)).collect()
+    let is_for = |tiers: &[Tier]| tiers.is_empty() || tiers.contains(&wanted.tier);
+    let meant = endpoint.models.iter().filter(|meant| is_for(&meant.tiers));
+    meant.map(|meant| said(&meant.model)).collect()
 }

@@ -303,13 +303,11 @@ impl Bench {
         let frame = ToHub::Identify(Identify {
             agent_id: name.into(),
             token: String::new(),
-            name: None,
             capabilities: Some(capabilities.iter().map(|&capability| capability.into()).collect()),
             boot: Some(Boot(session)),
             executors: Some(KINDS.map(String::from).into()),
             slots: Some(slots),
-            labels: None,
-            version: None,
+            ..Identify::default()
         });
         let (session, token) = (SessionId(session), Some(self::token(token)));
         self.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });

@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::endpoint::Fault;
+use crate::endpoint::{Endpoint, Fault};
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
 use crate::ledger::Call;
+use crate::name::EndpointId;
 use crate::task::Category;
 use crate::time::Span;
 
@@ -120,7 +121,7 @@ impl ToHub {
 }
 
 /// Who speaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identify {
     /// The name it goes by.
     pub agent_id: String,
@@ -147,6 +148,10 @@ pub struct Identify {
     /// The version of its software.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The models that it was started with, by what they are called (v1). Those that it no longer names
+    /// are forgotten; one that says nothing of them leaves them as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<BTreeMap<EndpointId, Endpoint>>,
 }
 
 /// A lease that an agent holds.

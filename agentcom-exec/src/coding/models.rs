@@ -7,6 +7,7 @@ use agentcom_core::port::executor::Executor;
 use agentcom_core::route::{Class, order};
 use agentcom_core::task::Tier;
 
+use super::announced;
 use super::routed::Programs;
 use super::worker::{WithTools, Worker, Workers};
 use super::{Coding, Settings};
@@ -106,6 +107,11 @@ impl Chain {
             claude_code.map(|claude| Coding::with_claude_code(claude, place())),
         ];
         let probe = Probe::new(keys.clone());
+        let key = self
+            .cloud
+            .as_ref()
+            .and_then(|cloud| Some((announced::name_of_key(&cloud.key)?, cloud.key.clone())));
+        let keys = key.into_iter().fold(keys, |keys, (name, key)| keys.with(name, key));
         let any = Coding::with_chain(self, place()).with_keys(keys, context_tokens);
         let own = own.into_iter().flatten().chain([any]);
         let own = own.map(|coding| Arc::new(coding) as Arc<dyn Executor>);

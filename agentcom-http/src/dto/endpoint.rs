@@ -19,6 +19,7 @@ pub(crate) struct EndpointBody {
     class: Option<Class>,
     credential: Option<String>,
     models: Option<Vec<MeantBody>>,
+    others: Option<bool>,
     slots: Option<u32>,
     models_at_once: Option<u32>,
     needs: Option<Vec<String>>,
@@ -85,6 +86,7 @@ impl EndpointBody {
             class: self.class.unwrap_or(usual.class),
             credential,
             models: self.models.unwrap_or_default().into_iter().map(Meant::from).collect(),
+            others: self.others.unwrap_or(usual.others),
             slots: self.slots.unwrap_or(usual.slots),
             models_at_once: self.models_at_once.unwrap_or(usual.models_at_once),
             needs: needs.collect(),
@@ -113,10 +115,10 @@ mod tests {
         let program = read(r#"{"api":"claude-code","credential":"team"}"#).unwrap();
         assert_eq!((program.api, program.check()), (Api::ClaudeCode, Ok(())));
         let text = r#"{"api":"messages","url":"https://h","credential":"me","slots":7,"host":"a-1",
-            "models":[{"model":"m","tiers":["complex"]}],"needs":["eu"],"class":"local"}"#;
+            "models":[{"model":"m","tiers":["complex"]}],"others":true,"needs":["eu"],"class":"local"}"#;
         let said = read(text).unwrap();
         assert_eq!((said.slots, said.models_at_once, said.class), (7, 0, Class::Local));
-        assert_eq!(said.models[0].tiers, [Tier::Complex]);
+        assert_eq!((&said.models[0].tiers[..], said.others), (&[Tier::Complex][..], true));
         let bad =
             r#"{"api":"ollama","url":"http://h","credential":"a b","needs":["a b"],"host":""}"#;
         assert_eq!(read(bad).unwrap_err().len(), 3);

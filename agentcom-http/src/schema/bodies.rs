@@ -44,8 +44,8 @@ pub(super) const BODIES: [Line; 21] = [
     ),
     (
         "put_endpoint",
-        "api: api, url?: text, class?: class, credential?: text, models?: [meant], slots?: integer, \
-         models_at_once?: integer, needs?: [text], host?: text",
+        "api: api, url?: text, class?: class, credential?: text, models?: [meant], others?: flag, \
+         slots?: integer, models_at_once?: integer, needs?: [text], host?: text",
     ),
     ("post_endpoint_park", "for_ms: milliseconds"),
     ("put_admin_chain", "tier: tier, classes: [class]"),

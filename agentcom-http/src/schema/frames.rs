@@ -7,7 +7,7 @@ pub(super) const TO_HUB: [Line; 21] = [
     (
         "identify",
         "agent_id: text, token: text, name?: text, capabilities?: [text], boot?: boot_id, \
-         executors?: [text], slots?: integer, labels?: {text}, version?: text",
+         executors?: [text], slots?: integer, labels?: {text}, version?: text, models?: {endpoint}",
     ),
     ("ping", "held?: [held], nonce?: integer"),
     ("task_accepted", "task_id: task_id, generation?: integer"),

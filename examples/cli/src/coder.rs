@@ -1,14 +1,18 @@
 //! This file reads from the command line with which models an agent does coding tasks.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcom_core::config::Secret;
+use agentcom_core::endpoint::Endpoint;
+use agentcom_core::name::EndpointId;
 use agentcom_core::port::executor::Executor;
 use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels, Programs, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::host::Host;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::mcp;
 use agentcom_exec::model::{Messages, Ollama, Patience};
@@ -127,14 +131,15 @@ impl Coder {
         Environment::inherit(self.env.iter().map(String::as_str))
     }
 
-    /// The executors of coding tasks in the clone at `repository`, with worktrees in `dir`.
+    /// The executors of coding tasks in the clone at `repository`, with worktrees in `dir`, and their
+    /// models, for the hub to choose among.
     pub(crate) fn executors(
         &self,
         spawner: &Spawner,
         sandbox: Sandbox,
         repository: &Path,
         dir: &Path,
-    ) -> Result<Vec<Arc<dyn Executor>>, Failure> {
+    ) -> Result<(Vec<Arc<dyn Executor>>, BTreeMap<EndpointId, Endpoint>), Failure> {
         let token = self.github_token.clone().or_else(github_token);
         let settings = Settings {
             spawner: spawner.clone(),
@@ -163,7 +168,8 @@ impl Coder {
             claude_code: self.claude_code.agent(&settings)?,
         };
         let chain = Chain { local: local.transpose()?, cloud: cloud.transpose()?, programs };
-        Ok(chain.executors(&settings, self.keys()?, self.context))
+        let models = chain.endpoints(&Host::name());
+        Ok((chain.executors(&settings, self.keys()?, self.context), models))
     }
 }
 

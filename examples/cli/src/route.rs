@@ -50,6 +50,8 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Occupied(model) => format!("has to wait for {model}"),
         Verdict::Batch(model) => format!("has to wait for the other tasks of {model}"),
         Verdict::NoAgent(need) => format!("needs an agent with {need}"),
+        Verdict::Missing => "is not there; `ollama pull` fetches models".into(),
+        Verdict::NoTools => "cannot call tools".into(),
     }
 }
 
@@ -75,6 +77,8 @@ mod tests {
             Verdict::Occupied("qwen".into()),
             Verdict::Batch("qwen".into()),
             Verdict::NoAgent(Capability::key(&key())),
+            Verdict::Missing,
+            Verdict::NoTools,
         ];
         let endpoint = || EndpointId::new("gpu").unwrap();
         let alternative =
@@ -97,7 +101,9 @@ mod tests {
             m at gpu works on 4 tasks,
             m at gpu has to wait for qwen,
             m at gpu has to wait for the other tasks of qwen,
-            m at gpu needs an agent with key-me"#]]
+            m at gpu needs an agent with key-me,
+            m at gpu is not there; `ollama pull` fetches models,
+            m at gpu cannot call tools"#]]
         .assert_eq(&whole(&route).unwrap().replace(", ", ",\n"));
     }
 }

@@ -1,5 +1,6 @@
 //! This file builds a sidecar that runs commands for a hub, with its journal in a directory.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
-use agentcom_core::name::{AgentId, Capability};
+use agentcom_core::endpoint::Endpoint;
+use agentcom_core::name::{AgentId, Capability, EndpointId};
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::git;
@@ -99,17 +101,18 @@ pub(crate) async fn sidecar(
         false => None,
     };
     let can = ways.capabilities.iter().cloned().chain(proved).chain(keys).chain(repository);
+    let sandbox = demanded.map(|(sandbox, _)| sandbox);
+    let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
+    let (executors, models) = executors(dir, ways, spawner, sandbox)?;
     let config = SidecarConfig {
         version: Some(env!("CARGO_PKG_VERSION").into()),
         capabilities: can.collect(),
+        models,
         slots: ways.slots,
         ..SidecarConfig::new(name, Secret::new(token))
     };
     let clock = Arc::new(SystemClock::new());
     let entropy = Entropy::of_the_system().map_err(|error| Failure::new(Exit::Failure, error))?;
-    let sandbox = demanded.map(|(sandbox, _)| sandbox);
-    let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
-    let executors = executors(dir, ways, spawner, sandbox)?;
     let driver = SidecarDriver::new(
         config,
         Arc::new(transport),
@@ -142,7 +145,7 @@ fn executors(
     ways: &Ways,
     spawner: Spawner,
     sandbox: Option<Sandbox>,
-) -> Result<Vec<Arc<dyn Executor>>, Failure> {
+) -> Result<(Vec<Arc<dyn Executor>>, BTreeMap<EndpointId, Endpoint>), Failure> {
     let workdir = std::fs::canonicalize(&ways.workdir).map_err(|error| {
         Failure::new(
             Exit::Usage,
@@ -157,13 +160,16 @@ fn executors(
         None => shell,
     };
     let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(shell)];
+    let mut models = BTreeMap::new();
     if let Some(sandbox) = sandbox {
-        executors.extend(ways.coder.executors(&spawner, sandbox, &workdir, dir)?);
+        let (coders, own) = ways.coder.executors(&spawner, sandbox, &workdir, dir)?;
+        executors.extend(coders);
+        models = own;
     }
     if let Some(command) = &ways.wake {
         let config =
             WakeConfig { cwd: workdir, ..WakeConfig::new(command.clone(), dir.join("results")) };
         executors.push(Arc::new(Wake::new(spawner, config)));
     }
-    Ok(executors)
+    Ok((executors, models))
 }

@@ -21,14 +21,10 @@ pub(crate) async fn check(settings: &Settings) -> anyhow::Result<u8> {
     let identify = ToHub::Identify(Identify {
         agent_id: config.agent.to_string(),
         token: config.token.reveal().to_owned(),
-        name: None,
-        capabilities: None,
-        boot: None,
         // One without executors gets no work.
         executors: Some(Vec::new()),
-        slots: None,
-        labels: None,
         version: config.version,
+        ..Identify::default()
     });
     let answer = tokio::time::timeout(PATIENCE, ask(&client, &identify)).await;
     let answer = answer.map_err(anyhow::Error::from).and_then(|answer| answer);

@@ -1,10 +1,12 @@
 //! This file wires a sidecar and runs it until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
-use agentcom_core::name::Capability;
+use agentcom_core::endpoint::Endpoint;
+use agentcom_core::name::{Capability, EndpointId};
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit;
 use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
@@ -14,7 +16,6 @@ use agentcom_exec::github::GitHub;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
-use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
@@ -53,11 +54,13 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     }
     let sandbox = sandbox.map(|(sandbox, _)| sandbox);
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
+    let (executors, models) = executors(&settings, spawner, sandbox)?;
+    config.models = models;
     let driver = SidecarDriver::new(
         config,
         Arc::clone(&client) as _,
         Box::new(journal),
-        executors(&settings, spawner, sandbox)?,
+        executors,
         Arc::new(SystemClock::new()),
         Entropy::of_the_system()?,
     )?
@@ -107,8 +110,9 @@ fn executors(
     settings: &Settings,
     spawner: Spawner,
     sandbox: Option<Sandbox>,
-) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
+) -> anyhow::Result<(Vec<Arc<dyn Executor>>, BTreeMap<EndpointId, Endpoint>)> {
     let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
+    let mut models = BTreeMap::new();
     if settings.shell.enabled {
         let root = &settings.shell.root;
         let shell = Shell::new(spawner.clone()).in_directory(root);
@@ -132,7 +136,9 @@ fn executors(
             risk: coding.risk.rules(),
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };
-        executors.extend(coders(coding, &place, settings.keys()?)?);
+        let chain = chain(coding, &place)?;
+        models = chain.endpoints(&Host::name());
+        executors.extend(chain.executors(&place, settings.keys()?, coding.context_tokens));
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();
@@ -140,15 +146,11 @@ fn executors(
         let config = WakeConfig::new(settings.wake.command.clone(), results);
         executors.push(Arc::new(Wake::new(spawner, config)));
     }
-    Ok(executors)
+    Ok((executors, models))
 }
 
-/// What does coding tasks, each in its own way.
-fn coders(
-    code: &Code,
-    place: &coding::Settings,
-    keys: Keys,
-) -> anyhow::Result<Vec<Arc<dyn Executor>>> {
+/// The models that do coding tasks.
+fn chain(code: &Code, place: &coding::Settings) -> anyhow::Result<Chain> {
     let acp = code.acp.as_ref().map(|foreign| {
         let acp = foreign.agent()?;
         acp.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
@@ -166,8 +168,7 @@ fn coders(
         patience: Patience::default(),
     });
     let programs = Programs { acp: acp.transpose()?, claude_code: claude_code.transpose()? };
-    let chain = Chain { local, cloud: None, programs };
-    Ok(chain.executors(place, keys, code.context_tokens))
+    Ok(Chain { local, cloud: None, programs })
 }
 
 /// Drains on the first signal, and ends on the second.

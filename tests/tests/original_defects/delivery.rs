@@ -367,13 +367,9 @@ fn a13_work_that_an_agent_is_not_set_up_for_is_not_given_to_it() {
     let frame = ToHub::Identify(agentcom_core::wire::Identify {
         agent_id: "a".into(),
         token: String::new(),
-        name: None,
-        capabilities: None,
-        boot: None,
         executors: Some(vec!["shell".into()]),
         slots: Some(1),
-        labels: None,
-        version: None,
+        ..agentcom_core::wire::Identify::default()
     });
     bench.step(agentcom_core::hub::Input::Frame {
         session: agentcom_core::id::SessionId(5),

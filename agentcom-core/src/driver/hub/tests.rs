@@ -227,13 +227,10 @@ fn identify(name: &str) -> String {
     wire(&ToHub::Identify(Identify {
         agent_id: name.into(),
         token: name.into(),
-        name: None,
-        capabilities: None,
         boot: Some(Boot(1)),
         executors: Some(["shell", "code"].map(String::from).into()),
         slots: Some(1),
-        labels: None,
-        version: None,
+        ..Identify::default()
     }))
 }
 

@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::Effect;
+use super::super::announced;
 use super::super::tx::Tx;
 use crate::agent::{Agent, TokenHash, Trust, TrustEvent};
 use crate::change::Change;
@@ -51,6 +52,7 @@ pub(super) fn remove(tx: &mut Tx<'_>, id: &AgentId) -> Result<Reply, Rejected> {
         tx.effect(Effect::Close(session, CloseReason::Unauthorised));
         tx.feel(Pulse::SessionGone(session));
     }
+    announced::gone(tx, id);
     tx.record_as("agent.removed", Change::AgentRemoved(id.clone()));
     Ok(Reply::Done)
 }

@@ -61,7 +61,7 @@ pub(super) fn price(
 /// A model of which nobody knows what it costs, so that one of the caps would bound nothing: the one
 /// that the cap names, or one that a server is asked for, for money. Programs say themselves what they
 /// cost, and what servers have beside is not asked where there are caps.
-pub(super) fn unpriced<'a>(
+pub(in crate::hub) fn unpriced<'a>(
     prices: &BTreeMap<ModelName, Price>,
     endpoints: impl Iterator<Item = &'a Endpoint> + Clone,
     caps: impl IntoIterator<Item = &'a Cap>,

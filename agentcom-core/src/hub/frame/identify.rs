@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::super::announced::{self, Announced};
 use super::super::tx::Tx;
 use super::super::{Effect, assignment};
 use super::fail;
@@ -25,7 +26,7 @@ pub(super) fn take(
     tx: &mut Tx<'_>,
     id: SessionId,
     known: Option<AgentId>,
-    frame: Identify,
+    mut frame: Identify,
     token: Option<TokenHash>,
 ) {
     let claimant = claimant(tx, id, &frame);
@@ -47,7 +48,8 @@ pub(super) fn take(
         return fail(tx, id, "already_identified");
     }
     let Some(dialect) = tx.state.session(id).map(|session| session.dialect) else { return };
-    let profile = match profile(dialect, frame) {
+    let models = frame.models.take().filter(|_| dialect == Dialect::V1);
+    let profile = match profile(dialect, frame, models.as_ref()) {
         Ok(profile) => profile,
         Err(error) => return fail(tx, id, &error),
     };
@@ -66,12 +68,19 @@ pub(super) fn take(
             session.unreported = held.iter().copied().collect();
         }
     });
+    let refused = models.map(|models| announced::follow(tx, &agent, models));
     tx.feel(Pulse::Profile(id, profile.into()));
     let incarnation = tx.state.head().map(|head| head.incarnation);
     let heartbeat_ms = (dialect == Dialect::V1).then_some(tx.config.heartbeat);
     tx.send(id, ToAgent::Identified(Identified { agent_id: agent, incarnation, heartbeat_ms }));
     if dialect == Dialect::V1 {
         remind(tx, id, &held);
+    }
+    for (name, rejected) in refused.into_iter().flatten() {
+        let hint = alloc::format!("no task is routed to {name}: {rejected}");
+        let error = "models_refused".into();
+        let error = ErrorFrame { error, hint: Some(hint), ..ErrorFrame::default() };
+        tx.send(id, ToAgent::Error(error));
     }
 }
 
@@ -158,9 +167,17 @@ fn remind(tx: &mut Tx<'_>, id: SessionId, held: &[TaskId]) {
     }
 }
 
-fn profile(dialect: Dialect, frame: Identify) -> Result<Profile, String> {
+fn profile(
+    dialect: Dialect,
+    frame: Identify,
+    models: Option<&Announced>,
+) -> Result<Profile, String> {
     let said = frame.capabilities.unwrap_or_default();
     let mut capabilities = names(&said, "capabilities", Capability::new)?;
+    if let Some(models) = models {
+        announced::check(models)?;
+        capabilities.extend(announced::capabilities(models));
+    }
     let mut kinds = match dialect {
         Dialect::V1 => names(&frame.executors.unwrap_or_default(), "executors", Kind::new)?,
         Dialect::Plain => names(&["shell".into(), "wake".into()], "executors", Kind::new)?,

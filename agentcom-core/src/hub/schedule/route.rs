@@ -4,21 +4,23 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::hub::tx::Tx;
-use crate::name::Capability;
+use crate::name::{Capability, EndpointId};
 use crate::route::{Decision, Wanted, is_routed};
 use crate::state::{Gate, Queued, Requirements};
+use crate::task::{Category, Outcome, Task};
 
 /// The gate in front of a ready task that no endpoint takes.
 pub(super) fn closed(tx: &Tx<'_>, queued: &Queued) -> Option<Gate> {
     let (wanted, requirements) = wanted(tx, queued)?;
-    let decision = tx.state.route(&wanted, requirements)?;
+    let decision = tx.state.route(&wanted, requirements, None)?;
     decision.chosen.is_none().then_some(Gate::Route(wanted))
 }
 
 /// The model for a task that starts; none if whoever runs it sees to it.
 pub(super) fn of(tx: &Tx<'_>, queued: &Queued) -> Option<Box<Decision>> {
     let (wanted, requirements) = wanted(tx, queued)?;
-    tx.state.route(&wanted, requirements).map(Box::new)
+    let task = tx.state.task(tx.state.id_of(queued.spot.number))?;
+    tx.state.route(&wanted, requirements, failed_at(task)).map(Box::new)
 }
 
 /// What an agent has to be able to do to have the model asked.
@@ -26,6 +28,26 @@ pub(super) fn needs(tx: &Tx<'_>, route: Option<&Decision>) -> Vec<Capability> {
     let chosen = route.and_then(|route| route.chosen.as_ref());
     let endpoint = chosen.and_then(|chosen| tx.state.endpoint(&chosen.endpoint));
     endpoint.into_iter().flat_map(|endpoint| endpoint.needs()).collect()
+}
+
+/// The endpoint of the model that failed at a task last.
+fn failed_at(task: &Task) -> Option<&EndpointId> {
+    let judged = task.life.attempts.iter().rev().find(|attempt| {
+        let outcome = attempt.ended.as_ref().map(|ended| ended.outcome);
+        outcome.is_some_and(|outcome| match outcome {
+            Outcome::Partial
+            | Outcome::TimedOut
+            | Outcome::Failed(Category::Retryable | Category::Permanent) => true,
+            Outcome::Completed
+            | Outcome::Failed(Category::Quota | Category::Crash)
+            | Outcome::NotAccepted
+            | Outcome::LeaseLost
+            | Outcome::Released
+            | Outcome::CalledOff => false,
+        })
+    })?;
+    let chosen = judged.route.as_ref()?.chosen.as_ref()?;
+    Some(&chosen.endpoint)
 }
 
 fn wanted<'a>(tx: &'a Tx<'_>, queued: &Queued) -> Option<(Wanted, &'a Requirements)> {

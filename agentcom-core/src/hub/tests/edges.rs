@@ -98,13 +98,11 @@ fn with_many(labels: usize, capabilities: usize, kinds: usize) -> Option<String>
     let frame = ToHub::Identify(wire::Identify {
         agent_id: "a".into(),
         token: "".into(),
-        name: None,
         capabilities: Some(names(capabilities)),
-        boot: None,
         executors: Some(names(kinds)),
         slots: Some(1),
         labels: Some(names(labels).into_iter().map(|name| (name, "".into())).collect()),
-        version: None,
+        ..wire::Identify::default()
     });
     let (session, token) = (SessionId(9), Some(crate::testing::bench::token("a")));
     bench.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });

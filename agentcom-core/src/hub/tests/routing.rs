@@ -1,6 +1,7 @@
 //! This file checks how tasks come to models: which endpoint is chosen, what happens when it does not
 //! serve, and who waits for what.
 
+mod announced;
 mod fleet;
 mod programs;
 mod quota;
@@ -12,7 +13,7 @@ use crate::command::{EndpointCommand, Rejected};
 use crate::endpoint::{Api, Breaker, Endpoint, Fault, Meant, Seen, Served};
 use crate::name::EndpointId;
 use crate::route::Verdict;
-use crate::task::Tier;
+use crate::task::{Category, Tier};
 use crate::view::Reason;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -54,6 +55,25 @@ fn a_task_is_given_its_model_and_keeps_what_else_there_was() {
     assert_eq!(decided.tier, Tier::Complex);
     let other = &decided.alternatives[0];
     assert_eq!((other.endpoint.as_str(), &other.verdict), ("gpu", &Verdict::Full(1)));
+}
+
+#[test]
+fn what_the_model_at_hand_failed_at_is_tried_by_the_next_class() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    fleet.set("work", cloud(&["opus"]));
+    let coder = fleet.join("a", 1, &[]);
+    let task = fleet.submit(Tier::Standard, None);
+    let at = |name: &str, model: &str| Some((name.into(), model.into()));
+    assert_eq!(fleet.given(coder), [(task, at("gpu", "qwen"))]);
+    fleet.pass_hearing(coder, Span::from_secs(5));
+    fleet.fail(coder, Category::Retryable);
+    fleet.pass_hearing(coder, Span::from_secs(5));
+    assert_eq!(fleet.given(coder), [(task, at("work", "opus"))]);
+    // Others begin as ever.
+    let next = fleet.submit(Tier::Standard, None);
+    fleet.serve(coder);
+    assert_eq!(fleet.given(coder), [(next, at("gpu", "qwen"))]);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Health, models};
-use crate::endpoint::{Breaker, Endpoint, Served};
+use super::{Health, Offer, offers};
+use crate::endpoint::{Breaker, Endpoint};
 use crate::name::{Capability, EndpointId};
-use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, route};
+use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, escalated, route};
 use crate::state::{Abilities, Requirements, State};
 use crate::wire::Figures;
 
@@ -21,10 +21,18 @@ fn lacking(endpoint: &Endpoint, able: &[&Abilities]) -> Option<Capability> {
 }
 
 impl State {
-    /// Chooses the model for a task that wants `wanted` and has these requirements; `None` if there are no endpoints that could
-    /// serve it, whatever they are about, so that whoever runs the task sees to it.
+    /// Chooses the model for a task that wants `wanted`, has these requirements and was `failed` at by a
+    /// model of an endpoint; `None` if there are no endpoints that could serve it, whatever they are
+    /// about, so that whoever runs the task sees to it.
+    ///
+    /// Whether one can be asked does not depend on who failed before.
     #[must_use]
-    pub fn route(&self, wanted: &Wanted, requirements: &Requirements) -> Option<Decision> {
+    pub fn route(
+        &self,
+        wanted: &Wanted,
+        requirements: &Requirements,
+        failed: Option<&EndpointId>,
+    ) -> Option<Decision> {
         let routing = &self.settings.routing;
         let could = |(_, endpoint): &(&EndpointId, &Endpoint)| wanted.is_met_by(endpoint.api);
         let mut endpoints = routing.endpoints.iter().filter(could).peekable();
@@ -33,13 +41,15 @@ impl State {
         let mut candidates = Vec::new();
         for (id, endpoint) in endpoints {
             let Some(health) = self.endpoints.health(id) else { continue };
-            for (model, served) in models(endpoint, health, wanted) {
-                let verdict = self.verdict(id, endpoint, health, (model, served), &able);
-                let (endpoint, class) = (id.clone(), endpoint.class);
-                candidates.push(Candidate { endpoint, class, model: model.into(), verdict });
+            for offer in offers(endpoint, health, wanted) {
+                let verdict = self.verdict(id, endpoint, health, &offer, &able);
+                let (endpoint, class, model) = (id.clone(), endpoint.class, offer.model.into());
+                candidates.push(Candidate { endpoint, class, model, verdict });
             }
         }
-        Some(route(wanted.tier, &routing.chain(wanted.tier), candidates))
+        let failed = failed.and_then(|id| routing.endpoints.get(id)).map(|it| it.class);
+        let chain = escalated(routing.chain(wanted.tier), failed);
+        Some(route(wanted.tier, &chain, candidates))
     }
 
     fn verdict(
@@ -47,22 +57,26 @@ impl State {
         id: &EndpointId,
         endpoint: &Endpoint,
         health: &Health,
-        (model, served): (&str, Option<&Served>),
+        offer: &Offer<'_>,
         able: &[&Abilities],
     ) -> Verdict {
+        let Offer { model, served, lack } = offer;
         let held: Vec<(&str, usize)> = self.endpoints.held(id).collect();
         let all: usize = held.iter().map(|(_, tasks)| tasks).sum();
         if let Some(verdict) = self.out_of_order(id, endpoint, health, all) {
             return verdict;
         }
+        if let Some(lack) = lack {
+            return lack.clone();
+        }
         if let Some(need) = lacking(endpoint, able) {
             return Verdict::NoAgent(need);
         }
-        let own = held.iter().find(|(name, _)| *name == model).map_or(0, |(_, tasks)| *tasks);
+        let own = held.iter().find(|(name, _)| name == model).map_or(0, |(_, tasks)| *tasks);
         if own >= endpoint.slots as usize {
             return Verdict::Full(endpoint.slots);
         }
-        let others = held.iter().filter(|(name, _)| *name != model);
+        let others = held.iter().filter(|(name, _)| name != model);
         let bound = endpoint.models_at_once as usize;
         if bound > 0 && own == 0 && others.clone().count() >= bound {
             let other = others.map(|(name, _)| Box::from(*name)).next();
@@ -70,7 +84,7 @@ impl State {
         }
         if let Some((last, true)) = self.endpoints.last.get(id)
             && bound > 0
-            && **last != *model
+            && **last != **model
             && self.endpoints.wants(endpoint, health, last)
         {
             return Verdict::Batch(last.clone());
@@ -78,7 +92,7 @@ impl State {
         let facts = Facts {
             held: u32::try_from(all).unwrap_or(u32::MAX),
             is_warm: served.is_some_and(|served| served.warm),
-            is_last: self.endpoints.last(id) == Some(model),
+            is_last: self.endpoints.last(id) == Some(*model),
             ..self.machine(endpoint, health)
         };
         Verdict::Suits(facts.score())

@@ -99,13 +99,9 @@ impl Rogue {
         ToHub::Identify(Identify {
             agent_id: self.name.clone(),
             token: self.name.clone(),
-            name: None,
-            capabilities: None,
-            boot: None,
             executors: Some(Vec::from(["shell".to_string()])),
             slots: Some(2),
-            labels: None,
-            version: None,
+            ..Identify::default()
         })
     }
 

@@ -96,6 +96,9 @@ struct Add {
     /// that it serves; of a program its own]
     #[arg(long = "model", value_name = "NAME[=TIER,…]")]
     models: Vec<String>,
+    /// Tasks may name others of its models as well
+    #[arg(long, requires = "models")]
+    others: bool,
     /// The key that it wants, by the name under which agents have it
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
@@ -196,6 +199,7 @@ impl Add {
         });
         set("url", json!(self.ollama.as_ref().or(self.messages.as_ref())));
         set("models", models.collect());
+        set("others", json!(self.others.then_some(true)));
         set("credential", json!(self.credential));
         set("class", json!(self.class));
         set("slots", json!(self.slots));
@@ -310,8 +314,8 @@ mod tests {
             json!({ "api": "ollama", "url": "http://gpu:11434", "models": [], "needs": [] })
         );
         let said = ["work", "--messages", "https://h", "--credential", "me", "--slots", "2"];
-        let models = ["--model", "qwen3:8b", "--model", "large=complex,unknown"];
-        expect![[r#"{"api":"messages","credential":"me","models":[{"model":"qwen3:8b"},{"model":"large","tiers":["complex","unknown"]}],"needs":[],"slots":2,"url":"https://h"}"#]]
+        let models = ["--model", "qwen3:8b", "--model", "large=complex,unknown", "--others"];
+        expect![[r#"{"api":"messages","credential":"me","models":[{"model":"qwen3:8b"},{"model":"large","tiers":["complex","unknown"]}],"needs":[],"others":true,"slots":2,"url":"https://h"}"#]]
             .assert_eq(&body(&[&said[..], &models].concat()).to_string());
         let program = json!({ "api": "claude-code", "models": [], "needs": [] });
         assert_eq!(body(&["team", "--claude-code"]), program);

@@ -7,6 +7,7 @@ use crate::id::{Boot, SessionId};
 use crate::name::EndpointId;
 use crate::task::{Category, Tier};
 use crate::wire::{Complete, Failed, Identify};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -50,6 +51,30 @@ impl Fleet {
         slots: u32,
         can: &[&str],
     ) -> u64 {
+        self.identify(
+            name,
+            Identify {
+                capabilities: Some(can.iter().map(|can| String::from(*can)).collect()),
+                executors: Some(kinds.iter().map(|kind| String::from(*kind)).collect()),
+                slots: Some(slots),
+                ..Identify::default()
+            },
+        )
+    }
+
+    /// An agent connects that codes and looks, and announces these.
+    pub(super) fn join_announcing(
+        &mut self,
+        name: &'static str,
+        models: Option<BTreeMap<EndpointId, Endpoint>>,
+    ) -> u64 {
+        let kinds = ["acp", "code"].map(String::from).into();
+        let frame =
+            Identify { executors: Some(kinds), slots: Some(9), models, ..Identify::default() };
+        self.identify(name, frame)
+    }
+
+    fn identify(&mut self, name: &'static str, frame: Identify) -> u64 {
         let (id, token) = (agent_id(name), crate::testing::bench::token(name));
         if self.bench.hub.state().agent(&id).is_none() {
             self.bench.call(Command::AddAgent { id, token });
@@ -57,17 +82,8 @@ impl Fleet {
         let session = 1_000 + self.sessions.len() as u64;
         self.sessions.push((session, name));
         self.bench.open(session, Dialect::V1);
-        let frame = ToHub::Identify(Identify {
-            agent_id: name.into(),
-            token: String::new(),
-            name: None,
-            capabilities: Some(can.iter().map(|can| String::from(*can)).collect()),
-            boot: Some(Boot(session)),
-            executors: Some(kinds.iter().map(|kind| String::from(*kind)).collect()),
-            slots: Some(slots),
-            labels: None,
-            version: None,
-        });
+        let frame =
+            ToHub::Identify(Identify { agent_id: name.into(), boot: Some(Boot(session)), ..frame });
         let (session, token) = (SessionId(session), Some(token));
         self.bench.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });
         session.0

@@ -3,7 +3,7 @@
 use super::*;
 use crate::view::Reason;
 
-fn program(api: Api) -> Endpoint {
+pub(super) fn program(api: Api) -> Endpoint {
     Endpoint::new(api, "")
 }
 

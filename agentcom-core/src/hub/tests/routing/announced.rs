@@ -1,0 +1,143 @@
+//! This file checks the endpoints that agents announce: the models that they were started with.
+
+use super::programs::program;
+use super::*;
+use crate::command::Command;
+use crate::ledger::Cap;
+use crate::money::Micros;
+
+fn announces(fleet: &mut Fleet, name: &'static str, models: &[(&str, Endpoint)]) -> u64 {
+    let named =
+        |(id, endpoint): &(&str, Endpoint)| (EndpointId::new(id).unwrap(), endpoint.clone());
+    fleet.join_announcing(name, Some(models.iter().map(named).collect()))
+}
+
+fn names(fleet: &Fleet) -> Vec<String> {
+    let endpoints = &fleet.bench.hub.state().settings().routing.endpoints;
+    endpoints.keys().map(|id| id.as_str().to_owned()).collect()
+}
+
+fn refusals(fleet: &mut Fleet, session: u64) -> Vec<String> {
+    let said = fleet.bench.said(session).into_iter();
+    let errors = said.filter_map(|frame| match frame {
+        ToAgent::Error(error) => Some(error.error),
+        _ => None,
+    });
+    errors.collect()
+}
+
+#[test]
+fn what_an_agent_announces_is_asked_by_its_announcers_and_nobody_else() {
+    let mut fleet = Fleet::new();
+    let other = fleet.join("other", 9, &[]);
+    let one = announces(&mut fleet, "one", &[("box-ollama", local(&["qwen"]))]);
+    let task = fleet.submit(Tier::Standard, None);
+    let at = Some(("box-ollama".into(), "qwen".into()));
+    assert_eq!(fleet.given(one), [(task, at.clone())]);
+    // An agent of the same machine shares the server, and its one slot.
+    let two = announces(&mut fleet, "two", &[("box-ollama", local(&["qwen"]))]);
+    let next = fleet.submit(Tier::Standard, None);
+    assert_eq!((fleet.given(two), fleet.given(other)), (Vec::new(), Vec::new()));
+    fleet.serve(one);
+    let given = [fleet.given(one), fleet.given(two)].concat();
+    assert_eq!(given, [(next, at)]);
+    // It stays while one of them announces it.
+    fleet.bench.call(Command::RemoveAgent(agent_id("one")));
+    assert_eq!(names(&fleet), ["box-ollama"]);
+    fleet.bench.call(Command::RemoveAgent(agent_id("two")));
+    assert_eq!(names(&fleet), [""; 0]);
+}
+
+#[test]
+fn what_an_agent_no_longer_announces_is_forgotten_unless_it_says_nothing_of_it() {
+    let mut fleet = Fleet::new();
+    announces(&mut fleet, "a", &[("a-ollama", local(&["qwen"])), ("a-acp", program(Api::Acp))]);
+    fleet.join_announcing("a", None);
+    assert_eq!(names(&fleet), ["a-acp", "a-ollama"]);
+    announces(&mut fleet, "a", &[("a-acp", program(Api::Acp))]);
+    assert_eq!(names(&fleet), ["a-acp"]);
+    announces(&mut fleet, "a", &[]);
+    assert_eq!(names(&fleet), [""; 0]);
+}
+
+#[test]
+fn what_an_operator_sets_under_the_name_counts_instead() {
+    let mut fleet = Fleet::new();
+    let agent = announces(&mut fleet, "a", &[("gpu", local(&["qwen"]))]);
+    fleet.set("gpu", local(&["llama"]));
+    let task = fleet.submit(Tier::Standard, None);
+    let at = |model: &str| Some((String::from("gpu"), String::from(model)));
+    assert_eq!(fleet.given(agent), [(task, at("llama"))]);
+    let agent = announces(&mut fleet, "a", &[("gpu", local(&["qwen"]))]);
+    fleet.bench.call(Command::RemoveAgent(agent_id("a")));
+    assert_eq!((names(&fleet), refusals(&mut fleet, agent)), (vec!["gpu".to_owned()], vec![]));
+}
+
+#[test]
+fn what_cannot_be_an_endpoint_is_refused_with_a_word() {
+    let mut fleet = Fleet::new();
+    let many: Vec<String> = (0..9).map(|n| alloc::format!("a-{n}")).collect();
+    let many: Vec<_> = many.iter().map(|name| (name.as_str(), local(&["m"]))).collect();
+    let agent = announces(&mut fleet, "a", &many);
+    assert_eq!(refusals(&mut fleet, agent), ["too_many_models"]);
+    let agent = announces(&mut fleet, "a", &[("a", Endpoint { slots: 0, ..local(&["m"]) })]);
+    assert_eq!(refusals(&mut fleet, agent), ["bad_models: slots must be 1 to 1024"]);
+    assert_eq!(names(&fleet), [""; 0]);
+    // Where spending is capped nobody asks a model of which nobody knows the price; the rest is had.
+    let cap: Cap = "day".parse().unwrap();
+    fleet.bench.call(Command::SetCap { cap, limit: Some(Micros(1)) });
+    let models = [("dear", cloud(&["unheard-of"])), ("free", local(&["qwen"]))];
+    let agent = announces(&mut fleet, "a", &models);
+    assert_eq!(refusals(&mut fleet, agent), ["models_refused"]);
+    assert_eq!(names(&fleet), ["free"]);
+}
+
+#[test]
+fn there_are_no_more_endpoints_than_may_be() {
+    let mut fleet = Fleet::new();
+    for number in 0..Endpoint::COUNT_MAX - 1 {
+        fleet.set(&alloc::format!("e-{number}"), local(&["m"]));
+    }
+    let agent = announces(&mut fleet, "a", &[("x", local(&["m"])), ("y", local(&["m"]))]);
+    assert_eq!(refusals(&mut fleet, agent), ["models_refused"]);
+    assert_eq!(names(&fleet).len(), Endpoint::COUNT_MAX);
+}
+
+#[test]
+fn a_task_may_name_another_model_where_others_are_served() {
+    let mut fleet = Fleet::new();
+    let agent = announces(&mut fleet, "a", &[("a", Endpoint { others: true, ..local(&["qwen"]) })]);
+    let looker = announces_probe(&mut fleet);
+    let served = |model: &str, tools| Served {
+        model: model.into(),
+        warm: false,
+        context: None,
+        tools: Some(tools),
+    };
+    let models = vec![served("llama:latest", true), served("embed", false)];
+    let look = fleet.look(looker).expect("it was never heard of");
+    fleet.saw(looker, look, &Seen { models, ..Seen::default() });
+    let named = fleet.submit(Tier::Standard, Some("llama"));
+    assert_eq!(fleet.given(agent), [(named, Some(("a".into(), "llama".into())))]);
+    fleet.serve(agent);
+    let why = |fleet: &mut Fleet, model| {
+        let task = fleet.submit(Tier::Standard, model);
+        match fleet.bench.hub.why(task).unwrap().reason {
+            Reason::Endpoints { passed_over, .. } => passed_over[0].verdict.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(why(&mut fleet, Some("embed")), Verdict::NoTools);
+    assert_eq!(why(&mut fleet, Some("absent")), Verdict::Missing);
+    assert_eq!(why(&mut fleet, None), Verdict::Missing, "what the agent was started with");
+    fleet.set("b", local(&["qwen"]));
+    assert_eq!(fleet.names(agent), ["b"], "one slot");
+    let other = fleet.submit(Tier::Standard, Some("llama"));
+    assert_eq!(fleet.names(agent), ["a"], "{other:?}");
+}
+
+fn announces_probe(fleet: &mut Fleet) -> u64 {
+    let session = fleet.join_with("a-2", &["probe"], 1, &["models:a"]);
+    fleet.bench.pass(Span(1));
+    session
+}

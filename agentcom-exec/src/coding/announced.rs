@@ -1,0 +1,97 @@
+//! This file says of the models of an agent what the hub has to know to choose among them.
+
+use std::collections::BTreeMap;
+
+use agentcom_core::config::Secret;
+use agentcom_core::endpoint::{Api, Endpoint, Meant};
+use agentcom_core::name::{Credential, EndpointId};
+use sha2::{Digest as _, Sha256};
+
+use super::models::Chain;
+
+impl Chain {
+    /// Its models as endpoints, called after the machine `host`: agents of one machine have the same
+    /// server in common, and what one of them is told of it is true for all.
+    ///
+    /// Tasks that name no model are given that of the agent; they may name others.
+    #[must_use]
+    pub fn endpoints(&self, host: &str) -> BTreeMap<EndpointId, Endpoint> {
+        let Self { local, cloud, programs } = self;
+        let of = |api, url: &str, model: Option<&str>, credential| {
+            let meant = |model: &str| Meant { model: model.into(), tiers: Vec::new() };
+            let models: Vec<Meant> = model.map(meant).into_iter().collect();
+            let others = !models.is_empty();
+            Endpoint { models, others, credential, ..Endpoint::new(api, url) }
+        };
+        let local =
+            local.as_ref().map(|it| of(Api::Ollama, &it.url, Some(it.model.as_str()), None));
+        let cloud = cloud
+            .as_ref()
+            .map(|it| of(Api::Messages, &it.url, Some(it.model.as_str()), name_of_key(&it.key)));
+        let claude_code = programs.claude_code.as_ref().map(|it| {
+            of(Api::ClaudeCode, "", it.model.as_deref(), it.key().as_ref().and_then(name_of_key))
+        });
+        let acp = programs.acp.as_ref().map(|_| of(Api::Acp, "", None, None));
+        let all =
+            [("ollama", local), ("claude", cloud), ("claude-code", claude_code), ("acp", acp)];
+        let named = |(word, endpoint): (&str, Option<Endpoint>)| {
+            Some((EndpointId::new(&called(host, word)).ok()?, endpoint?))
+        };
+        all.into_iter().filter_map(named).collect()
+    }
+}
+
+/// What an endpoint of a machine is called.
+fn called(host: &str, word: &str) -> String {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let host = host.chars().map(|c| if is_fine(c) { c } else { '-' });
+    let host: String = host.take(EndpointId::BYTES_MAX - word.len() - 1).collect();
+    format!("{}-{word}", if host.is_empty() { "here" } else { &host })
+}
+
+/// A name for a key that tells nothing of it, and is the same wherever the key is, so that all who have
+/// it are parked together.
+pub(super) fn name_of_key(key: &Secret) -> Option<Credential> {
+    let hash = Sha256::digest(key.reveal());
+    let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Credential::new(&format!("anthropic-{short}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acp::Acp;
+    use crate::coding::{MessagesModels, OllamaModels, Programs};
+    use crate::model::Patience;
+
+    #[test]
+    fn the_models_of_an_agent_are_endpoints_of_its_machine() {
+        let patience = Patience::default();
+        let (url, model) = ("http://gpu:11434".to_owned(), "qwen3:8b".to_owned());
+        let local = OllamaModels { url, model, context_tokens: 4_096, patience };
+        let (url, model) = ("https://api.example".to_owned(), "opus".to_owned());
+        let key = Secret::new("secret-word");
+        let cloud = MessagesModels { url, key, model, context_tokens: 4_096, patience };
+        let programs = Programs { acp: Some(Acp::new(["gemini"])), claude_code: None };
+        let chain = Chain { local: Some(local), cloud: Some(cloud), programs };
+        let all = chain.endpoints("my host");
+        let names: Vec<&str> = all.keys().map(EndpointId::as_str).collect();
+        assert_eq!(names, ["my-host-acp", "my-host-claude", "my-host-ollama"]);
+        assert!(all.values().all(|endpoint| endpoint.check() == Ok(())));
+        let ollama = &all["my-host-ollama"];
+        assert_eq!((&*ollama.url, &*ollama.models[0].model), ("http://gpu:11434", "qwen3:8b"));
+        assert!(ollama.others && ollama.credential.is_none());
+        let claude = &all["my-host-claude"];
+        let name = claude.credential.as_ref().unwrap().as_str();
+        assert!(name.starts_with("anthropic-") && !name.contains("secret"), "{name}");
+        assert!(all["my-host-acp"].models.is_empty());
+        assert!(Chain::default().endpoints("h").is_empty());
+    }
+
+    #[test]
+    fn a_machine_may_be_called_anything() {
+        assert_eq!(called("", "ollama"), "here-ollama");
+        let long = called(&"x".repeat(300), "claude-code");
+        assert!(EndpointId::new(&long).is_ok(), "{long}");
+    }
+}
