@@ -50,6 +50,10 @@ fn sample(kind: &str) -> Value {
         }
         "api" => json!("ollama"),
         "class" => json!("local"),
+        "{endpoint}" => json!({ "e": {
+            "api": "messages", "url": "https://h", "class": "cloud", "credential": "c",
+            "models": [{ "model": "m" }], "others": true, "slots": 2, "models_at_once": 0,
+        }}),
         "runs" => json!({ "kind": "acp", "model": "m", "tiers": ["complex"] }),
         "meant" => json!({ "model": "m", "tiers": ["complex"] }),
         "parking" => json!("off"),

@@ -1,5 +1,6 @@
 //! This file waits for tasks to end, over connections that may break.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -7,6 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::Client;
+use crate::command::why;
 use crate::exit::{Exit, Failure};
 use crate::print::Printer;
 use crate::text;
@@ -15,6 +17,10 @@ use crate::text;
 pub(crate) const OVER: [&str; 4] = ["completed", "partial", "dead_letter", "cancelled"];
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// How often it is asked what a task waits for.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// What needs no word: that it is tried again, and that somebody is at work on it.
+const USUAL: [&str; 4] = ["backoff", "accepting", "working", "ended"];
 
 /// Whether a task in an answer has ended.
 pub(crate) fn is_over(task: &Value) -> bool {
@@ -38,14 +44,32 @@ pub(crate) async fn ended(
         Failure::new(Exit::TryAgain, format_args!("task {} has not ended yet", text::short(id)))
             .hint(format_args!("it goes on; see `agentcom why {}`", text::short(id)))
     };
-    match deadline {
-        None => ended_some_time(client, id, print).await,
-        Some(deadline) => {
-            match tokio::time::timeout_at(deadline, ended_some_time(client, id, print)).await {
-                Ok(ended) => ended,
-                Err(_) => Err(late()),
-            }
+    let ended = async {
+        tokio::select! {
+            ended = ended_some_time(client, id, print) => ended,
+            never = tell_why_it_waits(client, id, print) => match never {},
         }
+    };
+    match deadline {
+        None => ended.await,
+        Some(deadline) => {
+            tokio::time::timeout_at(deadline, ended).await.unwrap_or_else(|_| Err(late()))
+        }
+    }
+}
+
+/// Says what a task waits for, once for each thing. Cancel safe.
+async fn tell_why_it_waits(client: &Client, id: &str, print: Printer) -> Infallible {
+    let mut told = String::new();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // Who waits for the end says whether there is a hub.
+        let Ok(why) = client.get(&["api", "tasks", id, "why"], &[]).await else { continue };
+        let code = text::field(&why["reason"], "code");
+        if !USUAL.contains(&code.as_str()) && code != told {
+            print.note(&format!("it waits: {}", why::sentence(&why["reason"])));
+        }
+        told = code;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::args::Context;
 use crate::exit::Outcome;
 use crate::print::{CAUTION, FAINT, PLAIN, table};
 use crate::table::{Column, Table};
-use crate::text::{self, age, field, now};
+use crate::text::{self, age, field, now, plain};
 
 /// What to do with servers of models.
 #[derive(Debug, clap::Args)]
@@ -213,7 +213,7 @@ impl Add {
 fn render(answer: &Value, now: Wall) -> String {
     let endpoints = answer["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
     if endpoints.is_empty() {
-        return "no endpoints; agents ask the models that they were started with\n".into();
+        return "no endpoints: no agent was started with models, and none were added\n".into();
     }
     let mut rows = Table::new(&COLUMNS);
     for endpoint in endpoints {
@@ -238,11 +238,19 @@ fn render(answer: &Value, now: Wall) -> String {
     table(&rows)
 }
 
-/// Where it is, or which program.
+/// Where it is, or which program, and whose it is.
 fn address(endpoint: &Value) -> String {
-    match endpoint["api"].as_str() {
-        Some(program @ ("claude-code" | "acp")) => format!("{program} of its agents"),
-        _ => field(endpoint, "url"),
+    let whose = match endpoint["announced_by"].as_array().map(Vec::as_slice) {
+        None | Some([]) => None,
+        Some([agent]) => Some(plain(agent)),
+        Some([agent, more @ ..]) => Some(format!("{} and {} more", plain(agent), more.len())),
+    };
+    match (endpoint["api"].as_str(), whose) {
+        (Some(program @ ("claude-code" | "acp")), whose) => {
+            format!("{program} of {}", whose.as_deref().unwrap_or("its agents"))
+        }
+        (_, Some(whose)) => format!("{}, for {whose}", field(endpoint, "url")),
+        (_, None) => field(endpoint, "url"),
     }
 }
 
@@ -329,7 +337,7 @@ mod tests {
         let served = json!([{ "model": "qwen", "warm": true }, { "model": "phi", "warm": false }]);
         let endpoints = json!({ "endpoints": [
             { "name": "gpu", "breaker": "closed", "url": "http://gpu", "heard_at": 1000,
-              "served": served, "held": { "qwen": 1 } },
+              "served": served, "held": { "qwen": 1 }, "announced_by": ["a-1", "a-2"] },
             { "name": "new", "breaker": "closed", "url": "http://new", "models": [{ "model": "m" }] },
             { "name": "off", "breaker": "open", "open_until": 9000, "error": "refused", "url": "u" },
             { "name": "team", "api": "claude-code", "breaker": "closed", "held": { "own": 2 } },
@@ -338,7 +346,7 @@ mod tests {
         let text = render(&endpoints, Wall(61_000));
         expect![[r#"
             ENDPOINT  STATE                                              AT WORK      MODELS      HEARD  ADDRESS
-            gpu       ready                                              1 with qwen  qwen*, phi  1 min  http://gpu
+            gpu       ready                                              1 with qwen  qwen*, phi  1 min  http://gpu, for a-1 and 1 more
             new       not asked yet                                                   m                  http://new
             off       left alone until 1970-01-01 00:00:09 UTC: refused                                  u
             team      ready                                              2 with own                      claude-code of its agents

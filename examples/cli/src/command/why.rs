@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
 }
 
 /// A reason in words.
-fn sentence(reason: &Value) -> String {
+pub(crate) fn sentence(reason: &Value) -> String {
     let get = |name: &str| field(reason, name);
     let millis = |name: &str| agentcom_core::time::Span(reason[name].as_u64().unwrap_or_default());
     let until = |name: &str| text::date(&reason[name]).map_or_else(String::new, text::stamp);

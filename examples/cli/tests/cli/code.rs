@@ -2,7 +2,9 @@
 //! script, behind the wire of Ollama, works in a real repository with real tools in the sandbox.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use agentcom_exec::stand_in::github::{Instead, StandIn as GitHub, TOKEN};
 use agentcom_exec::stand_in::messages as claude;
@@ -320,8 +322,39 @@ async fn a_model_that_does_nothing_fails_the_task_and_one_that_is_not_there_says
     assert_eq!(told["state"], "dead_letter", "{told:#}");
     assert!(told["last_error"].as_str().unwrap().contains("it changed nothing"), "{told:#}");
     let missing = Turn::Status(404, "model 'scripted' not found, try pulling it first".into());
-    let (told, _) = done(dir, vec![missing], None, &[]).await;
+    let (told, _) = done(dir, vec![missing], None, &["--with", "ollama"]).await;
     assert!(told["last_error"].as_str().unwrap().contains("no model `scripted`"), "{told:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_was_started_with_is_an_endpoint_and_a_task_waits_for_a_model_that_is_missing()
+ {
+    let Some(dir) = ground() else { return };
+    let dir = dir.path();
+    let turns = vec![writes("add.sh", MENDED), Turn::says("It adds now.")];
+    let (told, ollama, up) = at_work(dir, turns, None, &[]).await;
+    assert_eq!(told["state"], "completed", "{told:#}");
+    let chosen = told["attempts"][0]["route"]["chosen"].clone();
+    assert!(chosen["endpoint"].as_str().unwrap().ends_with("-ollama"), "{told:#}");
+    let listed = json(dir, &["endpoint", "list"]);
+    let endpoint = &listed["endpoints"][0];
+    assert_eq!((&endpoint["name"], &endpoint["url"]), (&chosen["endpoint"], &json!(ollama.url())));
+    assert_eq!(endpoint["announced_by"], json!(["local-1"]));
+    let line = ["submit", "--code", "-d", "Mend it", "--model", "absent", "--wait"];
+    let mut waiting = agentcom(dir, &line).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(waiting.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let waits = tokio::task::spawn_blocking(move || {
+        said.map(|line| line + "\n").find(|line| line.contains("it waits")).unwrap()
+    });
+    let waits = waits.await.unwrap();
+    assert!(waits.contains("no endpoint takes absent: absent at"), "{waits}");
+    assert!(waits.contains("is not there"), "{waits}");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    drop(up);
+    // An agent that no longer has it does not announce it any more.
+    let _up = Up::start(dir, &["--workdir", "clone"]);
+    assert_eq!(json(dir, &["endpoint", "list"])["endpoints"], json!([]));
 }
 
 #[test]
