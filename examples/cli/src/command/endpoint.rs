@@ -270,7 +270,8 @@ fn state(endpoint: &Value) -> String {
         _ if endpoint["heard_at"].is_null() && endpoint["url"].is_string() => {
             "not asked yet".into()
         }
-        _ => "ready".into(),
+        _ if because.is_empty() => "ready".into(),
+        _ => format!("failed once{because}"),
     }
 }
 
@@ -339,6 +340,7 @@ mod tests {
             { "name": "gpu", "breaker": "closed", "url": "http://gpu", "heard_at": 1000,
               "served": served, "held": { "qwen": 1 }, "announced_by": ["a-1", "a-2"] },
             { "name": "new", "breaker": "closed", "url": "http://new", "models": [{ "model": "m" }] },
+            { "name": "odd", "breaker": "closed", "heard_at": 1000, "error": "cut off", "url": "u" },
             { "name": "off", "breaker": "open", "open_until": 9000, "error": "refused", "url": "u" },
             { "name": "team", "api": "claude-code", "breaker": "closed", "held": { "own": 2 } },
             { "name": "work", "breaker": "closed", "parked_until": 8000, "url": "https://h" },
@@ -348,6 +350,7 @@ mod tests {
             ENDPOINT  STATE                                              AT WORK      MODELS      HEARD  ADDRESS
             gpu       ready                                              1 with qwen  qwen*, phi  1 min  http://gpu, for a-1 and 1 more
             new       not asked yet                                                   m                  http://new
+            odd       failed once: cut off                                                        1 min  u
             off       left alone until 1970-01-01 00:00:09 UTC: refused                                  u
             team      ready                                              2 with own                      claude-code of its agents
             work      parked until 1970-01-01 00:00:08 UTC                                               https://h
