@@ -9,9 +9,7 @@ fn it_says_who_it_is_and_pings_at_once_and_then_every_five_seconds() {
     let mut rig = Rig::new(2);
     assert_eq!(rig.wake(), ["connect"]);
     let said = rig.step(Input::Connected);
-    expect![[
-        r#"> {identify,agent_id:a-1,token:s3cret,capabilities:[],boot:boot-0000000000000001,executors:[shell],slots:2,labels:{}}"#
-    ]]
+    expect!["> {identify,agent_id:a-1,token:s3cret,capabilities:[],boot:boot-0000000000000001,executors:[shell],slots:2,labels:{},models:{}}"]
     .assert_eq(&said.join("\n"));
     assert_eq!(rig.identify_again(), ["> ping []"]);
     let start = rig.ms;

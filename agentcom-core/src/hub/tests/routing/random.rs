@@ -26,7 +26,7 @@ fn happen(fleet: &mut Fleet, agents: &mut Vec<u64>, rng: &mut Rng) {
     let name = NAMES[rng.below(3) as usize];
     let id = EndpointId::new(name).unwrap();
     let model = [None, Some("a"), Some("b")][rng.below(3) as usize];
-    match rng.below(16) {
+    match rng.below(17) {
         0 => fleet.set(name, random(rng)),
         1 => _ = fleet.tell(EndpointCommand::Remove(id)),
         2 => _ = fleet.tell(EndpointCommand::Park(id, Span::from_secs(rng.below(90)))),
@@ -56,6 +56,13 @@ fn happen(fleet: &mut Fleet, agents: &mut Vec<u64>, rng: &mut Rng) {
             if let Some(task) = fleet.living().first() {
                 fleet.bench.call(Command::Cancel(*task));
             }
+        }
+        // Under a name that an operator may set as well, or that another agent announces.
+        15 if agents.len() < 9 => {
+            let who = ["a", "c"][rng.below(2) as usize];
+            let all = (rng.below(3) > 0).then(|| (id, Endpoint { others: true, ..random(rng) }));
+            let announced = (rng.below(4) > 0).then(|| all.into_iter().collect());
+            agents.push(fleet.join_announcing(who, announced));
         }
         14 if fleet.coding(agent) => fleet.fail(agent, Category::Retryable),
         _ => fleet.bench.pass(Span::from_secs(rng.below(200))),
