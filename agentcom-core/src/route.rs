@@ -142,6 +142,8 @@ pub enum Verdict {
     Batch(Box<str>),
     /// No agent that is connected can do what its use takes.
     NoAgent(Capability),
+    /// Agents that could have it asked have no room, or do not suit the task.
+    NoRoom,
     /// Its server does not have it.
     Missing,
     /// It cannot call tools, as its server says.
@@ -156,7 +158,8 @@ pub struct Decision {
     /// What was chosen, if anything could be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Chosen>,
-    /// What else there was, the best first, at most [`Decision::ALTERNATIVES_MAX`].
+    /// What else there was, the best first; of a decision that is kept, at most
+    /// [`Decision::ALTERNATIVES_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
 }
@@ -186,6 +189,25 @@ pub struct Alternative {
 impl Decision {
     /// The most alternatives that are kept.
     pub const ALTERNATIVES_MAX: usize = 8;
+
+    /// Passes over what was chosen, for want of an agent with room, and chooses the next that suits, if
+    /// there is one.
+    pub(crate) fn pass_over(&mut self) {
+        let Some(Chosen { endpoint, model, .. }) = self.chosen.take() else { return };
+        let suits = |it: &Alternative| matches!(it.verdict, Verdict::Suits(_));
+        let next = self.alternatives.iter().position(suits);
+        let next = next.map(|position| self.alternatives.remove(position));
+        self.alternatives.push(Alternative { endpoint, model, verdict: Verdict::NoRoom });
+        self.chosen = next.and_then(|Alternative { endpoint, model, verdict }| {
+            Some(Chosen { endpoint, model, score: rank(&verdict)? })
+        });
+    }
+
+    /// As it is kept with an attempt.
+    pub(crate) fn kept(mut self) -> Box<Self> {
+        self.alternatives.truncate(Self::ALTERNATIVES_MAX);
+        Box::new(self)
+    }
 }
 
 /// Chooses among candidates: the first class of the chain of which one can be asked, and of those
@@ -214,8 +236,7 @@ pub fn route(tier: Tier, chain: &[Class], candidates: Vec<Candidate>) -> Decisio
         let score = rank(&first.verdict)?;
         Some(Chosen { endpoint: first.endpoint, model: first.model, score })
     });
-    let rest = ranked.take(Decision::ALTERNATIVES_MAX);
-    let alternatives = rest.map(|Candidate { endpoint, model, verdict, .. }| Alternative {
+    let alternatives = ranked.map(|Candidate { endpoint, model, verdict, .. }| Alternative {
         endpoint,
         model,
         verdict,
@@ -234,6 +255,7 @@ fn rank(verdict: &Verdict) -> Option<u32> {
         | Verdict::Occupied(_)
         | Verdict::Batch(_)
         | Verdict::NoAgent(_)
+        | Verdict::NoRoom
         | Verdict::Missing
         | Verdict::NoTools => None,
     }

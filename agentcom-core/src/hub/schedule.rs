@@ -72,12 +72,27 @@ fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
     if park_closed(tx, &choices) {
         return Some(Decision::Limited);
     }
-    let route = route::of(tx, &first.queued);
-    let needs = route::needs(tx, route.as_deref());
-    Some(match choose::agent(tx, &first.queued, &needs) {
-        Ok(agent) => Decision::Given(*first, agent, route),
-        Err(offered) => Decision::Unfit(first.queued, offered),
+    Some(match route::of(tx, &first.queued) {
+        Some(route) => routed(tx, first, route),
+        None => match choose::agent(tx, &first.queued, &[]) {
+            Ok(agent) => Decision::Given(*first, agent, None),
+            Err(offered) => Decision::Unfit(first.queued, offered),
+        },
     })
+}
+
+/// Whom a task is for that is done with a model: the best model is passed over if nobody with room can
+/// have it asked.
+fn routed(tx: &Tx<'_>, first: &Choice, mut route: Decided) -> Decision {
+    let mut offers = 0;
+    while let Some(chosen) = &route.chosen {
+        match choose::agent(tx, &first.queued, &route::needs(tx, chosen)) {
+            Ok(agent) => return Decision::Given(*first, agent, Some(route.kept())),
+            Err(offered) => offers += offered,
+        }
+        route.pass_over();
+    }
+    Decision::Unfit(first.queued, offers)
 }
 
 /// Takes the tasks out of the way that a limit keeps from starting, or that no endpoint takes; whether there were any. One

@@ -1,5 +1,7 @@
 //! This file keeps the indexes of the scheduler in step with the facts: who waits, and who has room.
 
+use alloc::vec::Vec;
+
 use super::{
     Abilities, AgentNo, Class, ClassId, Due, Entry, Gate, LimitsNo, Requirements, Spot, State,
     Terms, When,
@@ -9,7 +11,7 @@ use crate::change::Settings;
 use crate::guard::Guard;
 use crate::id::{SessionId, TaskId};
 use crate::name::AgentId;
-use crate::route::Wanted;
+use crate::route::{Wanted, is_routed};
 use crate::task::{Task, TaskState};
 
 /// Where a ready task waits.
@@ -151,9 +153,17 @@ impl State {
         self.pending.classes.extend(woken);
     }
 
-    /// Something about endpoints changed, and tasks that none would take try again.
+    /// Something about endpoints changed: tasks that none would take try again, and those whose
+    /// endpoints had no agent with room.
     pub(super) fn wake_routed(&mut self) {
         self.wake(&Gate::Route(Wanted::FIRST));
+        let is_of_models = |(_, class): &(ClassId, &Class)| is_routed(&class.requirements.kind);
+        let unfit = self.ready.unfit().filter(is_of_models).map(|(id, _)| id);
+        let unfit: Vec<ClassId> = unfit.collect();
+        if !unfit.is_empty() {
+            let woken = self.ready.wake(&Gate::Fit, |class| unfit.contains(&class));
+            self.pending.classes.extend(woken);
+        }
     }
 
     /// An agent has room: tasks that suited nobody try again, if it can run them.
@@ -196,7 +206,7 @@ impl State {
             .ready
             .classes()
             .map(|(id, class)| (id, class.paused, self.pause_on(&class.requirements).is_some()));
-        let verdicts: alloc::vec::Vec<(ClassId, bool, bool)> = verdicts.collect();
+        let verdicts: Vec<(ClassId, bool, bool)> = verdicts.collect();
         for (id, before, paused) in verdicts {
             self.ready.set_paused(id, paused);
             if before && !paused {

@@ -246,6 +246,12 @@ impl Ready {
         next.inspect(|(lane, entry)| self.unpark(&Gate::Fit, id, *lane, &entry.spot)).is_some()
     }
 
+    /// The classes that have tasks which suited nobody.
+    pub fn unfit(&self) -> impl Iterator<Item = (ClassId, &Class)> {
+        let all = (Gate::Fit, ClassId(0))..=(Gate::Fit, ClassId(u32::MAX));
+        self.parked.range(all).filter_map(|((_, id), _)| Some((*id, self.class(*id)?)))
+    }
+
     /// Lets one task try again that is held back, and returns its class.
     pub fn wake_one(&mut self, lane: usize, spot: &Spot) -> Option<ClassId> {
         let (gate, id) = self.gate_of.get(&spot.number).cloned()?;

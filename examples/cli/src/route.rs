@@ -50,6 +50,7 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Occupied(model) => format!("has to wait for {model}"),
         Verdict::Batch(model) => format!("has to wait for the other tasks of {model}"),
         Verdict::NoAgent(need) => format!("needs an agent with {need}"),
+        Verdict::NoRoom => "waits for its agents".into(),
         Verdict::Missing => "is not there; `ollama pull` fetches models".into(),
         Verdict::NoTools => "cannot call tools".into(),
     }
@@ -77,6 +78,7 @@ mod tests {
             Verdict::Occupied("qwen".into()),
             Verdict::Batch("qwen".into()),
             Verdict::NoAgent(Capability::key(&key())),
+            Verdict::NoRoom,
             Verdict::Missing,
             Verdict::NoTools,
         ];
@@ -102,6 +104,7 @@ mod tests {
             m at gpu has to wait for qwen,
             m at gpu has to wait for the other tasks of qwen,
             m at gpu needs an agent with key-me,
+            m at gpu waits for its agents,
             m at gpu is not there; `ollama pull` fetches models,
             m at gpu cannot call tools"#]]
         .assert_eq(&whole(&route).unwrap().replace(", ", ",\n"));

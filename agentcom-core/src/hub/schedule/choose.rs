@@ -172,14 +172,14 @@ fn best(
     }
     let task = state.task(state.id_of(queued.spot.number))?;
     let mut best: Option<Offer<'_>> = None;
+    let has_all = |group: &Group| needs.iter().all(|need| group.abilities.has(need));
+    let can = |agent: AgentNo| {
+        let group = state.fleet().member(agent).and_then(|member| member.group);
+        group.and_then(|group| state.fleet().group(group)).is_some_and(has_all)
+    };
     let mut suits = |standing: Standing, agent: AgentNo| {
         let Some(member) = state.fleet().member(agent) else { return false };
         *offered += 1;
-        let group = member.group.and_then(|group| state.fleet().group(group));
-        let has = |need| group.is_some_and(|it| it.abilities.has(need));
-        if !needs.iter().all(has) {
-            return false;
-        }
         let Some(fit) = fit(tx, task, standing, member) else { return false };
         let offer = Offer { fit, standing: Reverse(standing), name: Reverse(&member.id), agent };
         if best.as_ref().is_none_or(|best| offer > *best) {
@@ -188,16 +188,17 @@ fn best(
         true
     };
     if let Some(agent) = state.pin(&class.requirements) {
-        let agent = state.fleet().number(agent)?;
+        let agent = state.fleet().number(agent).filter(|agent| can(*agent))?;
         suits(room_of(state, class, agent)?, agent);
     } else {
-        for group in state.fleet().rooms_for(queued.class) {
+        for group in state.fleet().rooms_for(queued.class).filter(|group| has_all(group)) {
             let suited = group.free().filter(|(standing, agent)| suits(*standing, *agent));
             suited.take(CANDIDATES_MAX).for_each(drop);
         }
         let warm = task.spec.repo.as_ref().and_then(|repo| state.warm(repo));
         if let Some(agent) = warm.and_then(|agent| state.fleet().number(agent))
             && let Some(standing) = room_of(state, class, agent)
+            && can(agent)
         {
             suits(standing, agent);
         }

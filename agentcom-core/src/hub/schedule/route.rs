@@ -1,11 +1,10 @@
 //! This file asks for the model of a task that starts, where there are endpoints of models.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::hub::tx::Tx;
 use crate::name::{Capability, EndpointId};
-use crate::route::{Decision, Wanted, is_routed};
+use crate::route::{Chosen, Decision, Wanted, is_routed};
 use crate::state::{Gate, Queued, Requirements};
 use crate::task::{Category, Outcome, Task};
 
@@ -17,17 +16,15 @@ pub(super) fn closed(tx: &Tx<'_>, queued: &Queued) -> Option<Gate> {
 }
 
 /// The model for a task that starts; none if whoever runs it sees to it.
-pub(super) fn of(tx: &Tx<'_>, queued: &Queued) -> Option<Box<Decision>> {
+pub(super) fn of(tx: &Tx<'_>, queued: &Queued) -> Option<Decision> {
     let (wanted, requirements) = wanted(tx, queued)?;
     let task = tx.state.task(tx.state.id_of(queued.spot.number))?;
-    tx.state.route(&wanted, requirements, failed_at(task)).map(Box::new)
+    tx.state.route(&wanted, requirements, failed_at(task))
 }
 
 /// What an agent has to be able to do to have the model asked.
-pub(super) fn needs(tx: &Tx<'_>, route: Option<&Decision>) -> Vec<Capability> {
-    let chosen = route.and_then(|route| route.chosen.as_ref());
-    let endpoint = chosen.and_then(|chosen| tx.state.endpoint(&chosen.endpoint));
-    endpoint.into_iter().flat_map(|endpoint| endpoint.needs()).collect()
+pub(super) fn needs(tx: &Tx<'_>, chosen: &Chosen) -> Vec<Capability> {
+    tx.state.endpoint(&chosen.endpoint).into_iter().flat_map(|endpoint| endpoint.needs()).collect()
 }
 
 /// The endpoint of the model that failed at a task last.

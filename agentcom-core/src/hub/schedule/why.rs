@@ -108,7 +108,7 @@ fn held_back(state: &State, task: &Task) -> Reason {
             model: wanted.model.as_deref().map(String::from),
             passed_over: state
                 .route(wanted, &requirements, None)
-                .map(|it| it.alternatives)
+                .map(|it| it.kept().alternatives)
                 .unwrap_or_default(),
         },
         Some(Gate::Fit) | None => no_room(state, task, &requirements),

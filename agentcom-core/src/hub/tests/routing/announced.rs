@@ -49,6 +49,28 @@ fn what_an_agent_announces_is_asked_by_its_announcers_and_nobody_else() {
 }
 
 #[test]
+fn a_model_whose_agents_have_no_room_is_passed_over() {
+    let mut fleet = Fleet::new();
+    let one = announces(&mut fleet, "one", &[("a-box", local(&["qwen"]))]);
+    fleet.bench.call(Command::Drain(agent_id("one")));
+    let two = announces(&mut fleet, "two", &[("b-box", local(&["qwen"]))]);
+    let task = fleet.submit(Tier::Standard, None);
+    assert_eq!((fleet.names(one), fleet.names(two)), (vec![], vec!["b-box".to_owned()]));
+    let decided = fleet.bench.task(task).life.last_attempt().unwrap().route.clone().unwrap();
+    let passed = decided.alternatives.iter().map(|it| (it.endpoint.as_str(), &it.verdict));
+    assert_eq!(passed.collect::<Vec<_>>(), [("a-box", &Verdict::NoRoom)]);
+    // It waits for room, or for an endpoint that others can ask.
+    let next = fleet.submit(Tier::Standard, None);
+    fleet.serve(two);
+    assert_eq!(fleet.names(two), ["b-box"]);
+    fleet.fault(two, Fault::Unreachable, None);
+    fleet.fault(two, Fault::Unreachable, None);
+    assert_eq!(fleet.bench.word(next), "ready");
+    fleet.set("all", local(&["qwen"]));
+    assert_eq!(fleet.names(two), ["b-box", "all"]);
+}
+
+#[test]
 fn what_an_agent_no_longer_announces_is_forgotten_unless_it_says_nothing_of_it() {
     let mut fleet = Fleet::new();
     announces(&mut fleet, "a", &[("a-ollama", local(&["qwen"])), ("a-acp", program(Api::Acp))]);
