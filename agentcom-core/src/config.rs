@@ -7,9 +7,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::Announced;
 use crate::guard::Guards;
-use crate::name::{AgentId, Capability, EndpointId};
+use crate::name::{AgentId, Capability};
 use crate::time::Span;
 
 /// What proves who somebody is; it never appears in logs.
@@ -160,8 +160,8 @@ pub struct SidecarConfig {
     /// What it can do.
     pub capabilities: Vec<Capability>,
     /// The models that it was started with, by what they are called, as endpoints for the hub to choose
-    /// among: at most [`Endpoint::ANNOUNCED_MAX`].
-    pub models: BTreeMap<EndpointId, Endpoint>,
+    /// among: at most [`Endpoint::ANNOUNCED_MAX`](crate::endpoint::Endpoint::ANNOUNCED_MAX).
+    pub models: Announced,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// The version of its software.

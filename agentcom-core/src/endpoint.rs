@@ -97,6 +97,9 @@ pub struct Meant {
     pub tiers: Vec<Tier>,
 }
 
+/// The models that an agent was started with, as endpoints, by what they are called.
+pub type Announced = BTreeMap<EndpointId, Endpoint>;
+
 /// What is wrong with an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {why}")]

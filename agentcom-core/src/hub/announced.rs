@@ -3,7 +3,6 @@
 //! They are kept like those that operators set, so that a task means the same whether an agent is
 //! connected at the moment or not. What an operator sets under such a name counts instead.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -11,11 +10,8 @@ use super::command::unpriced;
 use super::tx::Tx;
 use crate::change::Settings;
 use crate::command::Rejected;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Announced, Endpoint};
 use crate::name::{AgentId, Capability, EndpointId};
-
-/// What an agent announces.
-pub(super) type Announced = BTreeMap<EndpointId, Endpoint>;
 
 /// What is wrong with what an agent announces, if anything is.
 pub(super) fn check(announced: &Announced) -> Result<(), String> {

@@ -7,11 +7,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::endpoint::{Endpoint, Fault};
+use crate::endpoint::{Announced, Fault};
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
 use crate::ledger::Call;
-use crate::name::EndpointId;
 use crate::task::Category;
 use crate::time::Span;
 
@@ -151,7 +150,7 @@ pub struct Identify {
     /// The models that it was started with, by what they are called (v1). Those that it no longer names
     /// are forgotten; one that says nothing of them leaves them as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub models: Option<BTreeMap<EndpointId, Endpoint>>,
+    pub models: Option<Announced>,
 }
 
 /// A lease that an agent holds.

@@ -1,9 +1,7 @@
 //! This file says of the models of an agent what the hub has to know to choose among them.
 
-use std::collections::BTreeMap;
-
 use agentcom_core::config::Secret;
-use agentcom_core::endpoint::{Api, Endpoint, Meant};
+use agentcom_core::endpoint::{Announced, Api, Endpoint, Meant};
 use agentcom_core::name::{Credential, EndpointId};
 use sha2::{Digest as _, Sha256};
 
@@ -15,7 +13,7 @@ impl Chain {
     ///
     /// Tasks that name no model are given that of the agent; they may name others.
     #[must_use]
-    pub fn endpoints(&self, host: &str) -> BTreeMap<EndpointId, Endpoint> {
+    pub fn endpoints(&self, host: &str) -> Announced {
         let Self { local, cloud, programs } = self;
         let of = |api, url: &str, model: Option<&str>, credential| {
             let meant = |model: &str| Meant { model: model.into(), tiers: Vec::new() };

@@ -1,12 +1,10 @@
 //! This file reads from the command line with which models an agent does coding tasks.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcom_core::config::Secret;
-use agentcom_core::endpoint::Endpoint;
-use agentcom_core::name::EndpointId;
+use agentcom_core::endpoint::Announced;
 use agentcom_core::port::executor::Executor;
 use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels, Programs, Settings};
 use agentcom_exec::environment::Environment;
@@ -139,7 +137,7 @@ impl Coder {
         sandbox: Sandbox,
         repository: &Path,
         dir: &Path,
-    ) -> Result<(Vec<Arc<dyn Executor>>, BTreeMap<EndpointId, Endpoint>), Failure> {
+    ) -> Result<(Vec<Arc<dyn Executor>>, Announced), Failure> {
         let token = self.github_token.clone().or_else(github_token);
         let settings = Settings {
             spawner: spawner.clone(),

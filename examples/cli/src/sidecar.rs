@@ -1,6 +1,5 @@
 //! This file builds a sidecar that runs commands for a hub, with its journal in a directory.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +7,8 @@ use std::sync::Arc;
 use agentcom_core::config::{Secret, SidecarConfig};
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
-use agentcom_core::endpoint::Endpoint;
-use agentcom_core::name::{AgentId, Capability, EndpointId};
+use agentcom_core::endpoint::Announced;
+use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::git;
@@ -145,7 +144,7 @@ fn executors(
     ways: &Ways,
     spawner: Spawner,
     sandbox: Option<Sandbox>,
-) -> Result<(Vec<Arc<dyn Executor>>, BTreeMap<EndpointId, Endpoint>), Failure> {
+) -> Result<(Vec<Arc<dyn Executor>>, Announced), Failure> {
     let workdir = std::fs::canonicalize(&ways.workdir).map_err(|error| {
         Failure::new(
             Exit::Usage,
@@ -160,7 +159,7 @@ fn executors(
         None => shell,
     };
     let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(shell)];
-    let mut models = BTreeMap::new();
+    let mut models = Announced::new();
     if let Some(sandbox) = sandbox {
         let (coders, own) = ways.coder.executors(&spawner, sandbox, &workdir, dir)?;
         executors.extend(coders);

@@ -1,12 +1,11 @@
 //! This file wires a sidecar and runs it until it is told to stop.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
-use agentcom_core::endpoint::Endpoint;
-use agentcom_core::name::{Capability, EndpointId};
+use agentcom_core::endpoint::Announced;
+use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit;
 use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
@@ -110,9 +109,9 @@ fn executors(
     settings: &Settings,
     spawner: Spawner,
     sandbox: Option<Sandbox>,
-) -> anyhow::Result<(Vec<Arc<dyn Executor>>, BTreeMap<EndpointId, Endpoint>)> {
+) -> anyhow::Result<(Vec<Arc<dyn Executor>>, Announced)> {
     let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
-    let mut models = BTreeMap::new();
+    let mut models = Announced::new();
     if settings.shell.enabled {
         let root = &settings.shell.root;
         let shell = Shell::new(spawner.clone()).in_directory(root);

@@ -4,11 +4,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::super::announced::{self, Announced};
+use super::super::announced;
 use super::super::tx::Tx;
 use super::super::{Effect, assignment};
 use super::fail;
 use crate::agent::{Profile, TokenHash};
+use crate::endpoint::Announced;
 use crate::guard::Guard;
 use crate::id::{Boot, SessionId, TaskId};
 use crate::name::{AgentId, Capability, Kind};

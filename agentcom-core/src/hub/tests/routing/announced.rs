@@ -19,9 +19,9 @@ fn names(fleet: &Fleet) -> Vec<String> {
 
 fn refusals(fleet: &mut Fleet, session: u64) -> Vec<String> {
     let said = fleet.bench.said(session).into_iter();
-    let errors = said.filter_map(|frame| match frame {
-        ToAgent::Error(error) => Some(error.error),
-        _ => None,
+    let errors = said.filter_map(|frame| {
+        let ToAgent::Error(error) = frame else { return None };
+        Some(error.error)
     });
     errors.collect()
 }
@@ -144,10 +144,9 @@ fn a_task_may_name_another_model_where_others_are_served() {
     fleet.serve(agent);
     let why = |fleet: &mut Fleet, model| {
         let task = fleet.submit(Tier::Standard, model);
-        match fleet.bench.hub.why(task).unwrap().reason {
-            Reason::Endpoints { passed_over, .. } => passed_over[0].verdict.clone(),
-            other => panic!("{other:?}"),
-        }
+        let reason = fleet.bench.hub.why(task).unwrap().reason;
+        let Reason::Endpoints { passed_over, .. } = reason else { panic!("{reason:?}") };
+        passed_over[0].verdict.clone()
     };
     assert_eq!(why(&mut fleet, Some("embed")), Verdict::NoTools);
     assert_eq!(why(&mut fleet, Some("absent")), Verdict::Missing);

@@ -2,12 +2,11 @@
 
 use super::super::*;
 use crate::command::EndpointCommand;
-use crate::endpoint::{Breaker, Endpoint, Fault, Seen};
+use crate::endpoint::{Announced, Breaker, Endpoint, Fault, Seen};
 use crate::id::{Boot, SessionId};
 use crate::name::EndpointId;
 use crate::task::{Category, Tier};
 use crate::wire::{Complete, Failed, Identify};
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -63,11 +62,7 @@ impl Fleet {
     }
 
     /// An agent connects that codes and looks, and announces these.
-    pub(super) fn join_announcing(
-        &mut self,
-        name: &'static str,
-        models: Option<BTreeMap<EndpointId, Endpoint>>,
-    ) -> u64 {
+    pub(super) fn join_announcing(&mut self, name: &'static str, models: Option<Announced>) -> u64 {
         let kinds = ["acp", "code"].map(String::from).into();
         let frame =
             Identify { executors: Some(kinds), slots: Some(9), models, ..Identify::default() };
