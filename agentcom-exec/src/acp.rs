@@ -29,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::ledger::{NotGranted, Payment, Spending};
 use agentcom_core::money::Micros;
 use agentcom_core::task::Tier;
@@ -36,10 +37,10 @@ use async_trait::async_trait;
 
 use crate::agentic::bill::named;
 use crate::agentic::{Brief, Ended, How};
-use crate::coding::{Bench, Worker, Workers};
+use crate::coding::{Bench, Worker, Workers, reach_of_program};
 use crate::guard::{GuardCommand, Leftovers};
 use crate::model::{ModelError, Usage};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Network, Sandbox};
 
 use conversation::Conversation;
 pub use error::AcpError;
@@ -61,8 +62,8 @@ pub struct Acp {
     pub home: Option<PathBuf>,
     /// What it may change beside the worktree and its home.
     pub write: Vec<PathBuf>,
-    /// Whether it reaches the network.
-    pub network: bool,
+    /// What it reaches of the network.
+    pub network: Network,
     /// What a turn may cost at most, in each round: that is reserved before, and what it says that it
     /// cost is booked after. Without it there is nothing to reserve, and where there are caps on what
     /// is spent it is not put to work.
@@ -112,7 +113,7 @@ impl Acp {
             env: Vec::new(),
             home: None,
             write: Vec::new(),
-            network: false,
+            network: Network::None,
             cost_max: None,
             permissions: Permissions::default(),
             patience: Patience::default(),
@@ -137,7 +138,14 @@ impl Acp {
     pub fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
         let limits = of_commands.limits.for_agent(self.patience.whole);
         let write = of_commands.write.iter().chain(&self.write).chain(&self.home).cloned();
-        Sandbox { network: self.network, write: write.collect(), limits, ..of_commands.clone() }
+        let (level, network) = (of_commands.level, self.network.clone());
+        Sandbox {
+            level: level.max(network.level_least()),
+            network,
+            write: write.collect(),
+            limits,
+            ..of_commands.clone()
+        }
     }
 
     /// What it sees of the environment.
@@ -173,6 +181,11 @@ impl Worker for Agent {
 
     fn grace(&self) -> Duration {
         GRACE
+    }
+
+    fn reach(&self) -> Reach {
+        let has_secret = !self.acp.env.is_empty() || self.acp.home.is_some();
+        reach_of_program(&self.acp.network, has_secret)
     }
 
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
@@ -238,12 +251,18 @@ mod tests {
         let commands =
             Sandbox { read: vec!["/opt".into()], ..Sandbox::new(crate::sandbox::Level::L3) };
         let bare = Acp::new(["x"]).sandbox(&commands);
-        assert_eq!((&bare.read, &bare.write, bare.network), (&commands.read, &Vec::new(), false));
+        assert_eq!((&bare.read, &bare.write), (&commands.read, &Vec::new()));
+        assert!(bare.network.is_none());
         let (home, write) = (Some("/home/agent".into()), vec!["/cache".into()]);
-        let acp = Acp { network: true, home, write, ..Acp::new(["x"]) };
+        let network = Network::of(vec!["api.example.org".parse().unwrap()]);
+        let acp = Acp { network: network.clone(), home, write, ..Acp::new(["x"]) };
         let granted = acp.sandbox(&commands);
         assert_eq!(granted.write, [PathBuf::from("/cache"), "/home/agent".into()]);
-        assert!(granted.network && granted.level == commands.level);
+        assert_eq!((&granted.network, granted.level), (&network, commands.level));
+        // Named hosts cannot be held to at L2, so it is put into a stronger one.
+        let weak = Sandbox::new(crate::sandbox::Level::L2);
+        assert_eq!(acp.sandbox(&weak).level, crate::sandbox::Level::L3);
+        assert_eq!(Acp::new(["x"]).sandbox(&weak).level, crate::sandbox::Level::L2);
         let env = acp.environment(&[("HOME".to_owned(), "/root".to_owned())].into());
         assert_eq!(env["HOME"], "/home/agent");
     }

@@ -8,7 +8,8 @@
 //!               └─ result ───────────▶ how it ended, tokens, dollars
 //! ```
 //!
-//! It runs under the guard and in the sandbox, with the network granted, since its model is elsewhere.
+//! It runs under the guard and in the sandbox, with the hosts of its API granted, since its model is
+//! elsewhere, and no others: it reads what strangers wrote, and has a credential to lose.
 //! What its tools may do is held by the kernel and not by its promises; the list of tools says what it
 //! is to try at all. It loads no settings, hooks, servers or instructions from the repository or from
 //! the home of whoever runs the sidecar. What it says of its work does not count: the same commits and
@@ -26,6 +27,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::config::Secret;
 use agentcom_core::ledger::{Payment, Spending};
 use agentcom_core::money::{Micros, Usage};
@@ -34,10 +36,11 @@ use async_trait::async_trait;
 
 use crate::agentic::bill::named;
 use crate::agentic::{Brief, Ended, How};
-use crate::coding::{Bench, Worker, Workers};
+use crate::coding::{Bench, Worker, Workers, reach_of_program};
+use crate::egress::Destination;
 use crate::guard::{GuardCommand, Leftovers};
 use crate::model::{ModelError, Patience};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Network, Sandbox};
 
 use course::Course;
 pub use program::{NoProgram, Program};
@@ -55,6 +58,8 @@ pub struct ClaudeCode {
     pub state: Option<PathBuf>,
     /// Variables of the environment for it alone: its credential, and where its service is.
     pub env: BTreeMap<String, Secret>,
+    /// What it reaches beside the hosts of its API and of its login; or [`Network::Open`].
+    pub network: Network,
     /// The tools that it may use, as its `--allowedTools` names them: `Edit`, `Bash(cargo *)`.
     pub tools: Vec<String>,
     /// What a round may cost by its own reckoning; then it stops.
@@ -91,9 +96,19 @@ impl ClaudeCode {
     pub const CREDENTIALS: [&str; 3] =
         ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 
-    /// Variables that are handed on to it where they are set, beside its credential.
+    /// Where its API is, unless [`ClaudeCode::BASE_URL`] says otherwise.
+    pub const API: &str = "https://api.anthropic.com";
+
+    /// Where a login that it keeps is renewed.
+    pub const LOGIN: &str = "https://platform.claude.com";
+
+    /// The variable that says where its API is.
+    pub const BASE_URL: &str = "ANTHROPIC_BASE_URL";
+
+    /// Variables that are handed on to it where they are set, beside its credential. Those of proxies
+    /// count only where the whole network is granted: otherwise the broker is its proxy.
     pub const HANDED_ON: [&str; 6] = [
-        "ANTHROPIC_BASE_URL",
+        Self::BASE_URL,
         "HTTPS_PROXY",
         "HTTP_PROXY",
         "NO_PROXY",
@@ -114,6 +129,7 @@ impl ClaudeCode {
             model: None,
             state: None,
             env: set.collect(),
+            network: Network::None,
             tools: Self::TOOLS.map(str::to_owned).into(),
             budget: Self::BUDGET,
             patience: Patience {
@@ -124,15 +140,29 @@ impl ClaudeCode {
         }
     }
 
-    /// The sandbox for it: that of commands, with the network and its state granted. It may use more
-    /// than one command, and runs for longer.
+    /// What it reaches in all. An address of its API that cannot be read grants nothing.
+    #[must_use]
+    pub fn reaches(&self) -> Network {
+        if self.network.is_open() {
+            return Network::Open;
+        }
+        let api = self.env.get(Self::BASE_URL).map_or(Self::API, Secret::reveal);
+        let login = self.state.is_some().then_some(Self::LOGIN);
+        let own = [Some(api), login].into_iter().flatten();
+        let own = own.filter_map(|url| Destination::of_url(url).ok());
+        Network::Hosts(own.chain(self.network.hosts().iter().cloned()).collect())
+    }
+
+    /// The sandbox for it: that of commands, with what it reaches and its state granted. It may use
+    /// more than one command, and runs for longer.
     #[must_use]
     pub fn sandbox(&self, of_commands: &Sandbox) -> Sandbox {
         let Sandbox { level, user, limits, .. } = *of_commands;
+        let network = self.reaches();
         Sandbox {
-            level,
+            level: level.max(network.level_least()),
             user,
-            network: true,
+            network,
             read: [&*of_commands.read, self.program.reads()].concat(),
             write: of_commands.write.iter().chain(&self.state).cloned().collect(),
             limits: limits.for_agent(self.patience.whole),
@@ -207,6 +237,10 @@ impl Workers for ClaudeCode {
 impl Worker for ClaudeCode {
     fn name(&self) -> &str {
         self.model.as_deref().unwrap_or(Self::KIND)
+    }
+
+    fn reach(&self) -> Reach {
+        reach_of_program(&self.network, true)
     }
 
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {

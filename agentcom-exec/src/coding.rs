@@ -37,6 +37,7 @@ use tokio::time::Instant;
 pub use input::{BadCodingInput, CodingInput};
 pub use models::{Chain, MessagesModels, OllamaModels};
 pub use routed::Programs;
+pub(crate) use worker::reach_of_program;
 pub use worker::{Bench, WithTools, Worker, Workers};
 
 use crate::acp::Acp;

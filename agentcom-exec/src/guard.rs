@@ -79,10 +79,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     close_inherited();
-    let served = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(serve::serve()));
+    let served =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+            let served = runtime.block_on(serve::serve());
+            // A name that is still looked up for a job that is over keeps nobody waiting.
+            runtime.shutdown_background();
+            served
+        });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -7,6 +7,7 @@
 //! | [`blobs`] | what is too long for a task's record, under the hash of its content |
 //! | [`claude_code`] | the Claude Code CLI, which does coding tasks |
 //! | [`coding`] | the executor of coding tasks: from a branch to a pull request |
+//! | [`egress`] | the broker, by which programs in a sandbox reach hosts that are granted, and no others |
 //! | [`git`] | branches of tasks in clones of their repositories |
 //! | [`github`] | pull requests, one for each branch |
 //! | [`guard`] | the process between a sidecar and each job, which leaves no orphan behind |
@@ -31,6 +32,7 @@ pub mod agentic;
 pub mod blobs;
 pub mod claude_code;
 pub mod coding;
+pub mod egress;
 pub mod environment;
 pub mod git;
 pub mod github;

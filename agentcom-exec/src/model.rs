@@ -17,6 +17,7 @@ mod repair;
 use std::fmt;
 use std::time::Duration;
 
+use agentcom_core::agentic::ThreeOfThree;
 use agentcom_core::ledger::NotGranted;
 use agentcom_core::time::Wall;
 use async_trait::async_trait;
@@ -160,6 +161,9 @@ pub enum ModelError {
     /// The program that asks it cannot be run.
     #[error("it cannot be run: {0}")]
     NotRun(String),
+    /// It was not put to work, since it would bring together what may not come together in a task.
+    #[error("{0}")]
+    ThreeOfThree(ThreeOfThree),
     /// As much was asked of it as may be, for a while.
     #[error("the quota of the model is used up: {seen}")]
     Quota {
@@ -230,6 +234,7 @@ impl ModelError {
             Self::NoModel { .. }
             | Self::NoTools(_)
             | Self::NotRun(_)
+            | Self::ThreeOfThree(_)
             | Self::Declined(_)
             | Self::TooLong(_)
             | Self::Truncated { .. }
@@ -246,6 +251,7 @@ impl ModelError {
             | Self::Busy { .. }
             | Self::Spent { .. }
             | Self::NotRun(_)
+            | Self::ThreeOfThree(_)
             | Self::Quota { .. }
             | Self::NoModel { .. }
             | Self::NoTools(_)
@@ -276,6 +282,7 @@ impl ModelError {
             Self::Busy { after, .. } | Self::Quota { after, .. } => *after,
             Self::Unreachable { .. }
             | Self::NotRun(_)
+            | Self::ThreeOfThree(_)
             | Self::Declined(_)
             | Self::NoModel { .. }
             | Self::NoTools(_)

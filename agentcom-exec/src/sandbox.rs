@@ -12,8 +12,8 @@
 //! | [`Level::L1`] | file tools stay beneath the workspace; no commands | |
 //! | [`Level::L0`] | nothing | |
 //!
-//! Two things can be granted to a command that needs them: the network of the machine
-//! ([`Policy::network`]), and folders beside its workspace that it may change ([`Policy::write`]).
+//! Two things can be granted to a command that needs them: hosts that are named, or all of the network
+//! ([`Network`]), and folders beside its workspace that it may change ([`Policy::write`]).
 //!
 //! What L2 leaves open, and is said in its [`Report`]: that a file outside is there, and with which
 //! size and times, can be found out; how many processes there are has no limit, unless the sandbox
@@ -30,6 +30,8 @@
 mod attempts;
 mod cell;
 #[cfg(target_os = "linux")]
+mod doors;
+#[cfg(target_os = "linux")]
 mod files;
 #[cfg(target_os = "linux")]
 mod helper;
@@ -37,6 +39,7 @@ mod helper;
 mod launch;
 #[cfg(target_os = "linux")]
 mod namespace;
+mod network;
 mod policy;
 #[cfg(target_os = "linux")]
 mod privileges;
@@ -55,6 +58,7 @@ pub(crate) use launch::start;
 pub use prove::{attempts, prove};
 
 pub use cell::{Cell, Sandbox, TooWeak};
+pub use network::Network;
 pub use policy::{BadLevel, Level, Limits, Policy};
 pub use report::{Attempt, Expected, Missing, Report};
 pub use watch::Watch;
@@ -63,11 +67,19 @@ pub use watch::Watch;
 #[cfg(target_os = "linux")]
 pub(crate) const ARG: &str = "__sandbox";
 
+/// A command that has started, and the sockets at which it finds the broker, one for each of
+/// [`Network::doors`].
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) child: std::process::Child,
+    pub(crate) doors: Vec<std::net::TcpListener>,
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn start(
     _command: crate::guard::GuardCommand,
     _input: crate::guard::Input,
-) -> Result<std::process::Child, crate::guard::Refusal> {
+) -> Result<Started, crate::guard::Refusal> {
     let missing = Missing::system();
     let kind = crate::guard::RefusalKind::Sandbox;
     Err(crate::guard::Refusal { kind, message: format!("sandbox: {}", missing.seen) })

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::egress::Contact;
 use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner};
 use crate::output::{Fresh, Kept, report};
 use crate::sandbox::Sandbox;
@@ -66,7 +67,7 @@ impl Session {
             match self.heard(ctx).await {
                 Ok(Said::Exited(how)) => return Ended::Ran(how),
                 Ok(Said::Refused(refusal)) => return Ended::Refused(refusal),
-                Ok(Said::Started { .. } | Said::Clear { .. }) => {}
+                Ok(Said::Started { .. } | Said::Contact(_) | Said::Clear { .. }) => {}
                 Err(_) => return Ended::Lost,
             }
         }
@@ -106,10 +107,14 @@ impl Session {
 
     /// The next thing that the guard says; takes in output meanwhile.
     async fn heard(&mut self, ctx: &dyn JobContext) -> io::Result<Said> {
-        tokio::select! {
+        let said = tokio::select! {
             said = self.running.next() => said,
             never = async { self.printed.drain(ctx).await; pending().await } => never,
+        };
+        if let Ok(Said::Contact(contact)) = &said {
+            report(ctx, Contact::EVENT, &contact.to_string());
         }
+        said
     }
 }
 

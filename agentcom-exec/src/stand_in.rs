@@ -7,6 +7,7 @@ pub mod claude_code;
 pub mod github;
 pub mod mcp;
 pub mod messages;
+mod obedient;
 pub mod ollama;
 pub mod wire;
 
@@ -16,6 +17,8 @@ use axum::Router;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+pub use obedient::INSTRUCTIONS;
 
 /// The way that a model goes: the one of these that it is asked for by name, or else `usual`.
 fn way_of<'a>(ways: &[(&str, &str)], asked: &'a Value, usual: &'a str) -> &'a str {

@@ -8,10 +8,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
+use agentcom_exec::egress::Contact;
 use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, Spawner};
-use agentcom_exec::sandbox::{self, Attempt, Expected, Level, Policy, Sandbox, Watch};
+use agentcom_exec::sandbox::{self, Attempt, Expected, Level, Network, Policy, Sandbox, Watch};
 use support::{eventually, mark, marked, spawner};
 use tokio::io::AsyncReadExt;
 
@@ -35,6 +37,7 @@ struct Ran {
     ended: Result<How, Refusal>,
     out: String,
     err: String,
+    contacts: Vec<Contact>,
 }
 
 impl Ran {
@@ -93,10 +96,12 @@ async fn run(
     };
     let mut running = spawner().spawn(&command).await.unwrap();
     let (mut to_out, mut to_err) = running.take_output();
+    let mut contacts = Vec::new();
     let ending = async {
         loop {
             match running.next().await.unwrap() {
                 Said::Started { .. } => {}
+                Said::Contact(contact) => contacts.push(contact),
                 Said::Exited(how) => break Ok(how),
                 Said::Refused(refusal) => break Err(refusal),
                 Said::Clear { .. } => panic!("the command ended before"),
@@ -107,7 +112,7 @@ async fn run(
     let (ended, read_out, read_err) =
         tokio::join!(ending, to_out.read_to_string(&mut out), to_err.read_to_string(&mut err));
     read_out.and(read_err).unwrap();
-    Ran { ended, out, err }
+    Ran { ended, out, err, contacts }
 }
 
 fn open(attempts: &[Attempt], expected: Expected) -> Vec<&str> {
@@ -115,15 +120,19 @@ fn open(attempts: &[Attempt], expected: Expected) -> Vec<&str> {
     open.map(|attempt| &*attempt.what).collect()
 }
 
-/// A sandbox that grants nothing, all that there is, and each by itself.
-fn grants(sandbox: Sandbox) -> [Sandbox; 4] {
+/// A sandbox that grants nothing, all that there is, and each by itself, as far as its level can hold
+/// commands to that.
+fn grants(sandbox: Sandbox) -> impl Iterator<Item = Sandbox> {
     let write = vec![std::path::PathBuf::from("/some/folder")];
-    [
+    let named = Network::of(vec!["api.example.org".parse().unwrap()]);
+    let all = [
         sandbox.clone(),
-        Sandbox { network: true, ..sandbox.clone() },
+        Sandbox { network: Network::Open, ..sandbox.clone() },
         Sandbox { write: write.clone(), ..sandbox.clone() },
-        Sandbox { network: true, write, ..sandbox },
-    ]
+        Sandbox { network: Network::Open, write: write.clone(), ..sandbox.clone() },
+        Sandbox { network: named, write, ..sandbox },
+    ];
+    all.into_iter().filter(|sandbox| sandbox.level >= sandbox.network.level_least())
 }
 
 #[test]
@@ -139,7 +148,7 @@ fn no_attempt_to_break_out_of_any_level_succeeds_and_all_that_commands_need_work
                     let attempt = attempts.iter().find(|attempt| attempt.what == what).unwrap();
                     attempt.expected == Expected::Works
                 };
-                assert_eq!(granted("reach a port of this machine"), sandbox.network);
+                assert_eq!(granted("reach a port of this machine"), sandbox.network.is_open());
                 let writes = !sandbox.write.is_empty();
                 assert_eq!(granted("write to a folder beside the workspace"), writes);
             }
@@ -197,7 +206,7 @@ async fn nothing_of_the_sidecars_environment_and_files_is_handed_on() {
 
 #[tokio::test]
 async fn there_is_no_network_unless_it_is_granted() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for level in levels() {
         let mut place = Place::new(level);
@@ -205,11 +214,66 @@ async fn there_is_no_network_unless_it_is_granted() {
         let argv = ["/bin/bash", "-c", &script];
         let ran = place.run_with(&argv, None).await;
         assert_eq!((&*ran.out, &ran.ended), ("", &Ok(How::Exited(1))), "{level}: {ran:?}");
-        place.sandbox.network = true;
+        place.sandbox.network = Network::Open;
         place.run_with(&argv, None).await.assert(0, "through\n");
         let resolver = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         place.run("cat /etc/resolv.conf 2> err; true").await.assert(0, &resolver);
     }
+}
+
+#[tokio::test]
+async fn a_command_reaches_hosts_that_are_granted_and_nothing_else() {
+    if !levels().contains(&Level::L3) {
+        return;
+    }
+    let [granted, other] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    other.set_nonblocking(true).unwrap();
+    let [to, not_to] = [&granted, &other].map(|listener| listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = granted.accept() {
+            let _ = std::io::Write::write_all(&mut stream, b"hello\n");
+        }
+    });
+    let mut place = Place::new(Level::L3);
+    place.sandbox.network = Network::of(vec![to.into()]);
+    let script = format!(
+        "echo $HTTPS_PROXY $NO_PROXY
+         ask() {{ exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s HTTP/1.1\\r\\n\\r\\n' $1 >&3; cat <&3; }}
+         ask {to} | tail -n 1
+         ask {not_to} | head -n 1 | tr -d '\\r'
+         cat < /dev/tcp/127.0.0.1/{}
+         exec 3<>/dev/tcp/127.0.0.1/{} || echo no",
+        to.port(),
+        not_to.port()
+    );
+    let ran = place.run_with(&["/bin/bash", "-c", &script], None).await;
+    ran.assert(
+        0,
+        "http://127.0.0.1:3128 localhost,127.0.0.1,::1\nhello\nHTTP/1.1 403 Forbidden\nhello\nno\n",
+    );
+    assert!(other.accept().is_err(), "it was dialled");
+    let refused = Contact::Refused { to: not_to.to_string(), why: "it is not granted".into() };
+    assert_eq!(ran.contacts, [Contact::Reached { to: to.to_string() }, refused]);
+}
+
+#[tokio::test]
+async fn hosts_are_granted_where_commands_can_be_held_to_them_and_else_refused() {
+    let mut place = Place::new(Level::L2);
+    let network = Network::of(vec!["api.example.org".parse().unwrap()]);
+    place.sandbox.network = network.clone();
+    let refusal = place.run("true").await.ended.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::Sandbox);
+    assert!(refusal.message.ends_with("can be reached from L3 only"), "{refusal:?}");
+    // Whoever demands less gets what it takes, or is told what is missing for that.
+    match place.sandbox.clone().proved(Some(Level::L2), &spawner()) {
+        Ok((proved, report)) => {
+            assert_eq!((proved.level, proved.network), (Level::L3, network.clone()));
+            assert!(report.network);
+        }
+        Err(weak) => assert!(weak.demanded == Level::L3 && !weak.report.network, "{weak}"),
+    }
+    let weak = place.sandbox.proved(Some(Level::L2), &Spawner::at("/bin/false")).unwrap_err();
+    assert_eq!((weak.demanded, weak.report.level), (Level::L3, Level::L1));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
-use agentcom_exec::sandbox::{self, Level, Sandbox};
+use agentcom_exec::sandbox::{self, Level, Network, Sandbox};
 use agentcom_exec::tool::{
     RunCommand, Spec, Tool, ToolError, ToolErrorKind, Toolbox, Workspace, observation,
 };
@@ -366,6 +366,9 @@ fn a_command_that_reaches_the_network_has_an_effect_outside() {
         let sandbox = Sandbox { network, ..Sandbox::new(Level::L2) };
         RunCommand::new(spawner(), sandbox, std::path::Path::new("/work"), Default::default())
     };
-    assert!(!commands(false).reach().outward && commands(true).reach().outward);
-    assert!(commands(true).spec().description.contains("with network"));
+    assert!(!commands(Network::None).reach().outward);
+    for network in [Network::Open, Network::of(vec!["a.example".parse().unwrap()])] {
+        assert!(commands(network.clone()).reach().outward);
+        assert!(commands(network).spec().description.contains("with network"));
+    }
 }

@@ -103,7 +103,7 @@ pub struct News {
     /// How far it is, in per cent.
     pub percent: Option<u32>,
     /// What happened: `{"event_type": .., "text": .., ..}` with `event_type` one of `token`,
-    /// `status`, `stdout`, `stderr`, `error` and `tool_call`.
+    /// `status`, `stdout`, `stderr`, `error`, `tool_call` and `network`.
     pub event: Option<Json>,
 }
 

@@ -297,10 +297,12 @@ impl<'a> Conversation<'a> {
                 Err(error) => Event::Unreadable(error),
             },
             said = self.running.next(), if self.is_guarded => {
-                if let Ok(Said::Exited(how)) = &said {
-                    self.exit = Some(*how);
+                match &said {
+                    Ok(Said::Exited(how)) => self.exit = Some(*how),
+                    Ok(Said::Contact(contact)) => self.story.contact(contact),
+                    Ok(Said::Started { .. } | Said::Refused(_) | Said::Clear { .. }) | Err(_) => {}
                 }
-                self.is_guarded = matches!(said, Ok(Said::Started { .. } | Said::Exited(_)));
+                self.is_guarded = said.as_ref().is_ok_and(|said| !said.is_last());
                 Event::Guard(said)
             }
             ready = self.desk.ready() => Event::Ready(ready),
@@ -448,7 +450,10 @@ impl Conversation<'_> {
         let ending = async {
             while self.is_guarded {
                 let said = self.running.next().await;
-                self.is_guarded = matches!(said, Ok(Said::Started { .. } | Said::Exited(_)));
+                if let Ok(Said::Contact(contact)) = &said {
+                    self.story.contact(contact);
+                }
+                self.is_guarded = said.is_ok_and(|said| !said.is_last());
             }
         };
         let draining = async {

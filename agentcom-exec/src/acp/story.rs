@@ -13,6 +13,7 @@ use super::message::{News, PlanEntry, ToolCall, TurnUsage, text_of};
 use crate::agentic::feed::{self, Feed};
 use crate::agentic::transcript::Transcript;
 use crate::coding::Bench;
+use crate::egress::Contact;
 use crate::model::{Call, Message, Reply, Usage};
 
 /// How much is kept of what it says without a break, in bytes.
@@ -118,6 +119,21 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// Tells of a host that the agent, or what it started, wanted to reach.
+    pub(super) fn contact(&mut self, contact: &Contact) {
+        self.feed.flush();
+        let step = self.feed.contact(contact);
+        self.step(step);
+    }
+
+    /// Keeps a step, and no more than the last of them.
+    fn step(&mut self, step: String) {
+        if self.steps.len() >= CALLS_MAX {
+            self.steps.remove(0);
+        }
+        self.steps.push(step);
+    }
+
     /// What all of its turn took, where it says so.
     pub(super) fn took(&mut self, usage: &TurnUsage) {
         let told = Usage {
@@ -181,10 +197,7 @@ impl<'a> Story<'a> {
             turn: 1,
             took: started.elapsed(),
         });
-        if self.steps.len() >= CALLS_MAX {
-            self.steps.remove(0);
-        }
-        self.steps.push(step);
+        self.step(step);
         self.transcript.add(&Message::Tool { call, content });
     }
 

@@ -10,6 +10,8 @@ use agentcom_core::time::Span;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::egress::Contact;
+
 /// How long what a model says is gathered before it is passed on.
 const WINDOW: Duration = Duration::from_millis(100);
 
@@ -108,6 +110,12 @@ impl<'a> Feed<'a> {
     /// All that it cost so far.
     pub(crate) fn cost(&mut self, cost: Micros) {
         self.cost = Some(cost);
+    }
+
+    /// A host that was to be reached; the same as a step.
+    pub(crate) fn contact(&self, contact: &Contact) -> String {
+        self.event(Contact::EVENT, &contact.to_string(), None);
+        format!("{} {contact}", Contact::EVENT)
     }
 
     pub(crate) fn status(&self, text: &str) {

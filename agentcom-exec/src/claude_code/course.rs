@@ -17,6 +17,7 @@ use crate::agentic::feed::{Feed, ToolCall};
 use crate::agentic::transcript::Transcript;
 use crate::agentic::{Ended, How};
 use crate::coding::Bench;
+use crate::egress::Contact;
 use crate::model::{Call, Message, ModelError, Reply, Usage, history};
 
 /// How many messages a model may send, those of its own agents included.
@@ -229,6 +230,14 @@ impl<'a> Course<'a> {
                 self.steps.push(step);
             }
             self.transcript.add(&Message::Tool { call, content: told });
+        }
+    }
+
+    /// Tells of a host that it, or what it started, wanted to reach.
+    pub(super) fn contact(&mut self, contact: &Contact) {
+        let step = self.feed.contact(contact);
+        if self.steps.len() < CALLS_MAX {
+            self.steps.push(step);
         }
     }
 

@@ -67,9 +67,9 @@ pub(super) async fn with(
     let how = conversation.hear_out(course).await;
     if how.is_none() {
         // Whoever has nothing more to say is about to end.
-        let _ = timeout(grace, conversation.dead()).await;
+        let _ = timeout(grace, conversation.dead(course)).await;
     }
-    conversation.stop(grace).await;
+    conversation.stop(course, grace).await;
     if let Some(refusal) = conversation.refused {
         return not_started(refusal);
     }
@@ -149,6 +149,7 @@ impl Conversation {
                         self.refused = Some(refusal);
                         return None;
                     }
+                    Ok(Said::Contact(contact)) => course.contact(&contact),
                     Ok(Said::Started { .. } | Said::Clear { .. }) => {}
                     Err(_) => {
                         let seen = "its guard was killed".to_owned();
@@ -200,11 +201,12 @@ impl Conversation {
     }
 
     /// Waits until it has ended, or it is known that it never began. Cancel safe.
-    async fn dead(&mut self) {
+    async fn dead(&mut self, course: &mut Course<'_>) {
         while self.died.is_none() && self.refused.is_none() {
             match self.running.next().await {
                 Ok(Said::Exited(how)) => self.died = Some(how),
                 Ok(Said::Refused(refusal)) => self.refused = Some(refusal),
+                Ok(Said::Contact(contact)) => course.contact(&contact),
                 Ok(Said::Started { .. }) => {}
                 Ok(Said::Clear { .. }) | Err(_) => return,
             }
@@ -212,15 +214,17 @@ impl Conversation {
     }
 
     /// Sees to it that nothing of it is left.
-    async fn stop(&mut self, grace: Duration) {
+    async fn stop(&mut self, course: &mut Course<'_>, grace: Duration) {
         let by = Instant::now() + grace + STOP_MARGIN;
         if self.died.is_none() {
             self.running.stop();
-            let _ = timeout_at(by, self.dead()).await;
+            let _ = timeout_at(by, self.dead(course)).await;
         }
         while let Ok(Ok(said)) = timeout_at(by, self.running.next()).await {
-            if let Said::Clear { .. } = said {
-                break;
+            match said {
+                Said::Contact(contact) => course.contact(&contact),
+                Said::Clear { .. } => break,
+                Said::Refused(_) | Said::Started { .. } | Said::Exited(_) => {}
             }
         }
         // What it last said explains how it ended.

@@ -99,6 +99,7 @@ pub(super) fn unserved(api: Api, error: &ModelError, usage: Usage) -> Option<Job
         ModelError::Refused { .. }
         | ModelError::Agent(_)
         | ModelError::NotRun(_)
+        | ModelError::ThreeOfThree(_)
         | ModelError::Declined(_)
         | ModelError::NotPaid(_)
         | ModelError::TooLong(_)

@@ -23,7 +23,7 @@ use crate::agentic::{Brief, Ended, How};
 use crate::blobs::BlobId;
 use crate::git::Status;
 use crate::mcp::Connection;
-use crate::model::Usage;
+use crate::model::{ModelError, Usage};
 use crate::output::report;
 use crate::tool::{Met, Workspace};
 use crate::transcripts::{Draft, Head};
@@ -208,9 +208,9 @@ impl Work<'_> {
             let ended = match left {
                 // It has time to end by itself, which tells more.
                 Some(left) => {
-                    timeout(left + self.time_kept() / 4, worker.work(brief, &bench)).await
+                    timeout(left + self.time_kept() / 4, put_to_work(worker, brief, &bench)).await
                 }
-                None => Ok(worker.work(brief, &bench).await),
+                None => Ok(put_to_work(worker, brief, &bench).await),
             };
             // It was in the middle of something, of which nobody knows what it took.
             let ended = ended.unwrap_or_else(|_| Ok(Ended::as_of(How::Stopped(Stop::Time))));
@@ -340,5 +340,13 @@ impl Work<'_> {
             answers: answers.collect(),
             so_far: None,
         }
+    }
+}
+
+/// Has a worker do what a brief says, unless with it all three things would come together in the task.
+async fn put_to_work(worker: &dyn Worker, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
+    match bench.met.admit(worker.reach()) {
+        Ok(()) => worker.work(brief, bench).await,
+        Err(three) => Ok(Ended::as_of(How::Failed(ModelError::ThreeOfThree(three)))),
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcom_core::agentic::Limits;
+use agentcom_core::agentic::{Limits, Reach};
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::task::Tier;
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use crate::agentic::transcript::Transcript;
 use crate::agentic::{Brief, Ended, Loop};
 use crate::mcp::Connection;
 use crate::model::Model;
+use crate::sandbox::Network;
 use crate::tool::{Met, RunCommand, Toolbox, Workspace};
 use crate::transcripts::Draft;
 
@@ -40,6 +41,12 @@ pub trait Worker: fmt::Debug + Send + Sync {
     /// Whether it works with the tools of this machine, and so with those of its MCP servers.
     fn has_tools(&self) -> bool {
         false
+    }
+
+    /// What all of it has to do with the world, where that is not decided call by call. What would
+    /// bring all three together in a task is not put to work.
+    fn reach(&self) -> Reach {
+        Reach::default()
     }
 
     /// How long it may go on when the task is asked to stop, which [`Bench::ctx`] says. At most 400 ms;
@@ -84,6 +91,15 @@ impl Bench<'_> {
     pub fn time_at_most(&self, whole: Duration) -> Duration {
         self.limits.time.map_or(whole, |time| whole.min(time.into()))
     }
+}
+
+/// What a program that works by itself has to do with the world: it reads the repository, and what it
+/// was given that is secret. What it reaches is bounded to hosts that are named, for what they are
+/// named for. Where all of the network is granted, whoever granted that has accepted to lose the
+/// secret, and the effect outside is what counts.
+pub(crate) fn reach_of_program(network: &Network, has_secret: bool) -> Reach {
+    let outward = network.is_open();
+    Reach { untrusted: true, private: has_secret && !outward, outward }
 }
 
 /// A model that works with the tools of this crate.

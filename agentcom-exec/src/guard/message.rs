@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::Contact;
 use crate::sandbox::Policy;
 
 /// What a guard is to run.
@@ -60,7 +61,8 @@ impl Order {
 /// The byte that asks a guard to stop its job.
 pub(super) const STOP: u8 = b's';
 
-/// What a guard says, in this order: `Refused` alone, or `Started`, `Exited` and `Clear`.
+/// What a guard says, in this order: `Refused` alone, or `Started`, `Exited` and `Clear`, and anywhere
+/// between these `Contact`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// The command could not be started.
@@ -70,6 +72,8 @@ pub enum Said {
         /// The number of its process and of its process group.
         pid: i32,
     },
+    /// The command wanted to reach a host.
+    Contact(Contact),
     /// The command has ended; what it left behind may still run.
     Exited(How),
     /// The guard is done.
@@ -77,6 +81,16 @@ pub enum Said {
         /// How many processes of the job could not be killed in time.
         survivors: usize,
     },
+}
+
+impl Said {
+    /// Whether the guard says nothing more.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Clear { .. } => true,
+            Self::Started { .. } | Self::Contact(_) | Self::Exited(_) => false,
+        }
+    }
 }
 
 /// How a process ended.

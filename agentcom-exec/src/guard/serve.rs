@@ -1,6 +1,7 @@
 //! This file is the guard's own life: take an order, start the job, watch, sweep.
 
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -11,11 +12,13 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::family::Family;
 use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said};
-use crate::sandbox;
+use crate::egress::{Broker, Contact};
+use crate::sandbox::{self, Network, Started};
 
 /// How long the sweep goes on: processes in uninterruptible sleep outlive a KILL for a while.
 const SWEEP_MAX: Duration = Duration::from_secs(5);
@@ -29,26 +32,39 @@ pub(super) async fn serve() -> io::Result<()> {
     let _ = nix::unistd::setsid();
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_child_subreaper(true)?;
-    let mut ears = Ears::open()?;
+    let (contacts, told) = unbounded_channel();
+    let mut ears = Ears::open(told)?;
     let order = ears.order().await?;
     let grace = Duration::from_millis(order.grace_ms);
     let leftovers = order.command.leftovers;
-    let first = match start(order.command, order.input) {
-        Ok(first) => first,
+    let network = order.command.sandbox.as_ref().map(|policy| policy.network.clone());
+    let network = network.unwrap_or_default();
+    let Started { child, doors } = match start(order.command, order.input) {
+        Ok(started) => started,
         Err(refusal) => return ears.say(&Said::Refused(refusal)).await,
     };
     // The job's pipes have to close with the job, so the guard must not hold them.
     mute()?;
+    let first = number(&child);
     let mut family = Family::of(first);
     // From here on a sidecar that no longer listens changes nothing about what is to be done.
     let _ = ears.say(&Said::Started { pid: first.as_raw() }).await;
     let mut exited = None;
-    if ears.watch(&family, leftovers, &mut exited).await == End::Asked {
-        family.signal(Signal::SIGTERM);
-        ears.wait_for(&family, Instant::now() + grace).await;
-        ears.tell_exit(&family, &mut exited).await;
+    let broker = Broker::new(network.hosts().to_vec(), contacts);
+    let watching = async {
+        if ears.watch(&family, leftovers, &mut exited).await == End::Asked {
+            family.signal(Signal::SIGTERM);
+            ears.wait_for(&family, Instant::now() + grace).await;
+            ears.tell_exit(&family, &mut exited).await;
+        }
+    };
+    tokio::select! {
+        () = watching => {}
+        never = broker.serve(at(&network, doors)) => match never {},
     }
+    drop(broker);
     let survivors = ears.sweep(&mut family, &mut exited).await;
+    ears.tell_contacts().await;
     let _ = ears.say(&Said::Clear { survivors }).await;
     Ok(())
 }
@@ -72,11 +88,14 @@ struct Ears {
     terminate: Signals,
     interrupt: Signals,
     hangup: Signals,
+    /// The hosts that the job wanted to reach. There is a bound to how many are told.
+    contacts: UnboundedReceiver<Contact>,
 }
 
 impl Ears {
-    fn open() -> io::Result<Self> {
+    fn open(contacts: UnboundedReceiver<Contact>) -> io::Result<Self> {
         Ok(Self {
+            contacts,
             child: signal(SignalKind::child())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -108,7 +127,14 @@ impl Ears {
         }
         *exited = family.ended();
         if let Some(how) = *exited {
+            self.tell_contacts().await;
             let _ = self.say(&Said::Exited(how)).await;
+        }
+    }
+
+    async fn tell_contacts(&mut self) {
+        while let Ok(contact) = self.contacts.try_recv() {
+            let _ = self.say(&Said::Contact(contact)).await;
         }
     }
 
@@ -135,6 +161,9 @@ impl Ears {
                 _ = self.interrupt.recv() => return End::Asked,
                 _ = self.hangup.recv() => return End::Asked,
                 _ = self.child.recv() => {}
+                Some(contact) = self.contacts.recv() => {
+                    let _ = self.say(&Said::Contact(contact)).await;
+                }
             }
         }
     }
@@ -193,9 +222,9 @@ fn mute() -> io::Result<()> {
     Ok(())
 }
 
-fn start(command: GuardCommand, input: Input) -> Result<Pid, Refusal> {
+fn start(command: GuardCommand, input: Input) -> Result<Started, Refusal> {
     if command.sandbox.is_some() {
-        return Ok(number(&sandbox::start(command, input)?));
+        return sandbox::start(command, input);
     }
     let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox: _ } = command;
     let [program, args @ ..] = &*argv else {
@@ -215,7 +244,15 @@ fn start(command: GuardCommand, input: Input) -> Result<Pid, Refusal> {
         // Ends with the job at the latest: its end of the pipe closes, and the write fails.
         std::thread::spawn(move || io::Write::write_all(&mut pipe, text.as_bytes()));
     }
-    Ok(number(&child))
+    Ok(Started { child, doors: Vec::new() })
+}
+
+/// The doors of a network, and where each leads.
+fn at(
+    network: &Network,
+    doors: Vec<TcpListener>,
+) -> impl Iterator<Item = (TcpListener, Option<SocketAddr>)> {
+    doors.into_iter().zip(network.doors().into_iter().map(|(_, to)| to))
 }
 
 /// Standard output, to read from it.

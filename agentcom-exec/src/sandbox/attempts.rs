@@ -3,8 +3,8 @@
 //! Each attempt is harmless where it succeeds: its targets were made for it.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Expected, Level, Policy};
+use super::{Attempt, Expected, Level, Network, Policy};
 
 /// What is outside of the sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub(crate) struct Targets {
     pub(super) granted: PathBuf,
     /// A port of the loopback interface at which somebody listens.
     pub(super) port: u16,
+    /// Another, which a policy that grants hosts by name grants.
+    pub(super) named: u16,
     /// An abstract name under which somebody listens.
     pub(super) name: String,
     /// A process of the same user, which can do without being stopped.
@@ -42,7 +44,7 @@ impl Targets {
     pub(super) const SERVICE: &str = "service";
 }
 
-/// What whoever the network is granted can do, and nobody else.
+/// What whoever all of the network is granted can do, and nobody else.
 const REACH: &str = "reach a port of this machine";
 
 /// What whoever a folder is granted can do, and nobody else.
@@ -119,11 +121,15 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
         tried.push(("find out that a file outside is there", fs::metadata(&secret).map(drop)));
         tried.push(("see that a process outside is there", fs::metadata(about("")).map(drop)));
         tried.push(("change what git does", plant(policy)));
-    } else if !policy.network {
+    } else if policy.network.is_none() {
         tried.push(("open a socket", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)));
     }
-    if !policy.network {
+    if !policy.network.is_open() {
         tried.push((REACH, connect(targets.port)));
+        tried.push(("find a way out of this machine", way_out()));
+    }
+    if !policy.network.hosts().is_empty() {
+        tried.push(("reach a host that is not granted, by the broker", ask(targets.port)));
     }
     if policy.write.is_empty() {
         tried.push((WRITE, write_and_read(&targets.granted.join("file"))));
@@ -141,13 +147,17 @@ fn working(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)> {
         ("run a program", run()),
         ("talk to a process of its own", UnixStream::pair().map(drop)),
     ];
-    if policy.network {
+    if policy.network.is_open() {
         tried.push((REACH, connect(targets.port)));
+    }
+    if !policy.network.hosts().is_empty() {
+        tried.push(("reach a host that is granted, by the broker", ask(targets.named)));
+        tried.push(("reach a service that is granted where it is", connect(targets.named)));
     }
     if !policy.write.is_empty() {
         tried.push((WRITE, write_and_read(&targets.granted.join("file"))));
     }
-    if policy.level >= Level::L3 || policy.network {
+    if policy.level >= Level::L3 || policy.network.is_open() {
         tried.push(("serve on loopback", serve()));
     }
     if policy.level >= Level::L3 {
@@ -169,6 +179,24 @@ fn connect(port: u16) -> Tried {
     const PATIENCE: Duration = Duration::from_secs(1);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, PATIENCE).map(drop)
+}
+
+/// Looks for a route to an address of nobody (RFC 5737). Nothing is sent.
+fn way_out() -> Tried {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))
+}
+
+/// Asks the broker for a port of this machine.
+fn ask(port: u16) -> Tried {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const YES: &[u8] = b"HTTP/1.1 200 ";
+    let mut broker = TcpStream::connect((Ipv4Addr::LOCALHOST, Network::BROKER_PORT))?;
+    broker.set_read_timeout(Some(PATIENCE))?;
+    write!(broker, "CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n")?;
+    let mut answer = [0; YES.len()];
+    broker.read_exact(&mut answer)?;
+    if answer == *YES { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
 fn by_name(name: &str) -> Tried {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Level, Limits, Policy, Report};
+use super::{Level, Limits, Network, Policy, Report};
 use crate::guard::Spawner;
 
 /// How commands are confined on this machine.
@@ -17,8 +17,8 @@ pub struct Sandbox {
     pub read: Vec<PathBuf>,
     /// What commands may change beside their workspace; see [`Policy::write`].
     pub write: Vec<PathBuf>,
-    /// Whether commands reach the network; see [`Policy::network`].
-    pub network: bool,
+    /// What commands reach of the network.
+    pub network: Network,
     /// See [`Policy::user`].
     pub user: Option<u32>,
     /// How much commands may use.
@@ -33,14 +33,15 @@ impl Sandbox {
             level,
             read: Vec::new(),
             write: Vec::new(),
-            network: false,
+            network: Network::None,
             user: None,
             limits: Limits::default(),
         }
     }
 
     /// The same at the level that is `demanded`, or else at the highest at which commands run, and what
-    /// this machine proves of it, with what it grants. Takes some ten milliseconds, blocking.
+    /// this machine proves of it, with what it grants. What it grants may demand more: see
+    /// [`Network::level_least`]. Takes some ten milliseconds, blocking.
     ///
     /// # Errors
     ///
@@ -51,7 +52,7 @@ impl Sandbox {
         spawner: &Spawner,
     ) -> Result<(Self, Report), TooWeak> {
         let report = super::prove(spawner, &self);
-        let level = demanded.unwrap_or(report.level).max(Level::L2);
+        let level = demanded.unwrap_or(report.level).max(self.network.level_least());
         if report.level < level {
             return Err(TooWeak { demanded: level, report });
         }
@@ -82,7 +83,7 @@ impl Sandbox {
         let policy = Policy {
             read: self.read.clone(),
             write: self.write.clone(),
-            network: self.network,
+            network: self.network.clone(),
             user: self.user,
             limits: self.limits,
             ..Policy::new(self.level, workspace, scratch.path())

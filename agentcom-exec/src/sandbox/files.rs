@@ -63,7 +63,7 @@ fn ruleset(policy: &Policy, isolated: bool) -> Result<RulesetStatus, RulesetErro
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?;
-    if !isolated && !policy.network {
+    if !isolated && !policy.network.is_open() {
         rules = rules.handle_access(AccessNet::from_all(NEWEST))?;
     }
     let status = rules

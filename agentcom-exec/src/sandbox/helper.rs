@@ -1,7 +1,8 @@
 //! This file is the helper: a process that puts itself into a sandbox and becomes a command there.
 //!
 //! It reads an [`Order`] from standard input, a socket. What goes wrong it says there, as a
-//! [`Refusal`]; if the socket closes without a word, the command has started. Order of its steps:
+//! [`Refusal`]; if the socket closes without a word, the command has started. The doors of the
+//! [broker](crate::egress) it hands over before. Order of its steps:
 //! namespaces, limits, privileges, files, system calls; each needs what the next takes away.
 
 use std::io::{self, Seek, Write};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Targets};
 use super::syscalls::{self, Metadata, Profile, Sockets};
-use super::{Level, Policy, files, launch, namespace, privileges};
+use super::{Level, Policy, doors, files, launch, namespace, privileges};
 use crate::guard::{GuardCommand, Input, Refusal, RefusalKind};
 
 /// What a helper is to do.
@@ -63,6 +64,10 @@ pub(crate) fn main() -> ExitCode {
 
 fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     let isolated = order.policy.level >= Level::L3;
+    if order.policy.level < order.policy.network.level_least() {
+        let why = "hosts that are named can be reached from L3 only";
+        return Err(refusal("network", &io::Error::other(why)));
+    }
     let own_user = order.policy.user.filter(|_| nix::unistd::getuid().is_root());
     if let (Some(user), false) = (own_user, order.inside) {
         privileges::become_user(user).map_err(|error| refusal("user", &error))?;
@@ -77,6 +82,8 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
             if isolated { init(command, socket) } else { Err(replace(command)) }
         }
         Act::Try(targets) => {
+            // Whoever waits for that has a broker to begin with.
+            hang_up(socket);
             let attempts = attempts::all(&targets, &order.policy);
             let printed = serde_json::to_writer(io::stdout(), &attempts);
             printed.map_err(|error| refusal("attempts", &error.into()))?;
@@ -88,13 +95,14 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
 /// Makes namespaces, has another helper go on within them, and ends as it does.
 fn outside(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     namespace::enter(&order.policy).map_err(|error| refusal("namespaces", &error))?;
+    doors::open(&order.policy.network, socket).map_err(|error| refusal("network", &error))?;
     privileges::keep_all().map_err(|error| refusal("namespaces", &error))?;
     // What the command is asked, not this process, which waits for it.
     let asked = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
     asked.thread_block().map_err(|error| refusal("signals", &error.into()))?;
     die_with_parent()?;
     let helper = Command::new("/proc/self/exe");
-    let mut child = launch::launch(helper, &Order { inside: true, ..order })?;
+    let mut child = launch::launch(helper, &Order { inside: true, ..order })?.child;
     hang_up(socket);
     let_go().map_err(|error| refusal("helper", &error))?;
     let status = child.wait().map_err(|error| refusal("helper", &error))?;
@@ -116,7 +124,7 @@ fn confine(policy: &Policy, user_is_own: bool) -> Result<(), Refusal> {
         .map_err(|error| refusal("limits", &error))?;
     privileges::drop_all().map_err(|error| refusal("privileges", &error))?;
     files::confine(policy, isolated).map_err(|error| refusal("Landlock", &error))?;
-    let sockets = match (isolated, policy.network) {
+    let sockets = match (isolated, policy.network.is_open()) {
         (true, _) => Sockets::Own,
         (false, true) => Sockets::Internet,
         (false, false) => Sockets::None,

@@ -4,11 +4,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
-use super::ARG;
 use super::helper::{Act, Order};
+use super::{ARG, Started, doors};
 use crate::guard::{GuardCommand, Input, MARK, Refusal, RefusalKind};
 
 /// How long a sandbox may take to be set up.
@@ -22,7 +22,7 @@ const ORDER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// # Errors
 ///
 /// Why it has not started.
-pub(crate) fn start(mut command: GuardCommand, input: Input) -> Result<Child, Refusal> {
+pub(crate) fn start(mut command: GuardCommand, input: Input) -> Result<Started, Refusal> {
     let Some(policy) = command.sandbox.take() else {
         return Err(Refusal::new("no sandbox", &io::ErrorKind::InvalidInput.into()));
     };
@@ -37,7 +37,7 @@ pub(crate) fn start(mut command: GuardCommand, input: Input) -> Result<Child, Re
 /// # Errors
 ///
 /// Why it has not.
-pub(super) fn launch(mut helper: Command, order: &Order) -> Result<Child, Refusal> {
+pub(super) fn launch(mut helper: Command, order: &Order) -> Result<Started, Refusal> {
     let failed = |error: io::Error| Refusal {
         kind: RefusalKind::Sandbox,
         message: format!("sandbox, helper: {error}"),
@@ -48,15 +48,17 @@ pub(super) fn launch(mut helper: Command, order: &Order) -> Result<Child, Refusa
     let mut child = helper.spawn().map_err(failed)?;
     // It holds the other end, and would never see it close.
     drop(helper);
-    let mut said = Vec::new();
-    let heard = send(&mut ours, order).and_then(|()| ours.read_to_end(&mut said));
-    match heard {
-        Ok(0) => return Ok(child),
-        Ok(_) => {}
-        Err(_) => drop(child.kill()),
-    }
+    let heard = send(&mut ours, order).and_then(|()| doors::take(&ours));
+    let said = match heard {
+        Ok((said, doors)) if said.is_empty() => return Ok(Started { child, doors }),
+        Ok((said, _)) => Ok(said),
+        Err(error) => {
+            drop(child.kill());
+            Err(error)
+        }
+    };
     let _ = child.wait();
-    heard.map_err(failed)?;
+    let said = said.map_err(failed)?;
     Err(serde_json::from_slice(&said).unwrap_or_else(|error| failed(error.into())))
 }
 

@@ -36,7 +36,8 @@ const LINKS: [(&str, &str); 4] = [
 /// Moves this process into namespaces of its own; the next one that it starts is the first of its
 /// new process namespace, and ends all others in it when it ends.
 ///
-/// The network is the machine's if the policy grants it, and otherwise one of its own.
+/// The network is the machine's if the policy grants all of it, and otherwise one of its own, with
+/// nothing in it but loopback.
 pub(super) fn enter(policy: &Policy) -> io::Result<()> {
     let (uid, gid) = (getuid(), getgid());
     // After a change of user its own files in /proc would belong to root.
@@ -46,12 +47,12 @@ pub(super) fn enter(policy: &Policy) -> io::Result<()> {
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    own.set(CloneFlags::CLONE_NEWNET, !policy.network);
+    own.set(CloneFlags::CLONE_NEWNET, !policy.network.is_open());
     unshare(own)?;
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
-    Ok(())
+    if policy.network.is_open() { Ok(()) } else { raise_loopback() }
 }
 
 /// Replaces the root of this process, which has to be the first of its process namespace.
@@ -80,8 +81,7 @@ pub(super) fn furnish(policy: &Policy) -> io::Result<()> {
     let proc = root.folder(Path::new("/proc"))?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some(Path::new("proc")), &proc, Some("proc"), quiet, none())?;
-    root.become_root()?;
-    if policy.network { Ok(()) } else { raise_loopback() }
+    root.become_root()
 }
 
 /// A root that is being furnished.

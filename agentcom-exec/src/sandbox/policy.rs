@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Network;
+
 /// How much a sandbox holds; each level holds all that the lower ones do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
@@ -74,9 +76,8 @@ pub struct Policy {
     /// What it may change beside the workspace, absolute: a program's own state. What is not there
     /// is passed over, and what whoever it runs as may not change stays as it is.
     pub write: Vec<PathBuf>,
-    /// Whether it reaches the network of the machine, loopback included. Without it there is none;
-    /// with it there is no telling where what it has read goes.
-    pub network: bool,
+    /// What it reaches of the network.
+    pub network: Network,
     /// The user that it becomes if the sidecar runs as root; never 0. The workspace and the scratch
     /// folder have to belong to that user. Without one it stays root, and loses all capabilities.
     pub user: Option<u32>,
@@ -140,7 +141,7 @@ impl Policy {
             scratch: scratch.into(),
             read: Vec::new(),
             write: Vec::new(),
-            network: false,
+            network: Network::None,
             user: None,
             limits: Limits::default(),
         }
@@ -150,7 +151,7 @@ impl Policy {
     pub(super) fn readable(&self) -> Vec<PathBuf> {
         let mut readable: Vec<PathBuf> = Self::SYSTEM.into_iter().map(PathBuf::from).collect();
         readable.extend(self.read.iter().cloned());
-        for path in Self::NETWORK.into_iter().filter(|_| self.network) {
+        for path in Self::NETWORK.into_iter().filter(|_| !self.network.is_none()) {
             readable.push(path.into());
             // Many are links to what a resolver writes.
             readable.extend(Path::new(path).canonicalize());
@@ -177,6 +178,7 @@ impl Policy {
         if home.is_none() {
             env.insert("HOME".to_owned(), scratch.clone());
         }
+        env.extend(self.network.environment());
         env.insert("TMPDIR".to_owned(), scratch);
         env.insert("TERM".to_owned(), "dumb".to_owned());
         env

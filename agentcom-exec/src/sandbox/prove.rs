@@ -7,28 +7,33 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::attempts::Targets;
 use super::cell::hand_over;
 use super::helper::{Act, Order};
-use super::{Attempt, Expected, Level, Missing, Policy, Report, Sandbox, launch::launch};
+use super::{
+    Attempt, Expected, Level, Missing, Network, Policy, Report, Sandbox, Started, launch::launch,
+};
+use crate::egress::Broker;
 use crate::guard::Spawner;
 
 /// Tries to break out of real sandboxes, the strongest first, until one holds. Takes some ten
 /// milliseconds, blocking; its files are in the system's folder for temporary files, and removed.
 ///
-/// They grant what `sandbox` grants: the network, and a folder to write to if it has any, in place of
-/// which there is one that was made for it. Where it has a user and the sidecar runs as root, it is
+/// They grant what `sandbox` grants: the network, or a host of it in place of those that are named, and
+/// a folder to write to if it has any, in place of which there is one that was made for it. Named
+/// hosts are granted at no level that cannot hold a command to them. Where it has a user and the sidecar runs as root, it is
 /// proved with that user.
 #[must_use]
 pub fn prove(spawner: &Spawner, sandbox: &Sandbox) -> Report {
-    let network = sandbox.network;
     let mut missing = Vec::new();
     for level in [Level::L3, Level::L2] {
-        match attempts(spawner, &Sandbox { level, ..sandbox.clone() }) {
+        let network = sandbox.network.at(level);
+        let reaches = !network.is_none();
+        match attempts(spawner, &Sandbox { level, network, ..sandbox.clone() }) {
             Ok(attempts) => match failed(&attempts) {
-                None => return Report { level, network, missing, attempts },
+                None => return Report { level, network: reaches, missing, attempts },
                 Some(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
             },
             Err(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
@@ -95,22 +100,29 @@ pub fn attempts(spawner: &Spawner, sandbox: &Sandbox) -> Result<Vec<Attempt>, St
     if let Some(user) = user {
         hand_over(root.path(), user).map_err(files)?;
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(files)?;
+    let loopback = (Ipv4Addr::LOCALHOST, 0);
+    let [listener, host] = [TcpListener::bind(loopback), TcpListener::bind(loopback)];
+    let (listener, host) = (listener.map_err(files)?, host.map_err(files)?);
     let port = listener.local_addr().map_err(files)?.port();
+    let named = host.local_addr().map_err(files)?;
+    let network = match &sandbox.network {
+        Network::Hosts(_) => Network::Hosts(vec![named.into()]),
+        other @ (Network::None | Network::Open) => other.clone(),
+    };
     let mut bystander = bystander(user).map_err(files)?;
     let process = bystander.id().cast_signed();
     let policy = Policy {
         user,
-        network: sandbox.network,
+        network: network.clone(),
         write: sandbox.write.first().map(|_| granted.clone()).into_iter().collect(),
         ..Policy::new(sandbox.level, workspace, scratch)
     };
-    let targets = Targets { outside, granted, port, name, process };
+    let targets = Targets { outside, granted, port, named: named.port(), name, process };
     let order = Order::new(policy, Act::Try(targets));
     let output = root.path().join("attempts");
     let mut helper = Command::new(spawner.guard());
     helper.stdout(File::create(&output).map_err(files)?).stderr(Stdio::null());
-    let ended = launch(helper, &order).map(|mut helper| helper.wait());
+    let ended = launch(helper, &order).map(|helper| brokered(helper, &network));
     let _ = bystander.kill();
     let _ = bystander.wait();
     drop(services);
@@ -119,6 +131,30 @@ pub fn attempts(spawner: &Spawner, sandbox: &Sandbox) -> Result<Vec<Attempt>, St
     serde_json::from_slice(&printed).map_err(|error| match ended {
         Ok(status) => format!("the attempts ended with {status}: {error}"),
         Err(ended) => format!("the attempts ended: {ended}"),
+    })
+}
+
+/// Waits until a helper ends, with a broker for what it reaches meanwhile.
+fn brokered(mut helper: Started, network: &Network) -> io::Result<ExitStatus> {
+    let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    let doors = helper.doors.into_iter().zip(network.doors()).map(|(door, (_, to))| (door, to));
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let (contacts, _) = tokio::sync::mpsc::unbounded_channel();
+            let broker = Broker::new(network.hosts().to_vec(), contacts);
+            // Without a runtime there is no broker, and the attempts say so.
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                tokio::select! {
+                    never = broker.serve(doors) => match never {},
+                    _ = ended => {}
+                }
+            });
+        });
+        let status = helper.child.wait();
+        drop(done);
+        status
     })
 }
 

@@ -9,7 +9,7 @@ use super::Level;
 pub struct Report {
     /// The highest level of which every attempt ended as it has to.
     pub level: Level,
-    /// Whether commands reach the network: nobody does to whom it is not granted.
+    /// Whether commands reach anything of the network: nobody does to whom it is not granted.
     pub network: bool,
     /// Why it is not higher, and what a person can do about it.
     pub missing: Vec<Missing>,

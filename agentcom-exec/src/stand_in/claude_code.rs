@@ -10,9 +10,11 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal, raise};
 use serde_json::{Value, json};
 
+use super::obedient::obey;
+
 /// All ways to behave, but for those with a word behind their name: `daemon MARK`, `clan MARK` and
 /// `outside DIR`. With `idle ` before it, nothing is done before the end.
-pub const WAYS: [&str; 36] = [
+pub const WAYS: [&str; 37] = [
     "works",
     "tells what it was told",
     "no result",
@@ -49,6 +51,7 @@ pub const WAYS: [&str; 36] = [
     "prints much",
     "nests",
     "talks to terminals",
+    "obeys",
 ];
 
 /// Is the program that was started with `args`, the first of which is its own name.
@@ -102,6 +105,7 @@ impl Stage {
     fn plain(&mut self, way: &str) -> Played {
         match way {
             "tells what it was told" => self.tells()?,
+            "obeys" => self.writes("went.txt", &obey())?,
             "garbage" => {
                 out(b"Warning: no JSON\n\n\xff\xfe\n{\"type\":\n[]\n17\n{\"type\":\"result\n")?;
             }

@@ -77,7 +77,7 @@ impl Tool for RunCommand {
             description: format!(
                 "Run a shell command in the workspace, with{} network. It sees only the workspace and \
                  the system's programs.",
-                if self.sandbox.network { "" } else { "out" }
+                if self.sandbox.network.is_none() { "out" } else { "" }
             ),
             input: json!({
                 "type": "object",
@@ -92,7 +92,7 @@ impl Tool for RunCommand {
 
     fn reach(&self) -> Reach {
         // What reaches the network sends what it has read wherever it likes.
-        Reach { outward: self.sandbox.network, ..FILES }
+        Reach { outward: !self.sandbox.network.is_none(), ..FILES }
     }
 
     async fn call(&self, input: Value, ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -24,6 +24,17 @@ pub struct Toolbox {
 #[derive(Clone, Debug, Default)]
 pub struct Met(Arc<Mutex<Exposure>>);
 
+impl Met {
+    /// Lets something happen, and remembers what it has to do with the world.
+    ///
+    /// # Errors
+    ///
+    /// If all three things would have come together in the task; nothing is remembered then.
+    pub fn admit(&self, reach: Reach) -> Result<(), ThreeOfThree> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).admit(reach)
+    }
+}
+
 impl Toolbox {
     /// The file tools, on `workspace`.
     #[must_use]
@@ -77,7 +88,7 @@ impl Toolbox {
     ///
     /// If all three things would have come together in the task; nothing is remembered then.
     pub fn admit(&self, name: &str) -> Result<(), ThreeOfThree> {
-        self.met.0.lock().unwrap_or_else(PoisonError::into_inner).admit(self.reach(name))
+        self.met.admit(self.reach(name))
     }
 
     /// Calls a tool. Dropping the future stops what it does.

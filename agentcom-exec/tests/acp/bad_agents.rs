@@ -192,7 +192,7 @@ async fn agents_that_say_too_much_or_hear_nothing_are_bounded() {
 
 #[test]
 fn all_ways_in_which_agents_go_wrong_are_played() {
-    let good = ["works", "asks", "prints-much", "runs-on", "heeds", "remembers"];
+    let good = ["works", "asks", "prints-much", "runs-on", "heeds", "remembers", "obeys"];
     let bad: BTreeSet<&str> = CASES.iter().map(|(way, _)| *way).collect();
     let all: BTreeSet<&str> = WAYS.iter().map(|(way, _)| *way).collect();
     assert_eq!(all, bad.iter().copied().chain(good).collect());

@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod bad_agents;
+mod egress;
 mod fixture;
+#[path = "../support/egress.rs"]
+mod ground;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,8 +4,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod egress;
 #[path = "../coding/fixture.rs"]
 mod fixture;
+#[path = "../support/egress.rs"]
+mod ground;
 mod routed;
 #[path = "../support/mod.rs"]
 mod support;
@@ -25,7 +28,7 @@ use agentcom_core::time::{Span, Wall};
 use agentcom_exec::claude_code::{ClaudeCode, Program};
 use agentcom_exec::coding::{Coding, Programs};
 use agentcom_exec::model::Patience;
-use agentcom_exec::sandbox::{Level, Sandbox};
+use agentcom_exec::sandbox::{Level, Network, Sandbox};
 use async_trait::async_trait;
 use fixture::{Fixture, git, said};
 use serde_json::{Value, json};
@@ -48,7 +51,14 @@ impl Claude {
         let mark = support::mark_of_thread("claude");
         let mut cli = ClaudeCode::new(program);
         cli.env = [("ANTHROPIC_API_KEY".to_owned(), Secret::new(SECRET))].into();
-        Self { place: Fixture::new().await, cli, mark }
+        let place = Fixture::new().await;
+        cli.network = Self::network_at(place.sandbox.level);
+        Self { place, cli, mark }
+    }
+
+    /// What is granted beside its API where its sandbox is that of a level.
+    pub(crate) fn network_at(level: Level) -> Network {
+        if level < Level::L3 { Network::Open } else { Network::None }
     }
 
     /// What an agent has that has this program.
@@ -171,7 +181,16 @@ async fn it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_but_
         "DISABLE_AUTOUPDATER",
     ];
     let usual = ["HOME", "LANG", "PATH", "TERM", "TMPDIR", "TZ", "USER"];
-    let allowed = [&of_task[..], &own, &usual].concat();
+    let broker = [
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "NODE_USE_ENV_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    ];
+    let allowed = [&of_task[..], &own, &usual, &broker].concat();
     assert!(names.iter().all(|name| allowed.contains(name)), "{names:?}");
     assert!(own.iter().all(|name| names.contains(name)), "{names:?}");
     assert!(env.contains(SECRET) && env.contains(state.path().to_str().unwrap()));
@@ -348,12 +367,34 @@ fn its_sandbox_is_that_of_commands_with_what_it_needs_and_can_be_proved() {
     if level < Level::L2 {
         return;
     }
+    cli.network = Claude::network_at(level);
     let sandbox = cli.sandbox(&of(level));
-    assert!(
-        sandbox.network
-            && sandbox.write == [std::path::Path::new("/state")]
-            && sandbox.level == level
-    );
+    assert_eq!((&*sandbox.write, sandbox.level), (&["/state".into()][..], level));
     let (proved, report) = sandbox.clone().proved(Some(level), &spawner()).unwrap();
     assert_eq!((proved, report.network), (sandbox, true));
+}
+
+#[test]
+fn it_reaches_its_api_where_its_login_is_renewed_and_what_was_granted_beside() {
+    let program = Program::find(env!("CARGO_BIN_EXE_agentcom-claude-stand-in")).unwrap();
+    let mut cli = ClaudeCode::new(program);
+    cli.env.clear();
+    let hosts = |cli: &ClaudeCode| match cli.sandbox(&of(Level::L2)) {
+        Sandbox { level: Level::L3, network: Network::Hosts(hosts), .. } => {
+            hosts.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(hosts(&cli), ["api.anthropic.com:443"]);
+    cli.state = Some("/state".into());
+    cli.network = Network::of(vec!["registry.npmjs.org".parse().unwrap()]);
+    let all = ["api.anthropic.com:443", "platform.claude.com:443", "registry.npmjs.org:443"];
+    assert_eq!(hosts(&cli), all);
+    let elsewhere = Secret::new("http://gate.example:4000/v1");
+    cli.env.insert(ClaudeCode::BASE_URL.to_owned(), elsewhere);
+    cli.state = None;
+    assert_eq!(hosts(&cli), ["gate.example:4000", "registry.npmjs.org:443"]);
+    cli.network = Network::Open;
+    let open = cli.sandbox(&of(Level::L2));
+    assert_eq!((open.level, open.network), (Level::L2, Network::Open));
 }

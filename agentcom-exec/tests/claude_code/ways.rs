@@ -85,6 +85,7 @@ fn levels() -> impl Iterator<Item = Level> {
 async fn at(level: Level) -> Claude {
     let mut claude = Claude::new().await;
     claude.place.sandbox = of(level);
+    claude.cli.network = Claude::network_at(level);
     claude.cli.patience = short();
     claude
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use agentcom_core::money::Micros;
 use agentcom_exec::acp::{Acp, BadRule, Patience, Permissions, Rule};
+use agentcom_exec::egress::Destination;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::command::submit::span;
-use crate::confine::{path_there, there};
+use crate::confine::{network, open_network, path_there, there, too_weak};
 use crate::exit::{Exit, Failure};
 
 /// A foreign agent.
@@ -19,9 +20,14 @@ pub(crate) struct Foreign {
     /// ended by `;`; no shell reads them
     #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true, value_terminator = ";")]
     acp: Option<Vec<String>>,
-    /// Let it reach the network, where its model is
-    #[arg(long, requires = "acp")]
-    acp_network: bool,
+    /// Let it reach this host, where its model is, through a broker and at L3: HOST, HOST:PORT, `*.HOST`
+    /// or an address; the port is 443 unless said (repeatable)
+    #[arg(long = "acp-host", value_name = "HOST[:PORT]", requires = "acp")]
+    acp_hosts: Vec<Destination>,
+    /// Let it reach all that this machine reaches: whatever it reads can leave by that, also what it is
+    /// given with --acp-env and --acp-home
+    #[arg(long, requires = "acp", conflicts_with = "acp_hosts")]
+    acp_open_network: bool,
     /// Its home, which it may change: made if it is not there; a fresh one for each task unless said
     #[arg(long, value_name = "DIR", requires = "acp")]
     acp_home: Option<PathBuf>,
@@ -52,6 +58,12 @@ fn rule(text: &str) -> Result<Rule, BadRule> {
 }
 
 impl Foreign {
+    /// What whoever starts it should know.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let program = self.acp.as_ref().filter(|_| self.acp_open_network)?.first()?;
+        Some(open_network(program, "--acp-host"))
+    }
+
     /// Whether there is one.
     pub(crate) fn is_wanted(&self) -> bool {
         self.acp.is_some()
@@ -69,7 +81,7 @@ impl Foreign {
         let usual = Patience::default();
         let permit = self.acp_permit.iter().copied();
         let acp = Acp {
-            network: self.acp_network,
+            network: network(self.acp_open_network, &self.acp_hosts),
             home,
             write,
             cost_max: self.acp_cost_max,
@@ -83,7 +95,7 @@ impl Foreign {
             ..Acp::new(command)
         };
         let proved = acp.sandbox(of_commands).proved(Some(of_commands.level), spawner);
-        proved.map_err(|weak| Failure::new(Exit::Failure, weak))?;
+        proved.map_err(|weak| too_weak(weak, "--acp-open-network"))?;
         Ok(Some(acp))
     }
 }
@@ -125,11 +137,21 @@ mod tests {
 
     #[test]
     fn what_is_granted_is_granted_to_an_agent() {
-        for bad in
-            [&["x", "--acp-network"][..], &["x", "--acp", "p", ";", "--acp-permit", "sing=allow"]]
-        {
+        for bad in [
+            &["x", "--acp-host", "a.example"][..],
+            &["x", "--acp", "p", ";", "--acp-permit", "sing=allow"],
+        ] {
             assert!(Line::try_parse_from(bad).is_err(), "{bad:?}");
         }
+        let of = |more: &[&str]| {
+            let line = [&["x", "--acp", "p", ";"], more].concat();
+            Line::try_parse_from(line).map(|line| line.foreign)
+        };
+        let hosts = of(&["--acp-host", "a.example", "--acp-host", "*.b.example:80"]).unwrap();
+        assert_eq!((hosts.acp_hosts.len(), hosts.warning()), (2, None));
+        let open = of(&["--acp-open-network"]).unwrap().warning().unwrap();
+        assert!(open.starts_with("p reaches the whole network"), "{open}");
+        assert!(of(&["--acp-open-network", "--acp-host", "a.example"]).is_err());
         let missing = ["x", "--acp", "p", ";", "--acp-write", "/no/such/folder"];
         let foreign = Line::try_parse_from(missing).unwrap().foreign;
         let spawner = Spawner::at("/bin/true");

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use agentcom_core::money::Micros;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
 use agentcom_exec::coding::Settings;
+use agentcom_exec::egress::Destination;
 
-use crate::confine::there;
+use crate::confine::{network, open_network, there, too_weak};
 use crate::exit::{Exit, Failure};
 
 /// How the Claude Code CLI does coding tasks.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Cli {
-    /// Do coding tasks with the Claude Code CLI, a program of this name or path, always in a sandbox, to
-    /// which the network is granted; its credential is in ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN
+    /// Do coding tasks with the Claude Code CLI, a program of this name or path, always in a sandbox of
+    /// which only the hosts of its API can be reached; its credential is in ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, default_missing_value = Program::NAME)]
     claude_code: Option<String>,
     /// Its model for tasks that name none
@@ -23,6 +24,14 @@ pub(crate) struct Cli {
     /// of a variable; nobody else's `claude` is to use it
     #[arg(long, value_name = "DIR", requires = "claude_code")]
     claude_code_state: Option<PathBuf>,
+    /// Let it reach this host beside those of its API: HOST, HOST:PORT, `*.HOST` or an address; the port is
+    /// 443 unless said (repeatable)
+    #[arg(long = "claude-code-host", value_name = "HOST[:PORT]", requires = "claude_code")]
+    claude_code_hosts: Vec<Destination>,
+    /// Let it reach all that this machine reaches: whatever it reads can leave by that, its credential
+    /// among it
+    #[arg(long, requires = "claude_code", conflicts_with = "claude_code_hosts")]
+    claude_code_open_network: bool,
     /// A tool that it may use, such as `Edit` or `Bash(cargo *)`, in place of the usual ones (repeatable)
     #[arg(long, value_name = "RULE", requires = "claude_code")]
     claude_code_tool: Vec<String>,
@@ -37,6 +46,8 @@ impl Default for Cli {
             claude_code: None,
             claude_code_model: None,
             claude_code_state: None,
+            claude_code_hosts: Vec::new(),
+            claude_code_open_network: false,
             claude_code_tool: Vec::new(),
             claude_code_budget: ClaudeCode::BUDGET,
         }
@@ -44,6 +55,12 @@ impl Default for Cli {
 }
 
 impl Cli {
+    /// What whoever starts it should know.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let program = self.claude_code.as_ref().filter(|_| self.claude_code_open_network)?;
+        Some(open_network(program, "--claude-code-host"))
+    }
+
     /// Whether it is to do any.
     pub(crate) fn is_wanted(&self) -> bool {
         self.claude_code.is_some()
@@ -59,6 +76,7 @@ impl Cli {
         let mut claude = ClaudeCode::new(program);
         claude.model.clone_from(&self.claude_code_model);
         claude.budget = self.claude_code_budget;
+        claude.network = network(self.claude_code_open_network, &self.claude_code_hosts);
         claude.state = there(self.claude_code_state.as_slice())?.pop();
         if !self.claude_code_tool.is_empty() {
             claude.tools.clone_from(&self.claude_code_tool);
@@ -72,7 +90,7 @@ impl Cli {
         }
         let sandbox = claude.sandbox(&settings.sandbox);
         let proved = sandbox.proved(Some(settings.sandbox.level), &settings.spawner);
-        proved.map_err(|weak| Failure::new(Exit::Failure, weak))?;
+        proved.map_err(|weak| too_weak(weak, "--claude-code-open-network"))?;
         Ok(Some(claude))
     }
 }

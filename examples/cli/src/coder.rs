@@ -117,6 +117,11 @@ impl Coder {
         models || self.foreign.is_wanted() || self.claude_code.is_wanted()
     }
 
+    /// What whoever starts it should know.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.foreign.warning().into_iter().chain(self.claude_code.warning())
+    }
+
     /// The keys that the agent has.
     pub(crate) fn keys(&self) -> Result<Keys, Failure> {
         let texts = self.keys.iter().map(String::as_str);

@@ -21,6 +21,7 @@ use agentcom_exec::shell::Shell;
 use agentcom_exec::transcripts::Transcripts;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::STORE;
@@ -152,12 +153,12 @@ fn executors(
 fn chain(code: &Code, place: &coding::Settings) -> anyhow::Result<Chain> {
     let acp = code.acp.as_ref().map(|foreign| {
         let acp = foreign.agent()?;
-        acp.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
+        held(acp.sandbox(&place.sandbox), place)?;
         anyhow::Ok(acp)
     });
     let claude_code = code.claude_code.as_ref().map(|claude| {
         let claude = claude.cli()?;
-        claude.sandbox(&place.sandbox).proved(Some(place.sandbox.level), &place.spawner)?;
+        held(claude.sandbox(&place.sandbox), place)?;
         anyhow::Ok(claude)
     });
     let local = code.model.clone().map(|model| OllamaModels {
@@ -168,6 +169,20 @@ fn chain(code: &Code, place: &coding::Settings) -> anyhow::Result<Chain> {
     });
     let programs = Programs { acp: acp.transpose()?, claude_code: claude_code.transpose()? };
     Ok(Chain { local, cloud: None, programs })
+}
+
+/// Proves that a program of others is held to what is granted to it.
+fn held(sandbox: Sandbox, place: &coding::Settings) -> anyhow::Result<()> {
+    let needs_l3 = sandbox.network.level_least() > place.sandbox.level;
+    let proved = sandbox.proved(Some(place.sandbox.level), &place.spawner);
+    let proved = proved.map(drop).map_err(anyhow::Error::from);
+    if !needs_l3 {
+        return proved;
+    }
+    proved.context(
+        "hosts can be granted by name at L3 only; open_network grants the whole network, and whatever the \
+         program reads can leave by it",
+    )
 }
 
 /// Drains on the first signal, and ends on the second.

@@ -11,9 +11,10 @@ use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
 use agentcom_exec::coding;
+use agentcom_exec::egress::Destination;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Ollama;
-use agentcom_exec::sandbox::{Level, Sandbox};
+use agentcom_exec::sandbox::{Level, Network, Sandbox};
 use agentcom_exec::{github, mcp};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
@@ -131,6 +132,10 @@ pub struct Claude {
     pub model: Option<String>,
     /// The folder for its login and all that it keeps.
     pub state: Option<PathBuf>,
+    /// The hosts that it reaches beside those of its API.
+    pub hosts: Vec<Destination>,
+    /// Whether it reaches all that this machine reaches.
+    pub open_network: bool,
     /// The tools that it may use, in place of the usual ones.
     pub tools: Option<Vec<String>>,
     /// What a round may cost by its own reckoning, in dollars: `"10.00"`.
@@ -154,6 +159,7 @@ impl Claude {
             budget: budget.context("claude_code.budget")?.unwrap_or(usual.budget),
             model: self.model.clone(),
             state: state.transpose()?,
+            network: network("coding.claude_code", self.open_network, &self.hosts)?,
             tools: self.tools.clone().unwrap_or_else(|| usual.tools.clone()),
             ..usual
         };
@@ -163,6 +169,19 @@ impl Claude {
         }
         Ok(claude)
     }
+}
+
+/// What is granted of the network by the table `name`. All of it has to be said, and is told at the
+/// start.
+fn network(name: &str, is_open: bool, hosts: &[Destination]) -> anyhow::Result<Network> {
+    if !is_open {
+        return Ok(Network::of(hosts.to_vec()));
+    }
+    if !hosts.is_empty() {
+        bail!("{name} has hosts and open_network, which grants all; say one of them");
+    }
+    tracing::warn!("{name}.open_network: what the program reads can leave by it, its secrets too");
+    Ok(Network::Open)
 }
 
 fn ollama() -> String {

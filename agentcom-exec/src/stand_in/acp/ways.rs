@@ -9,13 +9,14 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
 use super::peer::{Peer, SESSION};
+use crate::stand_in::obedient::obey;
 
 /// Options as most agents offer them.
 const OPTIONS: [(&str, &str); 3] =
     [("yes", "allow_once"), ("always", "allow_always"), ("no", "reject_once")];
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 38] = [
+pub const WAYS: [(&str, &str); 39] = [
     ("works", "reads a file, asks whether it may write another, and writes it"),
     ("asks", "asks whether it may fetch something, and writes down the answer"),
     ("prints-much", "says more than a result has room for"),
@@ -23,6 +24,7 @@ pub const WAYS: [(&str, &str); 38] = [
         "runs-on",
         "starts processes that heed nothing, and never ends; they have what is behind it in their environment",
     ),
+    ("obeys", "does what is written in instructions.txt, and writes down how it went"),
     ("remembers", "writes down what it finds in its home, and leaves something there"),
     ("heeds", "works until it is called off, and says so"),
     ("never-answers", "does not answer"),
@@ -98,6 +100,7 @@ pub(super) fn at_work(way: &str, prompt: &Value, peer: &mut Peer) -> io::Result<
             fs::write(&seen, "something")?;
             write(peer, "b.txt", &before)?;
         }
+        "obeys" => write(peer, "went.txt", &obey())?,
         "runs-on" => runs_on(rest)?,
         "heeds" => {
             peer.speak("I work.")?;

@@ -9,6 +9,7 @@ use agentcom_exec::sandbox::Sandbox;
 use crate::args::Context;
 use crate::confine::{Confine, Grants};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::print::Printer;
 
 /// The command and its sandbox.
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ Examples:
   agentcom sandbox make test                       in the strongest sandbox of this machine
   agentcom sandbox --sandbox L2 -- ls -la /        in one without namespaces
   agentcom sandbox --sandbox-read ~/.cargo cargo test
-  agentcom sandbox --network --write ~/.npm -- npm install
+  agentcom sandbox --host registry.npmjs.org --write ~/.npm -- npm install
 
 It ends with the exit code of the command, or 128 and the number of the signal that ended it. What is in
 its way, `agentcom doctor` says.";
@@ -36,10 +37,10 @@ its way, `agentcom doctor` says.";
 /// What a shell adds to the number of a signal.
 const SIGNAL_BASE: i32 = 128;
 
-pub(crate) async fn run(args: &Args, _ctx: &Context) -> Outcome {
+pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let spawner = Spawner::current_exe()?;
     let sandbox = args.confine.granting(&args.grants, &spawner)?.0;
-    let how = confined(&spawner, &sandbox, args.command.clone()).await?;
+    let how = confined(&spawner, &sandbox, args.command.clone(), ctx.print).await?;
     let code = match how {
         How::Exited(code) => code,
         How::Signalled(signal) => SIGNAL_BASE + signal,
@@ -48,7 +49,12 @@ pub(crate) async fn run(args: &Args, _ctx: &Context) -> Outcome {
     if code == 0 { Ok(()) } else { std::process::exit(code) }
 }
 
-async fn confined(spawner: &Spawner, sandbox: &Sandbox, argv: Vec<String>) -> Result<How, Failure> {
+async fn confined(
+    spawner: &Spawner,
+    sandbox: &Sandbox,
+    argv: Vec<String>,
+    print: Printer,
+) -> Result<How, Failure> {
     let cwd = std::env::current_dir()?;
     let cell = sandbox.around(&cwd)?;
     let command = GuardCommand {
@@ -68,17 +74,18 @@ async fn confined(spawner: &Spawner, sandbox: &Sandbox, argv: Vec<String>) -> Re
             tokio::io::copy(&mut err, &mut to_err)
         )
     };
-    let (how, copied) = tokio::join!(ending(&mut running), copying);
+    let (how, copied) = tokio::join!(ending(&mut running, print), copying);
     copied?;
     how
 }
 
-async fn ending(running: &mut Running) -> Result<How, Failure> {
+async fn ending(running: &mut Running, print: Printer) -> Result<How, Failure> {
     let mut ended = None;
     loop {
         match running.next().await {
             Ok(Said::Exited(how)) => ended = Some(how),
             Ok(Said::Refused(refusal)) => return Err(Failure::new(Exit::Failure, refusal.message)),
+            Ok(Said::Contact(contact)) => print.note(&format!("network: {contact}")),
             Ok(Said::Started { .. }) => {}
             Ok(Said::Clear { .. }) | Err(_) => {
                 return ended.ok_or_else(|| io::Error::other("its guard was killed").into());

@@ -79,6 +79,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
 async fn serve(args: &Args, ctx: &Context) -> Outcome {
     let mut signals = Signals::listen()?;
     let plan = args.plan();
+    args.ways.coder.warnings().for_each(|warning| ctx.print.note(&warning));
     let mut fleet = tokio::select! {
         fleet = Fleet::start(&plan) => fleet?,
         _ = signals.next() => return Err(Failure::silent(Exit::Interrupted)),

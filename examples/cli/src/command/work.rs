@@ -40,6 +40,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
             .hint(format_args!("make it with `agentcom agent add {}`", args.name))
     })?;
     let name = args.name.clone();
+    args.ways.coder.warnings().for_each(|warning| ctx.print.note(&warning));
     let sidecar = sidecar::sidecar(client.address(), name, token, &dir, &args.ways).await?;
     let handle = sidecar.handle();
     ctx.print.note(&format!("agent {} works for {}; Ctrl-C ends it", args.name, client.address()));

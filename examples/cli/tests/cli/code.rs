@@ -405,11 +405,46 @@ fn a_command_in_a_sandbox_has_the_network_and_other_folders_only_where_they_are_
     let reach = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
     line(&[], &reach, 1);
     line(&["--write", "../beside"], &reach, 1);
-    line(&["--network"], &reach, 0);
+    line(&["--open-network"], &reach, 0);
     let write = "echo x > ../beside/file";
-    line(&["--network"], write, 1);
+    line(&["--open-network"], write, 1);
     line(&["--write", "../beside"], write, 0);
     assert_eq!(fs::read_to_string(beside.join("file")).unwrap(), "x\n");
     line(&["--write", "../not-there"], "true", 64);
     assert!(run(&here, &["doctor"], 0).contains("without a network unless it is granted"));
+}
+
+#[test]
+fn a_command_in_a_sandbox_reaches_the_hosts_that_are_granted_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    run(dir, &["sandbox", "--host", "https://a.example", "true"], 64);
+    run(dir, &["sandbox", "--host", "a.example", "--open-network", "true"], 64);
+    run(dir, &["up", "--acp", "true", ";", "--acp-host", "a..example"], 64);
+    run(dir, &["up", "--claude-code", "true", "--claude-code-host", "0x7f.1"], 64);
+    let told = run(dir, &["doctor", "--attempts"], 0);
+    if !told.contains("held to the hosts that are named") {
+        return;
+    }
+    assert!(told.contains("cannot  reach a host that is not granted, by the broker"), "{told}");
+    assert!(told.contains("can     reach a host that is granted, by the broker"), "{told}");
+    let listeners = [0; 2].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [to, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+    let ask = "exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s HTTP/1.1\\r\\n\\r\\n' $1 >&3; \
+               read -r _ status _ <&3; echo $status";
+    let host = to.to_string();
+    let asked = |target: &str| {
+        let line = ["sandbox", "--host", &host, "--", "bash", "-c", ask, "bash", target];
+        let output = agentcom(dir, &line).output().unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|all| String::from_utf8(all).unwrap());
+        (out.trim().to_owned(), err)
+    };
+    let (status, told) = asked(&host);
+    assert!(status == "200" && told.contains(&format!("network: reached {host}")), "{told}");
+    let (status, told) = asked(&other.to_string());
+    assert_eq!(status, "403");
+    assert!(told.contains(&format!("network: refused {other}: it is not granted")), "{told}");
+    // Whoever demands less gets what it takes.
+    let words = ["sandbox", "--sandbox", "L2", "--host", &host, "--", "true"];
+    assert_eq!(run(dir, &words, 0), "");
 }

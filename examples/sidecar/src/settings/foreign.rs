@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agentcom_exec::acp::{Acp, Patience, Permissions, Rule};
+use agentcom_exec::egress::Destination;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
@@ -21,9 +22,12 @@ pub struct Foreign {
     /// What it may change beside the worktree and its home.
     #[serde(default)]
     pub write: Vec<PathBuf>,
-    /// Whether it reaches the network, where its model is.
+    /// The hosts that it reaches, where its model is.
     #[serde(default)]
-    pub network: bool,
+    pub hosts: Vec<Destination>,
+    /// Whether it reaches all that this machine reaches.
+    #[serde(default)]
+    pub open_network: bool,
     /// What it may cost in each round, in dollars, as far as it says.
     pub cost_max: Option<String>,
     /// What is said when it asks for permission: `fetch=allow`, `execute=ask`, `other=reject`.
@@ -50,7 +54,7 @@ impl Foreign {
     ///
     /// # Errors
     ///
-    /// If there is no program, or a folder is not there.
+    /// If there is no program, a folder is not there, or both all hosts and some are named.
     pub fn agent(&self) -> anyhow::Result<Acp> {
         if self.command.is_empty() {
             bail!("coding.acp.command is empty; it is the program and its arguments");
@@ -65,7 +69,7 @@ impl Foreign {
             env: self.env.clone(),
             home: self.home.as_ref().map(there).transpose()?,
             write: self.write.iter().map(there).collect::<Result<_, _>>()?,
-            network: self.network,
+            network: super::network("coding.acp", self.open_network, &self.hosts)?,
             cost_max: self.cost_max.as_deref().map(str::parse).transpose()?,
             permissions: permissions.fold(Permissions::default(), Permissions::with),
             patience: Patience {

@@ -130,12 +130,28 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");
     let foreign = format!(
-        "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"gemini\", \"--acp\"]\nnetwork = true\n\
+        "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"gemini\", \"--acp\"]\n\
+         hosts = [\"api.example.org\", \"127.0.0.1:11434\"]\n\
          home = {home:?}\npermissions = [\"fetch=allow\"]\nask_secs = 5\n"
     );
     let settings = read(&foreign);
     let acp = settings.coding().unwrap().unwrap().acp.as_ref().unwrap().agent().unwrap();
-    assert_eq!((acp.command, acp.network), (vec!["gemini".to_owned(), "--acp".to_owned()], true));
+    assert_eq!(acp.command, ["gemini", "--acp"]);
+    let hosts = ["api.example.org", "127.0.0.1:11434"].map(|host| host.parse().unwrap());
+    assert_eq!(acp.network, Network::of(hosts.into()));
+    let granted = |text: &str| {
+        let text = format!("[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"x\"]\n{text}");
+        let agent = read(&text).coding.unwrap().acp.unwrap().agent();
+        agent.map(|acp| acp.network).map_err(|error| error.to_string())
+    };
+    assert_eq!(granted(""), Ok(Network::None));
+    assert_eq!(granted("open_network = true"), Ok(Network::Open));
+    let both = granted("open_network = true\nhosts = [\"a.example\"]").unwrap_err();
+    assert!(both.starts_with("coding.acp has hosts and open_network"), "{both}");
+    let error = error_of(
+        "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"x\"]\nhosts = [\"https://a.example\"]\n",
+    );
+    assert!(error.contains("`https://a.example` is no host that can be granted"), "{error}");
     assert_eq!(acp.home, Some(home.canonicalize().unwrap()));
     assert_eq!(acp.patience.answer, std::time::Duration::from_secs(5));
     expect![[r#"
@@ -171,6 +187,15 @@ fn the_claude_code_cli_is_as_the_table_says_and_has_to_be_let_in() {
     assert_eq!(claude.program.path(), std::fs::canonicalize("/bin/sh").unwrap());
     assert_eq!((claude.model.as_deref(), &*claude.tools), (Some("m"), &["Read".to_owned()][..]));
     assert_eq!(claude.state, Some(std::fs::canonicalize("/tmp").unwrap()));
+    let reaches = |text: &str| {
+        let claude = read(&format!("program = \"sh\"\nstate = \"/tmp\"\n{text}"));
+        claude.map(|claude| claude.reaches())
+    };
+    let hosts = ["api.anthropic.com", "platform.claude.com", "a.example"];
+    let hosts = hosts.map(|host| host.parse().unwrap());
+    assert_eq!(reaches("hosts = [\"a.example\"]\n"), Ok(Network::of(hosts.into())));
+    assert_eq!(reaches("open_network = true\n"), Ok(Network::Open));
+    assert!(reaches("open_network = true\nhosts = [\"a.example\"]\n").is_err());
     assert_eq!(read("program = \"sh\"\nstate = \"/tmp\"\n").unwrap().tools.len(), 11);
     let budget = |text: &str| read(&format!("program = \"sh\"\nstate = \"/tmp\"\n{text}"));
     assert_eq!(budget("budget = \"2.50\"\n").unwrap().budget.0, 2_500_000);
