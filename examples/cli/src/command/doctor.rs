@@ -4,7 +4,7 @@ use agentcom_exec::claude_code::Program;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::model::Ollama;
 use agentcom_exec::model::ollama::installed;
-use agentcom_exec::sandbox::{self, Level, Report, Sandbox};
+use agentcom_exec::sandbox::{self, Attempt, Level, Network, Report, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::Context;
@@ -31,9 +31,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let confined = Sandbox { user: args.user, ..Sandbox::new(Level::L3) };
-    let report = sandbox::prove(&Spawner::current_exe()?, &confined);
+    let spawner = Spawner::current_exe()?;
+    let report = sandbox::prove(&spawner, &confined);
+    // Which hosts are named does not matter: one of this machine takes their place.
+    let network = Network::Hosts(Vec::new());
+    let with_hosts = sandbox::prove(&spawner, &Sandbox { network, ..confined });
     let findings = [
-        sandbox(&report),
+        sandbox(&report, &with_hosts),
         git().await,
         hub(ctx).await,
         ollama(&args.ollama).await,
@@ -43,9 +47,13 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let data = json!({
         "findings": findings.iter().map(Finding::data).collect::<Vec<_>>(),
         "sandbox": report,
+        "sandbox_with_hosts": with_hosts,
     });
     Ok(ctx.print.data(&data, || {
-        let tried = if args.attempts { attempts(&report) } else { String::new() };
+        let tried = match args.attempts {
+            true => attempts(&report, &with_hosts),
+            false => String::new(),
+        };
         findings.iter().map(Finding::line).collect::<String>() + &tried
     })?)
 }
@@ -79,7 +87,7 @@ impl Finding {
     }
 }
 
-fn sandbox(report: &Report) -> Finding {
+fn sandbox(report: &Report, with_hosts: &Report) -> Finding {
     let seen = match report.level {
         Level::L3 => {
             "L3: commands run in namespaces of their own, confined by Landlock and seccomp"
@@ -88,14 +96,20 @@ fn sandbox(report: &Report) -> Finding {
         Level::L1 | Level::L0 => "commands cannot be confined; agents that need it run none",
     };
     let network = match report.level {
+        Level::L3 if with_hosts.network => {
+            ", without a network unless it is granted, and then held to the hosts that are named"
+        }
         Level::L3 | Level::L2 if !report.network => ", without a network unless it is granted",
         Level::L3 | Level::L2 | Level::L1 | Level::L0 => "",
     };
     let hints = report.missing.iter().map(|missing| {
         format!("not {}: {}. To have it: {}", missing.level, missing.seen, missing.hint)
     });
+    let unheld = (report.level >= Level::L3 && !with_hosts.network).then(|| {
+        format!("programs cannot be held to hosts that are named: {}", with_hosts.why(Level::L3))
+    });
     let seen = format!("{seen}{network}");
-    Finding { about: "sandbox", seen, hints: hints.collect() }
+    Finding { about: "sandbox", seen, hints: hints.chain(unheld).collect() }
 }
 
 async fn git() -> Finding {
@@ -189,13 +203,23 @@ fn github() -> Finding {
     }
 }
 
-fn attempts(report: &Report) -> String {
-    let lines = report.attempts.iter().map(|attempt| {
+fn attempts(report: &Report, with_hosts: &Report) -> String {
+    let mut text = format!("\nA confined command\n{}", lines(&report.attempts));
+    if with_hosts.network {
+        let other = with_hosts.attempts.iter().filter(|attempt| !report.attempts.contains(attempt));
+        let other = lines(other);
+        text += &format!("\nA program to which hosts are granted by name, beside that\n{other}");
+    }
+    text
+}
+
+fn lines<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> String {
+    let line = |attempt: &Attempt| {
         let word = match attempt.expected {
             sandbox::Expected::Blocked => "cannot",
             sandbox::Expected::Works => "can",
         };
         format!("  {word:<6}  {}\n", attempt.what)
-    });
-    format!("\nA confined command\n{}", lines.collect::<String>())
+    };
+    attempts.into_iter().map(line).collect()
 }
