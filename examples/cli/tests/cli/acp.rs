@@ -1,7 +1,9 @@
 //! This file tests coding tasks that a foreign agent does for a real hub, and the questions that it asks.
 
+use std::net::TcpListener;
 use std::path::Path;
 
+use agentcom_exec::stand_in::INSTRUCTIONS;
 use agentcom_exec::stand_in::acp::ARG;
 use serde_json::{Value, json};
 
@@ -77,4 +79,35 @@ fn a_task_may_name_a_model_of_the_agent_and_only_one_that_it_has() {
     run(dir, &[&TASK[..], &["--wait", "--timeout-wait", "60s"]].concat(), 3);
     let dead = json(dir, &["tasks", "--dead"]);
     assert!(dead["tasks"][0]["last_error"].as_str().unwrap().contains("declines"), "{dead:#}");
+}
+
+#[test]
+fn an_agent_reaches_the_hosts_that_are_granted_to_it_and_no_others() {
+    let Some(dir) = ground() else { return };
+    let dir = dir.path();
+    if !run(dir, &["doctor"], 0).contains("held to the hosts that are named") {
+        return;
+    }
+    let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [granted, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+    // It is asked something and says nothing.
+    let [service, thief] = listeners;
+    thief.set_nonblocking(true).unwrap();
+    let serving = std::thread::spawn(move || service.accept().map(drop));
+    let clone = dir.join("clone");
+    std::fs::write(clone.join(INSTRUCTIONS), format!("ask {granted}\ncarry {other}\n")).unwrap();
+    git(&clone, &["add", "-A"]);
+    git(&clone, &["-c", "user.name=A", "-c", "user.email=a@x", "commit", "-q", "-m", "Instruct"]);
+    git(&clone, &["push", "-q", "origin", "HEAD"]);
+    let (program, host) = (env!("CARGO_BIN_EXE_agentcom"), granted.to_string());
+    let agent = ["--acp", program, ARG, "obeys", ";", "--acp-host", &host];
+    let place = ["--workdir", "clone", "--sandbox-read", program];
+    let _up = Up::start(dir, &[&agent[..], &place].concat());
+    let task = json(dir, &[&TASK[..], &["--wait", "--timeout-wait", "60s"]].concat());
+    assert_eq!(task["state"], "completed", "{task:#}");
+    let steps = task["result"]["steps"].to_string();
+    assert!(steps.contains(&format!("network reached {granted}")), "{steps}");
+    assert!(steps.contains(&format!("network refused {other}: it is not granted")), "{steps}");
+    assert!(thief.accept().is_err());
+    serving.join().unwrap().unwrap();
 }
