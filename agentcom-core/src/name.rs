@@ -192,6 +192,16 @@ name!(
     "may hold only ASCII letters, digits and ._-"
 );
 
+name!(
+    /// Names what is too long for a record, such as all that a model said: the SHA-256 of its content, in
+    /// hexadecimal digits. Whoever made it has it under this name.
+    BlobId(Box<str>),
+    "blob",
+    64,
+    |c| c.is_ascii_digit() || ('a'..='f').contains(&c),
+    "may hold only the digits 0-9 and a-f"
+);
+
 impl From<&EndpointId> for Credential {
     /// What stands for the key of a server that wants none.
     fn from(id: &EndpointId) -> Self {

@@ -253,6 +253,9 @@ impl Sidecar {
                 self.wants_to_spend(claim, ask, spending);
             }
             Input::JobSpent { claim, spending } => self.has_spent(claim, spending),
+            Input::JobLeft { claim, trace } => {
+                self.jobs.change(claim, |job| job.left.add(trace));
+            }
             Input::JobEnded { claim, outcome } => self.ended(claim, outcome),
             Input::Measured(figures) => self.measured(figures),
             Input::Drain => self.leave(Exit::Clean),
@@ -362,6 +365,7 @@ impl Sidecar {
             && self.on(Guard::OtherLife);
         let unsaid = |report: &Report| *report == Report::Released && !self.on(Guard::GiveBack);
         let report = Report::of(verdict, outcome, job.timeout());
+        let report = report.map(|report| report.leaving(job.left));
         match report.filter(|report| !foreign && !unsaid(report)) {
             Some(report) => {
                 self.out.log(

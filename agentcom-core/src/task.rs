@@ -5,6 +5,7 @@ mod draft;
 mod life;
 mod retry;
 mod spec;
+mod traces;
 
 pub use complexity::{Complexity, Inferred, Signals};
 pub use draft::{BadDraft, Dependency, Draft};
@@ -17,6 +18,7 @@ pub use spec::{
     AfterDependency, BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority,
     Rate, Retry, Share, Spec, Tier, Times, VerificationStep,
 };
+pub use traces::{Trace, Traces};
 
 use crate::id::TaskId;
 

@@ -30,6 +30,7 @@ use std::time::Duration;
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
 use agentcom_core::risk::Rules;
+use agentcom_core::task::Trace;
 use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -172,10 +173,12 @@ impl Coding {
         let (transcripts, job) = (self.settings.transcripts.clone(), job.clone());
         let kept = tokio::task::spawn_blocking(move || transcripts.keep_left(&job)).await;
         match kept.map_err(io::Error::other).and_then(|kept| kept) {
-            // Where to find what was said in an attempt that gives no result to say so.
-            Ok(ids) => ids.iter().for_each(|id| {
-                report(ctx, "status", &format!("what was said until then is kept as {id}"));
-            }),
+            Ok(ids) => {
+                for id in ids {
+                    report(ctx, "status", &format!("what was said until then is kept as {id}"));
+                    ctx.leave(Trace::Transcript(id)).await;
+                }
+            }
             Err(error) => report(ctx, "error", &format!("a transcript stays a draft: {error}")),
         }
     }

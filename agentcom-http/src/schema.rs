@@ -40,6 +40,10 @@ const TYPES: [Line; 39] = [
     ("incarnation_id", "inc- and 16 hexadecimal digits, for one life of a data set"),
     ("granted", "{micros, price?: {input, output, cache_read, cache_write}}"),
     ("held", "{task_id, generation}"),
+    (
+        "left",
+        "{transcripts?: [text]}, what an attempt leaves behind, each text 64 hexadecimal digits",
+    ),
     ("op", "{kind: text, input?: json}"),
     ("priority", "urgent (or critical), high, normal, low, or 0 to 3"),
     ("category", "retryable, permanent, quota or crash"),

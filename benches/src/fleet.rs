@@ -56,6 +56,7 @@ pub fn completed(held: Held) -> Outcome<ToHub> {
         partial: None,
         tokens_used: None,
         verification_report: None,
+        left: Default::default(),
     }))
 }
 

@@ -10,7 +10,7 @@ use crate::endpoint::Fault;
 use crate::json::Json;
 use crate::ledger::{Granted, NotGranted, Payment};
 use crate::name::Kind;
-use crate::task::Category;
+use crate::task::{Category, Trace};
 use crate::time::{Span, Wall};
 use crate::wire::Assignment;
 
@@ -135,6 +135,12 @@ pub trait JobContext: fmt::Debug + Send + Sync {
     async fn pay(&self, payment: Payment) -> Result<Granted, NotGranted> {
         let _ = payment;
         Ok(Granted::default())
+    }
+
+    /// Says what the work leaves behind, which is told however it ends: done, failed, or out of time.
+    /// Cancel safe; what is dropped may have been heard.
+    async fn leave(&self, trace: Trace) {
+        let _ = trace;
     }
 
     /// The time on the wall.

@@ -11,6 +11,7 @@ use crate::json::Json;
 use crate::ledger::{Granted, NotGranted, Spending};
 use crate::port::executor::{JobOutcome, News};
 use crate::port::store::Batch;
+use crate::task::Trace;
 use crate::time::Span;
 use crate::wire::{Assignment, BadFrame, Figures, Held, ToAgent, ToHub};
 
@@ -114,6 +115,13 @@ pub enum Input {
         claim: Claim,
         /// What the call came to.
         spending: Spending,
+    },
+    /// A job leaves something behind.
+    JobLeft {
+        /// Which.
+        claim: Claim,
+        /// What.
+        trace: Trace,
     },
     /// A job ended.
     JobEnded {

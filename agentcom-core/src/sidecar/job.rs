@@ -16,7 +16,7 @@ use crate::port::executor::JobOutcome;
 use crate::sidecar::question::Open;
 use crate::sidecar::session::OutOfTurn;
 use crate::sidecar::spend::Calls;
-use crate::task::LeaseLoss;
+use crate::task::{LeaseLoss, Traces};
 use crate::time::{Mono, Span};
 use crate::wire::Assignment;
 
@@ -190,6 +190,8 @@ pub(super) struct Job {
     pub(super) calls: Calls,
     /// Answers of the hub to come that nobody waits for.
     pub(super) stray_answers: u32,
+    /// What it leaves behind.
+    pub(super) left: Traces,
 }
 
 impl Job {
@@ -217,6 +219,7 @@ impl Job {
             questions: VecDeque::new(),
             calls: Calls::default(),
             stray_answers: 0,
+            left: Traces::default(),
         }
     }
 

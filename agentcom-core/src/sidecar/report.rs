@@ -8,7 +8,7 @@ use crate::json::Json;
 use crate::port::executor::JobOutcome;
 use crate::sidecar::Claim;
 use crate::sidecar::job::Verdict;
-use crate::task::Category;
+use crate::task::{Category, Traces};
 use crate::time::Span;
 use crate::wire::{Complete, Failed, Released, ToHub, Withdrawn};
 
@@ -26,6 +26,8 @@ pub(super) enum Report {
         tokens: Option<u64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         verification: Option<Json>,
+        #[serde(default, skip_serializing_if = "Traces::is_none")]
+        left: Traces,
     },
     /// It failed.
     Failed {
@@ -37,6 +39,8 @@ pub(super) enum Report {
         retry_after: Option<Span>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tokens: Option<u64>,
+        #[serde(default, skip_serializing_if = "Traces::is_none")]
+        left: Traces,
     },
     /// It is given back.
     Released,
@@ -69,14 +73,24 @@ impl Report {
             fault: None,
             retry_after: None,
             tokens: None,
+            left: Traces::default(),
         }
+    }
+
+    /// The same, with what the job has left behind; only what ends an attempt for good says it.
+    pub(super) fn leaving(mut self, traces: Traces) -> Self {
+        match &mut self {
+            Self::Complete { left, .. } | Self::Failed { left, .. } => *left = traces,
+            Self::Released | Self::Withdrawn { .. } => {}
+        }
+        self
     }
 
     /// The frame that carries it.
     pub(super) fn frame(&self, claim: Claim) -> ToHub {
         let (task_id, generation, incarnation) = (claim.task, claim.lease, Some(claim.incarnation));
         match self.clone() {
-            Self::Complete { partial, result, tokens, verification } => {
+            Self::Complete { partial, result, tokens, verification, left } => {
                 ToHub::TaskComplete(Complete {
                     task_id,
                     generation,
@@ -85,9 +99,10 @@ impl Report {
                     partial: partial.then_some(true),
                     tokens_used: tokens,
                     verification_report: verification,
+                    left: Some(left).filter(|left| !left.is_none()),
                 })
             }
-            Self::Failed { category, error, fault, retry_after, tokens } => {
+            Self::Failed { category, error, fault, retry_after, tokens, left } => {
                 ToHub::TaskFailed(Failed {
                     task_id,
                     generation,
@@ -98,6 +113,7 @@ impl Report {
                     fault,
                     retry_after_ms: retry_after,
                     tokens_used: tokens,
+                    left: Some(left).filter(|left| !left.is_none()),
                 })
             }
             Self::Released => ToHub::TaskReleased(Released { task_id, generation }),
@@ -121,15 +137,17 @@ impl Report {
 
 impl From<JobOutcome> for Report {
     fn from(outcome: JobOutcome) -> Self {
+        let left = Traces::default();
         match outcome {
             JobOutcome::Done { result, tokens, verification } => {
-                Self::Complete { partial: false, result, tokens, verification }
+                Self::Complete { partial: false, result, tokens, verification, left }
             }
             JobOutcome::Partial { result, tokens, verification } => {
-                Self::Complete { partial: true, result, tokens, verification }
+                Self::Complete { partial: true, result, tokens, verification, left }
             }
             JobOutcome::Failed { category, error, retry_after, tokens } => {
-                Self::Failed { category, error: clipped(error), fault: None, retry_after, tokens }
+                let error = clipped(error);
+                Self::Failed { category, error, fault: None, retry_after, tokens, left }
             }
             JobOutcome::Unserved { fault, error, retry_after, tokens } => Self::Failed {
                 category: Category::Quota,
@@ -137,6 +155,7 @@ impl From<JobOutcome> for Report {
                 fault: Some(fault),
                 retry_after,
                 tokens,
+                left,
             },
             JobOutcome::Snooze { wait } => Self::Failed {
                 category: Category::Quota,
@@ -144,6 +163,7 @@ impl From<JobOutcome> for Report {
                 fault: None,
                 retry_after: Some(wait),
                 tokens: None,
+                left,
             },
             JobOutcome::Cancel { reason } => Self::Withdrawn { reason: clipped(reason) },
             JobOutcome::Stopped => {

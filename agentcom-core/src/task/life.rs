@@ -248,8 +248,10 @@ impl Life {
         Ok(())
     }
 
-    fn finish(&mut self, outcome: Outcome, finish: Box<Finish>) {
-        let ended = Ended { at: self.updated_at, outcome, error: None, tokens: finish.tokens };
+    fn finish(&mut self, outcome: Outcome, mut finish: Box<Finish>) {
+        let (at, tokens, left) =
+            (self.updated_at, finish.tokens, core::mem::take(&mut finish.left));
+        let ended = Ended { tokens, left, ..Ended::new(at, outcome) };
         self.close_attempt(ended);
         self.finish = Some(finish);
         self.state = match outcome {
@@ -299,7 +301,7 @@ impl Life {
 
     fn call_off(&mut self, then: TaskState) {
         let at = self.updated_at;
-        self.close_attempt(Ended { at, outcome: Outcome::CalledOff, error: None, tokens: None });
+        self.close_attempt(Ended::new(at, Outcome::CalledOff));
         self.state = then;
     }
 

@@ -355,6 +355,7 @@ impl Bench {
                 partial: None,
                 tokens_used: Some(12),
                 verification_report: None,
+                left: Default::default(),
             }),
         );
     }
@@ -373,6 +374,7 @@ impl Bench {
                 fault: None,
                 retry_after_ms: None,
                 tokens_used: None,
+                left: Default::default(),
             }),
         );
     }

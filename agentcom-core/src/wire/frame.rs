@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::{Assignment, BadFrame, ToAgent, ToHub, read_to_agent, read_to_hub, write};
+use crate::name::BlobId;
+use crate::task::Traces;
 
 /// A frame on its way. Between two ends in one process it need not become text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +88,11 @@ fn payload_to_hub(frame: &ToHub) -> usize {
             let json = |json: &crate::json::Json| json.as_str().len();
             frame.result.as_ref().map_or(0, json)
                 + frame.verification_report.as_ref().map_or(0, json)
+                + weight_of(&frame.left)
         }
-        ToHub::TaskFailed(frame) => text(&frame.error) + text(&frame.reason),
+        ToHub::TaskFailed(frame) => {
+            text(&frame.error) + text(&frame.reason) + weight_of(&frame.left)
+        }
         ToHub::TaskQuestion(frame) => frame.question.len(),
         ToHub::Ping(ping) => ping.held.as_ref().map_or(0, |held| 64 * held.len()),
         ToHub::ResourceReport { figures } => figures.as_str().len(),
@@ -111,6 +116,10 @@ fn payload_to_hub(frame: &ToHub) -> usize {
         | ToHub::OllamaReport { .. }
         | ToHub::Messaging { .. } => 0,
     }
+}
+
+fn weight_of(left: &Option<Traces>) -> usize {
+    left.as_ref().map_or(0, |left| BlobId::BYTES_MAX * left.transcripts.len())
 }
 
 fn payload_to_agent(frame: &ToAgent) -> usize {

@@ -11,7 +11,7 @@ use crate::endpoint::{Announced, Fault};
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
 use crate::ledger::Call;
-use crate::task::Category;
+use crate::task::{Category, Traces};
 use crate::time::Span;
 
 /// A frame from an agent. `Deserialize` is by hand, in [`read_to_hub`](super::read_to_hub), since
@@ -221,6 +221,9 @@ pub struct Complete {
     /// What the checks said.
     #[serde(default, deserialize_with = "cut_to_fit", skip_serializing_if = "Option::is_none")]
     pub verification_report: Option<Json>,
+    /// What the attempt left behind (v1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Traces>,
 }
 
 /// A failure.
@@ -251,6 +254,9 @@ pub struct Failed {
     /// Model tokens used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_used: Option<u64>,
+    /// What the attempt left behind (v1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Traces>,
 }
 
 /// A task for which there is no room.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agentcom_core::agentic::Stop;
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::{JobContext, JobOutcome};
-use agentcom_core::task::VerificationStep;
+use agentcom_core::task::{Trace, VerificationStep};
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
 use futures_util::FutureExt as _;
@@ -281,7 +281,11 @@ impl Work<'_> {
         };
         let kept = tokio::task::spawn_blocking(keep).await;
         match kept.map_err(io::Error::other).and_then(|kept| kept) {
-            Ok(id) => id,
+            Ok(Some(id)) => {
+                self.ctx.leave(Trace::Transcript(id.clone())).await;
+                Some(id)
+            }
+            Ok(None) => None,
             Err(error) => {
                 report(self.ctx, "error", &format!("the transcript is not kept: {error}"));
                 None

@@ -60,6 +60,9 @@ async fn an_attempt_that_is_asked_to_stop_keeps_what_was_said_and_what_was_chang
     let told = eventually("its name is told", told).await;
     let name = told.split(' ').next_back().unwrap();
     assert!(fixture.dir.path().join("transcripts").join(name).exists(), "{told}");
+    let left = || Some(ctx.left().transcripts).filter(|left| !left.is_empty());
+    let left = eventually("the hub is to hear of it", left).await;
+    assert_eq!(left, [name.parse().unwrap()]);
     let said = lines(&said);
     let head = json!({ "task": TASK, "generation": 1, "round": 1 });
     assert_eq!(said[0], head);
@@ -103,10 +106,14 @@ async fn of_an_attempt_that_gives_no_result_what_was_said_is_found_as_well() {
     let fixture = Fixture::of(model);
     let executor = fixture.executor();
     let job = assignment(&*executor, TASK, fixture.succeed());
-    let outcome = executor.run(&job, &Asking::default()).await;
+    let ctx = Watched::new();
+    let outcome = executor.run(&job, &ctx).await;
     assert!(matches!(outcome, JobOutcome::Failed { .. }), "{outcome:?}");
     let (said, drafts) = said(fixture.dir.path(), TASK);
     assert!(said.contains("I give up.") && drafts == 0, "{said}");
+    let [name] = &ctx.left().transcripts[..] else { panic!("{:?}", ctx.left()) };
+    let kept = fixture.dir.path().join("transcripts").join(name.as_str());
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), said);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use agentcom_core::id::{Incarnation, Lease, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{JobContext, News};
-use agentcom_core::task::Op;
+use agentcom_core::task::{Op, Trace, Traces};
 use agentcom_core::time::Wall;
 use agentcom_core::wire::{Assignment, Held};
 use agentcom_exec::guard::Spawner;
@@ -39,15 +39,21 @@ pub fn job(number: u64, kind: &str, input: &str) -> Assignment {
 pub struct Watched {
     cancel: watch::Sender<bool>,
     news: Mutex<Vec<(String, String)>>,
+    left: Mutex<Traces>,
 }
 
 impl Watched {
     pub fn new() -> Self {
-        Self { cancel: watch::Sender::new(false), news: Mutex::default() }
+        Self { cancel: watch::Sender::new(false), news: Mutex::default(), left: Mutex::default() }
     }
 
     pub fn cancel(&self) {
         self.cancel.send_replace(true);
+    }
+
+    /// What was left behind.
+    pub fn left(&self) -> Traces {
+        self.left.lock().unwrap().clone()
     }
 
     /// All text of the events of a type.
@@ -72,6 +78,10 @@ impl JobContext for Watched {
     async fn cancelled(&self) {
         let mut cancel = self.cancel.subscribe();
         let _ = cancel.wait_for(|&asked| asked).await;
+    }
+
+    async fn leave(&self, trace: Trace) {
+        self.left.lock().unwrap().add(trace);
     }
 
     fn now(&self) -> Wall {

@@ -4,7 +4,7 @@ use agentcom_core::id::{Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::ledger::Tally;
 use agentcom_core::money::Micros;
-use agentcom_core::name::{AgentId, Capability, GoalId, Key, Principal, Repo, Tag};
+use agentcom_core::name::{AgentId, BlobId, Capability, GoalId, Key, Principal, Repo, Tag};
 use agentcom_core::route::Decision;
 use agentcom_core::task::{
     AfterDependency, Attempt, Category, Coding, Complexity, Concurrency, Delay, FileHint,
@@ -167,6 +167,7 @@ struct AttemptView {
     category: Option<Category>,
     error: Option<Box<str>>,
     tokens_used: Option<u64>,
+    transcripts: Vec<BlobId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<Box<Decision>>,
 }
@@ -360,7 +361,9 @@ impl CodingView {
 impl From<Attempt> for AttemptView {
     fn from(Attempt { lease, agent, assigned_at, accepted_at, route, ended }: Attempt) -> Self {
         let outcome = ended.as_ref().map(|ended| words(ended.outcome));
+        let left = ended.as_ref().map(|ended| ended.left.clone()).unwrap_or_default();
         Self {
+            transcripts: left.transcripts,
             generation: lease,
             agent_id: agent,
             assigned_at,

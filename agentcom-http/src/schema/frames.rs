@@ -18,12 +18,13 @@ pub(super) const TO_HUB: [Line; 21] = [
     (
         "task_complete",
         "task_id: task_id, generation: integer, incarnation?: incarnation_id, result?: json, \
-         partial?: flag, tokens_used?: integer, verification_report?: json",
+         partial?: flag, tokens_used?: integer, verification_report?: json, left?: left",
     ),
     (
         "task_failed",
         "task_id: task_id, generation: integer, incarnation?: incarnation_id, error?: text, \
-         reason?: text, category?: category, fault?: fault, retry_after_ms?: milliseconds, tokens_used?: integer",
+         reason?: text, category?: category, fault?: fault, retry_after_ms?: milliseconds, tokens_used?: integer, \
+         left?: left",
     ),
     ("task_rejected", "task_id: task_id, generation?: integer, reason?: text"),
     ("task_released", "task_id: task_id, generation: integer"),

@@ -160,6 +160,7 @@ fn p15_nobody_comes_back_earlier_than_asked_nor_all_at_once() {
                 fault: None,
                 retry_after_ms: Some(asked),
                 tokens_used: None,
+                left: Default::default(),
             }),
         );
     }

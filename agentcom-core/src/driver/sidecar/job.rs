@@ -24,7 +24,7 @@ use crate::name::Kind;
 use crate::port::clock::Clock;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
 use crate::sidecar::{AskId, Claim, Input};
-use crate::task::Category;
+use crate::task::{Category, Trace};
 use crate::time::{Mono, Span, Wall};
 use crate::wire::Assignment;
 
@@ -47,6 +47,7 @@ enum Mail {
         reply: oneshot::Sender<Result<Granted, NotGranted>>,
     },
     Spent(Claim, Spending),
+    Left(Claim, Trace),
 }
 
 struct Handles {
@@ -202,6 +203,9 @@ impl Jobs {
             Poll::Ready(Some(Mail::Spent(claim, spending))) => {
                 Poll::Ready(Input::JobSpent { claim, spending })
             }
+            Poll::Ready(Some(Mail::Left(claim, trace))) => {
+                Poll::Ready(Input::JobLeft { claim, trace })
+            }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
@@ -285,6 +289,11 @@ impl JobContext for Desk {
                 Ok(Granted::default())
             }
         }
+    }
+
+    async fn leave(&self, trace: Trace) {
+        // An error means that the loop is gone, and the report with it.
+        let _ = self.post().send(Mail::Left(self.claim, trace)).await;
     }
 
     fn now(&self) -> Wall {

@@ -18,7 +18,7 @@ use crate::name::AgentId;
 use crate::port::executor::{JobContext, JobOutcome, News};
 use crate::port::store::Table;
 use crate::port::transport::{Connection, Transport};
-use crate::task::Op;
+use crate::task::{Op, Trace};
 use crate::testing::memory::MemoryDisk;
 use crate::time::{Now, Wall};
 use crate::wire::{
@@ -84,6 +84,10 @@ impl Executor for Scripted {
             "heed" => {
                 ctx.cancelled().await;
                 JobOutcome::Stopped
+            }
+            "leave" => {
+                ctx.leave(Trace::Transcript("00ab".parse().unwrap())).await;
+                core::future::pending().await
             }
             "hang" => core::future::pending().await,
             other => panic!("told to {other}"),
@@ -319,6 +323,20 @@ fn news_and_questions_travel_to_the_hub_and_answers_back() {
     let frames = scene.hear();
     let Some(ToHub::TaskComplete(complete)) = frames.last() else { panic!("{frames:?}") };
     assert_eq!(complete.result, Some(Json::text("yes")));
+}
+
+#[test]
+fn what_work_left_behind_that_ran_out_of_time_and_did_not_heed_is_told() {
+    let mut scene = Scene::online(MemoryDisk::new());
+    let mut job = assignment(1, "leave");
+    job.timeout_ms = Some(Span(2000));
+    scene.say(&ToAgent::TaskAssign(Box::new(job)));
+    scene.advance(2000);
+    scene.advance(1000);
+    let frames = scene.hear();
+    let Some(ToHub::TaskFailed(failed)) = frames.last() else { panic!("{frames:?}") };
+    let left = failed.left.as_ref().unwrap();
+    assert_eq!(left.transcripts, ["00ab".parse().unwrap()]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::json::Json;
 use crate::ledger::NotGranted;
 use crate::question::Question;
 use crate::task::{
-    Category, Ended, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Wait,
+    Category, Ended, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Traces, Wait,
 };
 use crate::time::Span;
 use crate::view::ProgressView;
@@ -148,13 +148,15 @@ pub(super) fn complete(tx: &mut Tx<'_>, from: &From, frame: Complete, facts: &Fa
     if old.status.as_deref() == Some("failed") {
         let error = old.error.or(old.output).map(|said| text_of(&said));
         let category = Category::Retryable;
-        let failure = Failure { category, error, fault: None, retry_after: None, tokens };
+        let left = frame.left.unwrap_or_default();
+        let failure = Failure { category, error, fault: None, retry_after: None, tokens, left };
         return fail_task(tx, from, id, lease, failure, facts);
     }
     let partial = frame.partial.unwrap_or(false) || old.status.as_deref() == Some("partial_pass");
     let outcome = if partial { Outcome::Partial } else { Outcome::Completed };
     let verification = frame.verification_report.unwrap_or_default();
-    let finish = Box::new(Finish { result, tokens, verification });
+    let left = frame.left.unwrap_or_default();
+    let finish = Box::new(Finish { result, tokens, verification, left });
     let fence = Fence { agent: from.agent.clone(), lease };
     let event = match tx.state.task(id) {
         Some(task)
@@ -179,6 +181,7 @@ struct Failure {
     fault: Option<Fault>,
     retry_after: Option<Span>,
     tokens: Option<u64>,
+    left: Traces,
 }
 
 pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts) {
@@ -192,8 +195,8 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
     };
     let error = frame.error.or(frame.reason).as_deref().map(clipped);
     let retry_after = frame.retry_after_ms.map(|span| span.min(RETRY_AFTER_MAX));
-    let (fault, tokens) = (frame.fault, frame.tokens_used);
-    let failure = Failure { category, error, fault, retry_after, tokens };
+    let (fault, tokens, left) = (frame.fault, frame.tokens_used, frame.left.unwrap_or_default());
+    let failure = Failure { category, error, fault, retry_after, tokens, left };
     fail_task(tx, from, id, lease, failure, facts);
 }
 
@@ -205,7 +208,7 @@ fn fail_task(
     failure: Failure,
     facts: &Facts,
 ) {
-    let Failure { category, error, fault, retry_after, tokens } = failure;
+    let Failure { category, error, fault, retry_after, tokens, left } = failure;
     let fence = Fence { agent: from.agent.clone(), lease };
     let unserved = fault.and_then(|fault| endpoints::unserved(tx, id, fault));
     let ended = tx.state.task(id).map(|task| match &unserved {
@@ -213,8 +216,8 @@ fn fail_task(
         None => tx.end_of(task, Outcome::Failed(category), error.clone(), retry_after),
     });
     let moved = match ended {
-        Some((mut ended, then)) => {
-            ended.tokens = tokens;
+        Some((ended, then)) => {
+            let ended = Ended { tokens, left, ..ended };
             tx.transition(id, TaskEvent::End(fence, ended, then))
         }
         None => Err(Refused::Over),
@@ -265,7 +268,7 @@ fn give_back(tx: &mut Tx<'_>, id: TaskId, fence: Fence) -> bool {
 pub(super) fn withdrawn(tx: &mut Tx<'_>, from: &From, frame: &Withdrawn, facts: &Facts) {
     let (id, lease) = (frame.task_id, frame.generation);
     let error = frame.reason.as_deref().map(clipped);
-    let ended = Ended { at: tx.now().wall, outcome: Outcome::CalledOff, error, tokens: None };
+    let ended = Ended { error, ..Ended::new(tx.now().wall, Outcome::CalledOff) };
     let fence = Fence { agent: from.agent.clone(), lease };
     if tx.transition(id, TaskEvent::End(fence, ended, TaskState::Cancelled)).is_ok() {
         ack(tx, from, id, Acked::Complete, lease);

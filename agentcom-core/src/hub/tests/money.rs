@@ -374,6 +374,7 @@ fn tokens_of_clients_that_tell_no_calls_are_booked_with_the_result() {
             partial: None,
             tokens_used: Some(42),
             verification_report: None,
+            left: Default::default(),
             incarnation: None,
         }),
     );

@@ -3,6 +3,7 @@
 use super::*;
 use crate::state::Session;
 use crate::task::Category;
+use crate::task::Traces;
 use crate::wire::{Acked, Complete, Progress, Rejection, Released, ToAgent, Withdrawn};
 
 fn session(bench: &Bench, number: u64) -> &Session {
@@ -87,8 +88,8 @@ fn progress_puts_off_when_a_task_counts_as_stuck() {
     assert_eq!(stuck(&bench), at_first + Span(1_000));
 }
 
-fn done(held: Held, partial: Option<bool>) -> ToHub {
-    ToHub::TaskComplete(Complete {
+fn complete(held: Held, partial: Option<bool>) -> Complete {
+    Complete {
         task_id: held.task_id,
         generation: held.generation,
         incarnation: None,
@@ -96,7 +97,52 @@ fn done(held: Held, partial: Option<bool>) -> ToHub {
         partial,
         tokens_used: None,
         verification_report: None,
-    })
+        left: None,
+    }
+}
+
+fn done(held: Held, partial: Option<bool>) -> ToHub {
+    ToHub::TaskComplete(complete(held, partial))
+}
+
+fn failed(held: Held) -> wire::Failed {
+    wire::Failed {
+        task_id: held.task_id,
+        generation: held.generation,
+        incarnation: None,
+        error: None,
+        reason: None,
+        category: Some(Category::Retryable),
+        fault: None,
+        retry_after_ms: None,
+        tokens_used: None,
+        left: Default::default(),
+    }
+}
+
+#[test]
+fn what_each_attempt_left_behind_is_kept_with_it() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let id = bench.submit(draft());
+    let traces = |name: &str| Traces { transcripts: Vec::from([name.parse().unwrap()]) };
+    let ends = |number: usize, left: Option<Traces>, held: Held| match number {
+        0 => ToHub::TaskFailed(wire::Failed { left, ..failed(held) }),
+        _ => ToHub::TaskComplete(Complete { left, ..complete(held, Some(true)) }),
+    };
+    for (number, name) in ["0a", "0b"].into_iter().enumerate() {
+        while bench.holds(&agent_id("a")).is_empty() {
+            bench.ping(agent, &[]);
+            bench.pass(Span::from_secs(1));
+        }
+        let held = bench.holds(&agent_id("a"))[0];
+        bench.accept(agent, held);
+        bench.frame(agent, ends(number, Some(traces(name)), held));
+    }
+    let life = &bench.task(id).life;
+    let left: Vec<_> = life.attempts.iter().map(|it| it.ended.clone().unwrap().left).collect();
+    assert_eq!(left, [traces("0a"), traces("0b")]);
+    assert_eq!(bench.word(id), "partial");
 }
 
 #[test]
@@ -144,20 +190,9 @@ fn a_plain_client_that_reports_twice_is_told_that_the_second_report_is_stale() {
     bench.accept(agent, held);
     bench.complete(agent, held);
     let Held { task_id, generation } = held;
-    let failed = ToHub::TaskFailed(wire::Failed {
-        task_id,
-        generation,
-        incarnation: None,
-        error: None,
-        reason: None,
-        category: Some(Category::Retryable),
-        fault: None,
-        retry_after_ms: None,
-        tokens_used: None,
-    });
     let reports = [
         ("task_complete", done(held, None)),
-        ("task_failed", failed),
+        ("task_failed", ToHub::TaskFailed(failed(held))),
         ("task_released", ToHub::TaskReleased(Released { task_id, generation })),
         ("task_withdrawn", ToHub::TaskWithdrawn(Withdrawn { task_id, generation, reason: None })),
     ];

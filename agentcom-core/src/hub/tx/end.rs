@@ -17,7 +17,7 @@ impl Tx<'_> {
         error: Option<Box<str>>,
         at_least: Option<Span>,
     ) -> (Ended, TaskState) {
-        let ended = Ended { at: self.now().wall, outcome, error, tokens: None };
+        let ended = Ended { error, ..Ended::new(self.now().wall, outcome) };
         let then = match outcome {
             Outcome::Released => self.front(task),
             Outcome::Failed(Category::Permanent) => TaskState::Dead(Death::Permanent),

@@ -125,6 +125,7 @@ impl Watch {
             | Input::JobAsks { .. }
             | Input::JobSpends { .. }
             | Input::JobSpent { .. }
+            | Input::JobLeft { .. }
             | Input::JobEnded { .. }
             | Input::Measured(_)
             | Input::Drain

@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::*;
+use crate::task::Trace;
 
 const COMPLETE: &str = "> {task_complete,t1,generation:1,result:1}";
 
@@ -151,6 +152,31 @@ fn a_report_about_another_life_of_the_data_is_never_sent() {
         ]
     );
     assert_eq!(rig.ends(2, 1, done()), ["erase row"]);
+}
+
+#[test]
+fn what_a_job_leaves_behind_is_told_however_it_ends_and_outlives_a_restart() {
+    const NAME: &str = "00ab";
+    let left = |rig: &mut Rig| {
+        let trace = Trace::Transcript(NAME.parse().unwrap());
+        rig.step(Input::JobLeft { claim: claim(1, 1), trace });
+    };
+    for outcome in [done(), JobOutcome::retryable("no"), JobOutcome::Stopped] {
+        let mut rig = Rig::online(1);
+        let mut timed = assignment(1, 1);
+        timed.timeout_ms = Some(Span(2000));
+        rig.assign(timed);
+        if outcome == JobOutcome::Stopped {
+            while !rig.next().1.contains(&"stop 1/1".into()) {}
+        }
+        // It may be kept when it is asked to stop.
+        left(&mut rig);
+        let said = rig.ends(1, 1, outcome).pop().unwrap();
+        assert!(said.ends_with(",left:{transcripts:[00ab]}}"), "{said}");
+        let again = rig.restarted().identify();
+        assert!(again.contains(&said), "{again:?} without {said}");
+    }
+    left(&mut Rig::online(1));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::json::Json;
 use crate::ledger::Spend;
 use crate::name::AgentId;
 use crate::route::Decision;
+use crate::task::Traces;
 use crate::time::{Span, Wall};
 
 /// One assignment of a task to one agent.
@@ -170,6 +171,9 @@ pub struct Ended {
     /// Model tokens used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// What it left behind.
+    #[serde(default, skip_serializing_if = "Traces::is_none")]
+    pub left: Traces,
 }
 
 /// One try at a task.
@@ -204,6 +208,9 @@ pub struct Finish {
     /// What the checks said.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     pub verification: Json,
+    /// What its attempt left behind, which goes to the end of that attempt and is not stored here.
+    #[serde(skip)]
+    pub left: Traces,
 }
 
 /// What a person answered to an agent that gave the task back until then.
@@ -246,6 +253,14 @@ pub struct Life {
     /// What it has cost, if a model had a part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spend: Option<Box<Spend>>,
+}
+
+impl Ended {
+    /// An end of which nothing more is known.
+    #[must_use]
+    pub fn new(at: Wall, outcome: Outcome) -> Self {
+        Self { at, outcome, error: None, tokens: None, left: Traces::default() }
+    }
 }
 
 impl TaskState {

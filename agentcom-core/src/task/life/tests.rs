@@ -43,7 +43,7 @@ fn life(state: TaskState) -> Life {
 }
 
 fn ended(outcome: Outcome) -> Ended {
-    Ended { at: Wall(60), outcome, error: None, tokens: None }
+    Ended::new(Wall(60), outcome)
 }
 
 fn finish() -> Box<Finish> {

@@ -52,7 +52,7 @@ pub(super) fn lease_grows(guards: Guards) -> Verdict {
     let agent = AgentId::new("a").map_err(|bad| format!("{bad}"))?;
     let hold = Hold { agent, lease: Lease(1), since: Wall(1) };
     let given = |life: &Life| life.on_under(guards, Wall(1), TaskEvent::Assign(hold.clone(), None));
-    let ended = Ended { at: Wall(1), outcome: Outcome::Released, error: None, tokens: None };
+    let ended = Ended::new(Wall(1), Outcome::Released);
     let back = TaskEvent::End(hold.fence(), ended, ready());
     let life = given(&Life::new(ready(), Wall(1))).and_then(|life| life.on(Wall(1), back));
     let life = life.map_err(|refused| format!("{refused}"))?;

@@ -192,6 +192,7 @@ impl Rogue {
                 fault: None,
                 retry_after_ms: Some(Span::from_secs(generation.0 % 90)),
                 tokens_used: None,
+                left: Default::default(),
             })),
             _ => {
                 mood.held.insert(Held { task_id, generation });
@@ -212,6 +213,7 @@ fn complete(task_id: crate::id::TaskId, generation: Lease) -> Complete {
         partial: None,
         tokens_used: None,
         verification_report: None,
+        left: Default::default(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use agentcom_core::id::{Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
-use agentcom_core::name::AgentId;
+use agentcom_core::name::{AgentId, BlobId};
 use agentcom_core::task::{
-    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, Place, TaskState, Wait,
+    Attempt, Category, Death, Delay, Ended, Finish, Hold, Outcome, Place, TaskState, Traces, Wait,
 };
 use agentcom_core::time::{Span, Wall};
 use expect_test::{expect, expect_file};
@@ -20,14 +20,14 @@ fn hold() -> Hold {
 #[test]
 fn a_finished_task_shows_its_whole_life() {
     let mut done = task(1, TaskState::Completed);
+    let said = BlobId::new("0123abcd").unwrap();
     let failed = Ended {
-        at: Wall(1_200),
-        outcome: Outcome::Failed(Category::Retryable),
         error: Some("exit code 2".into()),
         tokens: Some(10),
+        left: Traces { transcripts: vec![said] },
+        ..Ended::new(Wall(1_200), Outcome::Failed(Category::Retryable))
     };
-    let ended =
-        Ended { at: Wall(1_900), outcome: Outcome::Completed, error: None, tokens: Some(25) };
+    let ended = Ended { tokens: Some(25), ..Ended::new(Wall(1_900), Outcome::Completed) };
     let attempt = |lease, at, ended| Attempt {
         lease: Lease(lease),
         agent: AgentId::new("a-1").unwrap(),
@@ -40,8 +40,7 @@ fn a_finished_task_shows_its_whole_life() {
     done.life.lease = Lease(2);
     done.life.failures = 1;
     let result = Json::parse(r#"{"exit_code":0}"#).unwrap();
-    done.life.finish =
-        Some(Box::new(Finish { result, tokens: Some(25), verification: Json::null() }));
+    done.life.finish = Some(Box::new(Finish { result, tokens: Some(25), ..Finish::default() }));
     expect_file!["finished.json"].assert_eq(&format!("{:#}", json!(TaskView::from(done))));
 }
 

@@ -122,8 +122,19 @@ fn attempt_line(attempt: &Value) -> String {
         if outcome.is_empty() { "running".into() } else { outcome },
         text::field(attempt, "category"),
         text::field(attempt, "error"),
+        transcripts(attempt),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where what was said in an attempt is kept.
+fn transcripts(attempt: &Value) -> String {
+    /// As many digits as are enough for people to tell names apart.
+    const DIGITS: usize = 12;
+    let names = attempt["transcripts"].as_array().into_iter().flatten();
+    let names: Vec<String> =
+        names.map(|name| text::plain(name).chars().take(DIGITS).collect()).collect();
+    if names.is_empty() { String::new() } else { format!("transcript {}", names.join(" ")) }
 }
 
 /// Whether a result is that of a coding task.
@@ -211,7 +222,8 @@ mod tests {
             "id": "task-0123456789abcdef", "state": "completed", "priority": 2, "description": "say hello",
             "op": {"kind": "shell", "input": {"command": "echo hello"}}, "needed_capabilities": ["a", "b"],
             "created_at": 1000, "attempts": [
-                {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1"},
+                {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1",
+                    "transcripts": ["0123456789abcdef", "ba98"]},
                 {"generation": 2, "agent_id": "y", "route": {
                     "tier": "standard", "chosen": {"endpoint": "gpu", "model": "m", "score": 1}}}],
             "complexity": {"effective_tier": "complex", "source": "explicit", "inferred": {
@@ -227,7 +239,7 @@ mod tests {
               tier         complex, as was said; it looks trivial (90 % sure by `typo`)
               needs        a, b
               created      1970-01-01 00:00:01 UTC (1 min ago)
-              attempt      1 on x, failed, retryable, exit code 1
+              attempt      1 on x, failed, retryable, exit code 1, transcript 0123456789ab ba98
               attempt      2 on y, m at gpu, running
               asks         89abcdef: May it?
               output

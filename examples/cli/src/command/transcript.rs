@@ -50,15 +50,28 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
 }
 
 impl Args {
-    /// The lines of the transcript that is meant. What a result names is as it was told to the hub; of an
-    /// attempt that gave none the agent alone knows.
+    /// The lines of the transcript that is meant. What a result or an attempt names is as it was told to
+    /// the hub; of an attempt that goes on, or whose end the hub did not hear, the agent alone knows.
     fn find(&self, task: &Value) -> Result<String, Failure> {
-        let all = task["result"]["transcripts"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if self.attempt.is_some() || all.is_empty() {
+        let all = self.names(task);
+        if all.is_empty() {
             return self.of_attempt(task);
         }
         let found = self.nth(all).and_then(Value::as_str).and_then(|name| name.parse().ok());
         self.named(&found.ok_or_else(|| missing(task, all.len()))?, task)
+    }
+
+    /// The names that the hub has of what was said in the attempt that is meant.
+    fn names<'a>(&self, task: &'a Value) -> &'a [Value] {
+        let mut attempts = task["attempts"].as_array().into_iter().flatten();
+        let attempt = match self.attempt {
+            Some(number) => attempts.find(|it| it["generation"] == number),
+            None => attempts.next_back(),
+        };
+        let result = Some(&task["result"]).filter(|_| self.attempt.is_none());
+        let named = result.into_iter().chain(attempt);
+        let mut named = named.filter_map(|it| it["transcripts"].as_array());
+        named.find(|names| !names.is_empty()).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The one of that round, or the last.
@@ -166,6 +179,24 @@ mod tests {
     use super::*;
     use expect_test::expect;
     use serde_json::json;
+
+    #[test]
+    fn an_attempt_that_gave_no_result_names_what_was_said_in_it() {
+        let task = json!({
+            "attempts": [{"generation": 1, "transcripts": ["0a"]}, {"generation": 3, "transcripts": ["0b", "0c"]}],
+            "result": {"transcripts": ["0d"]},
+        });
+        let of = |attempt, task: &Value| {
+            let args = Args { id: String::new(), round: None, attempt, dir: None, data: "".into() };
+            json!(args.names(task)).to_string()
+        };
+        assert_eq!(of(Some(1), &task), r#"["0a"]"#);
+        assert_eq!(of(Some(2), &task), "[]");
+        assert_eq!(of(None, &task), r#"["0d"]"#);
+        let without = json!({ "attempts": task["attempts"] });
+        assert_eq!(of(None, &without), r#"["0b","0c"]"#);
+        assert_eq!(of(None, &json!({ "attempts": [{"generation": 1}] })), "[]");
+    }
 
     #[test]
     fn what_was_said_is_shown_by_turns_and_moves_no_terminal() {

@@ -146,6 +146,7 @@ impl Fleet {
             partial: None,
             tokens_used: None,
             verification_report: None,
+            left: Default::default(),
         };
         self.bench.frame(session, ToHub::TaskComplete(frame));
     }
@@ -169,6 +170,7 @@ impl Fleet {
             fault: Some(fault),
             retry_after_ms: after,
             tokens_used: None,
+            left: Default::default(),
         };
         self.bench.frame(session, ToHub::TaskFailed(frame));
     }
