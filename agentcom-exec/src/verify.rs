@@ -4,9 +4,11 @@
 //! What the checks are and what they say together is [`agentcom_core::verify`]'s to decide.
 
 mod checker;
+mod partial;
 mod report;
 
 pub use checker::Checker;
+pub use partial::PartialPass;
 pub use report::{CheckReport, Report, measured};
 
 use crate::git::Changed;

@@ -23,7 +23,7 @@ use crate::github::{
 use crate::mcp::McpError;
 use crate::model::{ModelError, Usage};
 use crate::sandbox::Level;
-use crate::verify::Report;
+use crate::verify::{PartialPass, Report};
 
 /// A model that could not be asked.
 #[derive(Debug, Serialize)]
@@ -86,6 +86,9 @@ struct CodingResult<'a> {
     transcripts: &'a [BlobId],
     output: &'a str,
     steps: &'a [String],
+    /// What is done and what remains, where it was not done to its end.
+    #[serde(flatten)]
+    partial: Option<PartialPass>,
 }
 
 /// How much of a model's answer goes into the result, in bytes.
@@ -102,24 +105,46 @@ impl Done {
     pub(super) fn judge(&self, usage: Usage) -> JobOutcome {
         let ahead = self.status.ahead > 0;
         let verdict = self.report.status;
-        let stopped = self.ended.as_ref().is_some_and(|ended| ended.how != How::Answered);
-        let checked = verdict == Verdict::Pass;
         let tokens = Some(usage.total());
-        if !ahead && !checked {
-            let what = if stopped { self.why() } else { "it changed nothing".to_owned() };
+        if !ahead && verdict != Verdict::Pass {
+            let what = if self.stopped() { self.why() } else { "it changed nothing".to_owned() };
             return failed(Category::Retryable, format!("{what}; checks: {verdict}"), usage);
         }
         let verification = Json::of(&self.report).ok();
-        let result = match Json::of(&self.result(usage)) {
+        let partial = self.partial();
+        let is_whole = partial.is_none();
+        let result = match Json::of(&self.result(usage, partial)) {
             Ok(result) => result,
             Err(error) => return JobOutcome::permanent(format_args!("the result {error}")),
         };
-        let proposed = !matches!(self.pull, Some(Err(_)));
-        if proposed && (checked || (verdict.is_good() && !stopped)) {
+        if is_whole {
             JobOutcome::Done { result, tokens, verification }
         } else {
             JobOutcome::Partial { result, tokens, verification }
         }
+    }
+
+    /// Whether the model did not get to its end.
+    fn stopped(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| ended.how != How::Answered)
+    }
+
+    /// What is done and what remains, unless all is done as far as is known.
+    fn partial(&self) -> Option<PartialPass> {
+        let verdict = self.report.status;
+        let is_good = verdict == Verdict::Pass || (verdict.is_good() && !self.stopped());
+        let refused = match &self.pull {
+            Some(Err(error)) => Some(format!("the pull request: {error}")),
+            Some(Ok(_)) | None => None,
+        };
+        if is_good && refused.is_none() {
+            return None;
+        }
+        let Status { ahead, changed, .. } = &self.status;
+        let done = format!("{ahead} commits, {} files changed", changed.len());
+        let stopped = Some(self.why()).filter(|why| !why.is_empty());
+        let in_the_way = stopped.into_iter().chain(refused).collect();
+        Some(PartialPass::new((*ahead > 0).then_some(done), in_the_way, &self.report))
     }
 
     fn why(&self) -> String {
@@ -130,7 +155,7 @@ impl Done {
         }
     }
 
-    fn result(&self, usage: Usage) -> CodingResult<'_> {
+    fn result(&self, usage: Usage, partial: Option<PartialPass>) -> CodingResult<'_> {
         let ended = self.ended.as_ref();
         let answer = ended.map_or("", |ended| &ended.answer);
         let steps = ended.map_or(&[][..], |ended| &ended.steps);
@@ -168,6 +193,7 @@ impl Done {
             transcripts: &self.transcripts,
             output: &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)],
             steps: &steps[steps.len().saturating_sub(STEPS_MAX)..],
+            partial,
         }
     }
 
@@ -196,6 +222,7 @@ impl Done {
                 tree: &self.report.tree,
                 lines: &self.report.lines(),
             }),
+            partial: self.partial().as_ref(),
             cost: self.cost,
         });
         let title = title_of(&job.description, &self.branch);

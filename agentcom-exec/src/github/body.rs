@@ -9,6 +9,8 @@ use agentcom_core::id::TaskId;
 use agentcom_core::money::Micros;
 use agentcom_core::risk::{FileChange, Risk};
 
+use crate::verify::PartialPass;
+
 const BEGIN: &str = "<!-- agentcom: begin -->";
 const END: &str = "<!-- agentcom: end -->";
 /// So many files are named.
@@ -33,6 +35,8 @@ pub struct Evidence<'a> {
     pub risk: &'a Risk,
     /// What was checked, or why nothing is known to be.
     pub checked: Result<Checked<'a>, &'a str>,
+    /// What remains to be done, where the task was not done to its end.
+    pub partial: Option<&'a PartialPass>,
     /// What the attempt cost, if that is known.
     pub cost: Option<Micros>,
 }
@@ -71,16 +75,13 @@ pub fn title_of(description: &str, branch: &str) -> String {
 /// The text of a new pull request.
 #[must_use]
 pub fn body_of(evidence: &Evidence<'_>) -> String {
-    let Evidence { task, description, criteria, attempt, commit, files, risk, checked, cost } =
-        evidence;
+    let Evidence { task, description, criteria, attempt, commit, files, .. } = evidence;
+    let Evidence { risk, checked, partial, cost, .. } = evidence;
     let mut text = format!("{BEGIN}\n");
     for line in description.lines() {
         let _ = writeln!(text, "> {}", plain(line));
     }
-    if !criteria.is_empty() {
-        text.push_str("\nIt is good when\n\n");
-        criteria.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
-    }
+    list(&mut text, "It is good when", criteria);
     let _ = write!(
         text,
         "\n| | |\n|---|---|\n| task | `{task}`, attempt {attempt} |\n| commit | `{commit}` |\n"
@@ -94,6 +95,10 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
     if let Some(cost) = cost {
         let _ = writeln!(text, "| cost | {cost} |");
     }
+    if let Some(partial) = partial {
+        list(&mut text, "It is done in part. Done is", partial.done());
+        list(&mut text, "What remains", partial.remaining());
+    }
     text.push_str(&checks(checked));
     let _ = write!(text, "\n<details><summary>{} files</summary>\n\n", files.len());
     for FileChange { path, lines, .. } in files.iter().take(FILES_SHOWN) {
@@ -105,6 +110,14 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
     }
     let _ = write!(text, "\n</details>\n{END}");
     text
+}
+
+/// Lines under a heading; nothing if there are none.
+fn list(text: &mut String, heading: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        let _ = write!(text, "\n{heading}\n\n");
+        lines.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
+    }
 }
 
 /// What was checked, and what it was.
@@ -150,9 +163,15 @@ fn code(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::Report;
     use agentcom_core::risk::{Reason, RiskTier};
+    use agentcom_core::verify::Verdict;
 
     fn evidence(description: &str) -> String {
+        with(description, None)
+    }
+
+    fn with(description: &str, partial: Option<&PartialPass>) -> String {
         let file = FileChange { path: "src/lib.rs".into(), lines: Some(3), is_new: false };
         let risk = Risk { tier: RiskTier::Usual, reasons: vec![Reason::NoTests, Reason::Files(4)] };
         body_of(&Evidence {
@@ -168,6 +187,7 @@ mod tests {
                 tree: "4567def",
                 lines: &["pass: test_passes cargo test (exit code 0, 12 ms)".into()],
             }),
+            partial,
             cost: Some(Micros(120_000)),
         })
     }
@@ -183,6 +203,25 @@ mod tests {
             <details><summary>1 files</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
             <!-- agentcom: end -->";
         assert_eq!(evidence("Fix it"), expected);
+    }
+
+    #[test]
+    fn of_a_task_that_is_done_in_part_it_says_what_is_done_and_what_remains() {
+        let report = Report {
+            run_number: 1,
+            status: Verdict::AutoPass,
+            commit: "0123abc".into(),
+            tree: "4567def".into(),
+            duration_ms: 1,
+            timeout_ms: 1,
+            checks: Vec::new(),
+        };
+        let done = Some("2 commits, 1 files changed".to_owned());
+        let partial = PartialPass::new(done, vec!["the <model> was stopped".into()], &report);
+        let body = with("Fix it", Some(&partial));
+        let told = "| cost | $0.12 |\n\nIt is done in part. Done is\n\n- 2 commits, 1 files changed\n\n\
+            What remains\n\n- the &lt;model> was stopped\n\nWhat was checked";
+        assert!(body.contains(told), "{body}");
     }
 
     #[test]

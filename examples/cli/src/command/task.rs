@@ -167,14 +167,19 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
         .map(|one| format!("{}: {}", text::field(one, "model"), text::field(one, "why")))
         .collect::<Vec<_>>()
         .join("; ");
-    vec![
+    let mut lines = vec![
         ("model", model),
         ("passed over", passed_over),
         ("branch", field("branch")),
         ("commit", commit),
         ("pull request", field("pull_request")),
         ("no request", field("pull_request_error")),
-    ]
+    ];
+    for name in ["done", "remaining"] {
+        let items = result[name].as_array().into_iter().flatten();
+        lines.extend(items.map(|item| (name, text::plain(item))));
+    }
+    lines
 }
 
 /// A check and what it said.
@@ -270,7 +275,9 @@ mod tests {
                 "branch": "agentcom/task-0123456789abcdef-mend-it", "commit": "0123abc", "pushed": true,
                 "risk_tier": 3, "pull_request": null, "model": "m", "rounds": 2, "turns": 3,
                 "tokens_in": 90, "tokens_out": 10, "sandbox": "L3", "stopped": "turns",
-                "output": "I mended it.", "steps": ["write_file a: ok"],
+                "output": "I mended it.", "steps": ["write_file a: ok"], "verdict": "partial_pass",
+                "done": ["2 commits, 1 files changed"],
+                "remaining": ["the model was stopped: turns", "fail: test_passes make"],
             },
             "verification_report": {"status": "partial", "checks": [
                 {"type": "git_clean", "target": "auto", "status": "pass", "output": ""},
@@ -286,6 +293,9 @@ mod tests {
               model        m, 2 rounds, 3 turns in the last, 100 tokens, in L3, stopped: turns
               branch       agentcom/task-0123456789abcdef-mend-it
               commit       0123abc, pushed, risk tier 3
+              done         2 commits, 1 files changed
+              remaining    the model was stopped: turns
+              remaining    fail: test_passes make
               check        pass: git_clean auto
               check        fail: test_passes make: b is 1, not 2
               output

@@ -311,6 +311,8 @@ async fn what_was_done_is_not_lost_for_want_of_a_pull_request() {
     assert_eq!((&told["state"], &told["result"]["pushed"]), (&json!("partial"), &json!(true)));
     let error = told["result"]["pull_request_error"].as_str().unwrap();
     assert!(error.contains("does not accept the token"), "{error}");
+    assert_eq!(told["result"]["verdict"], "partial_pass");
+    assert_eq!(told["result"]["remaining"], json!([format!("the pull request: {error}")]));
     assert_eq!(told["verification_report"]["status"], "pass");
 }
 

@@ -56,6 +56,7 @@ impl Proposal<'_> {
             files: self.files,
             risk: self.risk,
             checked: self.report.map(|_| Checked { commit, tree: &tree, lines: &lines }),
+            partial: None,
             cost: self.told["result"]["cost_micros"].as_u64().map(Micros),
         });
         let title = title_of(&description, &self.status.branch);
