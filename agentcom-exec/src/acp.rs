@@ -224,6 +224,9 @@ impl Worker for Agent {
                 _ = bench.ctx.pay(Payment::CameTo(came_to)) => {}
             }
         }
+        if let Some(trace) = ended.trace() {
+            bench.ctx.leave(trace).await;
+        }
         Ok(ended)
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
+use agentcom_core::task::Trace;
 use agentcom_core::time::Span;
 use tokio::time::timeout;
 
@@ -70,6 +71,16 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// What is to be told of whether the model of a program answered.
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        match self.how {
+            How::Answered => Some(Trace::Answered(true)),
+            How::Stopped(_) | How::Failed(_) if self.turns > 0 => Some(Trace::Answered(true)),
+            How::Stopped(Stop::Time) => Some(Trace::Answered(false)),
+            How::Stopped(_) | How::Failed(_) => None,
+        }
+    }
+
     /// Work of which nothing else is known than how it ended.
     pub(crate) fn as_of(how: How) -> Self {
         Self {
@@ -192,6 +203,12 @@ impl Run<'_> {
         time_left(self.at.limits, self.started) == Some(Duration::ZERO)
     }
 
+    /// Whether a call that took so long had most of the time that there was for all of them: of one that
+    /// had to wait for leave until the end nobody can say that it was not answered.
+    fn was_given_time(&self, took: Duration) -> bool {
+        self.at.limits.time.is_some_and(|whole| took >= Duration::from(whole) / 2)
+    }
+
     /// Asks the model for its next turn.
     async fn ask(&mut self) -> Result<Reply, How> {
         let mut left = RETRIES;
@@ -231,11 +248,17 @@ impl Run<'_> {
             }
             match reply.and_then(|reply| self.read.check(sent, reply)) {
                 Ok(mut reply) => {
+                    if self.course.turns() == 1 {
+                        self.at.ctx.leave(Trace::Answered(true)).await;
+                    }
                     calls::settle(&mut reply, &self.specs);
                     name(&mut reply.calls, self.course.turns());
                     return Ok(reply);
                 }
                 Err(ModelError::Silent(_)) if self.is_late() => {
+                    if self.course.turns() == 1 && self.was_given_time(since.elapsed()) {
+                        self.at.ctx.leave(Trace::Answered(false)).await;
+                    }
                     return Err(How::Stopped(Stop::Time));
                 }
                 Err(error) if left == 0 => return Err(How::Failed(error)),

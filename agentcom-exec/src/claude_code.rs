@@ -280,6 +280,10 @@ impl Worker for ClaudeCode {
             // Nobody refuses to hear it.
             let _ = bench.ctx.pay(Payment::CameTo(spending(usage, micros))).await;
         }
-        Ok(course.ended(worked?))
+        let ended = course.ended(worked?);
+        if let Some(trace) = ended.trace() {
+            bench.ctx.leave(trace).await;
+        }
+        Ok(ended)
     }
 }

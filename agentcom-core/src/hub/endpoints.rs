@@ -118,12 +118,36 @@ pub(super) fn looked(tx: &mut Tx<'_>, id: TaskId, life: &Life) {
     }
 }
 
-/// An attempt with a model ended without a word about the endpoint: it served if it was of use.
+/// An attempt with a model ended. What counts for its endpoint is whether the model answered, and not
+/// what came of the task.
 pub(super) fn served(tx: &mut Tx<'_>, id: TaskId, ended: &Ended) {
-    let worked = matches!(ended.outcome, Outcome::Completed | Outcome::Partial);
+    let Some(worked) = worked(ended) else { return };
     let endpoint = tx.state.task(id).or_else(|| tx.state.just_ended(id)).and_then(endpoint_of);
-    if let Some(endpoint) = endpoint.filter(|_| worked) {
-        hear(tx, &endpoint, Sign::Worked, None, None);
+    let Some(endpoint) = endpoint else { return };
+    match worked {
+        true => hear(tx, &endpoint, Sign::Worked, None, None),
+        false => hear(tx, &endpoint, Sign::Failed(None), None, Some(SILENT.into())),
+    }
+}
+
+/// What is said of an endpoint whose model did not answer.
+const SILENT: &str = "its model answered no call in the time that a task had for it";
+
+/// Whether the model of an attempt answered; nothing if that is not known.
+fn worked(ended: &Ended) -> Option<bool> {
+    match ended.outcome {
+        // What follows where it did not serve to the end is decided by the fault.
+        Outcome::Failed(Category::Quota) | Outcome::Released => None,
+        // Of agents that do not say it: part of a result may be the work of an earlier attempt.
+        Outcome::Completed => ended.left.answered.or(Some(true)),
+        Outcome::Partial => {
+            ended.left.answered.or(ended.tokens.filter(|&used| used > 0).map(|_| true))
+        }
+        Outcome::Failed(Category::Retryable | Category::Permanent | Category::Crash)
+        | Outcome::TimedOut
+        | Outcome::NotAccepted
+        | Outcome::LeaseLost
+        | Outcome::CalledOff => ended.left.answered,
     }
 }
 

@@ -11,6 +11,8 @@ use crate::name::BlobId;
 pub enum Trace {
     /// All that was said until somebody who was put to work ended, or was stopped.
     Transcript(BlobId),
+    /// Whether its model answered a call, or was silent for as long as it was given.
+    Answered(bool),
 }
 
 /// What an attempt left behind.
@@ -20,6 +22,9 @@ pub struct Traces {
     /// [`Traces::TRANSCRIPTS_MAX`], oldest first. The agent has them under these names.
     #[serde(default, deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub transcripts: Vec<BlobId>,
+    /// Whether its model answered any call; nothing if that is not known, as of one that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<bool>,
 }
 
 impl Traces {
@@ -35,6 +40,9 @@ impl Traces {
                     self.transcripts.remove(0);
                 }
                 self.transcripts.push(name);
+            }
+            Trace::Answered(answered) => {
+                self.answered = Some(answered || self.answered == Some(true));
             }
         }
     }
@@ -71,6 +79,20 @@ mod tests {
             traces.add(Trace::Transcript(name(number)));
         }
         assert_eq!(traces.transcripts, (4..20).map(name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_model_that_answered_once_has_answered() {
+        for (said, answered) in [
+            (&[][..], None),
+            (&[false], Some(false)),
+            (&[false, true], Some(true)),
+            (&[true, false], Some(true)),
+        ] {
+            let mut traces = Traces::default();
+            said.iter().for_each(|said| traces.add(Trace::Answered(*said)));
+            assert_eq!((traces.answered, traces.is_none()), (answered, answered.is_none()));
+        }
     }
 
     #[test]

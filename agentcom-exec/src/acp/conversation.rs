@@ -174,7 +174,8 @@ impl<'a> Conversation<'a> {
             report(self.bench.ctx, "stderr", &printed);
         }
         let Told { answer, usage, cost, steps, transcript } = self.story.end_of_story();
-        Ended { how, answer, turns: 1, usage, cost, steps, transcript }
+        let has_spoken = how == How::Answered || !answer.is_empty() || !steps.is_empty();
+        Ended { how, answer, turns: has_spoken.into(), usage, cost, steps, transcript }
     }
 
     async fn turn(&mut self, prompt: &str) -> Result<StopReason, Halt> {

@@ -133,8 +133,10 @@ async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_
         ..job
     };
     let begun = std::time::Instant::now();
-    let outcome = executor.run(&job, &Asking::default()).await;
+    let ctx = Watched::new();
+    let outcome = executor.run(&job, &ctx).await;
     assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert_eq!(ctx.left().answered, Some(true));
     let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
     let result: Value = result.read().unwrap();
     assert_eq!((&result["rounds"], &result["stopped"]), (&json!(1), &json!("time")), "{result:#}");
@@ -148,6 +150,17 @@ async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_
     let [name] = &result["transcripts"].as_array().unwrap()[..] else { panic!("{result:#}") };
     let kept = fixture.dir.path().join("transcripts").join(name.as_str().unwrap());
     assert!(std::fs::read_to_string(kept).unwrap().contains("I begin."));
+}
+
+#[tokio::test]
+async fn a_model_that_was_silent_for_all_its_time_has_not_answered() {
+    let fixture = Fixture::of(StandIn::of([Turn::hangs("")]).await);
+    let (executor, ctx) = (fixture.executor(), Watched::new());
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let job = Assignment { timeout_ms: Some(Span::from_secs(8)), ..job };
+    let outcome = executor.run(&job, &ctx).await;
+    assert!(matches!(outcome, JobOutcome::Failed { .. }), "{outcome:?}");
+    assert_eq!(ctx.left().answered, Some(false), "{outcome:?}");
 }
 
 #[tokio::test]

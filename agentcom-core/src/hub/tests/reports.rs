@@ -125,7 +125,10 @@ fn what_each_attempt_left_behind_is_kept_with_it() {
     let mut bench = Bench::new();
     let agent = bench.join("a", Dialect::V1, 1, &[]);
     let id = bench.submit(draft());
-    let traces = |name: &str| Traces { transcripts: Vec::from([name.parse().unwrap()]) };
+    let traces = |name: &str| Traces {
+        transcripts: Vec::from([name.parse().unwrap()]),
+        ..Traces::default()
+    };
     let ends = |number: usize, left: Option<Traces>, held: Held| match number {
         0 => ToHub::TaskFailed(wire::Failed { left, ..failed(held) }),
         _ => ToHub::TaskComplete(Complete { left, ..complete(held, Some(true)) }),

@@ -10,7 +10,7 @@ mod repos;
 
 use super::*;
 use crate::command::{EndpointCommand, Rejected};
-use crate::endpoint::{Api, Breaker, Endpoint, Fault, Meant, Seen, Served};
+use crate::endpoint::{Api, Breaker, Endpoint, Fault, Meant, Seen, Served, Sign};
 use crate::name::EndpointId;
 use crate::route::Verdict;
 use crate::task::{Category, Tier};
@@ -155,6 +155,33 @@ fn an_endpoint_that_does_not_serve_costs_no_attempt_and_is_left_alone_for_longer
     fleet.serve(coder);
     assert_eq!(fleet.bench.word(task), "completed");
     assert_eq!(fleet.breaker("gpu"), Breaker::default());
+}
+
+#[test]
+fn an_endpoint_is_well_whose_model_answered_whatever_came_of_the_task() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let coder = fleet.join("a", 1, &[]);
+    let ok = Breaker::default();
+    let ill = Breaker::default().on(fleet.bench.now.mono, Sign::Failed(None));
+    for (before, part, tokens, answered, after) in [
+        (ok, true, 0, Some(false), ill),
+        (ill, true, 9, Some(true), ok),
+        (ok, false, 0, Some(false), ill),
+        (ill, false, 9, Some(true), ok),
+        // Agents that do not say it.
+        (ill, true, 9, None, ok),
+        (ill, true, 0, None, ill),
+        (ill, false, 9, None, ill),
+    ] {
+        while fleet.breaker("gpu") != before {
+            fleet.submit(Tier::Standard, None);
+            fleet.stops(coder, true, 9, Some(before == ok));
+        }
+        fleet.submit(Tier::Standard, None);
+        fleet.stops(coder, part, tokens, answered);
+        assert_eq!(fleet.breaker("gpu"), after, "{part} {tokens} {answered:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::command::EndpointCommand;
 use crate::endpoint::{Announced, Breaker, Endpoint, Fault, Seen};
 use crate::id::{Boot, SessionId};
 use crate::name::EndpointId;
-use crate::task::{Category, Tier};
+use crate::task::{Category, Tier, Traces};
 use crate::wire::{Complete, Failed, Identify};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -183,6 +183,43 @@ impl Fleet {
         self.bench.accept(session, held);
         self.bench.complete(session, held);
         Some((held.task_id, model.unwrap_or_default()))
+    }
+
+    /// The attempt of an agent at its coding task ends with a part, or with a failure if there is none,
+    /// having taken so many tokens; what it says of its model.
+    pub(super) fn stops(&mut self, session: u64, part: bool, tokens: u64, answered: Option<bool>) {
+        let held = self.held(session, "code").unwrap();
+        self.bench.accept(session, held);
+        let Held { task_id, generation } = held;
+        let (incarnation, tokens_used) = (None, Some(tokens));
+        let left = Some(Traces { answered, ..Traces::default() });
+        let frame = if part {
+            let (result, partial, verification_report) = (None, Some(true), None);
+            ToHub::TaskComplete(Complete {
+                task_id,
+                generation,
+                incarnation,
+                result,
+                partial,
+                tokens_used,
+                verification_report,
+                left,
+            })
+        } else {
+            ToHub::TaskFailed(Failed {
+                task_id,
+                generation,
+                incarnation,
+                error: None,
+                reason: None,
+                category: Some(Category::Permanent),
+                fault: None,
+                retry_after_ms: None,
+                tokens_used,
+                left,
+            })
+        };
+        self.bench.frame(session, frame);
     }
 
     /// Lets time pass in which an agent is heard; what it was asked to look at it has not seen yet.
