@@ -18,6 +18,7 @@ use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::task::Trace;
 use agentcom_core::time::Span;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::model::{Call, Message, Model, ModelError, Reply, Request, Usage, calls, history};
@@ -226,7 +227,11 @@ impl Run<'_> {
                 self.course.may_ask(passed, expected).map_err(How::Stopped)?;
                 asked = true;
             }
-            let bill = Bill::open(self.at.model, &request, self.at.ctx).await;
+            let opened = Bill::open(self.at.model, &request, self.at.ctx);
+            let bill = match time_left(self.at.limits, self.started) {
+                Some(left) => timeout(left, opened).await.map_err(|_| How::Stopped(Stop::Time))?,
+                None => opened.await,
+            };
             let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
             let (since, sent) = (Instant::now(), history::bytes(&request));
             let mut said = |text: &str| self.feed.said(text);
@@ -306,12 +311,24 @@ impl Run<'_> {
         admitted.map_err(|three| ToolError::new(ToolErrorKind::Refused, three))
     }
 
+    /// Makes a call. One that is at it when the time is over is stopped, so that the work ends by itself,
+    /// with all that is known of it.
+    async fn make(&self, call: &Call) -> Result<Value, ToolError> {
+        let made = self.at.tools.call(&call.name, call.input.clone(), self.at.ctx);
+        let late = || ToolError::new(ToolErrorKind::OutOfTime, "the time for the task is over");
+        match time_left(self.at.limits, self.started) {
+            None => made.await,
+            Some(Duration::ZERO) => Err(late()),
+            Some(left) => timeout(left, made).await.unwrap_or_else(|_| Err(late())),
+        }
+    }
+
     async fn run_tools(&mut self, calls: Vec<Call>) {
         let mut changed = false;
         for (number, call) in calls.into_iter().enumerate() {
             let started = Instant::now();
             let told = match self.admit(number, &call) {
-                Ok(()) => self.at.tools.call(&call.name, call.input.clone(), self.at.ctx).await,
+                Ok(()) => self.make(&call).await,
                 Err(refused) => Err(refused),
             };
             changed |= told.is_ok() && self.at.tools.changes(&call.name);

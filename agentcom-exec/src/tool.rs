@@ -127,6 +127,8 @@ pub enum ToolErrorKind {
     Binary,
     /// The command cannot be started, or not in the sandbox that is demanded.
     CannotRun,
+    /// The task has no more time for it.
+    OutOfTime,
     /// The system refused for another reason.
     Failed,
 }

@@ -45,9 +45,10 @@ fn told(error: ToolError) -> RpcError {
         | ToolErrorKind::WrongKind
         | ToolErrorKind::TooLarge
         | ToolErrorKind::Binary => RpcError::BAD_PARAMS,
-        ToolErrorKind::UnknownTool | ToolErrorKind::CannotRun | ToolErrorKind::Failed => {
-            RpcError::INTERNAL
-        }
+        ToolErrorKind::UnknownTool
+        | ToolErrorKind::CannotRun
+        | ToolErrorKind::OutOfTime
+        | ToolErrorKind::Failed => RpcError::INTERNAL,
     };
     RpcError::new(code, error.message)
 }

@@ -153,6 +153,26 @@ async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_
 }
 
 #[tokio::test]
+async fn a_tool_that_outlasts_the_time_is_stopped_and_what_was_taken_until_then_is_told() {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let waits = json!({ "command": "sleep 600", "timeout_ms": 600_000 });
+    let turns = [Turn::calls("write_file", write), Turn::calls("run_command", waits)];
+    let fixture = Fixture::of(StandIn::of(turns).await);
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let job = Assignment { timeout_ms: Some(Span::from_secs(12)), ..job };
+    let outcome = executor.run(&job, &Asking::default()).await;
+    let JobOutcome::Partial { result, tokens, .. } = outcome else { panic!("{outcome:?}") };
+    let result: Value = result.read().unwrap();
+    assert_eq!((&result["stopped"], &result["turns"]), (&json!("time"), &json!(2)), "{result:#}");
+    let steps = json!(["write_file b.txt: ok", "run_command sleep 600: out of time"]);
+    assert_eq!(result["steps"], steps);
+    let used = |name: &str| result[name].as_u64().unwrap();
+    assert_eq!(tokens, Some(used("tokens_in") + used("tokens_out")));
+    assert!(used("tokens_in") > 0 && used("tokens_out") > 0, "{result:#}");
+}
+
+#[tokio::test]
 async fn a_model_that_was_silent_for_all_its_time_has_not_answered() {
     let fixture = Fixture::of(StandIn::of([Turn::hangs("")]).await);
     let (executor, ctx) = (fixture.executor(), Watched::new());
