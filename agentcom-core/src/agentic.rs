@@ -5,6 +5,7 @@
 //! [`Course`] what happened and does as it says. The limits are those of the original, with tokens
 //! and time beside them.
 
+mod bound;
 mod reach;
 
 use alloc::string::String;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::task::Tier;
 use crate::time::Span;
 
+pub use bound::{InputBound, Sent};
 pub use reach::{Exposure, Reach, ThreeOfThree};
 
 /// How long a model may go on.

@@ -13,7 +13,7 @@ pub(crate) mod transcript;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use agentcom_core::agentic::{Course, Limits, Next, Stop, Turn};
+use agentcom_core::agentic::{Course, InputBound, Limits, Next, Sent, Stop, Turn};
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::task::Trace;
@@ -127,6 +127,7 @@ impl Loop<'_> {
             system: brief.system(),
             messages: vec![Message::User(brief.task())],
             read: Read::default(),
+            bound: InputBound::default(),
             room: self.model.context_tokens() * 3 / 4,
             usage: Usage::default(),
             cost: None,
@@ -151,6 +152,7 @@ struct Run<'a> {
     system: String,
     messages: Vec<Message>,
     read: Read,
+    bound: InputBound,
     /// How many tokens a request may take; the rest of the context is for the answer.
     room: u64,
     usage: Usage,
@@ -210,15 +212,29 @@ impl Run<'_> {
         self.at.limits.time.is_some_and(|whole| took >= Duration::from(whole) / 2)
     }
 
+    /// Leaves out of what was said what there is no room for.
+    fn make_room(&mut self) -> Result<(), How> {
+        let bytes = |run: &Self| {
+            let (system, tools) = (&*run.system, &*run.specs);
+            history::bytes(&Request { system, messages: &run.messages, tools })
+        };
+        let before = bytes(self);
+        if !history::fit(&self.system, &mut self.messages, &self.specs, self.room) {
+            let message = format!("the task does not fit {} tokens", self.room);
+            return Err(How::Failed(ModelError::TooLong(message)));
+        }
+        if bytes(self) != before {
+            self.bound.forget();
+        }
+        Ok(())
+    }
+
     /// Asks the model for its next turn.
     async fn ask(&mut self) -> Result<Reply, How> {
         let mut left = RETRIES;
         let mut asked = false;
         loop {
-            if !history::fit(&self.system, &mut self.messages, &self.specs, self.room) {
-                let message = format!("the task does not fit {} tokens", self.room);
-                return Err(How::Failed(ModelError::TooLong(message)));
-            }
+            self.make_room()?;
             let request =
                 Request { system: &self.system, messages: &self.messages, tools: &self.specs };
             if !asked {
@@ -227,13 +243,14 @@ impl Run<'_> {
                 self.course.may_ask(passed, expected).map_err(How::Stopped)?;
                 asked = true;
             }
-            let opened = Bill::open(self.at.model, &request, self.at.ctx);
+            let (sent, at_least) = (history::sent(&request), history::tokens_at_least(&request));
+            let opened = Bill::open(self.at.model, self.bound.at_most(sent), self.at.ctx);
             let bill = match time_left(self.at.limits, self.started) {
                 Some(left) => timeout(left, opened).await.map_err(|_| How::Stopped(Stop::Time))?,
                 None => opened.await,
             };
             let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
-            let (since, sent) = (Instant::now(), history::bytes(&request));
+            let since = Instant::now();
             let mut said = |text: &str| self.feed.said(text);
             let asked = self.at.model.ask(&request, &mut said);
             let reply = match time_left(self.at.limits, self.started) {
@@ -242,16 +259,8 @@ impl Run<'_> {
             };
             self.feed.flush();
             let cost = bill.settle(&reply, self.at.ctx).await;
-            if let Some(cost) = cost {
-                let so_far = self.cost.unwrap_or_default() + cost;
-                self.cost = Some(so_far);
-                self.feed.cost(so_far);
-            }
-            if let Ok(reply) = &reply {
-                let (usage, took) = (reply.usage, since.elapsed());
-                self.feed.asked(&ModelCall { turn: self.course.turns(), usage, cost, took });
-            }
-            match reply.and_then(|reply| self.read.check(sent, reply)) {
+            self.heard(&reply, (sent, at_least), cost, since.elapsed());
+            match reply.and_then(|reply| self.read.check(sent.bytes, reply)) {
                 Ok(mut reply) => {
                     if self.course.turns() == 1 {
                         self.at.ctx.leave(Trace::Answered(true)).await;
@@ -270,6 +279,7 @@ impl Run<'_> {
                 Err(ModelError::TooLong(_) | ModelError::Truncated { .. }) => {
                     // Its tokens are shorter than was reckoned.
                     self.read = Read::default();
+                    self.bound.forget();
                     self.room = self.room * 2 / 3;
                 }
                 Err(error) if error.is_passing() => {
@@ -284,6 +294,28 @@ impl Run<'_> {
             }
             left -= 1;
         }
+    }
+
+    /// Takes in what a call came to. What is told of reading `at_least` what was sent counts for the next.
+    fn heard(
+        &mut self,
+        reply: &Result<Reply, ModelError>,
+        (sent, at_least): (Sent, u64),
+        cost: Option<Micros>,
+        took: Duration,
+    ) {
+        if let Some(cost) = cost {
+            let so_far = self.cost.unwrap_or_default() + cost;
+            self.cost = Some(so_far);
+            self.feed.cost(so_far);
+        }
+        let Ok(reply) = reply else { return };
+        let usage = reply.usage;
+        match usage.read() >= at_least {
+            true => self.bound.told(sent, usage.read()),
+            false => self.bound.forget(),
+        }
+        self.feed.asked(&ModelCall { turn: self.course.turns(), usage, cost, took });
     }
 
     /// Counts what a turn took. A server that tells less than can be is not believed.

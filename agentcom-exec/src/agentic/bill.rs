@@ -7,7 +7,7 @@ use agentcom_core::name::ModelName;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::price::Price;
 
-use crate::model::{Model, ModelError, Reply, Request, history};
+use crate::model::{Model, ModelError, Reply};
 
 /// A call that may be made.
 #[derive(Debug)]
@@ -17,20 +17,20 @@ pub(super) struct Bill {
 }
 
 impl Bill {
-    /// Asks leave for a call, if it costs anything.
+    /// Asks leave for a call that is billed for so many tokens of what it sends at most, if it costs
+    /// anything.
     ///
     /// # Errors
     ///
     /// Why there is none.
     pub(super) async fn open(
         model: &dyn Model,
-        request: &Request<'_>,
+        input_tokens: u64,
         ctx: &dyn JobContext,
     ) -> Result<Self, NotGranted> {
         let name = named(model.name());
         let mut price = None;
         if let Some(output_tokens) = model.paid_output_max() {
-            let input_tokens = history::tokens(request).min(model.context_tokens());
             let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
             let at_most = Spending { model: name.clone(), usage, micros: None };
             price = ctx.pay(Payment::AtMost(at_most)).await?.price;

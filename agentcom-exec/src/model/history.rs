@@ -5,6 +5,7 @@
 //! Everything is reckoned in tokens by the length of the text, which errs on the safe side for
 //! source text.
 
+use agentcom_core::agentic::Sent;
 use serde_json::Value;
 
 use super::{Message, Reply, Request};
@@ -33,7 +34,7 @@ pub fn tokens_at_least(request: &Request<'_>) -> u64 {
     bytes(request) / BYTES_PER_TOKEN_MAX
 }
 
-/// How long all of it is.
+/// How long all of it is, with what a template writes around each message.
 pub(crate) fn bytes(request: &Request<'_>) -> u64 {
     let tools = request
         .tools
@@ -41,6 +42,17 @@ pub(crate) fn bytes(request: &Request<'_>) -> u64 {
         .map(|tool| tool.name.len() + tool.description.len() + tool.input.to_string().len());
     let messages = request.messages.iter().map(length);
     (request.system.len() + tools.chain(messages).sum::<usize>()) as u64
+}
+
+/// How much is sent.
+pub(crate) fn sent(request: &Request<'_>) -> Sent {
+    let calls = |message: &Message| match message {
+        Message::Model(reply) => reply.calls.len(),
+        Message::User(_) | Message::Tool { .. } => 0,
+    };
+    let calls: usize = request.messages.iter().map(calls).sum();
+    let parts = calls + request.messages.len() + request.tools.len();
+    Sent { bytes: bytes(request), parts: parts as u64 }
 }
 
 fn length(message: &Message) -> usize {

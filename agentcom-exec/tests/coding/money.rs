@@ -148,6 +148,38 @@ async fn each_call_has_leave_before_it_and_a_bill_after_it() {
 }
 
 #[tokio::test]
+async fn what_the_server_told_of_the_call_before_is_reserved_and_only_what_is_new_at_its_worst() {
+    let reserved = async |turns| {
+        let (_, paying) = ended(10_000_000, turns, None).await;
+        let calls = paying.calls.lock().unwrap().clone();
+        let at_most = calls.iter().filter(|(asks, _)| *asks);
+        at_most.map(|(_, spending)| spending.usage.input_tokens).collect::<Vec<_>>()
+    };
+    let input = json!({ "path": "b.txt", "content": "far" }).to_string();
+    let block = json!({ "type": "tool_use", "id": "toolu_0", "name": "write_file", "input": {} });
+    let delta = json!({ "type": "input_json_delta", "partial_json": input });
+    let telling = |tokens: u64| {
+        let usage = json!({ "input_tokens": tokens, "output_tokens": 1 });
+        let events = [
+            json!({ "type": "message_start", "message": { "role": "assistant", "usage": usage } }),
+            json!({ "type": "content_block_start", "index": 0, "content_block": block }),
+            json!({ "type": "content_block_delta", "index": 0, "delta": delta }),
+            json!({ "type": "content_block_stop", "index": 0 }),
+            json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" }, "usage": {} }),
+            json!({ "type": "message_stop" }),
+        ];
+        let events = events.iter().map(Value::to_string).collect();
+        vec![messages::Turn::Events { events, hangs: false }, messages::Turn::says("Done.")]
+    };
+    let [first, second] = reserved(telling(2_000)).await[..] else { panic!() };
+    let [as_before, all] = reserved(telling(1)).await[..] else { panic!() };
+    assert!(first == as_before && all > first, "{first} {as_before}, {all}");
+    // A count that cannot be one of all of it is not believed.
+    let added = all - first;
+    assert_eq!(second, 2_000 + added);
+}
+
+#[tokio::test]
 async fn without_money_a_model_that_is_free_goes_on() {
     let (outcome, paying) = ended(1, far(), Some(near())).await;
     let result = result(&outcome);
