@@ -1,8 +1,10 @@
 //! This file describes servers of models: what operators say of them, and how they are doing.
 
 mod breaker;
+mod tuning;
 
 pub use breaker::{Breaker, Sign};
+pub use tuning::{BadContextTokens, BadThink, ContextTokens, ModelOptions, Think, Tuning};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -69,6 +71,9 @@ pub struct Endpoint {
     /// Whether tasks may name others of its models than those.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub others: bool,
+    /// How models of an Ollama server are asked, whoever asks; what is not said agents say.
+    #[serde(default, skip_serializing_if = "Tuning::is_default")]
+    pub tuning: Tuning,
     /// How many tasks each of its models works on at once, 1 to [`Endpoint::SLOTS_MAX`].
     #[serde(default = "one")]
     pub slots: u32,
@@ -139,6 +144,7 @@ impl Endpoint {
             credential: None,
             models: Vec::new(),
             others: false,
+            tuning: Tuning::default(),
             slots,
             models_at_once,
             needs: Vec::new(),
@@ -186,6 +192,13 @@ impl Endpoint {
         }
         if !self.models.iter().all(|meant| is_fine(&meant.model)) {
             return bad("models", "must have names of 1 to 256 bytes without spaces");
+        }
+        if self.api != Api::Ollama && !self.tuning.is_default() {
+            return bad("tuning", "can be said of Ollama servers only");
+        }
+        let mut tuned = self.tuning.models.keys();
+        if tuned.len() > Self::MODELS_MAX || !tuned.all(|model| is_fine(model)) {
+            return bad("tuning", "must be of at most 64 models, with names as in models");
         }
         if self.needs.len() > Self::MODELS_MAX {
             return bad("needs", "must be at most 64");
@@ -338,6 +351,16 @@ mod tests {
             check(|endpoint| endpoint.models.push(Meant { model: "".into(), tiers: Vec::new() })),
             Err("models")
         );
+        let tuned = |api, model: &str| {
+            let mut endpoint = Endpoint::new(api, "http://gpu");
+            let options = ModelOptions { think: Some(Think::Low), ..ModelOptions::default() };
+            endpoint.tuning.models.insert(model.into(), options);
+            endpoint.check().map_err(|bad| bad.field)
+        };
+        assert_eq!(tuned(Api::Ollama, "qwen3:8b"), Ok(()));
+        for bad in [tuned(Api::Messages, "m"), tuned(Api::Ollama, "two words")] {
+            assert_eq!(bad, Err("tuning"));
+        }
     }
 
     #[test]
@@ -359,7 +382,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_routing_stays_readable() {
-        let text = r#"{"endpoints":{"gpu":{"api":"ollama","url":"http://gpu:11434","class":"local","models":[{"model":"qwen3:8b"},{"model":"big","tiers":["complex"]}],"slots":1,"models_at_once":1},"work":{"api":"messages","url":"https://api.example","class":"cloud","credential":"me","slots":4,"models_at_once":0,"needs":["eu"],"host":"a-1"}},"chains":{"complex":["cloud"]},"executors":{"complex":"acp"},"parked":{"me":1700},"parking_off":true}"#;
+        let text = r#"{"endpoints":{"gpu":{"api":"ollama","url":"http://gpu:11434","class":"local","models":[{"model":"qwen3:8b"},{"model":"big","tiers":["complex"]}],"tuning":{"context_tokens":8192,"models":{"big":{"context_tokens":32768,"think":"high"}}},"slots":1,"models_at_once":1},"work":{"api":"messages","url":"https://api.example","class":"cloud","credential":"me","slots":4,"models_at_once":0,"needs":["eu"],"host":"a-1"}},"chains":{"complex":["cloud"]},"executors":{"complex":"acp"},"parked":{"me":1700},"parking_off":true}"#;
         let routing: Routing = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&routing).unwrap(), text);
         assert_eq!(routing.chain(Tier::Complex), [Class::Cloud]);

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentcom_core::endpoint::Tuning;
 use agentcom_core::name::Kind;
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
 use agentcom_core::risk::Rules;
@@ -48,7 +49,6 @@ use crate::github::GitHub;
 use crate::guard::Spawner;
 use crate::keys::Keys;
 use crate::mcp::Server;
-use crate::model::Ollama;
 use crate::output::report;
 use crate::sandbox::Sandbox;
 use crate::transcripts::Transcripts;
@@ -112,17 +112,17 @@ impl Coding {
     pub fn new(kind: Kind, workers: Arc<dyn Workers>, settings: Settings) -> Self {
         let means = Means {
             keys: Keys::default(),
-            context_tokens: Ollama::CONTEXT_TOKENS,
+            tuning: Tuning::default(),
             programs: Programs::default(),
         };
         Self { kind, workers, settings, means }
     }
 
-    /// Has these keys to the models that the hub chooses; those of Ollama servers read and write so
-    /// many tokens at once.
+    /// Has these keys to the models that the hub chooses, and asks those of Ollama servers as `tuning`
+    /// says, where the hub does not.
     #[must_use]
-    pub fn with_keys(self, keys: Keys, context_tokens: u64) -> Self {
-        Self { means: Means { keys, context_tokens, ..self.means }, ..self }
+    pub fn with_keys(self, keys: Keys, tuning: Tuning) -> Self {
+        Self { means: Means { keys, tuning, ..self.means }, ..self }
     }
 
     /// Has these programs, which the hub may choose.

@@ -186,6 +186,9 @@ pub enum ModelError {
     /// It cannot call tools.
     #[error("the model `{0}` cannot call tools; take one that can, such as qwen3:8b")]
     NoTools(String),
+    /// It cannot think, and is told to.
+    #[error("the model `{0}` does not think; do not say how much it is to")]
+    NoThinking(String),
     /// It was asked more than it can read.
     #[error("what was said is too long for the model: {0}")]
     TooLong(String),
@@ -233,6 +236,7 @@ impl ModelError {
             Self::Agent(error) => error.is_passing(),
             Self::NoModel { .. }
             | Self::NoTools(_)
+            | Self::NoThinking(_)
             | Self::NotRun(_)
             | Self::ThreeOfThree(_)
             | Self::Declined(_)
@@ -255,6 +259,7 @@ impl ModelError {
             | Self::Quota { .. }
             | Self::NoModel { .. }
             | Self::NoTools(_)
+            | Self::NoThinking(_)
             | Self::TooLong(_)
             | Self::Refused { .. }
             | Self::NotPaid(_) => true,
@@ -286,6 +291,7 @@ impl ModelError {
             | Self::Declined(_)
             | Self::NoModel { .. }
             | Self::NoTools(_)
+            | Self::NoThinking(_)
             | Self::TooLong(_)
             | Self::Truncated { .. }
             | Self::Silent(_)

@@ -75,7 +75,16 @@ const TYPES: [Line; 39] = [
     ("runs", "{kind: text, model?: text, tiers?: [tier]}"),
     ("parking", "on or off"),
     ("fault", "unreachable, busy, no_model or quota"),
-    ("route", "{endpoint: text, api: api, url?: text, credential?: text, model?: text}"),
+    (
+        "route",
+        "{endpoint: text, api: api, url?: text, credential?: text, model?: text, \
+         options?: {context_tokens?: integer, think?: off, on, low, medium or high}}",
+    ),
+    (
+        "tuning",
+        "{context_tokens?: integer, think?: off, on, low, medium or high, \
+         models?: {NAME: {context_tokens?, think?}}}",
+    ),
     ("rate", "{key: text, limit: integer, per_ms: milliseconds, burst?: integer}"),
 ];
 

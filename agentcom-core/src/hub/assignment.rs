@@ -74,6 +74,7 @@ fn route(state: &State, task: &Task) -> Option<Route> {
         api: endpoint.api,
         url: endpoint.url.clone().into(),
         credential: endpoint.credential.clone(),
+        options: endpoint.tuning.of(&model),
         model,
     })
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::FieldError;
-use crate::endpoint::Api;
+use crate::endpoint::{Api, ModelOptions};
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::{Granted, NotGranted};
@@ -173,6 +173,9 @@ pub struct Route {
     /// The model; none for whoever looks at the endpoint only.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
+    /// How it is asked, as far as the hub knows; the agent says the rest.
+    #[serde(default, skip_serializing_if = "ModelOptions::is_default")]
+    pub options: ModelOptions,
 }
 
 /// Work for an agent.

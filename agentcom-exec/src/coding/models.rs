@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agentcom_core::config::Secret;
+use agentcom_core::endpoint::Tuning;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::route::{Class, order};
 use agentcom_core::task::Tier;
@@ -24,8 +25,8 @@ pub struct OllamaModels {
     pub url: String,
     /// The model for tasks that name none.
     pub model: String,
-    /// How many tokens models read and write at once.
-    pub context_tokens: u64,
+    /// How models are asked.
+    pub tuning: Tuning,
     /// How long models may say nothing.
     pub patience: Patience,
 }
@@ -37,9 +38,9 @@ impl OllamaModels {
 
 impl Workers for OllamaModels {
     fn workers(&self, model: Option<&str>, _tier: Tier) -> Result<Vec<Box<dyn Worker>>, String> {
-        let model = Ollama::new(&self.url, model.unwrap_or(&self.model));
-        let model = model.map_err(|error| error.to_string())?;
-        let model = model.with_context(self.context_tokens).with_patience(self.patience);
+        let name = model.unwrap_or(&self.model);
+        let model = Ollama::new(&self.url, name).map_err(|error| error.to_string())?;
+        let model = model.with_options(self.tuning.of(name)).with_patience(self.patience);
         Ok(vec![Box::new(WithTools(Box::new(model)))])
     }
 }
@@ -89,14 +90,14 @@ impl Chain {
     pub const KIND: &str = "code";
 
     /// All executors of coding tasks, of the kind of each of these models and of [`Chain::KIND`], and
-    /// one that looks at endpoints. They have `keys` to the models that the hub chooses; those of Ollama
-    /// servers read and write so many tokens at once.
+    /// one that looks at endpoints. They have `keys` to the models that the hub chooses, and ask those of
+    /// Ollama servers as `tuning` says, where the hub does not.
     #[must_use]
     pub fn executors(
         self,
         settings: &Settings,
         keys: Keys,
-        context_tokens: u64,
+        tuning: Tuning,
     ) -> Vec<Arc<dyn Executor>> {
         let place = || settings.clone();
         let Self { local, cloud, programs: Programs { acp, claude_code } } = self.clone();
@@ -112,7 +113,7 @@ impl Chain {
             .as_ref()
             .and_then(|cloud| Some((announced::name_of_key(&cloud.key)?, cloud.key.clone())));
         let keys = key.into_iter().fold(keys, |keys, (name, key)| keys.with(name, key));
-        let any = Coding::with_chain(self, place()).with_keys(keys, context_tokens);
+        let any = Coding::with_chain(self, place()).with_keys(keys, tuning);
         let own = own.into_iter().flatten().chain([any]);
         let own = own.map(|coding| Arc::new(coding) as Arc<dyn Executor>);
         own.chain([Arc::new(probe) as Arc<dyn Executor>]).collect()

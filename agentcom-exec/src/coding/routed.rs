@@ -1,7 +1,7 @@
 //! This file asks the model that the hub chose, and says what kept its endpoint from serving.
 
 use agentcom_core::config::Secret;
-use agentcom_core::endpoint::{Api, Endpoint, Fault};
+use agentcom_core::endpoint::{Api, Endpoint, Fault, Tuning};
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::Tier;
 use agentcom_core::wire::Route;
@@ -17,8 +17,8 @@ use crate::model::{Messages, Model, ModelError, Ollama, Usage};
 pub(super) struct Means {
     /// Keys to servers.
     pub(super) keys: Keys,
-    /// How many tokens models of Ollama servers read and write at once.
-    pub(super) context_tokens: u64,
+    /// How models of Ollama servers are asked, where the hub does not say.
+    pub(super) tuning: Tuning,
     /// Programs that have models of their own.
     pub(super) programs: Programs,
 }
@@ -61,7 +61,7 @@ pub(super) fn workers(
         }
         Api::Ollama => {
             let model = Ollama::new(&route.url, &route.model).map_err(|error| error.to_string())?;
-            Box::new(model.with_context(means.context_tokens))
+            Box::new(model.with_options(route.options.or(means.tuning.of(&route.model))))
         }
         Api::Messages => {
             let key = match &route.credential {
@@ -93,7 +93,9 @@ pub(super) fn unserved(api: Api, error: &ModelError, usage: Usage) -> Option<Job
         ModelError::Busy { .. } => Fault::Busy,
         ModelError::Quota { .. } | ModelError::Spent { .. } => Fault::Quota,
         ModelError::Agent(error) if error.is_quota() => Fault::Quota,
-        ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
+        ModelError::NoModel { .. } | ModelError::NoTools(_) | ModelError::NoThinking(_) => {
+            Fault::NoModel
+        }
         // Whoever does not know the key serves nobody who has it.
         ModelError::Refused { status: 401 | 403, .. } => Fault::Unreachable,
         ModelError::Refused { .. }

@@ -8,6 +8,7 @@
 
 mod installed;
 
+use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think};
 use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -28,6 +29,7 @@ pub struct Ollama {
     url: String,
     model: String,
     context_tokens: u64,
+    think: Option<Think>,
     patience: Patience,
 }
 
@@ -56,14 +58,17 @@ impl Ollama {
             url: url.trim_end_matches('/').to_owned(),
             model: model.to_owned(),
             context_tokens: Self::CONTEXT_TOKENS,
+            think: None,
             patience: Patience::default(),
         })
     }
 
-    /// With a context of another length. The server loads the model anew where it had another.
+    /// Asked in another way. The server loads the model anew where its context had another length.
     #[must_use]
-    pub fn with_context(self, context_tokens: u64) -> Self {
-        Self { context_tokens, ..self }
+    pub fn with_options(self, options: ModelOptions) -> Self {
+        let context = options.context_tokens.map(ContextTokens::get);
+        let context_tokens = context.unwrap_or(self.context_tokens);
+        Self { context_tokens, think: options.think.or(self.think), ..self }
     }
 
     /// With another patience.
@@ -76,7 +81,7 @@ impl Ollama {
         let system = json!({ "role": "system", "content": request.system });
         let messages = std::iter::once(system).chain(request.messages.iter().map(message));
         let tools = request.tools.iter().map(crate::tool::Spec::for_ollama);
-        json!({
+        let mut body = json!({
             "model": self.model,
             "messages": messages.collect::<Vec<_>>(),
             "tools": tools.collect::<Vec<_>>(),
@@ -84,7 +89,16 @@ impl Ollama {
             "truncate": false,
             "shift": false,
             "options": { "num_ctx": self.context_tokens },
-        })
+        });
+        // A model that thinks does so unless it is told not to; one that does not may not be told to.
+        if let Some(think) = self.think {
+            body["think"] = match think {
+                Think::Off => false.into(),
+                Think::On => true.into(),
+                Think::Low | Think::Medium | Think::High => think.as_str().into(),
+            };
+        }
+        body
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<Response, ModelError> {
@@ -104,6 +118,9 @@ impl Ollama {
             404 => ModelError::NoModel { model: self.model.clone(), seen },
             400 if seen.contains("does not support tools") => {
                 ModelError::NoTools(self.model.clone())
+            }
+            400 if seen.contains("does not support thinking") => {
+                ModelError::NoThinking(self.model.clone())
             }
             400 if seen.contains("context length") => ModelError::TooLong(seen),
             429 => ModelError::Quota { seen, after: None },

@@ -13,7 +13,7 @@ mod support;
 
 use std::sync::Mutex;
 
-use agentcom_core::endpoint::{Api, Endpoint, Fault};
+use agentcom_core::endpoint::{Api, Endpoint, Fault, ModelOptions};
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::ledger::{Granted, NotGranted, Payment, Spending};
@@ -251,6 +251,7 @@ async fn where_the_hub_chose_it_a_quota_that_is_used_up_is_not_laid_on_the_task(
     let executor = fixture.executor();
     let mut job = assignment(&*executor, TaskId(1), Json::null());
     job.route = Some(Box::new(Route {
+        options: ModelOptions::default(),
         endpoint: EndpointId::new("gemini").unwrap(),
         api: Api::Acp,
         url: String::new(),

@@ -1,6 +1,6 @@
 //! This file tests tasks for which the hub, or the tier, chose the program among other models.
 
-use agentcom_core::endpoint::{Api, Endpoint, Fault};
+use agentcom_core::endpoint::{Api, Endpoint, Fault, ModelOptions, Tuning};
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::name::EndpointId;
@@ -16,7 +16,9 @@ use crate::{Claude, named, result};
 
 fn route(api: Api, model: &str) -> Box<Route> {
     let endpoint = EndpointId::new("cc").unwrap();
-    Box::new(Route { endpoint, api, url: String::new(), credential: None, model: model.to_owned() })
+    let options = ModelOptions::default();
+    let (url, model) = (String::new(), model.to_owned());
+    Box::new(Route { endpoint, api, url, credential: None, model, options })
 }
 
 /// How a task ends that is routed so.
@@ -75,7 +77,7 @@ async fn in_a_chain_it_goes_on_where_a_model_before_it_cannot_be_asked() {
     let gone = OllamaModels {
         url: "http://127.0.0.1:1".to_owned(),
         model: "qwen".to_owned(),
-        context_tokens: 8192,
+        tuning: Tuning::default(),
         patience: Patience::default(),
     };
     let chain = Chain { local: Some(gone), cloud: None, programs: claude.programs() };

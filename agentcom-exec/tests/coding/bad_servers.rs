@@ -7,6 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use agentcom_core::config::Secret;
+use agentcom_core::endpoint::Tuning;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobOutcome;
@@ -14,7 +15,7 @@ use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::time::Span;
 use agentcom_exec::coding::{Coding, MessagesModels, OllamaModels};
-use agentcom_exec::model::{Messages, Ollama, Patience};
+use agentcom_exec::model::{Messages, Patience};
 use agentcom_exec::stand_in::{messages, ollama};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ const LONG: Patience = Patience {
 };
 
 /// What Ollama servers do, and how their tasks have to end.
-const OLLAMA: [(&str, End); 35] = [
+const OLLAMA: [(&str, End); 36] = [
     ("never-answers", Failed("said nothing for 2s")),
     ("headers-only", Failed("said nothing for 2s")),
     ("hangs-midway", Failed("said nothing for 2s")),
@@ -87,6 +88,7 @@ const OLLAMA: [(&str, End); 35] = [
     ("too-many-later", Later(3_600_000)),
     ("no-model", Dead("there is no model `broken`: model 'scripted' not found")),
     ("no-tools", Dead("cannot call tools")),
+    ("no-thinking", Dead("the model `broken` does not think")),
     ("redirects", Dead("the server refuses: 307")),
 ];
 
@@ -184,8 +186,8 @@ impl Server {
         let (url, model) = (self.url(), "broken".to_owned());
         match self {
             Self::Ollama(_) => {
-                let context_tokens = Ollama::CONTEXT_TOKENS;
-                let models = OllamaModels { url, model, context_tokens, patience };
+                let tuning = Tuning::default();
+                let models = OllamaModels { url, model, tuning, patience };
                 Coding::with_ollama(models, fixture.settings())
             }
             Self::Messages(_) => {

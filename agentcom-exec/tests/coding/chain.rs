@@ -2,6 +2,7 @@
 //! asked.
 
 use agentcom_core::config::Secret;
+use agentcom_core::endpoint::Tuning;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{Executor as _, JobOutcome};
@@ -9,7 +10,7 @@ use agentcom_core::task::{Category, Tier};
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::wire::{AssignedComplexity, InferredTier};
 use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels};
-use agentcom_exec::model::{Messages, Ollama, Patience};
+use agentcom_exec::model::{Messages, Patience};
 use agentcom_exec::stand_in::{messages, ollama};
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ async fn ended(
         local: Some(OllamaModels {
             url: local.url(),
             model: "near".into(),
-            context_tokens: Ollama::CONTEXT_TOKENS,
+            tuning: Tuning::default(),
             patience: Patience::default(),
         }),
         cloud: Some(MessagesModels {

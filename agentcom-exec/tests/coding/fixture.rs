@@ -5,6 +5,7 @@ mod place;
 
 use std::time::Duration;
 
+use agentcom_core::endpoint::Tuning;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::Executor;
@@ -13,7 +14,7 @@ use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
 use agentcom_exec::coding::{Coding, OllamaModels, Settings};
 use agentcom_exec::mcp::Server;
-use agentcom_exec::model::{Ollama, Patience};
+use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use async_trait::async_trait;
@@ -60,7 +61,7 @@ impl Fixture {
         let models = OllamaModels {
             url: self.model.url(),
             model: "succeed".into(),
-            context_tokens: Ollama::CONTEXT_TOKENS,
+            tuning: Tuning::default(),
             patience: Patience::default(),
         };
         Coding::with_ollama(models, self.settings())

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use agentcom_core::config::Secret;
+use agentcom_core::endpoint::Tuning;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::ledger::{Breach, Granted, NotGranted, Payment, Spending};
@@ -12,7 +13,7 @@ use agentcom_core::price;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_core::time::Wall;
 use agentcom_exec::coding::{Chain, Coding, MessagesModels, OllamaModels};
-use agentcom_exec::model::{Messages, Ollama, Patience};
+use agentcom_exec::model::{Messages, Patience};
 use agentcom_exec::stand_in::{messages, ollama};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -79,7 +80,7 @@ async fn ended(
         local: near.as_ref().map(|near| OllamaModels {
             url: near.url(),
             model: "near".into(),
-            context_tokens: Ollama::CONTEXT_TOKENS,
+            tuning: Tuning::default(),
             patience: Patience::default(),
         }),
         cloud: Some(MessagesModels {

@@ -1,6 +1,6 @@
 //! This file tests tasks whose model the hub chose, and looks at the servers of such models.
 
-use agentcom_core::endpoint::{Api, Fault, Seen};
+use agentcom_core::endpoint::{Api, Fault, ModelOptions, Seen, Tuning};
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::name::{Credential, EndpointId};
@@ -11,7 +11,6 @@ use agentcom_core::time::Span;
 use agentcom_core::wire::Route;
 use agentcom_exec::coding::{Chain, Coding};
 use agentcom_exec::keys::Keys;
-use agentcom_exec::model::Ollama;
 use agentcom_exec::probe::Probe;
 use agentcom_exec::stand_in::{messages, ollama};
 use serde_json::{Value, json};
@@ -29,14 +28,20 @@ fn route(api: Api, url: &str, credential: Option<&str>) -> Route {
         url: url.to_owned(),
         credential: credential.map(|name| Credential::new(name).unwrap()),
         model: "chosen".to_owned(),
+        options: ModelOptions::default(),
     }
 }
 
 /// How a task ends that is routed so; the agent has no models of its own.
 async fn ended(route: Route) -> JobOutcome {
+    ended_with(route, Tuning::default()).await
+}
+
+/// The same of an agent that asks models so.
+async fn ended_with(route: Route, tuning: Tuning) -> JobOutcome {
     let fixture = Fixture::of(ollama::StandIn::of([]).await);
     let coding = Coding::with_chain(Chain::default(), fixture.settings());
-    let executor = coding.with_keys(keys(), Ollama::CONTEXT_TOKENS);
+    let executor = coding.with_keys(keys(), tuning);
     let mut job = assignment(&executor, TaskId(1), Json::null());
     job.route = Some(route.into());
     executor.run(&job, &Asking::default()).await
@@ -62,6 +67,26 @@ async fn the_model_that_the_hub_chose_does_the_task() {
         assert_eq!(result.read::<Value>().unwrap()["model"], "chosen");
     }
     assert_eq!((near.asked()[0]["model"].as_str(), far.asked().len()), (Some("chosen"), 2));
+}
+
+#[tokio::test]
+async fn a_model_is_asked_as_the_hub_says_and_else_as_its_agent_says() {
+    let read = |text: &str| serde_json::from_str::<Tuning>(text).unwrap();
+    let own =
+        r#"{"context_tokens":4096,"models":{"chosen":{"context_tokens":8192,"think":"low"}}}"#;
+    for (said, own, num_ctx, think) in [
+        (r#"{"think":"off"}"#, own, 8192, json!(false)),
+        (r#"{"context_tokens":32768}"#, own, 32_768, json!("low")),
+        (r#"{"think":"on"}"#, "{}", 16_384, json!(true)),
+        ("{}", "{}", 16_384, Value::Null),
+    ] {
+        let server = ollama::StandIn::of([]).await;
+        let options = read(said).all;
+        let route = Route { options, ..route(Api::Ollama, &server.url(), None) };
+        ended_with(route, read(own)).await;
+        let asked = &server.asked()[0];
+        assert_eq!((&asked["options"]["num_ctx"], &asked["think"]), (&json!(num_ctx), &think));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! This file reads what operators say about endpoints.
 
+use std::collections::BTreeMap;
+
 use agentcom_core::command::Parking;
-use agentcom_core::endpoint::{Api, Endpoint, Meant};
+use agentcom_core::endpoint::{Api, ContextTokens, Endpoint, Meant, ModelOptions, Think, Tuning};
 use agentcom_core::name::{AgentId, Capability, Credential, Kind};
 use agentcom_core::route::Class;
 use agentcom_core::task::Tier;
@@ -20,6 +22,7 @@ pub(crate) struct EndpointBody {
     credential: Option<String>,
     models: Option<Vec<MeantBody>>,
     others: Option<bool>,
+    tuning: Option<TuningBody>,
     slots: Option<u32>,
     models_at_once: Option<u32>,
     needs: Option<Vec<String>>,
@@ -32,6 +35,23 @@ pub(crate) struct EndpointBody {
 struct MeantBody {
     model: String,
     tiers: Option<Vec<Tier>>,
+}
+
+/// How models are asked: all of them, and some in another way.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TuningBody {
+    context_tokens: Option<ContextTokens>,
+    think: Option<Think>,
+    models: Option<BTreeMap<Box<str>, OptionsBody>>,
+}
+
+/// How a model is asked.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptionsBody {
+    context_tokens: Option<ContextTokens>,
+    think: Option<Think>,
 }
 
 /// Parks the key of an endpoint.
@@ -87,6 +107,7 @@ impl EndpointBody {
             credential,
             models: self.models.unwrap_or_default().into_iter().map(Meant::from).collect(),
             others: self.others.unwrap_or(usual.others),
+            tuning: self.tuning.unwrap_or_default().into(),
             slots: self.slots.unwrap_or(usual.slots),
             models_at_once: self.models_at_once.unwrap_or(usual.models_at_once),
             needs: needs.collect(),
@@ -100,6 +121,16 @@ impl EndpointBody {
 impl From<MeantBody> for Meant {
     fn from(MeantBody { model, tiers }: MeantBody) -> Self {
         Self { model: model.into(), tiers: tiers.unwrap_or_default() }
+    }
+}
+
+impl From<TuningBody> for Tuning {
+    fn from(TuningBody { context_tokens, think, models }: TuningBody) -> Self {
+        let models = models.unwrap_or_default().into_iter();
+        let models = models.map(|(model, OptionsBody { context_tokens, think })| {
+            (model, ModelOptions { context_tokens, think })
+        });
+        Self { all: ModelOptions { context_tokens, think }, models: models.collect() }
     }
 }
 
@@ -119,6 +150,15 @@ mod tests {
         let said = read(text).unwrap();
         assert_eq!((said.slots, said.models_at_once, said.class), (7, 0, Class::Local));
         assert_eq!((&said.models[0].tiers[..], said.others), (&[Tier::Complex][..], true));
+        let tuned = r#"{"api":"ollama","url":"http://h","tuning":{"context_tokens":8192,"models":
+            {"m":{"think":"low"}}}}"#;
+        let tuning = read(tuned).unwrap().tuning;
+        assert_eq!(tuning.of("m").context_tokens, Some(8192.try_into().unwrap()));
+        assert_eq!((tuning.of("m").think, tuning.of("n").think), (Some(Think::Low), None));
+        for bad in [r#"{"think":"much"}"#, r#"{"context_tokens":1}"#, r#"{"num_ctx":8192}"#] {
+            let text = format!(r#"{{"api":"ollama","url":"http://h","tuning":{bad}}}"#);
+            assert!(serde_json::from_str::<EndpointBody>(&text).is_err(), "{bad}");
+        }
         let bad =
             r#"{"api":"ollama","url":"http://h","credential":"a b","needs":["a b"],"host":""}"#;
         assert_eq!(read(bad).unwrap_err().len(), 3);

@@ -45,7 +45,7 @@ pub(super) const BODIES: [Line; 21] = [
     (
         "put_endpoint",
         "api: api, url?: text, class?: class, credential?: text, models?: [meant], others?: flag, \
-         slots?: integer, models_at_once?: integer, needs?: [text], host?: text",
+         tuning?: tuning, slots?: integer, models_at_once?: integer, needs?: [text], host?: text",
     ),
     ("post_endpoint_park", "for_ms: milliseconds"),
     ("put_admin_chain", "tier: tier, classes: [class]"),

@@ -22,6 +22,7 @@ use crate::claude_code;
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
 use crate::risk::Risk;
+use crate::tuning::Tune;
 
 /// The name of the folder in an agent's directory for all that models say.
 pub(crate) const TRANSCRIPTS: &str = "transcripts";
@@ -36,9 +37,8 @@ pub(crate) struct Coder {
     /// The model for tasks that name none
     #[arg(long, value_name = "MODEL", default_value = "qwen3:8b")]
     model: String,
-    /// How many tokens models read and write at once
-    #[arg(long, value_name = "TOKENS", default_value_t = Ollama::CONTEXT_TOKENS, value_parser = clap::value_parser!(u64).range(2048..))]
-    context: u64,
+    #[command(flatten)]
+    tune: Tune,
     /// Do coding tasks with models of the server at this address that speaks the Messages API of
     /// Anthropic; the key is in ANTHROPIC_API_KEY
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = Messages::URL, requires = "claude_model")]
@@ -85,7 +85,7 @@ impl Default for Coder {
             claude: None,
             claude_model: None,
             claude_code: claude_code::Cli::default(),
-            context: Ollama::CONTEXT_TOKENS,
+            tune: Tune::default(),
             foreign: Foreign::default(),
             code: false,
             keys: Vec::new(),
@@ -158,8 +158,8 @@ impl Coder {
         };
         let patience = Patience::default();
         let local = self.ollama.as_deref().map(|url| {
-            let (url, model) = (address(url)?, self.model.clone());
-            Ok::<_, Failure>(OllamaModels { url, model, context_tokens: self.context, patience })
+            let (url, model, tuning) = (address(url)?, self.model.clone(), self.tune.tuning());
+            Ok::<_, Failure>(OllamaModels { url, model, tuning, patience })
         });
         let cloud = self.claude.as_deref().zip(self.claude_model.clone()).map(|(url, model)| {
             let (url, key) = (address(url)?, key()?);
@@ -172,7 +172,7 @@ impl Coder {
         };
         let chain = Chain { local: local.transpose()?, cloud: cloud.transpose()?, programs };
         let models = chain.endpoints(&Host::name());
-        Ok((chain.executors(&settings, self.keys()?, self.context), models))
+        Ok((chain.executors(&settings, self.keys()?, self.tune.tuning()), models))
     }
 }
 

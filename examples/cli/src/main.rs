@@ -16,6 +16,7 @@ mod route;
 mod sidecar;
 mod table;
 mod text;
+mod tuning;
 mod waiting;
 
 use std::process::ExitCode;

@@ -138,7 +138,7 @@ fn executors(
         };
         let chain = chain(coding, &place)?;
         models = chain.endpoints(&Host::name());
-        executors.extend(chain.executors(&place, settings.keys()?, coding.context_tokens));
+        executors.extend(chain.executors(&place, settings.keys()?, coding.tuning()));
     }
     if !settings.wake.command.is_empty() {
         let results = settings.wake.results_dir.clone();
@@ -164,7 +164,7 @@ fn chain(code: &Code, place: &coding::Settings) -> anyhow::Result<Chain> {
     let local = code.model.clone().map(|model| OllamaModels {
         url: code.ollama.clone(),
         model,
-        context_tokens: code.context_tokens,
+        tuning: code.tuning(),
         patience: Patience::default(),
     });
     let programs = Programs { acp: acp.transpose()?, claude_code: claude_code.transpose()? };

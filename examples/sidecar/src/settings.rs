@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::config::{Secret, SidecarConfig};
+use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think, Tuning};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
@@ -97,9 +98,13 @@ pub struct Code {
     /// How long worktrees stay that attempts have left, in days.
     #[serde(default = "worktrees_kept_days")]
     pub worktrees_kept_days: u32,
-    /// How many tokens models read and write at once.
-    #[serde(default = "context_tokens")]
-    pub context_tokens: u64,
+    /// How many tokens models of Ollama servers read and write at once.
+    context_tokens: Option<ContextTokens>,
+    /// How much they think.
+    think: Option<Think>,
+    /// What is otherwise for some of them, by their names.
+    #[serde(default)]
+    models: BTreeMap<Box<str>, Options>,
     /// The Claude Code CLI; it does none unless said.
     pub claude_code: Option<Claude>,
     /// Variables of the environment that are handed on to commands.
@@ -119,6 +124,33 @@ pub struct Code {
     pub risk: Risk,
     /// A foreign agent for tasks of the kind `acp`.
     pub acp: Option<Foreign>,
+}
+
+/// How a model is asked.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    context_tokens: Option<ContextTokens>,
+    think: Option<Think>,
+}
+
+impl From<Options> for ModelOptions {
+    fn from(Options { context_tokens, think }: Options) -> Self {
+        Self { context_tokens, think }
+    }
+}
+
+impl Code {
+    /// How models of Ollama servers are asked.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        let Self { context_tokens, think, .. } = *self;
+        let models = self.models.iter();
+        Tuning {
+            all: ModelOptions { context_tokens, think },
+            models: models.map(|(model, &options)| (model.clone(), options.into())).collect(),
+        }
+    }
 }
 
 /// Coding tasks by the Claude Code CLI. Its credential is in ANTHROPIC_API_KEY, in
@@ -186,10 +218,6 @@ fn network(name: &str, is_open: bool, hosts: &[Destination]) -> anyhow::Result<N
 
 fn ollama() -> String {
     Ollama::URL.to_owned()
-}
-
-fn context_tokens() -> u64 {
-    Ollama::CONTEXT_TOKENS
 }
 
 const fn worktrees_kept_days() -> u32 {

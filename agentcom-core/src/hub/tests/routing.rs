@@ -10,7 +10,9 @@ mod repos;
 
 use super::*;
 use crate::command::{EndpointCommand, Rejected};
-use crate::endpoint::{Api, Breaker, Endpoint, Fault, Meant, Seen, Served, Sign};
+use crate::endpoint::{
+    Api, Breaker, Endpoint, Fault, Meant, ModelOptions, Seen, Served, Sign, Think,
+};
 use crate::name::EndpointId;
 use crate::route::Verdict;
 use crate::task::{Category, Tier};
@@ -74,6 +76,27 @@ fn what_the_model_at_hand_failed_at_is_tried_by_the_next_class() {
     let next = fleet.submit(Tier::Standard, None);
     fleet.serve(coder);
     assert_eq!(fleet.given(coder), [(next, at("gpu", "qwen"))]);
+}
+
+#[test]
+fn whoever_asks_a_model_is_told_how_it_is_asked() {
+    let mut fleet = Fleet::new();
+    let mut endpoint = local(&["small", "large"]);
+    endpoint.models_at_once = 2;
+    let thinking = |think| ModelOptions { think: Some(think), ..ModelOptions::default() };
+    endpoint.tuning.all = thinking(Think::Off);
+    endpoint.tuning.models.insert("large".into(), thinking(Think::High));
+    fleet.set("gpu", endpoint);
+    let coder = fleet.join("a", 9, &[]);
+    for model in ["small", "large"] {
+        fleet.submit(Tier::Standard, Some(model));
+    }
+    let told = fleet.bench.said(coder).into_iter().filter_map(|frame| {
+        let ToAgent::TaskAssign(job) = frame else { return None };
+        job.route.map(|route| (route.model, route.options.think))
+    });
+    let expected = [("small", Think::Off), ("large", Think::High)];
+    assert_eq!(told.collect::<Vec<_>>(), expected.map(|(model, it)| (model.into(), Some(it))));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::stand_in::wire::{Then, Wire};
 const MIME: &str = "application/x-ndjson";
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 36] = [
+pub const WAYS: [(&str, &str); 37] = [
     ("works", "has the model write a file, and say that it is done"),
     ("never-answers", "does not answer"),
     ("headers-only", "sends the headers of an answer, and nothing more"),
@@ -48,6 +48,7 @@ pub const WAYS: [(&str, &str); 36] = [
     ("too-many-later", "was asked too often, and says to come back in an hour"),
     ("no-model", "does not have the model"),
     ("no-tools", "has a model that cannot call tools"),
+    ("no-thinking", "has a model that cannot think"),
     ("redirects", "sends whoever asks to the address behind it"),
 ];
 
@@ -64,7 +65,7 @@ pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
         | "html" | "wrong-types" | "fails-midway" => Turn::Wire(broken(name)),
         "loads" if number > 0 => works(turns),
         "loads" | "loads-for-ever" | "fails-for-ever" | "too-many" | "too-many-later"
-        | "no-model" | "no-tools" => Turn::Wire(refused(name)),
+        | "no-model" | "no-tools" | "no-thinking" => Turn::Wire(refused(name)),
         "redirects" => Turn::Wire(
             Wire::of(MIME, "").with_status(307).with_header("location", format!("{rest}/api/chat")),
         ),
@@ -153,6 +154,7 @@ fn refused(way: &str) -> Wire {
         "too-many-later" => says(429, "too many requests").with_header("retry-after", "3600"),
         "no-model" => says(404, "model 'scripted' not found"),
         "no-tools" => says(400, "registry.ollama.ai/library/scripted does not support tools"),
+        "no-thinking" => says(400, "\"scripted\" does not support thinking"),
         _ => says(500, "out of memory"),
     }
 }

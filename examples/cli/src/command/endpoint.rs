@@ -11,6 +11,7 @@ use crate::exit::Outcome;
 use crate::print::{CAUTION, FAINT, PLAIN, table};
 use crate::table::{Column, Table};
 use crate::text::{self, age, field, now, plain};
+use crate::tuning::Tune;
 
 /// What to do with servers of models.
 #[derive(Debug, clap::Args)]
@@ -99,6 +100,8 @@ struct Add {
     /// Tasks may name others of its models as well
     #[arg(long, requires = "models")]
     others: bool,
+    #[command(flatten)]
+    tune: Tune,
     /// The key that it wants, by the name under which agents have it
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
@@ -200,6 +203,8 @@ impl Add {
         set("url", json!(self.ollama.as_ref().or(self.messages.as_ref())));
         set("models", models.collect());
         set("others", json!(self.others.then_some(true)));
+        let tuning = self.tune.tuning();
+        set("tuning", if tuning.is_default() { Value::Null } else { json!(tuning) });
         set("credential", json!(self.credential));
         set("class", json!(self.class));
         set("slots", json!(self.slots));
@@ -326,6 +331,9 @@ mod tests {
         let models = ["--model", "qwen3:8b", "--model", "large=complex,unknown", "--others"];
         expect![[r#"{"api":"messages","credential":"me","models":[{"model":"qwen3:8b"},{"model":"large","tiers":["complex","unknown"]}],"needs":[],"others":true,"slots":2,"url":"https://h"}"#]]
             .assert_eq(&body(&[&said[..], &models].concat()).to_string());
+        let tuned = body(&["gpu", "--ollama", "u", "--context", "8192", "--think", "qwen3:8b=off"]);
+        expect![[r#"{"context_tokens":8192,"models":{"qwen3:8b":{"think":"off"}}}"#]]
+            .assert_eq(&tuned["tuning"].to_string());
         let program = json!({ "api": "claude-code", "models": [], "needs": [] });
         assert_eq!(body(&["team", "--claude-code"]), program);
         assert!(Line::try_parse_from(["endpoint", "add", "gpu"]).is_err());

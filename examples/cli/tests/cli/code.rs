@@ -108,6 +108,17 @@ async fn started(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_is_asked_as_was_said_of_it() {
+    let Some(dir) = ground() else { return };
+    let more = ["--context", "4096", "--context", "scripted=8192", "--think", "off"];
+    let (told, ollama, _up) = at_work_with(dir.path(), vec![writes("add.sh", MENDED)], &more).await;
+    assert_eq!(told["state"], "completed", "{told:#}");
+    for asked in ollama.asked() {
+        assert_eq!((&asked["options"]["num_ctx"], &asked["think"]), (&json!(8192), &json!(false)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
     let Some(dir) = ground() else { return };
     let dir = dir.path();

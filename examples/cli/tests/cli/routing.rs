@@ -27,12 +27,16 @@ async fn the_hub_chooses_the_model_and_says_why_and_what_nobody_serves_waits_unt
         passed_over(dir, &url);
     });
     asked.await.unwrap();
-    assert!(ollama.asked().iter().all(|asked| asked["model"] == "scripted"));
+    let all = ollama.asked();
+    assert!(all.iter().all(|asked| asked["model"] == "scripted"));
+    let how = |asked: &Value| (asked["options"]["num_ctx"].clone(), asked["think"].clone());
+    assert_eq!(how(&all[0]), (json!(8192), json!("low")), "as its endpoint says");
 }
 
 /// The models of an endpoint are found out by looking, and one of them does the task.
 fn chosen(dir: &std::path::Path, url: &str) {
-    run(dir, &["endpoint", "add", "near", "--ollama", url], 0);
+    let tuned = ["--context", "8192", "--think", "scripted=low"];
+    run(dir, &[&["endpoint", "add", "near", "--ollama", url][..], &tuned].concat(), 0);
     let line = ["submit", "--code", "-d", "Mend the sum", "--wait", "--json"];
     let output = agentcom(dir, &line).output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
