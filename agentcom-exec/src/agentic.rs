@@ -235,8 +235,8 @@ impl Run<'_> {
         let mut asked = false;
         loop {
             self.make_room()?;
-            let request =
-                Request { system: &self.system, messages: &self.messages, tools: &self.specs };
+            let (system, messages, tools) = (&*self.system, &*self.messages, &*self.specs);
+            let request = Request { system, messages, tools, format: None };
             if !asked {
                 let passed = Span::from(self.started.elapsed());
                 let expected = history::tokens(&request);
@@ -321,9 +321,9 @@ impl Run<'_> {
     /// Counts what a turn took. A server that tells less than can be is not believed.
     fn account(&mut self, reply: &Reply) -> u64 {
         let messages = self.messages.as_slice();
-        let request = Request { system: &self.system, messages, tools: &self.specs };
+        let request = Request { system: &self.system, messages, tools: &self.specs, format: None };
         let written = [Message::Model(reply.clone())];
-        let answer = Request { system: "", messages: &written, tools: &[] };
+        let answer = Request { messages: &written, ..Request::default() };
         let mut usage = reply.usage;
         let untold = history::tokens_at_least(&request).saturating_sub(usage.read());
         usage.input_tokens = usage.input_tokens.saturating_add(untold);

@@ -54,7 +54,7 @@ pub trait Model: fmt::Debug + Send + Sync {
 pub type Said<'a> = dyn FnMut(&str) + Send + 'a;
 
 /// What a model is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
     /// What it is to know before all else.
     pub system: &'a str,
@@ -62,6 +62,18 @@ pub struct Request<'a> {
     pub messages: &'a [Message],
     /// What it may call.
     pub tools: &'a [Spec],
+    /// What the whole of its answer has to be, if not any text. Whoever is held to that from the first
+    /// word cannot call anything, so that no `tools` are offered then.
+    pub format: Option<&'a Format>,
+}
+
+/// What an answer has to be, by the server's doing and not by the model's will.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Format {
+    /// A JSON object.
+    Json,
+    /// What this JSON schema describes, which has to be an object for servers of the Messages API.
+    Schema(Value),
 }
 
 /// Something that was said.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use agentcom_core::config::Secret;
 use agentcom_exec::model::{
-    Call, Message, Messages, Model, ModelError, Patience, Reply, Request, Usage,
+    Call, Format, Message, Messages, Model, ModelError, Patience, Reply, Request, Usage,
 };
 use agentcom_exec::stand_in::messages::{KEY, StandIn, Turn};
+use agentcom_exec::tool::Spec;
 use serde_json::json;
 
 fn model(server: &StandIn) -> Messages {
@@ -18,7 +19,7 @@ fn model(server: &StandIn) -> Messages {
 
 async fn ask(model: &Messages) -> Result<Reply, ModelError> {
     let messages = [Message::User("Hello".into())];
-    let request = Request { system: "Be brief.", messages: &messages, tools: &[] };
+    let request = Request { system: "Be brief.", messages: &messages, ..Request::default() };
     model.ask(&request, &mut |_| {}).await
 }
 
@@ -29,8 +30,11 @@ async fn answered(turn: Turn) -> Result<Reply, ModelError> {
 #[tokio::test]
 async fn an_answer_is_told_as_it_comes_and_counted_with_what_caches_read() {
     let server = StandIn::of([Turn::says("Hello")]).await;
-    let request =
-        Request { system: "Be brief.", messages: &[Message::User("Hi".into())], tools: &[] };
+    let request = Request {
+        system: "Be brief.",
+        messages: &[Message::User("Hi".into())],
+        ..Request::default()
+    };
     let mut said = String::new();
     let reply = model(&server).ask(&request, &mut |text| said.push_str(text)).await.unwrap();
     assert_eq!((&*reply.text, &*said, reply.cut), ("Hello", "Hello", false));
@@ -43,6 +47,26 @@ async fn an_answer_is_told_as_it_comes_and_counted_with_what_caches_read() {
         asked["messages"],
         json!([{ "role": "user", "content": [{ "type": "text", "text": "Hi" }] }])
     );
+}
+
+#[tokio::test]
+async fn an_answer_of_a_format_is_the_input_of_a_call_that_has_to_be_made() {
+    let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+    let tools = [Spec { name: "read_file".into(), description: String::new(), input: json!({}) }];
+    let messages = [Message::User("Who?".into())];
+    for (format, input) in
+        [(Format::Schema(schema.clone()), schema), (Format::Json, json!({ "type": "object" }))]
+    {
+        let server = StandIn::of([Turn::calls("answer", &json!({ "name": "me" }))]).await;
+        let format = Some(&format);
+        let request = Request { messages: &messages, tools: &tools, format, ..Request::default() };
+        let reply = model(&server).ask(&request, &mut |_| {}).await.unwrap();
+        assert_eq!((&*reply.text, &*reply.calls), (r#"{"name":"me"}"#, &[][..]));
+        let asked = &server.asked()[0];
+        assert_eq!(asked["tool_choice"], json!({ "type": "tool", "name": "answer" }));
+        let tools: Vec<_> = asked["tools"].as_array().unwrap().iter().collect();
+        assert_eq!((tools.len(), &tools[0]["input_schema"]), (1, &input));
+    }
 }
 
 #[tokio::test]

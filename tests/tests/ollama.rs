@@ -13,7 +13,7 @@ use agentcom_core::task::Tier;
 use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
 use agentcom_exec::model::ollama::{Installed, installed};
-use agentcom_exec::model::{Message, Model, ModelError, Ollama, Patience, Reply, Request};
+use agentcom_exec::model::{Format, Message, Model, ModelError, Ollama, Patience, Reply, Request};
 use agentcom_exec::stand_in::ollama::{Script, StandIn, Turn};
 use agentcom_exec::tool::{Spec, Tool, ToolError, Toolbox, Workspace};
 use async_trait::async_trait;
@@ -51,7 +51,7 @@ fn model(server: &StandIn) -> Ollama {
 
 async fn ask(model: &Ollama) -> Result<Reply, ModelError> {
     let messages = [Message::User("Hello".into())];
-    let request = Request { system: "Be brief.", messages: &messages, tools: &[] };
+    let request = Request { system: "Be brief.", messages: &messages, ..Request::default() };
     model.ask(&request, &mut |_| {}).await
 }
 
@@ -75,6 +75,27 @@ async fn a_request_turns_off_what_the_server_would_do_in_silence() {
 }
 
 #[tokio::test]
+async fn a_model_is_held_to_a_format_and_then_offered_no_tools() {
+    let schema = json!({ "type": "object", "required": ["name"] });
+    let tools = [Spec { name: "read_file".into(), description: String::new(), input: json!({}) }];
+    for (format, sent) in [
+        (Some(Format::Schema(schema.clone())), schema),
+        (Some(Format::Json), json!("json")),
+        (None, Value::Null),
+    ] {
+        let server = StandIn::of([Turn::says(r#"{"name":"me"}"#)]).await;
+        let messages = [Message::User("Who?".into())];
+        let format = format.as_ref();
+        let request = Request { messages: &messages, tools: &tools, format, ..Request::default() };
+        let reply = model(&server).ask(&request, &mut |_| {}).await.unwrap();
+        assert_eq!(reply.text, r#"{"name":"me"}"#);
+        let asked = &server.asked()[0];
+        assert_eq!(asked["format"], sent);
+        assert_eq!(asked["tools"].as_array().unwrap().len(), usize::from(format.is_none()));
+    }
+}
+
+#[tokio::test]
 async fn pieces_are_told_as_they_come_and_joined() {
     let text = [
         line(&json!({ "content": "He" })),
@@ -86,7 +107,7 @@ async fn pieces_are_told_as_they_come_and_joined() {
         let pieces = whole.as_bytes().chunks(size).map(<[u8]>::to_vec).collect();
         let server = StandIn::of([Turn::Bytes { pieces, hangs: false }]).await;
         let mut said = String::new();
-        let request = Request { system: "", messages: &[], tools: &[] };
+        let request = Request::default();
         let reply = model(&server).ask(&request, &mut |text| said.push_str(text)).await.unwrap();
         assert_eq!((&*reply.text, &*reply.thinking, &*said), ("Hello", "hm", "Hello"), "{size}");
     }
@@ -154,7 +175,7 @@ async fn a_server_says_which_models_it_has() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let url = StandIn::of([]).await.url();
-    let request = Request { system: "", messages: &[], tools: &[] };
+    let request = Request::default();
     let error = Ollama::new(&url, "m").unwrap().ask(&request, &mut |_| {}).await.unwrap_err();
     assert!(
         matches!(&error, ModelError::Unreachable { url: named, .. } if *named == url),
@@ -166,7 +187,7 @@ async fn a_server_that_is_not_there_is_named() {
 async fn a_server_that_reads_only_a_part_is_found_out() {
     let server = StandIn::of([Turn::says("Sure").counting(2048, 5)]).await;
     let messages = [Message::User("word ".repeat(12_000))];
-    let request = Request { system: "", messages: &messages, tools: &[] };
+    let request = Request { messages: &messages, ..Request::default() };
     let error = model(&server).ask(&request, &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, ModelError::Truncated { read: 2048, .. }), "{error:?}");
 }

@@ -78,7 +78,9 @@ pub fn fit(
     tools: &[crate::tool::Spec],
     tokens_max: u64,
 ) -> bool {
-    let fits = |messages: &[Message]| tokens(&Request { system, messages, tools }) <= tokens_max;
+    let fits = |messages: &[Message]| {
+        tokens(&Request { system, messages, tools, ..Request::default() }) <= tokens_max
+    };
     if fits(messages) {
         return true;
     }
@@ -245,7 +247,8 @@ mod tests {
                 for most in [10, 300, 1_000, 3_000, 20_000] {
                     let mut messages = history(turns, size);
                     let fits = fit("system", &mut messages, &[], most);
-                    let request = Request { system: "system", messages: &messages, tools: &[] };
+                    let request =
+                        Request { system: "system", messages: &messages, ..Request::default() };
                     assert_eq!(fits, tokens(&request) <= most, "{turns} {size} {most}");
                     assert!(fits || most <= 1_000, "{turns} {size} {most}");
                     assert!(

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Call, Message, Model, ModelError, Patience, Refused, Reply, Request, Said};
+use super::{Call, Format, Message, Model, ModelError, Patience, Refused, Reply, Request, Said};
 use answer::Answer;
 
 /// A model that is asked by the Messages API.
@@ -30,6 +30,9 @@ pub struct Messages {
 
 /// The version of the API that is spoken.
 pub(crate) const VERSION: &str = "2023-06-01";
+
+/// The tool that gives an answer which has to have a format.
+const ANSWER: &str = "answer";
 
 /// How many tokens an answer may have.
 const OUTPUT_TOKENS_MAX: u64 = 8_192;
@@ -86,14 +89,27 @@ impl Messages {
             "type": "text", "text": request.system, "cache_control": { "type": "ephemeral" },
         }]);
         let tools: Vec<Value> = request.tools.iter().map(crate::tool::Spec::for_messages).collect();
-        json!({
+        let mut body = json!({
             "model": self.model,
             "max_tokens": self.output_tokens_max(),
             "system": system,
             "messages": turns(request.messages),
             "tools": tools,
             "stream": true,
-        })
+        });
+        // The API has no formats; but the input of a call has one.
+        if let Some(format) = request.format {
+            let schema = match format {
+                Format::Json => json!({ "type": "object" }),
+                Format::Schema(schema) => schema.clone(),
+            };
+            let answer = json!({
+                "name": ANSWER, "description": "Gives the answer.", "input_schema": schema,
+            });
+            body["tools"] = json!([answer]);
+            body["tool_choice"] = json!({ "type": "tool", "name": ANSWER });
+        }
+        body
     }
 
     async fn send(&self, asked: &Request<'_>) -> Result<Response, ModelError> {
@@ -182,7 +198,12 @@ impl Model for Messages {
             let response = self.send(request).await?;
             self.hear(response, said).await
         };
-        timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))?
+        let mut reply = timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))??;
+        if request.format.is_some() {
+            let given = std::mem::take(&mut reply.calls).into_iter();
+            reply.text = given.map(|call| call.input.to_string()).next().unwrap_or(reply.text);
+        }
+        Ok(reply)
     }
 }
 

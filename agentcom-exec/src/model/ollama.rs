@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::lines::Lines;
 use super::{
-    Call, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut, history,
+    Call, Format, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut, history,
 };
 
 pub use installed::{Installed, installed};
@@ -80,7 +80,8 @@ impl Ollama {
     fn body(&self, request: &Request<'_>) -> Value {
         let system = json!({ "role": "system", "content": request.system });
         let messages = std::iter::once(system).chain(request.messages.iter().map(message));
-        let tools = request.tools.iter().map(crate::tool::Spec::for_ollama);
+        let tools = if request.format.is_some() { &[] } else { request.tools };
+        let tools = tools.iter().map(crate::tool::Spec::for_ollama);
         let mut body = json!({
             "model": self.model,
             "messages": messages.collect::<Vec<_>>(),
@@ -90,6 +91,12 @@ impl Ollama {
             "shift": false,
             "options": { "num_ctx": self.context_tokens },
         });
+        if let Some(format) = request.format {
+            body["format"] = match format {
+                Format::Json => "json".into(),
+                Format::Schema(schema) => schema.clone(),
+            };
+        }
         // A model that thinks does so unless it is told not to; one that does not may not be told to.
         if let Some(think) = self.think {
             body["think"] = match think {
