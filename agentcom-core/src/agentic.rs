@@ -105,6 +105,8 @@ pub enum Turn<'a> {
     Answer,
     /// It said nothing at all.
     Nothing,
+    /// It has paused, and goes on when it is asked once more.
+    Pause,
 }
 
 /// What to do after a turn.
@@ -114,6 +116,8 @@ pub enum Next {
     RunTools,
     /// Tell it that it said nothing, and ask again.
     Nudge,
+    /// Ask again with what it has said, and nothing else.
+    GoOn,
     /// It is done.
     Done,
     /// It is stopped; of its last calls none runs.
@@ -181,6 +185,8 @@ impl Course {
         self.tokens = self.tokens.saturating_add(tokens);
         match turn {
             Turn::Answer => Next::Done,
+            // It takes one of its turns, of which it has so many.
+            Turn::Pause => Next::GoOn,
             Turn::Nothing => {
                 self.nudged += 1;
                 if self.nudged > self.limits.nudges {
@@ -231,7 +237,7 @@ mod tests {
             }
             match course.turn(turn, 1) {
                 Next::RunTools => course.ran(changed),
-                Next::Nudge => {}
+                Next::Nudge | Next::GoOn => {}
                 end @ (Next::Done | Next::Stop(_)) => return (course.turns(), end),
             }
         }
@@ -289,6 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_pauses_goes_on_until_its_turns_are_over() {
+        let limits = Limits::of_tier(Tier::Trivial);
+        let mut turns = [(Turn::Pause, false); 9];
+        assert_eq!(play(limits, turns), (5, Next::Stop(Stop::Turns)));
+        turns[2] = (Turn::Answer, false);
+        assert_eq!(play(limits, turns), (3, Next::Done));
+    }
+
+    #[test]
     fn tokens_and_time_are_looked_at_before_the_model_is_asked() {
         let limits =
             Limits { tokens: Some(100), time: Some(Span(1000)), ..Limits::of_tier(Tier::Standard) };
@@ -304,7 +319,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_model_does_it_ends_within_its_turns(
-            did in proptest::collection::vec((0..4_u8, 0..3_u8, any::<bool>()), 0..64),
+            did in proptest::collection::vec((0..5_u8, 0..3_u8, any::<bool>()), 0..64),
             turns in 0..20_u32,
         ) {
             let names = ["a", "b", "c"];
@@ -313,6 +328,7 @@ mod tests {
                 let turn = match kind {
                     0 => Turn::Nothing,
                     1 => Turn::Answer,
+                    2 => Turn::Pause,
                     _ => Turn::Calls(names[usize::from(name)]),
                 };
                 (turn, changed)

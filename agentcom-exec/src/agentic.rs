@@ -21,7 +21,9 @@ use agentcom_core::time::Span;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::model::{Call, Message, Model, ModelError, Reply, Request, Usage, calls, history};
+use crate::model::{
+    Call, Ending, Message, Model, ModelError, Reply, Request, Usage, calls, history,
+};
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
 use bill::Bill;
 use feed::{Feed, ModelCall, ToolCall};
@@ -166,31 +168,44 @@ struct Run<'a> {
 impl Run<'_> {
     async fn run(&mut self) -> (How, String) {
         let mut answer = String::new();
+        let mut goes_on = false;
         loop {
             let mut reply = match self.ask().await {
                 Ok(reply) => reply,
                 Err(how) => return (how, answer),
             };
-            if reply.cut {
+            let ending = reply.ending;
+            if ending.is_cut() {
                 // Of a call that was cut off nobody knows what it was to be: half a file is no file.
                 reply.calls.clear();
             }
-            if !reply.text.is_empty() {
-                answer.clone_from(&reply.text);
+            if ending == Ending::Full {
+                self.narrow();
             }
+            if !reply.text.is_empty() {
+                if !goes_on {
+                    answer.clear();
+                }
+                answer.push_str(&reply.text);
+            }
+            goes_on = ending == Ending::Paused;
             let tokens = self.account(&reply);
             let called = key(&reply.calls);
             let turn = match &reply {
                 reply if !reply.calls.is_empty() => Turn::Calls(&called),
-                reply if reply.text.trim().is_empty() || reply.cut => Turn::Nothing,
+                _ if ending == Ending::Paused => Turn::Pause,
+                reply if reply.text.trim().is_empty() || ending.is_cut() => Turn::Nothing,
                 _ => Turn::Answer,
             };
             let next = self.course.turn(turn, tokens);
-            let (calls, cut) = (reply.calls.clone(), reply.cut);
+            let calls = reply.calls.clone();
             self.say(Message::Model(reply));
             match next {
                 Next::RunTools => self.run_tools(calls).await,
-                Next::Nudge => self.say(Message::User(prompt::nudge(cut).to_owned())),
+                Next::Nudge => {
+                    self.say(Message::User(prompt::nudge(ending.is_cut()).to_owned()));
+                }
+                Next::GoOn => {}
                 Next::Done => return (How::Answered, answer),
                 Next::Stop(stop) => return (How::Stopped(stop), answer),
             }
@@ -277,10 +292,7 @@ impl Run<'_> {
                 }
                 Err(error) if left == 0 => return Err(How::Failed(error)),
                 Err(ModelError::TooLong(_) | ModelError::Truncated { .. }) => {
-                    // Its tokens are shorter than was reckoned.
-                    self.read = Read::default();
-                    self.bound.forget();
-                    self.room = self.room * 2 / 3;
+                    self.narrow();
                 }
                 Err(error) if error.is_passing() => {
                     self.feed.status(&format!("{error}; asking again"));
@@ -316,6 +328,13 @@ impl Run<'_> {
             false => self.bound.forget(),
         }
         self.feed.asked(&ModelCall { turn: self.course.turns(), usage, cost, took });
+    }
+
+    /// Takes less room for requests: the tokens of the model are shorter than was reckoned.
+    fn narrow(&mut self) {
+        self.read = Read::default();
+        self.bound.forget();
+        self.room = self.room * 2 / 3;
     }
 
     /// Counts what a turn took. A server that tells less than can be is not believed.

@@ -103,8 +103,33 @@ pub struct Reply {
     pub calls: Vec<Call>,
     /// What it took.
     pub usage: Usage,
-    /// Whether it was cut off because it was too long.
-    pub cut: bool,
+    /// How it ends.
+    pub ending: Ending,
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// With all that the model wanted to say.
+    #[default]
+    Whole,
+    /// It was cut off because it was too long.
+    Cut,
+    /// It was cut off because the context of the model is full.
+    Full,
+    /// Not yet: the model goes on when it is asked once more, with what it has said so far.
+    Paused,
+}
+
+impl Ending {
+    /// Whether the end is missing.
+    #[must_use]
+    pub fn is_cut(self) -> bool {
+        match self {
+            Self::Cut | Self::Full => true,
+            Self::Whole | Self::Paused => false,
+        }
+    }
 }
 
 /// A call of a tool.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agentcom_core::config::Secret;
 use agentcom_exec::model::{
-    Call, Format, Message, Messages, Model, ModelError, Patience, Reply, Request, Usage,
+    Call, Ending, Format, Message, Messages, Model, ModelError, Patience, Reply, Request, Usage,
 };
 use agentcom_exec::stand_in::messages::{KEY, StandIn, Turn};
 use agentcom_exec::tool::Spec;
@@ -37,7 +37,7 @@ async fn an_answer_is_told_as_it_comes_and_counted_with_what_caches_read() {
     };
     let mut said = String::new();
     let reply = model(&server).ask(&request, &mut |text| said.push_str(text)).await.unwrap();
-    assert_eq!((&*reply.text, &*said, reply.cut), ("Hello", "Hello", false));
+    assert_eq!((&*reply.text, &*said, reply.ending), ("Hello", "Hello", Ending::Whole));
     let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = reply.usage;
     assert_eq!((input_tokens, cache_read_tokens, cache_write_tokens), (10, 20, 5));
     assert_eq!(output_tokens, 7);
@@ -86,21 +86,20 @@ async fn calls_come_in_pieces_and_keep_their_names() {
 
 #[tokio::test]
 async fn each_reason_to_stop_is_heeded() {
-    for (reason, cut) in [
-        ("end_turn", false),
-        ("stop_sequence", false),
-        ("tool_use", false),
-        ("one that is new", false),
-        ("max_tokens", true),
-        ("pause_turn", true),
+    for (reason, ending) in [
+        ("end_turn", Ending::Whole),
+        ("stop_sequence", Ending::Whole),
+        ("tool_use", Ending::Whole),
+        ("one that is new", Ending::Whole),
+        ("max_tokens", Ending::Cut),
+        ("model_context_window_exceeded", Ending::Full),
+        ("pause_turn", Ending::Paused),
     ] {
         let reply = answered(Turn::says("Hm").stopping(reason)).await.unwrap();
-        assert_eq!(reply.cut, cut, "{reason}");
+        assert_eq!((reply.ending, reply.usage.output_tokens), (ending, 7), "{reason}");
     }
     let declined = answered(Turn::says("I would rather not").stopping("refusal")).await;
     assert_eq!(declined, Err(ModelError::Declined("I would rather not".into())));
-    let full = answered(Turn::says("").stopping("model_context_window_exceeded")).await;
-    assert!(matches!(full, Err(ModelError::TooLong(_))), "{full:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use agentcom_core::task::Tier;
 use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
 use agentcom_exec::model::ollama::{Installed, installed};
-use agentcom_exec::model::{Format, Message, Model, ModelError, Ollama, Patience, Reply, Request};
+use agentcom_exec::model::{
+    Ending, Format, Message, Model, ModelError, Ollama, Patience, Reply, Request,
+};
 use agentcom_exec::stand_in::ollama::{Script, StandIn, Turn};
 use agentcom_exec::tool::{Spec, Tool, ToolError, Toolbox, Workspace};
 use async_trait::async_trait;
@@ -65,7 +67,7 @@ const DONE: &str = "{\"done\":true,\"done_reason\":\"stop\",\"eval_count\":3}\n"
 async fn a_request_turns_off_what_the_server_would_do_in_silence() {
     let server = StandIn::of([Turn::says("Hello").counting(7, 2)]).await;
     let reply = ask(&model(&server)).await.unwrap();
-    assert_eq!((&*reply.text, reply.usage.total(), reply.cut), ("Hello", 9, false));
+    assert_eq!((&*reply.text, reply.usage.total(), reply.ending), ("Hello", 9, Ending::Whole));
     let asked = &server.asked()[0];
     assert_eq!(
         json!([asked["truncate"], asked["shift"], asked["stream"], asked["options"]]),

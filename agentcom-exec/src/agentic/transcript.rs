@@ -32,7 +32,8 @@ impl<'a> Transcript<'a> {
             Message::User(text) => json!({ "role": "user", "text": text }),
             Message::Model(reply) => json!({
                 "role": "model", "text": reply.text, "thinking": reply.thinking,
-                "calls": reply.calls.iter().map(call).collect::<Vec<_>>(), "cut": reply.cut,
+                "calls": reply.calls.iter().map(call).collect::<Vec<_>>(),
+                "cut": reply.ending.is_cut(),
                 "tokens_in": reply.usage.read(), "tokens_out": reply.usage.output_tokens,
             }),
             Message::Tool { call, content } => {

@@ -222,6 +222,12 @@ fn turns(messages: &[Message]) -> Vec<Value> {
             Some(_) | None => turns.push((role, blocks)),
         }
     }
+    // What the model is to go on with may not end in white space.
+    if let Some(("assistant", content)) = turns.last_mut()
+        && let Some(text) = content.last_mut().and_then(|block| block.get_mut("text"))
+    {
+        *text = text.as_str().unwrap_or_default().trim_end().into();
+    }
     turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
 }
 

@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use super::lines::Lines;
 use super::{
-    Call, Format, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut, history,
+    Call, Ending, Format, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut,
+    history,
 };
 
 pub use installed::{Installed, installed};
@@ -289,7 +290,9 @@ impl Answer {
         if !line.done {
             return Ok(None);
         }
-        self.reply.cut = line.done_reason == "length";
+        if line.done_reason == "length" {
+            self.reply.ending = Ending::Cut;
+        }
         self.reply.usage = Usage {
             input_tokens: line.prompt_eval_count,
             output_tokens: line.eval_count,

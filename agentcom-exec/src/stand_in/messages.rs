@@ -175,6 +175,9 @@ async fn messages(
     if has_same_ids(&asked) {
         return error(400, None, "`tool_use` ids must be unique");
     }
+    if ends_in_space(&asked) {
+        return error(400, None, "final assistant content cannot end with trailing whitespace");
+    }
     let turn = {
         let mut model = lock(&model);
         let number = model.asked.len();
@@ -199,6 +202,14 @@ fn has_same_ids(asked: &Value) -> bool {
         let mut seen = BTreeSet::new();
         !ids.all(|id| seen.insert(id))
     })
+}
+
+/// Whether the model is to go on with an answer that ends in white space, which the API refuses.
+fn ends_in_space(asked: &Value) -> bool {
+    let last = asked["messages"].as_array().and_then(|messages| messages.last());
+    let last = last.filter(|message| message["role"] == "assistant");
+    let text = last.and_then(|message| message["content"].as_array()?.last()?["text"].as_str());
+    text.is_some_and(|text| text.ends_with(char::is_whitespace))
 }
 
 fn error(status: u16, after: Option<u64>, message: &str) -> Response {

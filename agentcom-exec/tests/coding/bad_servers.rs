@@ -93,7 +93,7 @@ const OLLAMA: [(&str, End); 36] = [
 ];
 
 /// What servers that speak the Messages API do, and how their tasks have to end.
-const MESSAGES: [(&str, End); 39] = [
+const MESSAGES: [(&str, End); 40] = [
     ("never-answers", Failed("said nothing for 2s")),
     ("headers-only", Failed("said nothing for 2s")),
     ("hangs-midway", Failed("said nothing for 2s")),
@@ -132,6 +132,7 @@ const MESSAGES: [(&str, End); 39] = [
     ("no-model", Dead("there is no model `broken`: model: scripted")),
     ("wrong-key", Dead("the server refuses: 401")),
     ("refuses", Dead("the model declines")),
+    ("pauses-for-ever", Failed("it was asked as often as its tier allows")),
     ("redirects", Dead("the server refuses: 307")),
 ];
 

@@ -52,6 +52,13 @@ async fn a_call_that_was_cut_off_is_not_made() {
     ])
     .await;
     let fixture = Fixture::of(ollama::StandIn::of([]).await);
+    assert_eq!(written(&fixture, &with(&fixture, &far)).await, "all of it");
+    let told = far.asked()[1]["messages"].to_string();
+    assert!(told.contains("cut off") && !told.contains("tool_use"), "{told}");
+}
+
+/// Does tasks with the model of a server that speaks the Messages API.
+fn with(fixture: &Fixture, far: &messages::StandIn) -> Coding {
     let cloud = MessagesModels {
         url: far.url(),
         key: agentcom_core::config::Secret::new(messages::KEY),
@@ -60,10 +67,56 @@ async fn a_call_that_was_cut_off_is_not_made() {
         patience: Patience::default(),
     };
     let chain = Chain { cloud: Some(cloud), ..Chain::default() };
-    let coding = Coding::with_chain(chain, fixture.settings());
-    assert_eq!(written(&fixture, &coding).await, "all of it");
-    let told = far.asked()[1]["messages"].to_string();
-    assert!(told.contains("cut off") && !told.contains("tool_use"), "{told}");
+    Coding::with_chain(chain, fixture.settings())
+}
+
+#[tokio::test]
+async fn a_model_that_pauses_goes_on_with_what_it_has_said_so_far() {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let far = messages::StandIn::of([
+        messages::Turn::says("I look at it,\n").stopping("pause_turn"),
+        messages::Turn::says("").stopping("pause_turn"),
+        messages::Turn::calls("write_file", &write),
+        messages::Turn::says("It is ").stopping("pause_turn"),
+        messages::Turn::says("done."),
+    ])
+    .await;
+    let fixture = Fixture::of(ollama::StandIn::of([]).await);
+    let coding = with(&fixture, &far);
+    let job = assignment(&coding, TaskId(1), Json::null());
+    let outcome = coding.run(&job, &Asking::default()).await;
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(result.read::<Value>().unwrap()["output"], "It is done.");
+    let asked = far.asked();
+    for paused in [1, 2] {
+        let said = asked[paused]["messages"].as_array().unwrap();
+        let [first, last] = &said[..] else { panic!("nothing was said in between: {said:?}") };
+        assert_eq!(first, &asked[0]["messages"][0]);
+        let text = json!([{ "type": "text", "text": "I look at it," }]);
+        assert_eq!(last, &json!({ "role": "assistant", "content": text }));
+    }
+}
+
+#[tokio::test]
+async fn a_model_whose_context_is_full_is_asked_with_less_and_what_it_took_counts() {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let long = json!({ "path": "c.txt", "content": "word ".repeat(70_000) });
+    let far = messages::StandIn::of([
+        messages::Turn::calls("write_file", &long),
+        messages::Turn::says("So I").stopping("model_context_window_exceeded"),
+        messages::Turn::calls("write_file", &write),
+        messages::Turn::says("Done."),
+    ])
+    .await;
+    let fixture = Fixture::of(ollama::StandIn::of([]).await);
+    let (coding, ctx) = (with(&fixture, &far), Watched::new());
+    let outcome = coding.run(&assignment(&coding, TaskId(1), Json::null()), &ctx).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    let length = |request: &Value| request.to_string().len();
+    let asked = far.asked();
+    assert!(length(&asked[2]) < length(&asked[1]) / 2, "history was made shorter");
+    assert!(asked[2].to_string().contains("cut off"), "and it knows");
+    assert_eq!(ctx.text_of("model_call").matches("35 tokens read, 7 written").count(), 4);
 }
 
 #[tokio::test]

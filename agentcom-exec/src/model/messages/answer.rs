@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::model::{Call, ModelError, Reply, Said, Usage};
+use crate::model::{Call, Ending, ModelError, Reply, Said, Usage};
 
 /// An event. Those of other types, such as `ping`, say nothing.
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,7 @@ enum Event {
         delta: Delta,
     },
     MessageDelta {
-        delta: Ending,
+        delta: Stopped,
         usage: Option<Tokens>,
     },
     MessageStop,
@@ -67,7 +67,7 @@ enum Delta {
 }
 
 #[derive(Debug, Deserialize)]
-struct Ending {
+struct Stopped {
     stop_reason: Option<String>,
 }
 
@@ -168,11 +168,11 @@ impl Answer {
             Some("refusal") => {
                 return Err(ModelError::Declined(std::mem::take(&mut self.reply.text)));
             }
-            Some("model_context_window_exceeded") => {
-                return Err(ModelError::TooLong("the context of the model is full".to_owned()));
-            }
-            // A model that pauses is asked to go on, like one that was cut off.
-            Some("max_tokens" | "pause_turn") => self.reply.cut = true,
+            Some("model_context_window_exceeded") => self.reply.ending = Ending::Full,
+            Some("max_tokens") => self.reply.ending = Ending::Cut,
+            Some("pause_turn") => self.reply.ending = Ending::Paused,
+            // `end_turn`, `stop_sequence` and `tool_use`, and what later versions may have: whether the
+            // task is done is not for the model to say.
             Some(_) | None => {}
         }
         let calls = std::mem::take(&mut self.calls);

@@ -12,7 +12,7 @@ use crate::stand_in::wire::{Then, Wire};
 const MIME: &str = "text/event-stream";
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 40] = [
+pub const WAYS: [(&str, &str); 41] = [
     ("works", "has the model write a file, and say that it is done"),
     ("never-answers", "does not answer"),
     ("headers-only", "sends the headers of an answer, and nothing more"),
@@ -55,6 +55,7 @@ pub const WAYS: [(&str, &str); 40] = [
     ("no-model", "does not have the model"),
     ("wrong-key", "does not know the key"),
     ("refuses", "has a model that declines"),
+    ("pauses-for-ever", "pauses, whenever it is asked"),
     ("redirects", "sends whoever asks to the address behind it"),
 ];
 
@@ -80,6 +81,7 @@ pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
         "no-model" => Turn::Status(404, None, "model: scripted".to_owned()),
         "wrong-key" => Turn::Status(401, None, "invalid x-api-key".to_owned()),
         "refuses" => Turn::says("I would rather not.").stopping("refusal"),
+        "pauses-for-ever" => Turn::says("Wait. ").stopping("pause_turn"),
         "redirects" => {
             let to = format!("{rest}/v1/messages");
             Turn::Wire(Wire::of(MIME, "").with_status(307).with_header("location", to))
