@@ -4,6 +4,7 @@
 //! When it goes on and when it is stopped [`agentcom_core::agentic`] decides. What a model says is
 //! never taken for proof that the task is done; checks say that.
 
+pub(crate) mod again;
 pub(crate) mod bill;
 pub(crate) mod feed;
 mod prompt;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use agentcom_core::agentic::{Course, InputBound, Limits, Next, Sent, Stop, Turn};
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
+use agentcom_core::rng::Rng;
 use agentcom_core::task::Trace;
 use agentcom_core::time::Span;
 use serde_json::Value;
@@ -52,6 +54,8 @@ pub struct Loop<'a> {
     pub limits: Limits,
     /// Who hears of it.
     pub ctx: &'a dyn JobContext,
+    /// Of the chance in how long it waits for a model that is busy; those of one seed wait alike.
+    pub seed: u64,
 }
 
 /// How the work of a model ended.
@@ -137,6 +141,7 @@ impl Loop<'_> {
             transcript,
             feed: Feed::new(self.ctx, self.model.name()),
             started: Instant::now(),
+            rng: Rng::new(self.seed),
         };
         let names: Vec<&str> = run.specs.iter().map(|tool| &*tool.name).collect();
         run.transcript.begin(&run.system, &names);
@@ -163,6 +168,7 @@ struct Run<'a> {
     transcript: Transcript<'a>,
     feed: Feed<'a>,
     started: Instant,
+    rng: Rng,
 }
 
 impl Run<'_> {
@@ -300,7 +306,9 @@ impl Run<'_> {
                     if least > WAIT_MAX {
                         return Err(How::Failed(error));
                     }
-                    tokio::time::sleep(pause(RETRIES - left).max(least)).await;
+                    let wait = again::wait(RETRIES - left, least, &mut self.rng);
+                    let time_left = time_left(self.at.limits, self.started).unwrap_or(wait);
+                    tokio::time::sleep(wait.min(time_left)).await;
                 }
                 Err(error) => return Err(How::Failed(error)),
             }
@@ -415,9 +423,4 @@ fn name(calls: &mut [Call], turn: u32) {
 /// the order of their names.
 fn key(calls: &[Call]) -> String {
     calls.iter().map(|call| format!("{} {}\n", call.name, call.input)).collect()
-}
-
-/// How long to wait before a model is asked once more.
-fn pause(asked: u32) -> Duration {
-    Duration::from_millis(250) * 4_u32.pow(asked.min(4))
 }

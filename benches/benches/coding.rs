@@ -130,7 +130,7 @@ async fn turns(runs: usize, count: usize) -> Outcome<()> {
         let asked = Ollama::new(&model.url(), "scripted")?;
         let turns = u32::try_from(count)?;
         let limits = Limits { turns, ..Limits::of_tier(Tier::Complex) };
-        let at = Loop { model: &asked, tools: &tools, limits, ctx: &Deaf };
+        let at = Loop { model: &asked, tools: &tools, limits, ctx: &Deaf, seed: 0 };
         let begun = Instant::now();
         let ended = at.run(&Brief { task: "Read it.".into(), ..Brief::default() }).await;
         if ended.how != How::Answered {

@@ -177,7 +177,7 @@ async fn work(server: &Server, spawner: &Spawner) -> Result<(), String> {
     let script = StandIn::of([sum, Turn::says("42.")]).await;
     let model = Ollama::new(&script.url(), "scripted").map_err(told)?;
     let (limits, ctx) = (Limits::of_tier(Tier::Standard), Asking::default());
-    let at = Loop { model: &model, tools: &tools, limits, ctx: &ctx };
+    let at = Loop { model: &model, tools: &tools, limits, ctx: &ctx, seed: 0 };
     let ended = at.run(&Brief { task: "Add 2 and 40".to_owned(), ..Brief::default() }).await;
     hold("the model was told the sum", ended.transcript.contains("2 and 40 is 42"), &ended)?;
     hold("the model came to an end", ended.how == How::Answered, &ended.how)

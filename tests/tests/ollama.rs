@@ -214,7 +214,7 @@ impl Run {
         let tools = Toolbox::of_files(&workspace);
         let heard = Heard::default();
         let model = model(&server);
-        let at = Loop { model: &model, tools: &tools, limits, ctx: &heard };
+        let at = Loop { model: &model, tools: &tools, limits, ctx: &heard, seed: 0 };
         let ended = at.run(&Brief { task: "Make it two".into(), ..Brief::default() }).await;
         let heard = heard.0.into_inner().unwrap();
         Self { dir, ended, asked: server.asked(), heard }
@@ -452,7 +452,7 @@ async fn a_model_that_obeys_every_word_that_it_reads_sends_nothing_private_out()
         ));
         let (model, heard) = (model(&server), Heard::default());
         let limits = Limits::of_tier(Tier::Standard);
-        let at = Loop { model: &model, tools: &tools, limits, ctx: &heard };
+        let at = Loop { model: &model, tools: &tools, limits, ctx: &heard, seed: 0 };
         let ended = at.run(&Brief { task: "Read a.txt".into(), ..Brief::default() }).await;
         assert_eq!(ended.how, How::Answered);
         assert_eq!(sent.lock().unwrap().len(), sent_in_the_end, "{orders}");

@@ -13,6 +13,7 @@ use agentcom_core::task::Tier;
 use async_trait::async_trait;
 
 use super::Settings;
+use crate::agentic::again;
 use crate::agentic::transcript::Transcript;
 use crate::agentic::{Brief, Ended, Loop};
 use crate::mcp::Connection;
@@ -125,7 +126,8 @@ impl Worker for WithTools {
         let remote = bench.connections.iter().flat_map(Connection::tools);
         let tools = remote.cloned().fold(tools, Toolbox::with);
         let model = &*self.0;
-        let at = Loop { model, tools: &tools, limits: bench.limits, ctx: bench.ctx };
+        let (limits, ctx, seed) = (bench.limits, bench.ctx, again::seed());
+        let at = Loop { model, tools: &tools, limits, ctx, seed };
         Ok(at.written(brief, Transcript::with(bench.draft)).await)
     }
 }
