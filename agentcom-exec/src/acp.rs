@@ -68,6 +68,8 @@ pub struct Acp {
     /// cost is booked after. Without it there is nothing to reserve, and where there are caps on what
     /// is spent it is not put to work.
     pub cost_max: Option<Micros>,
+    /// How it is logged in, by the id of one of the ways that it offers, when it wants a login.
+    pub auth: Option<String>,
     /// What is said when it asks for permission.
     pub permissions: Permissions,
     /// How long it is waited for.
@@ -115,6 +117,7 @@ impl Acp {
             write: Vec::new(),
             network: Network::None,
             cost_max: None,
+            auth: None,
             permissions: Permissions::default(),
             patience: Patience::default(),
         }

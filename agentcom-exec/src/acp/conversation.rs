@@ -5,6 +5,8 @@
 //! answered in time; after that it may not be silent for too long, nor go on for too long; and what it
 //! says has bounds.
 
+mod login;
+
 use std::io;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use crate::coding::Bench;
 use crate::guard::{self, Running, Said, Talk};
 use crate::output::report;
 use crate::session::Stream;
+use login::Login;
 
 /// How many lines that are no messages, and answers to nothing, are put up with.
 const STRAYS_MAX: u32 = 64;
@@ -125,6 +128,7 @@ pub(super) struct Conversation<'a> {
     closed: bool,
     post: Post,
     errors: Stream<ChildStderr>,
+    login: Login,
     session: Option<String>,
     desk: Desk<'a>,
     story: Story<'a>,
@@ -147,6 +151,7 @@ impl<'a> Conversation<'a> {
             closed: false,
             post: Post::to(to),
             errors: Stream::new(talk.err, "stderr", ERRORS_BYTES_MAX),
+            login: Login::default(),
             session: None,
             desk: Desk::new(&agent.acp, bench.workspace, bench.ctx),
             story: Story::new(bench, &agent.name, prompt),
@@ -194,9 +199,8 @@ impl<'a> Conversation<'a> {
             return Err(AcpError::Version(known.protocol_version).into());
         }
         let place = json!({ "cwd": self.bench.workspace.path(), "mcpServers": [] });
-        let methods = known.auth_methods.iter().map(|method| &*method.name).collect::<Vec<_>>();
-        let session: Result<Session, Halt> = self.call("session/new", &place, start).await;
-        let session = session.map_err(|halt| wants_login(halt, &methods.join(", ")))?;
+        self.login.offered = known.auth_methods;
+        let session: Session = self.call_as_user("session/new", &place, start).await?;
         self.session = Some(session.session_id.clone());
         if let Some(model) = &self.agent.model {
             self.choose(model, &session, start).await?;
@@ -205,8 +209,7 @@ impl<'a> Conversation<'a> {
             "sessionId": session.session_id, "prompt": [{ "type": "text", "text": prompt }],
         });
         let wait = Wait::Silence(patience.silence);
-        let prompted: Result<Prompted, Halt> = self.call("session/prompt", &said, wait).await;
-        let prompted = prompted.map_err(|halt| wants_login(halt, &methods.join(", ")))?;
+        let prompted: Prompted = self.call_as_user("session/prompt", &said, wait).await?;
         if let Some(usage) = &prompted.usage {
             self.story.took(usage);
         }
@@ -487,14 +490,4 @@ fn answer<T: DeserializeOwned>(
     })?;
     serde_json::from_value(result)
         .map_err(|error| AcpError::Nonsense(format!("the answer to `{method}`: {error}")).into())
-}
-
-/// A refusal for want of a login names the ways to log in.
-fn wants_login(halt: Halt, methods: &str) -> Halt {
-    match halt {
-        Halt::Failed(AcpError::Refused { code: RpcError::AUTH_REQUIRED, .. }) => {
-            Halt::Failed(AcpError::LogIn { methods: methods.to_owned() })
-        }
-        other @ (Halt::Failed(_) | Halt::Stopped(_) | Halt::Asked) => other,
-    }
 }

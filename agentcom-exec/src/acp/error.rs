@@ -41,9 +41,18 @@ pub enum AcpError {
     },
     /// Somebody has to log in first.
     #[error(
-        "the agent wants somebody to log in first ({methods}); do so on this machine, or hand its key on"
+        "the agent wants somebody to log in first ({methods}); do so on this machine, hand its key on, or \
+         name one of its ways to log in"
     )]
     LogIn {
+        /// The ways that it offers.
+        methods: String,
+    },
+    /// It cannot be logged in as was said.
+    #[error("the agent has no way to log in called `{named}` ({methods})")]
+    NoMethod {
+        /// What was said.
+        named: String,
         /// The ways that it offers.
         methods: String,
     },
@@ -84,7 +93,11 @@ impl AcpError {
             | Self::TooMuch(_)
             | Self::Deaf
             | Self::Nonsense(_) => true,
-            Self::Version(_) | Self::LogIn { .. } | Self::NoModel(_) | Self::Declined => false,
+            Self::Version(_)
+            | Self::LogIn { .. }
+            | Self::NoMethod { .. }
+            | Self::NoModel(_)
+            | Self::Declined => false,
         }
     }
 
@@ -104,7 +117,11 @@ impl AcpError {
     #[must_use]
     pub fn is_free(&self) -> bool {
         match self {
-            Self::NotStarted(_) | Self::Version(_) | Self::LogIn { .. } | Self::NoModel(_) => true,
+            Self::NotStarted(_)
+            | Self::Version(_)
+            | Self::LogIn { .. }
+            | Self::NoMethod { .. }
+            | Self::NoModel(_) => true,
             Self::Gone { .. }
             | Self::Silent { .. }
             | Self::Refused { .. }

@@ -113,6 +113,8 @@ pub(super) struct Initialized {
 #[derive(Debug, Deserialize)]
 pub(super) struct AuthMethod {
     #[serde(default)]
+    pub(super) id: String,
+    #[serde(default)]
     pub(super) name: String,
 }
 

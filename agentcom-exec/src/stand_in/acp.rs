@@ -37,11 +37,16 @@ fn serve(mut way: String, peer: &mut Peer) -> io::Result<()> {
     if let Some(code) = ways::at_the_start(&way, peer)? {
         std::process::exit(code);
     }
+    let mut logged_in = way != "logs-in" && way != "wants-login";
     while let Some(message) = peer.next()? {
         let Message { id: Some(id), method, params } = message else { continue };
         let result = match method.as_str() {
             "initialize" => initialized(&way),
-            "session/new" if way == "wants-login" => {
+            "authenticate" if params["methodId"] == "key" => {
+                logged_in = way != "wants-login";
+                Value::Null
+            }
+            "session/new" if !logged_in => {
                 peer.refuse(&id, -32_000, "Authentication required")?;
                 continue;
             }

@@ -50,7 +50,7 @@ const CASES: [(&str, End); 32] = [
     ("never-answers", End::Failed("not answered `initialize`")),
     ("other-version", End::Dead("version 7")),
     ("dies-at-once", End::Failed("exit code 3: no key, no work")),
-    ("wants-login", End::Dead("log in first (Log in with a key)")),
+    ("wants-login", End::Dead("log in first (key: Log in with a key)")),
     ("quota", End::Failed("429 Rate limit exceeded")),
     ("wrong-ids", End::Failed("not answered `initialize`")),
     ("answers-twice", End::Done),
@@ -192,7 +192,8 @@ async fn agents_that_say_too_much_or_hear_nothing_are_bounded() {
 
 #[test]
 fn all_ways_in_which_agents_go_wrong_are_played() {
-    let good = ["works", "asks", "prints-much", "runs-on", "heeds", "remembers", "obeys"];
+    let good =
+        ["works", "asks", "prints-much", "runs-on", "heeds", "remembers", "obeys", "logs-in"];
     let bad: BTreeSet<&str> = CASES.iter().map(|(way, _)| *way).collect();
     let all: BTreeSet<&str> = WAYS.iter().map(|(way, _)| *way).collect();
     assert_eq!(all, bad.iter().copied().chain(good).collect());

@@ -123,6 +123,34 @@ async fn what_an_agent_does_is_told_live_kept_and_counted() {
 }
 
 #[tokio::test]
+async fn an_agent_that_wants_a_login_is_logged_in_once_as_was_said() {
+    let ended = async |way: &str, auth: Option<&str>| {
+        let mut fixture = Fixture::going(way);
+        fixture.acp.auth = auth.map(str::to_owned);
+        let executor = fixture.executor();
+        let job = assignment(&*executor, TaskId(1), fixture.succeed());
+        let outcome = executor.run(&job, &Person::default()).await;
+        if matches!(outcome, JobOutcome::Done { .. }) {
+            return "done".to_owned();
+        }
+        let JobOutcome::Failed { category: Category::Permanent, error, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        error
+    };
+    assert_eq!(ended("logs-in", Some("key")).await, "done");
+    for (way, auth, says) in [
+        ("logs-in", None, "log in first (key: Log in with a key)"),
+        ("logs-in", Some("browser"), "no way to log in called `browser` (key: Log in with a key)"),
+        // It was of no use.
+        ("wants-login", Some("key"), "log in first (key: Log in with a key)"),
+    ] {
+        let error = ended(way, auth).await;
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn what_reaches_beyond_the_sandbox_is_asked_and_the_answer_is_passed_on() {
     let fixture = Fixture::going("works");
     for (answer, expected) in [

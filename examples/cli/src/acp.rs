@@ -37,6 +37,10 @@ pub(crate) struct Foreign {
     /// Hand a variable of the environment on to it, such as the key for its model (repeatable)
     #[arg(long, value_name = "NAME", requires = "acp")]
     acp_env: Vec<String>,
+    /// Log it in by this of its ways, when it wants a login; a task that cannot go on for want of one says
+    /// which there are
+    #[arg(long, value_name = "METHOD", requires = "acp")]
+    acp_auth: Option<String>,
     /// What is said when it asks for permission, such as `fetch=allow`, `execute=ask` or
     /// `other=reject` (repeatable)
     #[arg(long, value_name = "KIND=RULING", value_parser = rule, requires = "acp")]
@@ -85,6 +89,7 @@ impl Foreign {
             home,
             write,
             cost_max: self.acp_cost_max,
+            auth: self.acp_auth.clone(),
             env: self.acp_env.clone(),
             permissions: permit.fold(Permissions::default(), Permissions::with),
             patience: Patience {
@@ -125,11 +130,14 @@ mod tests {
     #[test]
     fn a_program_takes_all_words_up_to_a_semicolon() {
         let line = ["x", "--acp", "npx", "-y", "agent", "--acp", ";", "--other", "--acp-permit"];
-        let line =
-            Line::try_parse_from([&line[..], &["fetch=allow", "--acp-ask-within", "5s"]].concat());
+        let line = Line::try_parse_from(
+            [&line[..], &["fetch=allow", "--acp-ask-within", "5s"], &["--acp-auth", "key"]]
+                .concat(),
+        );
         let Line { foreign, other } = line.unwrap();
         assert!(other && foreign.is_wanted());
         assert_eq!(foreign.acp.unwrap(), ["npx", "-y", "agent", "--acp"]);
+        assert_eq!(foreign.acp_auth.as_deref(), Some("key"));
         assert_eq!(foreign.acp_answer, Some(Duration::from_secs(5)));
         let rules = Permissions::default().with(foreign.acp_permit[0]);
         assert_eq!(rules.rule(ToolKind::Fetch, Inside::Yes), Ruling::Allow);

@@ -28,6 +28,8 @@ pub struct Foreign {
     /// Whether it reaches all that this machine reaches.
     #[serde(default)]
     pub open_network: bool,
+    /// How it is logged in when it wants a login, by the name of one of the ways that it offers.
+    pub auth: Option<String>,
     /// What it may cost in each round, in dollars, as far as it says.
     pub cost_max: Option<String>,
     /// What is said when it asks for permission: `fetch=allow`, `execute=ask`, `other=reject`.
@@ -70,6 +72,7 @@ impl Foreign {
             home: self.home.as_ref().map(there).transpose()?,
             write: self.write.iter().map(there).collect::<Result<_, _>>()?,
             network: super::network("coding.acp", self.open_network, &self.hosts)?,
+            auth: self.auth.clone(),
             cost_max: self.cost_max.as_deref().map(str::parse).transpose()?,
             permissions: permissions.fold(Permissions::default(), Permissions::with),
             patience: Patience {

@@ -131,7 +131,7 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
     let home = dir.path().join("home");
     let foreign = format!(
         "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"gemini\", \"--acp\"]\n\
-         hosts = [\"api.example.org\", \"127.0.0.1:11434\"]\n\
+         auth = \"gemini-api-key\"\nhosts = [\"api.example.org\", \"127.0.0.1:11434\"]\n\
          home = {home:?}\npermissions = [\"fetch=allow\"]\nask_secs = 5\n"
     );
     let settings = read(&foreign);
@@ -152,6 +152,7 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
         "[coding]\nrepository = \".\"\n[coding.acp]\ncommand = [\"x\"]\nhosts = [\"https://a.example\"]\n",
     );
     assert!(error.contains("`https://a.example` is no host that can be granted"), "{error}");
+    assert_eq!(acp.auth.as_deref(), Some("gemini-api-key"));
     assert_eq!(acp.home, Some(home.canonicalize().unwrap()));
     assert_eq!(acp.patience.answer, std::time::Duration::from_secs(5));
     expect![[r#"
