@@ -26,6 +26,7 @@ pub use frame::needs as frame_needs;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::agent::TokenHash;
@@ -306,6 +307,11 @@ impl Hub {
     fn tx(&mut self, by: Principal, cause: Option<Box<str>>) -> tx::Tx<'_> {
         tx::Tx::new(&mut self.state, &self.config, &*self.policy, by, cause)
     }
+}
+
+/// The beginning of a text, of so many characters at most.
+fn clipped(text: &str, chars_max: usize) -> Box<str> {
+    text.chars().take(chars_max).collect::<String>().into()
 }
 
 #[cfg(test)]

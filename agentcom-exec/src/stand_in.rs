@@ -9,22 +9,16 @@ pub mod mcp;
 pub mod messages;
 mod obedient;
 pub mod ollama;
+pub mod scripted;
 pub mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use obedient::INSTRUCTIONS;
-
-/// The way that a model goes: the one of these that it is asked for by name, or else `usual`.
-fn way_of<'a>(ways: &[(&str, &str)], asked: &'a Value, usual: &'a str) -> &'a str {
-    let is_way = |name: &&str| ways.iter().any(|(way, _)| way == name);
-    asked["model"].as_str().filter(is_way).unwrap_or(usual)
-}
 
 /// A server on a free port of loopback, which ends when this is dropped.
 #[derive(Debug)]

@@ -185,15 +185,6 @@ async fn a_server_that_is_not_there_is_named() {
     );
 }
 
-#[tokio::test]
-async fn a_server_that_reads_only_a_part_is_found_out() {
-    let server = StandIn::of([Turn::says("Sure").counting(2048, 5)]).await;
-    let messages = [Message::User("word ".repeat(12_000))];
-    let request = Request { messages: &messages, ..Request::default() };
-    let error = model(&server).ask(&request, &mut |_| {}).await.unwrap_err();
-    assert!(matches!(error, ModelError::Truncated { read: 2048, .. }), "{error:?}");
-}
-
 /// A workspace with a file, and how a model fared in it.
 struct Run {
     dir: tempfile::TempDir,

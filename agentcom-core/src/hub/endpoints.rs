@@ -4,8 +4,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
 
+use super::clipped;
 use super::tx::Tx;
 use crate::change::Change;
 use crate::endpoint::{Breaker, Endpoint, Fault, Routing, Seen, Sign};
@@ -114,7 +114,9 @@ pub(super) fn looked(tx: &mut Tx<'_>, id: TaskId, life: &Life) {
     seen.models.truncate(Endpoint::MODELS_MAX);
     match seen.error.take() {
         None => hear(tx, &id, Sign::Answered, Some(seen), None),
-        Some(error) => hear(tx, &id, Sign::Failed(None), None, Some(clipped(&error))),
+        Some(error) => {
+            hear(tx, &id, Sign::Failed(None), None, Some(clipped(&error, ERROR_CHARS_MAX)))
+        }
     }
 }
 
@@ -196,7 +198,7 @@ impl Unserved {
             (Fault::Quota, Some(account)) => park(tx, account, least.unwrap_or(LOOK_EVERY)),
             (Fault::Quota, None) => {}
             (Fault::Unreachable | Fault::Busy | Fault::NoModel, _) => {
-                let error = error.map(clipped);
+                let error = error.map(|error| clipped(error, ERROR_CHARS_MAX));
                 hear(tx, &self.endpoint, Sign::Failed(least), None, error);
             }
         }
@@ -251,7 +253,3 @@ pub(super) fn parked_due(tx: &mut Tx<'_>, key: &Credential) {
 
 /// The longest text about a failure that is kept, in characters.
 const ERROR_CHARS_MAX: usize = 300;
-
-fn clipped(error: &str) -> Box<str> {
-    error.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
-}

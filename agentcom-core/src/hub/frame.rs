@@ -91,7 +91,7 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
             tx.session(from.session, |session| session.drains = drains);
         }
         ToHub::Status { status } => {
-            let status = status.chars().take(256).collect::<alloc::string::String>().into();
+            let status = super::clipped(&status, 256);
             tx.session(from.session, |session| session.status = Some(status));
             tx.send(from.session, ToAgent::StatusUpdated {});
         }

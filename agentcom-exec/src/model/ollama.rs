@@ -3,7 +3,7 @@
 //! What the server would do in silence is turned off: it neither drops the oldest messages
 //! (`truncate`) nor shifts its window (`shift`), and a context of one fixed length is asked for, so
 //! that the model is not loaded anew for each request. A server that does it all the same is found
-//! out by the number of tokens that it says it read. Protocol: Ollama's `docs/api.md` and
+//! out by whoever goes on asking, by the number of tokens that it says it read ([`Usage`]). Protocol: Ollama's `docs/api.md` and
 //! `api/types.go`.
 
 mod installed;
@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use super::lines::Lines;
 use super::{
     Call, Ending, Format, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut,
-    history,
 };
 
 pub use installed::{Installed, installed};
@@ -181,14 +180,7 @@ impl Model for Ollama {
             let response = self.send(request).await?;
             self.hear(response, said).await
         };
-        let reply = timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))??;
-        let (sent, read) = (history::tokens_at_least(request), reply.usage.input_tokens);
-        // Some servers leave out of the number what they remember from the last request, and that is
-        // no more than one request. What fits twice is not dropped.
-        if read > 0 && read < sent && sent > self.context_tokens / 2 {
-            return Err(ModelError::Truncated { sent, read });
-        }
-        Ok(reply)
+        timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))?
     }
 }
 

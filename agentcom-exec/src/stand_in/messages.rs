@@ -5,7 +5,6 @@ mod ways;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -17,7 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::scripted::{self, Act, Scripted};
 use super::wire::{self, Wire};
 
 pub use ways::WAYS;
@@ -76,78 +75,32 @@ impl Turn {
     }
 }
 
-/// How the server decides: by what it is asked, and how often it was asked before.
-pub type Script = Box<dyn FnMut(&Value, usize) -> Turn + Send>;
+impl Act for Turn {
+    const WAYS: &'static [(&'static str, &'static str)] = &WAYS;
 
-struct Model {
-    script: Script,
-    asked: Vec<Value>,
+    fn says(text: &str) -> Self {
+        Self::says(text)
+    }
+
+    fn calls(name: &str, input: Value) -> Self {
+        Self::calls(name, &input)
+    }
+
+    fn on(way: &str, asked: &Value, number: usize) -> Self {
+        ways::turn(way, asked, number)
+    }
+
+    fn router(model: Scripted<Self>) -> Router {
+        let router = Router::new().route("/v1/messages", post(messages));
+        router.route("/v1/models", get(models)).with_state(model)
+    }
 }
 
 /// A server that ends when this is dropped.
-pub struct StandIn {
-    server: Server,
-    model: Arc<Mutex<Model>>,
-}
+pub type StandIn = scripted::StandIn<Turn>;
 
-impl std::fmt::Debug for StandIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StandIn").field("server", &self.server).finish_non_exhaustive()
-    }
-}
-
-fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
-    model.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl StandIn {
-    /// A model that does these things one after the other, and then says that it is done.
-    ///
-    /// # Panics
-    ///
-    /// If nothing can listen on loopback.
-    pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
-        let mut turns = turns.into_iter().collect::<Vec<_>>().into_iter();
-        Self::that(Box::new(move |_, _| turns.next().unwrap_or_else(|| Turn::says("Done.")))).await
-    }
-
-    /// A model that goes one of the [`WAYS`]. A model with the name of one goes that way.
-    ///
-    /// # Panics
-    ///
-    /// If nothing can listen on loopback.
-    pub async fn going(way: &str) -> Self {
-        let way = way.to_owned();
-        Self::that(Box::new(move |asked, number| {
-            ways::turn(super::way_of(&WAYS, asked, &way), asked, number)
-        }))
-        .await
-    }
-
-    /// A model that decides by what it is asked.
-    ///
-    /// # Panics
-    ///
-    /// If nothing can listen on loopback.
-    pub async fn that(script: Script) -> Self {
-        let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
-        let router = Router::new().route("/v1/messages", post(messages));
-        let router = router.route("/v1/models", get(models)).with_state(model.clone());
-        Self { server: Server::start(router).await, model }
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn url(&self) -> String {
-        self.server.url()
-    }
-
-    /// All that it was asked, in order.
-    #[must_use]
-    pub fn asked(&self) -> Vec<Value> {
-        lock(&self.model).asked.clone()
-    }
-}
+/// How the server decides.
+pub type Script = scripted::Script<Turn>;
 
 /// The one model that it has, for whoever has the key.
 async fn models(headers: HeaderMap) -> Response {
@@ -158,7 +111,7 @@ async fn models(headers: HeaderMap) -> Response {
 }
 
 async fn messages(
-    State(model): State<Arc<Mutex<Model>>>,
+    State(model): State<Scripted<Turn>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -178,14 +131,7 @@ async fn messages(
     if ends_in_space(&asked) {
         return error(400, None, "final assistant content cannot end with trailing whitespace");
     }
-    let turn = {
-        let mut model = lock(&model);
-        let number = model.asked.len();
-        let turn = (model.script)(&asked, number);
-        model.asked.push(asked);
-        turn
-    };
-    match turn {
+    match model.ask(asked) {
         Turn::Reply { says, calls, stops } => sse(events(&says, &calls, &stops), false),
         Turn::Status(status, after, message) => error(status, after, &message),
         Turn::Events { events, hangs } => sse(events, hangs),

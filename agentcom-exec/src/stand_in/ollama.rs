@@ -4,7 +4,6 @@
 mod ways;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,7 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::scripted::{self, Act, Scripted};
 use super::wire::{self, Wire};
 
 pub use ways::WAYS;
@@ -117,79 +116,33 @@ impl Turn {
     }
 }
 
-/// How the model decides: by what it is asked, and how often it was asked before.
-pub type Script = Box<dyn FnMut(&Value, usize) -> Turn + Send>;
+impl Act for Turn {
+    const WAYS: &'static [(&'static str, &'static str)] = &WAYS;
 
-struct Model {
-    script: Script,
-    asked: Vec<Value>,
+    fn says(text: &str) -> Self {
+        Self::says(text)
+    }
+
+    fn calls(name: &str, input: Value) -> Self {
+        Self::calls(name, input)
+    }
+
+    fn on(way: &str, asked: &Value, number: usize) -> Self {
+        ways::turn(way, asked, number)
+    }
+
+    fn router(model: Scripted<Self>) -> Router {
+        let router = Router::new().route("/api/chat", post(chat)).route("/api/tags", get(tags));
+        let router = router.route("/api/ps", get(loaded)).route("/api/version", get(version));
+        router.with_state(model)
+    }
 }
 
 /// A server that ends when this is dropped.
-pub struct StandIn {
-    server: Server,
-    model: Arc<Mutex<Model>>,
-}
+pub type StandIn = scripted::StandIn<Turn>;
 
-impl std::fmt::Debug for StandIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StandIn").field("server", &self.server).finish_non_exhaustive()
-    }
-}
-
-fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
-    model.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl StandIn {
-    /// A model that does these things one after the other, and then says that it is done.
-    ///
-    /// # Panics
-    ///
-    /// If nothing can listen on loopback.
-    pub async fn of(turns: impl IntoIterator<Item = Turn>) -> Self {
-        let mut turns = turns.into_iter().collect::<Vec<_>>().into_iter();
-        Self::that(Box::new(move |_, _| turns.next().unwrap_or_else(|| Turn::says("Done.")))).await
-    }
-
-    /// A model that decides by what it is asked.
-    ///
-    /// # Panics
-    ///
-    /// If nothing can listen on loopback.
-    pub async fn that(script: Script) -> Self {
-        let model = Arc::new(Mutex::new(Model { script, asked: Vec::new() }));
-        let router = Router::new().route("/api/chat", post(chat)).route("/api/tags", get(tags));
-        let router = router.route("/api/ps", get(loaded)).route("/api/version", get(version));
-        let router = router.with_state(model.clone());
-        Self { server: Server::start(router).await, model }
-    }
-
-    /// A model that goes one of the [`WAYS`]. A model with the name of one goes that way.
-    ///
-    /// # Panics
-    ///
-    /// If nothing can listen on loopback.
-    pub async fn going(way: &str) -> Self {
-        let way = way.to_owned();
-        Self::that(Box::new(move |asked, number| {
-            ways::turn(super::way_of(&WAYS, asked, &way), asked, number)
-        }))
-        .await
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn url(&self) -> String {
-        self.server.url()
-    }
-
-    /// All that it was asked, in order.
-    #[must_use]
-    pub fn asked(&self) -> Vec<Value> {
-        lock(&self.model).asked.clone()
-    }
-}
+/// How the model decides.
+pub type Script = scripted::Script<Turn>;
 
 /// The one model that it has.
 async fn tags() -> Response {
@@ -210,18 +163,11 @@ async fn version() -> Response {
     json!({ "version": "0.0.0" }).to_string().into_response()
 }
 
-async fn chat(State(model): State<Arc<Mutex<Model>>>, body: Bytes) -> Response {
+async fn chat(State(model): State<Scripted<Turn>>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let turn = {
-        let mut model = lock(&model);
-        let number = model.asked.len();
-        let turn = (model.script)(&asked, number);
-        model.asked.push(asked.clone());
-        turn
-    };
-    match turn {
+    match model.ask(asked.clone()) {
         Turn::Reply { says, calls, tokens, after } => {
             tokio::time::sleep(after).await;
             let lines = lines(&asked["model"], &says, &calls, tokens);

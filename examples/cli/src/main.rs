@@ -16,6 +16,7 @@ mod route;
 mod sidecar;
 mod table;
 mod text;
+mod tiers;
 mod tuning;
 mod waiting;
 

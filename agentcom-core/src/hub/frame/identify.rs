@@ -191,9 +191,7 @@ fn profile(
     if labels.len() > ITEMS_MAX {
         return Err("too_many_labels".into());
     }
-    let text = |text: Option<String>| {
-        text.map(|text| text.chars().take(256).collect::<String>().into_boxed_str())
-    };
+    let text = |text: Option<String>| text.map(|text| super::super::clipped(&text, 256));
     Ok(Profile {
         name: text(frame.name),
         capabilities,

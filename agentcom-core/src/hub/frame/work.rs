@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Deserialize;
 
-use super::super::endpoints;
 use super::super::tx::Tx;
+use super::super::{clipped, endpoints};
 use super::{From, fail_about, holds};
 use crate::change::Change;
 use crate::command::Facts;
@@ -193,7 +193,8 @@ pub(super) fn failed(tx: &mut Tx<'_>, from: &From, frame: Failed, facts: &Facts)
         Dialect::V1 => frame.category.unwrap_or(Category::Retryable),
         Dialect::Plain => Category::Retryable,
     };
-    let error = frame.error.or(frame.reason).as_deref().map(clipped);
+    let error =
+        frame.error.or(frame.reason).as_deref().map(|error| clipped(error, ERROR_CHARS_MAX));
     let retry_after = frame.retry_after_ms.map(|span| span.min(RETRY_AFTER_MAX));
     let (fault, tokens, left) = (frame.fault, frame.tokens_used, frame.left.unwrap_or_default());
     let failure = Failure { category, error, fault, retry_after, tokens, left };
@@ -267,7 +268,7 @@ fn give_back(tx: &mut Tx<'_>, id: TaskId, fence: Fence) -> bool {
 
 pub(super) fn withdrawn(tx: &mut Tx<'_>, from: &From, frame: &Withdrawn, facts: &Facts) {
     let (id, lease) = (frame.task_id, frame.generation);
-    let error = frame.reason.as_deref().map(clipped);
+    let error = frame.reason.as_deref().map(|reason| clipped(reason, ERROR_CHARS_MAX));
     let ended = Ended { error, ..Ended::new(tx.now().wall, Outcome::CalledOff) };
     let fence = Fence { agent: from.agent.clone(), lease };
     if tx.transition(id, TaskEvent::End(fence, ended, TaskState::Cancelled)).is_ok() {
@@ -277,16 +278,12 @@ pub(super) fn withdrawn(tx: &mut Tx<'_>, from: &From, frame: &Withdrawn, facts: 
     }
 }
 
-fn clipped(error: &str) -> Box<str> {
-    error.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
-}
-
 pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
     let (id, lease) = (frame.task_id, frame.generation);
     if !holds(tx, &from.agent, id, lease) {
         return ack(tx, from, id, Acked::Superseded, lease);
     }
-    let text: Box<str> = frame.question.chars().take(QUESTION_CHARS_MAX).collect::<String>().into();
+    let text = clipped(&frame.question, QUESTION_CHARS_MAX);
     // An agent that came back asks again what it does not know to have been heard.
     if tx.state.questions_about(id).any(|open| open.lease == lease && open.text == text) {
         return;
@@ -425,5 +422,5 @@ fn ack(tx: &mut Tx<'_>, from: &From, id: TaskId, status: Acked, lease: Lease) {
 /// What a JSON value says: its text if it is one.
 fn text_of(said: &Json) -> Box<str> {
     let text = said.read::<String>().unwrap_or_else(|_| said.as_str().into());
-    text.chars().take(ERROR_CHARS_MAX).collect::<String>().into()
+    clipped(&text, ERROR_CHARS_MAX)
 }

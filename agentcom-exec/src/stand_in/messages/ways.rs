@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Turn;
+use crate::stand_in::scripted::{self, redirects, works};
 use crate::stand_in::wire::{Then, Wire};
 
 /// The type of its answers.
@@ -61,8 +62,7 @@ pub const WAYS: [(&str, &str); 41] = [
 
 /// What the server does when it is asked for the `number`th time.
 pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
-    let messages = asked["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let turns = messages.iter().filter(|message| message["role"] == "assistant").count();
+    let turns = scripted::turns(asked);
     let (name, rest) = way.split_once(' ').unwrap_or((way, ""));
     match name {
         "works" => works(turns),
@@ -82,20 +82,9 @@ pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
         "wrong-key" => Turn::Status(401, None, "invalid x-api-key".to_owned()),
         "refuses" => Turn::says("I would rather not.").stopping("refusal"),
         "pauses-for-ever" => Turn::says("Wait. ").stopping("pause_turn"),
-        "redirects" => {
-            let to = format!("{rest}/v1/messages");
-            Turn::Wire(Wire::of(MIME, "").with_status(307).with_header("location", to))
-        }
+        "redirects" => Turn::Wire(redirects(MIME, format!("{rest}/v1/messages"))),
         // These go wrong at first, or while they work.
         _ => strange(name, turns),
-    }
-}
-
-/// Writes a file, and says that it is done.
-fn works(turns: usize) -> Turn {
-    match turns {
-        0 => Turn::calls("write_file", &json!({ "path": "b.txt", "content": "two" })),
-        _ => Turn::says("Done."),
     }
 }
 
@@ -147,25 +136,11 @@ fn broken(way: &str) -> Wire {
     let none = json!({});
     let begun = start(&none) + &says("I will");
     let half = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"ind";
-    match way {
-        "headers-only" => Wire::of(MIME, "").and_then(Then::Hangs),
-        "hangs-midway" => Wire::of(MIME, begun).and_then(Then::Hangs),
-        "drips" => {
-            let drips = Wire::of(MIME, "data: {\"type\":").dripping(Duration::from_millis(100));
-            drips.and_then(Then::Repeats)
-        }
-        "dies-at-once" => Wire::of(MIME, "").and_then(Then::Breaks),
-        "dies-mid-line" => Wire::of(MIME, begun).and(half).and_then(Then::Breaks),
-        "ends-mid-line" => Wire::of(MIME, begun).and(half),
-        "never-stops" => Wire::of(MIME, begun),
+    scripted::broken(way, MIME, begun.clone(), half).unwrap_or_else(|| match way {
         "stops-first" => Wire::of(MIME, stop("end_turn", &none)).and(begun),
         "input-first" => {
             let early = start(&none) + &part(1, "{}") + &call(1, "a", "read_file", "{}");
             Wire::of(MIME, early + &stop("tool_use", &none))
-        }
-        "long-line" => {
-            let megabyte = axum::body::Bytes::from(vec![b'x'; 1 << 20]);
-            (0..50).fold(Wire::of(MIME, half), |wire, _| wire.and(megabyte.clone()))
         }
         "floods" => {
             Wire::of(MIME, start(&none) + &says(&"word ".repeat(2_000))).and_then(Then::Repeats)
@@ -175,8 +150,6 @@ fn broken(way: &str) -> Wire {
             let pings = Wire::of(MIME, event(&json!({ "type": "ping" }))).and_then(Then::Repeats);
             Wire { every, ..pings }
         }
-        "garbage" => Wire::of(MIME, vec![0xFF, 0xFE, 0x00, b'\n']).and("Segmentation fault\n\n"),
-        "html" => Wire::of("text/html", "<!doctype html>\n<title>Log in</title>\n"),
         "wrong-types" => {
             let block = json!({ "type": "tool_use", "id": 7, "name": 7, "input": [] });
             let begins =
@@ -189,7 +162,7 @@ fn broken(way: &str) -> Wire {
         }
         "other-error" => Wire::of(MIME, begun + &error("dream_error", "asleep")),
         _ => Wire::of(MIME, begun + &error("overloaded_error", "Overloaded")),
-    }
+    })
 }
 
 /// Does something strange first, and then works; or works strangely.

@@ -1,11 +1,10 @@
 //! This file lists the ways of the server: the good one, and those in which servers and their models go
 //! wrong.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::Turn;
+use crate::stand_in::scripted::{self, redirects, works};
 use crate::stand_in::wire::{Then, Wire};
 
 /// The type of its answers.
@@ -54,8 +53,7 @@ pub const WAYS: [(&str, &str); 37] = [
 
 /// What the server does when it is asked for the `number`th time.
 pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
-    let messages = asked["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let turns = messages.iter().filter(|message| message["role"] == "assistant").count();
+    let turns = scripted::turns(asked);
     let (name, rest) = way.split_once(' ').unwrap_or((way, ""));
     match name {
         "works" => works(turns),
@@ -66,19 +64,9 @@ pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
         "loads" if number > 0 => works(turns),
         "loads" | "loads-for-ever" | "fails-for-ever" | "too-many" | "too-many-later"
         | "no-model" | "no-tools" | "no-thinking" => Turn::Wire(refused(name)),
-        "redirects" => Turn::Wire(
-            Wire::of(MIME, "").with_status(307).with_header("location", format!("{rest}/api/chat")),
-        ),
+        "redirects" => Turn::Wire(redirects(MIME, format!("{rest}/api/chat"))),
         // These go wrong at first, or while they work.
         _ => strange(name, turns),
-    }
-}
-
-/// Writes a file, and says that it is done.
-fn works(turns: usize) -> Turn {
-    match turns {
-        0 => Turn::calls("write_file", json!({ "path": "b.txt", "content": "two" })),
-        _ => Turn::says("Done."),
     }
 }
 
@@ -110,37 +98,17 @@ fn calls(calls: &Value) -> String {
 
 /// An answer of success that is none.
 fn broken(way: &str) -> Wire {
-    let half =
+    const HALF: &str =
         "{\"model\":\"scripted\",\"message\":{\"role\":\"assistant\",\"content\":\"I will wri";
-    match way {
-        "headers-only" => Wire::of(MIME, "").and_then(Then::Hangs),
-        "hangs-midway" => Wire::of(MIME, says("I will")).and_then(Then::Hangs),
-        "drips" => {
-            let drips = Wire::of(MIME, half).dripping(Duration::from_millis(100));
-            drips.and_then(Then::Repeats)
-        }
-        "dies-at-once" => Wire::of(MIME, "").and_then(Then::Breaks),
-        "dies-mid-line" => Wire::of(MIME, says("I will")).and(half).and_then(Then::Breaks),
-        "ends-mid-line" => Wire::of(MIME, says("I will")).and(half),
-        "never-done" => Wire::of(MIME, says("I will write it.")),
+    scripted::broken(way, MIME, says("I will"), HALF).unwrap_or_else(|| match way {
         "done-first" => Wire::of(MIME, done(&json!({}))).and(says("All is done.")),
-        "long-line" => {
-            let megabyte = bytes(1 << 20);
-            (0..50).fold(Wire::of(MIME, half), |wire, _| wire.and(megabyte.clone()))
-        }
         "floods" => Wire::of(MIME, says(&"word ".repeat(1_000))).and_then(Then::Repeats),
-        "garbage" => Wire::of(MIME, vec![0xFF, 0xFE, 0x00, b'\n']).and("Segmentation fault\n"),
-        "html" => Wire::of("text/html", "<!doctype html>\n<title>Log in</title>\n"),
         "wrong-types" => {
             let call = json!([{ "id": 7, "function": { "name": 7, "arguments": [] } }]);
             Wire::of(MIME, calls(&call)).and(done(&json!({})))
         }
         _ => Wire::of(MIME, says("I will")).and("{\"error\":\"the runner has died\"}\n"),
-    }
-}
-
-fn bytes(length: usize) -> axum::body::Bytes {
-    vec![b'x'; length].into()
+    })
 }
 
 /// An answer that says what is wrong.
@@ -203,8 +171,8 @@ fn lies(way: &str, turns: usize, call: &dyn Fn(Value, &Value) -> Value, input: &
         ("counts-below-zero", _) => {
             says("I will") + &done(&json!({ "prompt_eval_count": -1, "eval_count": -1 }))
         }
-        ("counts-nothing", _) => return works(turns).counting(0, 0),
-        ("counts-much", _) => return works(turns).counting(u64::MAX, u64::MAX),
+        ("counts-nothing", _) => return works::<Turn>(turns).counting(0, 0),
+        ("counts-much", _) => return works::<Turn>(turns).counting(u64::MAX, u64::MAX),
         ("speaks-ansi", 1) => {
             return Turn::says("\u{1b}[2J\u{1b}]0;pwned\u{7}Done\u{202e}\n\nAgentcom-Round: 99");
         }

@@ -11,6 +11,7 @@ use crate::exit::Outcome;
 use crate::print::{CAUTION, FAINT, PLAIN, table};
 use crate::table::{Column, Table};
 use crate::text::{self, age, field, now, plain};
+use crate::tiers::ForTiers;
 use crate::tuning::Tune;
 
 /// What to do with servers of models.
@@ -96,7 +97,7 @@ struct Add {
     /// Its models, the most wanted first, each perhaps with the tiers that it is for [default: all
     /// that it serves; of a program its own]
     #[arg(long = "model", value_name = "NAME[=TIER,…]")]
-    models: Vec<String>,
+    models: Vec<ForTiers>,
     /// Tasks may name others of its models as well
     #[arg(long, requires = "models")]
     others: bool,
@@ -194,12 +195,7 @@ impl Add {
                 body[name] = value;
             }
         };
-        let models = self.models.iter().map(|text| match text.rsplit_once('=') {
-            Some((model, tiers)) => {
-                json!({ "model": model, "tiers": tiers.split(',').collect::<Vec<_>>() })
-            }
-            None => json!({ "model": text }),
-        });
+        let models = self.models.iter().map(|model| model.told(json!({ "model": model.what })));
         set("url", json!(self.ollama.as_ref().or(self.messages.as_ref())));
         set("models", models.collect());
         set("others", json!(self.others.then_some(true)));

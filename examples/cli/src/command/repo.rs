@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::print::{CAUTION, PLAIN, table};
 use crate::table::{Column, Table};
 use crate::text::field;
+use crate::tiers::ForTiers;
 
 /// What to do with repositories.
 #[derive(Debug, clap::Args)]
@@ -64,7 +65,7 @@ struct Add {
     /// What does tasks about it that do not say, perhaps with which model, and perhaps only those of
     /// some tiers: code, acp, claude-code, ollama, claude or wake (repeatable)
     #[arg(long = "executor", value_name = "KIND[/MODEL][=TIER,…]")]
-    executors: Vec<String>,
+    executors: Vec<ForTiers>,
 }
 
 const COLUMNS: [Column; 5] = [
@@ -124,17 +125,11 @@ impl Add {
     }
 
     fn body(&self) -> Value {
-        let executors = self.executors.iter().map(|text| {
-            let (what, tiers) = text.rsplit_once('=').unwrap_or((text, ""));
-            let (kind, model) = what.split_once('/').unwrap_or((what, ""));
-            let mut runs = json!({ "kind": kind });
-            if !model.is_empty() {
-                runs["model"] = json!(model);
-            }
-            if !tiers.is_empty() {
-                runs["tiers"] = tiers.split(',').collect();
-            }
-            runs
+        let executors = self.executors.iter().map(|runs| {
+            runs.told(match runs.what.split_once('/') {
+                Some((kind, model)) => json!({ "kind": kind, "model": model }),
+                None => json!({ "kind": runs.what }),
+            })
         });
         json!({ "url": self.address, "executors": executors.collect::<Value>() })
     }
