@@ -237,7 +237,7 @@ impl Run<'_> {
     fn make_room(&mut self) -> Result<(), How> {
         let bytes = |run: &Self| {
             let (system, tools) = (&*run.system, &*run.specs);
-            history::bytes(&Request { system, messages: &run.messages, tools })
+            history::bytes(&Request { system, messages: &run.messages, tools, format: None })
         };
         let before = bytes(self);
         if !history::fit(&self.system, &mut self.messages, &self.specs, self.room) {
@@ -386,12 +386,17 @@ impl Run<'_> {
         let mut changed = false;
         for (number, call) in calls.into_iter().enumerate() {
             let started = Instant::now();
+            let tools = self.at.tools;
             let told = match self.admit(number, &call) {
-                Ok(()) => self.make(&call).await,
-                Err(refused) => Err(refused),
+                Ok(()) => {
+                    let told = self.make(&call).await;
+                    changed |= told.is_ok() && tools.changes(&call.name);
+                    tools.observation(&call.name, &told)
+                }
+                // What is not made nothing holds.
+                Err(refused) => observation(&Err(refused)),
             };
-            changed |= told.is_ok() && self.at.tools.changes(&call.name);
-            let content = observation(&told).to_string();
+            let content = told.to_string();
             let step = history::summary(&call.name, &call.input, &content);
             self.feed.called(&ToolCall {
                 name: &call.name,

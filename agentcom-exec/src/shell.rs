@@ -18,14 +18,15 @@ pub use input::{BadShellInput, ShellInput};
 
 use crate::environment::Environment;
 use crate::guard::{GuardCommand, Leftovers, Spawner};
-use crate::sandbox::{Cell, Policy, Sandbox};
+use crate::output::report;
+use crate::sandbox::{Cell, Level, Policy, Sandbox};
 use crate::session::Session;
 
 /// Runs commands.
 ///
 /// | what happens | outcome |
 /// |---|---|
-/// | exit code 0 | done, with `{exit_code, stdout, stderr, truncated, duration_ms}` |
+/// | exit code 0 | done, with `{exit_code, stdout, stderr, truncated, duration_ms, sandbox}` |
 /// | exit code 75 (`EX_TEMPFAIL`) | retryable, not before [`Shell::retry_after`] |
 /// | a code in `permanent_exit_codes`, 126, 127, not found, not executable, bad input | permanent |
 /// | any other code | retryable |
@@ -117,6 +118,8 @@ impl Executor for Shell {
             Some(Ok(cell)) => Some(cell),
             None => None,
         };
+        let level = self.sandbox.as_ref().map_or(Level::L0, |sandbox| sandbox.level);
+        report(ctx, "status", &format!("sandbox {level}"));
         let command = self.command(job, &input, cell.as_ref().map(Cell::policy));
         let mut session =
             match Session::start(&self.spawner, &command, input.output_bytes_max()).await {
@@ -136,7 +139,7 @@ impl Executor for Shell {
             } => ended,
         };
         let took = started.elapsed();
-        outcome::Report { input: &input, printed: &session.printed, took }
+        outcome::Report { input: &input, printed: &session.printed, took, sandbox: level }
             .judge(ended, self.retry_after)
     }
 }

@@ -13,7 +13,10 @@
 //! implementing [`Tool`].
 //!
 //! What a tool answers is bounded, and always JSON: `{"ok":true,…}`, or
-//! `{"ok":false,"error":"not_found","message":"…"}`, whose message says what to do instead.
+//! `{"ok":false,"error":"not_found","message":"…"}`, whose message says what to do instead. Beside that
+//! stands what held the call: `"sandbox":"L1"` for the file tools, which stay beneath the workspace
+//! and run no commands; the level of the sandbox for commands; `"sandbox":"outside"` for tools that do
+//! their work where nothing confines them, such as those of MCP servers.
 
 mod list_directory;
 mod read_file;
@@ -33,6 +36,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::sandbox::Level;
 
 pub use list_directory::ListDirectory;
 pub use read_file::ReadFile;
@@ -56,6 +61,11 @@ pub trait Tool: fmt::Debug + Send + Sync {
 
     /// What it has to do with the world. [`Reach::ALL`] where nobody knows: it is refused then.
     fn reach(&self) -> Reach;
+
+    /// The level of the sandbox that its calls run in; none if they run outside of it.
+    fn sandbox(&self) -> Option<Level> {
+        None
+    }
 
     /// Does it. `input` is what the model gave, which may be anything. Dropping the future stops
     /// what it does.
@@ -141,7 +151,7 @@ impl ToolError {
     }
 }
 
-/// What a model is told of a call.
+/// What a model is told of a call; [`Toolbox::observation`] says beside it what held the call.
 #[must_use]
 pub fn observation(result: &Result<Value, ToolError>) -> Value {
     match result {

@@ -11,6 +11,7 @@ use agentcom_core::port::executor::{Executor, JobOutcome};
 use agentcom_core::task::Category;
 use agentcom_core::time::Span;
 use agentcom_exec::environment::Environment;
+use agentcom_exec::sandbox::{Level, Sandbox, prove};
 use agentcom_exec::shell::Shell;
 use serde::Deserialize;
 use support::{CLAN, CLAN_SIZE, Watched, eventually, job, mark, marked, spawner};
@@ -21,6 +22,7 @@ struct Result {
     stdout: String,
     stderr: String,
     truncated: bool,
+    sandbox: Level,
 }
 
 fn shell() -> Shell {
@@ -56,6 +58,26 @@ async fn what_a_command_prints_is_its_result() {
     let result = result(&command("echo out; echo err >&2")).await;
     assert_eq!((result.exit_code, &*result.stdout, &*result.stderr), (0, "out\n", "err\n"));
     assert!(!result.truncated);
+}
+
+#[tokio::test]
+async fn each_attempt_says_which_sandbox_held_it_however_it_ends() {
+    let level = prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let root = tempfile::tempdir().unwrap();
+    let held = shell().in_directory(root.path()).in_sandbox(Sandbox::new(level));
+    let mut shells = vec![(shell(), Level::L0)];
+    shells.extend((level >= Level::L2).then_some((held, level)));
+    for (shell, level) in shells {
+        let ctx = Watched::new();
+        let outcome = shell.run(&job(1, "shell", &command("true")), &ctx).await;
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(result.read::<Result>().unwrap().sandbox, level);
+        assert_eq!(ctx.text_of("status"), format!("sandbox {level}"));
+        let ctx = Watched::new();
+        let failed = shell.run(&job(1, "shell", &command("exit 3")), &ctx).await;
+        assert!(matches!(failed, JobOutcome::Failed { .. }), "{failed:?}");
+        assert_eq!(ctx.text_of("status"), format!("sandbox {level}"));
+    }
 }
 
 #[tokio::test]

@@ -276,9 +276,12 @@ async fn a_command_runs_in_the_sandbox_and_its_end_is_told() {
     let workspace = desk.at("").canonicalize().unwrap();
     let env = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into();
     let commands = RunCommand::new(spawner(), Sandbox::new(level), &workspace, env);
+    let tools = Toolbox::default().with(commands.clone());
     let ctx = Watched::new();
     let run = async |input: Value| {
-        let mut told = commands.call(input, &ctx).await.unwrap();
+        let told = tools.call("run_command", input, &ctx).await;
+        let mut told = tools.observation("run_command", &told);
+        assert_eq!(told["ok"], true, "{told}");
         assert!(told["duration_ms"].take().is_u64());
         told
     };
@@ -345,6 +348,30 @@ async fn whoever_embeds_it_adds_tools_and_a_model_learns_which_there_are() {
         let bad = tools.call("read_file", input, &ctx).await.unwrap_err();
         assert_eq!(bad.kind, ToolErrorKind::BadInput);
     }
+}
+
+#[tokio::test]
+async fn every_result_says_which_sandbox_held_the_call() {
+    let desk = Desk::new();
+    let tools = desk.tools.clone().with(Add);
+    let ctx = Watched::new();
+    let told = async |name: &str, input: Value| {
+        let told = tools.call(name, input, &ctx).await;
+        let told = tools.observation(name, &told);
+        (told["ok"].as_bool().unwrap(), told["sandbox"].clone())
+    };
+    let path = |path: &str| json!({ "path": path });
+    assert_eq!(
+        told("write_file", json!({ "path": "n", "content": "" })).await,
+        (true, "L1".into())
+    );
+    assert_eq!(told("read_file", path("n")).await, (true, "L1".into()));
+    assert_eq!(told("read_file", path("../outside/secret")).await, (false, "L1".into()));
+    assert_eq!(told("list_directory", path(".")).await, (true, "L1".into()));
+    assert_eq!(told("search_files", json!({ "pattern": "x" })).await, (true, "L1".into()));
+    assert_eq!(told("add", json!({ "a": 1, "b": 2 })).await, (true, "outside".into()));
+    // What there is not runs nowhere.
+    assert_eq!(told("subtract", json!({})).await, (false, Value::Null));
 }
 
 #[test]

@@ -98,6 +98,7 @@ impl Work<'_> {
     async fn done(&self, standing: &mut Standing) -> Result<Done, Trouble> {
         let place = Place::prepare(self.settings, self.job).await?;
         report(self.ctx, "status", &format!("on {} from {}", place.branch, place.base));
+        report(self.ctx, "status", &format!("sandbox {}", self.settings.sandbox.level));
         self.retire_others(&place).await;
         let round = self.rounds(&place, standing).await?;
         let mut done = Done {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{RESULT_BYTES_MAX, ShellInput};
 use crate::guard::{How, RefusalKind};
+use crate::sandbox::Level;
 use crate::session::{Ended, Printed};
 
 /// How much of what a failed command printed goes into its error.
@@ -42,6 +43,7 @@ pub(super) struct Report<'a> {
     pub(super) input: &'a ShellInput,
     pub(super) printed: &'a Printed,
     pub(super) took: Duration,
+    pub(super) sandbox: Level,
 }
 
 /// The result of a command.
@@ -52,6 +54,7 @@ struct ShellResult {
     stderr: String,
     truncated: bool,
     duration_ms: u64,
+    sandbox: Level,
 }
 
 impl Report<'_> {
@@ -112,6 +115,7 @@ impl Report<'_> {
             stderr,
             truncated: out_cut || err_cut,
             duration_ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            sandbox: self.sandbox,
         };
         match Json::of(&result) {
             Ok(result) => JobOutcome::done(result),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::walk::{Next, walk};
 use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
+use crate::sandbox::Level;
 
 /// Lists a folder.
 #[derive(Clone, Debug)]
@@ -71,6 +72,10 @@ impl Tool for ListDirectory {
 
     fn reach(&self) -> Reach {
         FILES
+    }
+
+    fn sandbox(&self) -> Option<Level> {
+        Some(Level::L1)
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::workspace::{FILE_BYTES_MAX, is_binary};
 use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
+use crate::sandbox::Level;
 
 /// Reads a file, or some of its lines.
 #[derive(Clone, Debug)]
@@ -63,6 +64,10 @@ impl Tool for ReadFile {
 
     fn reach(&self) -> Reach {
         FILES
+    }
+
+    fn sandbox(&self) -> Option<Level> {
+        Some(Level::L1)
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

@@ -44,7 +44,6 @@ struct Output {
     timed_out: bool,
     truncated: bool,
     duration_ms: u64,
-    sandbox: Level,
 }
 
 /// How much of each output is told, in bytes.
@@ -95,6 +94,10 @@ impl Tool for RunCommand {
         Reach { outward: !self.sandbox.network.is_none(), ..FILES }
     }
 
+    fn sandbox(&self) -> Option<Level> {
+        Some(self.sandbox.level)
+    }
+
     async fn call(&self, input: Value, ctx: &dyn JobContext) -> Result<Value, ToolError> {
         let input: Input = read(input, &self.spec())?;
         if input.command.trim().is_empty() || input.command.contains('\0') {
@@ -137,7 +140,6 @@ impl RunCommand {
             timed_out: ran.ended.is_none(),
             truncated: ran.truncated,
             duration_ms: Span::from(started.elapsed()).0,
-            sandbox: self.sandbox.level,
         })
     }
 }

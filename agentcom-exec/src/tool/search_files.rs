@@ -14,6 +14,7 @@ use super::list_directory::glob;
 use super::walk::{Found, Next, walk};
 use super::workspace::{is_binary, open_in};
 use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
+use crate::sandbox::Level;
 
 /// Searches the files of a workspace, line by line, for a regular expression. The time that it takes
 /// grows with the text and not with the expression.
@@ -91,6 +92,10 @@ impl Tool for SearchFiles {
 
     fn reach(&self) -> Reach {
         FILES
+    }
+
+    fn sandbox(&self) -> Option<Level> {
+        Some(Level::L1)
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

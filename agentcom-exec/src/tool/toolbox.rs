@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::{
     ListDirectory, ReadFile, RunCommand, SearchFiles, Spec, Tool, ToolError, ToolErrorKind,
-    Workspace, WriteFile,
+    Workspace, WriteFile, observation,
 };
+use crate::sandbox::Level;
 
 /// The tools that a model is given, and what has come together by calling them.
 #[derive(Clone, Debug, Default)]
@@ -109,4 +110,18 @@ impl Toolbox {
         };
         tool.call(input, ctx).await
     }
+
+    /// What the model is told of a call of the tool of that name: what came of it, and which sandbox
+    /// held it.
+    #[must_use]
+    pub fn observation(&self, name: &str, result: &Result<Value, ToolError>) -> Value {
+        let mut told = observation(result);
+        if let Some(tool) = self.tools.get(name) {
+            told["sandbox"] = tool.sandbox().map_or(OUTSIDE, Level::as_str).into();
+        }
+        told
+    }
 }
+
+/// What is said of calls that no sandbox holds.
+const OUTSIDE: &str = "outside";

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::workspace::{FILE_BYTES_MAX, refused};
 use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
+use crate::sandbox::Level;
 
 /// Writes a file as a whole: it has its old content or its new one, and never a part of it.
 #[derive(Clone, Debug)]
@@ -68,6 +69,10 @@ impl Tool for WriteFile {
 
     fn reach(&self) -> Reach {
         Reach::default()
+    }
+
+    fn sandbox(&self) -> Option<Level> {
+        Some(Level::L1)
     }
 
     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {

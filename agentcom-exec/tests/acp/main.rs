@@ -91,6 +91,7 @@ async fn what_an_agent_does_is_told_live_kept_and_counted() {
     let result = done(&fixture, "works", &person).await;
     assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "onetwo");
     assert_eq!(result["output"], "It is done: b.txt is there.");
+    assert_eq!(result["sandbox"], fixture.sandbox.level.as_str());
     assert_eq!(result["steps"], json!(["read a.txt: ok"]));
     assert_eq!((&result["tokens_in"], &result["tokens_out"]), (&json!(100), &json!(20)));
     assert_eq!(result["cost_micros"], 250_000);

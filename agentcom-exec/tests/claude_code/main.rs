@@ -146,6 +146,7 @@ async fn what_it_did_is_pushed_with_what_it_took_by_all_of_its_models() {
     let figures = ["tokens_in", "tokens_out", "cost_micros", "turns", "files_changed"];
     assert_eq!(figures.map(|name| result[name].as_u64().unwrap()), [6550, 105, 12_500, 1, 1]);
     assert_eq!(result["output"], "Done.");
+    assert!(result["sandbox"].as_str().unwrap().starts_with('L'));
     assert_eq!(result["steps"], json!(["Write b.txt: ok"]));
     assert_eq!(claude.pushed(1, "b.txt"), "two\n");
 }

@@ -119,6 +119,20 @@ async fn what_a_stopped_attempt_left_is_kept_as_a_patch() {
     assert!(std::fs::read_to_string(&kept[0]).unwrap().contains("+half"));
 }
 
+#[tokio::test]
+async fn each_attempt_says_which_sandbox_held_it() {
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let ctx = support::Watched::new();
+    let job = assignment(&*executor, TaskId(3), fixture.succeed());
+    let outcome = executor.run(&job, &ctx).await;
+    let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+    let level = fixture.sandbox.level.as_str();
+    assert_eq!(result.read::<serde_json::Value>().unwrap()["sandbox"], level);
+    let told = ctx.text_of("status");
+    assert!(told.contains(&format!("sandbox {level}")), "{told}");
+}
+
 #[test]
 fn whatever_does_coding_tasks_is_known_to_do_so() {
     use agentcom_exec::acp::Acp;

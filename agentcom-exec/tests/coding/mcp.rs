@@ -95,7 +95,7 @@ async fn a_model_works_with_tools_of_a_program_that_ends_with_the_task() {
     });
     let (outcome, heard) = ended(program, vec![look(), write()], &[]).await;
     assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
-    assert_eq!(heard[0], json!({ "ok": true, "text": "seen this" }));
+    assert_eq!(heard[0], json!({ "ok": true, "text": "seen this", "sandbox": "outside" }));
     assert_eq!(marked(&mark), [""; 0]);
 }
 
