@@ -48,6 +48,7 @@ const TYPES: [Line; 39] = [
     ("priority", "urgent (or critical), high, normal, low, or 0 to 3"),
     ("category", "retryable, permanent, quota or crash"),
     ("tier", "trivial, standard, complex or unknown"),
+    ("level", "L0, L1, L2 or L3: how much a sandbox holds"),
     ("hint", "{path: text, reason?: text}"),
     ("step", "{type: text, target: text, description?: text}"),
     ("concurrency", "{key: text, max: integer}"),

@@ -8,6 +8,7 @@ use crate::config::HubConfig;
 use crate::id::Incarnation;
 use crate::json::Json;
 use crate::route::is_routed;
+use crate::sandbox::Level;
 use crate::state::{State, probed_by};
 use crate::task::{Complexity, Hold, Spec, Task};
 use crate::time::Span;
@@ -39,6 +40,7 @@ pub(super) fn of(
         lease_ttl_ms: lease_ttl(config, spec, dialect),
         timeout_ms: times.timeout,
         on_lease_loss: spec.on_lease_loss,
+        sandbox: Some(spec.least_sandbox()).filter(|least| *least > Level::L0 && !plain),
         repo: spec.repo.clone(),
         branch: coding.branch,
         file_hints: coding.file_hints,

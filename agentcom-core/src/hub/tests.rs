@@ -12,6 +12,7 @@ mod reports;
 mod resubmission;
 mod roster;
 mod routing;
+mod sandbox;
 mod stalls;
 mod submission;
 mod why;

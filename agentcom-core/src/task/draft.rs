@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::id::TaskId;
 use crate::json::Json;
 use crate::name::{AgentId, Capability, Key, Kind, Principal, Repo};
+use crate::sandbox::Level;
 use crate::task::{
     AfterDependency, Coding, Group, LeaseLoss, Op, Priority, Rate, Retry, Share, Spec, Times,
 };
@@ -30,6 +31,8 @@ pub struct Draft {
     pub op: Op,
     pub priority: Priority,
     pub needs: Vec<Capability>,
+    /// As is [usual](Level::usual) for its kind if it is not said.
+    pub sandbox: Option<Level>,
     pub metadata: Json,
     pub repo: Option<Repo>,
     pub assign_to: Option<AgentId>,
@@ -73,6 +76,7 @@ impl Draft {
             op: Op { kind, input },
             priority: Priority::Normal,
             needs: Vec::new(),
+            sandbox: None,
             metadata: Json::null(),
             repo: None,
             assign_to: None,
@@ -104,6 +108,7 @@ impl Draft {
             op: self.op,
             priority: self.priority,
             needs: self.needs.into(),
+            sandbox: self.sandbox,
             metadata: self.metadata,
             repo: self.repo,
             assign_to: self.assign_to,

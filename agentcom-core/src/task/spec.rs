@@ -13,6 +13,7 @@ use crate::json::Json;
 use crate::money::Micros;
 use crate::name::{AgentId, Capability, GoalId, Key, Kind, Principal, Repo, Tag};
 use crate::route::is_of_models;
+use crate::sandbox::Level;
 use crate::time::{Span, Wall};
 
 /// What to run: the kind selects the executor, which alone understands the input.
@@ -298,6 +299,10 @@ pub struct Spec {
     /// What an agent must be able to do, sorted, without repeats.
     #[serde(default, skip_serializing_if = "no_items")]
     pub needs: Box<[Capability]>,
+    /// The least sandbox that it is content with; as is [usual](Level::usual) for its kind if it is
+    /// not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Level>,
     /// Passed on to the agent.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     pub metadata: Json,
@@ -390,6 +395,14 @@ impl Spec {
     #[must_use]
     pub fn times(&self) -> Times {
         self.times.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// The sandbox that an agent must have proved to be given it: what it says, or what is usual, and
+    /// no less than what it needs by name.
+    #[must_use]
+    pub fn least_sandbox(&self) -> Level {
+        let said = self.sandbox.unwrap_or_else(|| Level::usual(&self.op.kind));
+        self.needs.iter().filter_map(Level::of_capability).fold(said, Level::max)
     }
 
     /// How demanding it is, if the submitter said so.

@@ -11,6 +11,7 @@ use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::{Granted, NotGranted};
 use crate::name::{AgentId, Credential, EndpointId, Kind};
+use crate::sandbox::Level;
 use crate::task::{Answer, FileHint, LeaseLoss, Op, Tier, VerificationStep};
 use crate::time::{Span, Wall};
 use crate::wire::Held;
@@ -205,6 +206,9 @@ pub struct Assignment {
     pub timeout_ms: Option<Span>,
     /// What to do when the lease is lost.
     pub on_lease_loss: LeaseLoss,
+    /// The least sandbox that it is to run in; none has to be there if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Level>,
     /// The repository that it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<crate::name::Repo>,
@@ -266,6 +270,7 @@ impl Assignment {
             lease_ttl_ms: Span::from_secs(30),
             timeout_ms: None,
             on_lease_loss: LeaseLoss::Stop,
+            sandbox: None,
             repo: None,
             branch: None,
             file_hints: Vec::new(),

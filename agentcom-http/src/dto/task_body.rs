@@ -7,6 +7,7 @@ use agentcom_core::json::Json;
 use agentcom_core::money::Micros;
 use agentcom_core::name::{AgentId, Capability, GoalId, Key, Kind, Repo, Tag};
 use agentcom_core::route::AUTO;
+use agentcom_core::sandbox::Level;
 use agentcom_core::task::{
     AfterDependency, Coding, Concurrency, Dependency, Draft, FileHint, Group, LeaseLoss, Op,
     Priority, Rate, Retry, Share, Tier, Times, VerificationStep,
@@ -33,6 +34,7 @@ pub(crate) struct TaskBody {
     pub(crate) priority: Option<NumberOrText>,
     #[serde(alias = "needed_capabilities")]
     pub(crate) needs: Option<Vec<String>>,
+    pub(crate) sandbox: Option<String>,
     pub(crate) metadata: Option<Json>,
     pub(crate) repo: Option<String>,
     pub(crate) assign_to: Option<String>,
@@ -181,6 +183,7 @@ impl Check<'_> {
             description: body.description.unwrap_or_default(),
             priority: self.priority(body.priority),
             needs: self.names("needs", body.needs, Capability::new),
+            sandbox: self.name("sandbox", body.sandbox, str::parse::<Level>),
             metadata: body.metadata.unwrap_or_default(),
             repo: self.name("repo", body.repo, Repo::normalised),
             assign_to: self.pin(body.assign_to, hints.target_agent, hints.assign_to),

@@ -6,6 +6,7 @@ use agentcom_core::ledger::Tally;
 use agentcom_core::money::Micros;
 use agentcom_core::name::{AgentId, BlobId, Capability, GoalId, Key, Principal, Repo, Tag};
 use agentcom_core::route::Decision;
+use agentcom_core::sandbox::Level;
 use agentcom_core::task::{
     AfterDependency, Attempt, Category, Coding, Complexity, Concurrency, Delay, FileHint,
     LeaseLoss, Op, Outcome, Priority, Retry, Task, TaskState, Tier, VerificationStep, Wait,
@@ -27,6 +28,8 @@ pub(crate) struct TaskView {
     priority: Priority,
     lane: usize,
     needed_capabilities: Box<[Capability]>,
+    /// The least sandbox that it is given to, whether it said so or not.
+    sandbox: Level,
     metadata: Metadata,
     repo: Option<Repo>,
     assign_to: Option<AgentId>,
@@ -190,6 +193,7 @@ impl From<Task> for TaskView {
         let (state, hold) = (life.state.as_str(), life.state.hold());
         let last_error = life.last_error().map(str::to_owned);
         let retry = spec.retry.as_deref().cloned().unwrap_or_default();
+        let sandbox = spec.least_sandbox();
         let last_agent = life.last_attempt().filter(|_| life.finish.is_some());
         Self {
             id,
@@ -221,6 +225,7 @@ impl From<Task> for TaskView {
             attempts: life.attempts.into_iter().map(AttemptView::from).collect(),
             description: spec.description,
             op: spec.op,
+            sandbox,
             needed_capabilities: spec.needs,
             metadata: Metadata(spec.metadata),
             repo: spec.repo,

@@ -6,7 +6,7 @@ use super::Line;
 pub(super) const BODIES: [Line; 21] = [
     (
         "post_task",
-        "description?: text, op?: op, shell?: text, priority?: priority, needs?: [text], \
+        "description?: text, op?: op, shell?: text, priority?: priority, needs?: [text], sandbox?: level, \
          metadata?: object, repo?: text, assign_to?: text, depends_on?: [task_id], \
          on_dependency_failure?: after_dependency, on_lease_loss?: lease_loss, \
          idempotency_key?: text, run_after?: date, complete_by?: date, \

@@ -70,7 +70,7 @@ pub(super) const TO_AGENT: [Line; 15] = [
         "task_id: task_id, generation: integer, assigned_at: date, description: text, \
          metadata: json, op: op, attempt: integer, incarnation: incarnation_id, \
          lease_ttl_ms: milliseconds, timeout_ms?: milliseconds, on_lease_loss: lease_loss, \
-         repo?: text, branch?: text, file_hints?: [hint], success_criteria?: [text], \
+         sandbox?: level, repo?: text, branch?: text, file_hints?: [hint], success_criteria?: [text], \
          verification_steps?: [step], complexity?: complexity, routing_decision?: routing, route?: route, \
          skip_verification: flag, verification_timeout_ms?: milliseconds, \
          max_verification_retries: integer",

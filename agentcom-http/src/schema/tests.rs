@@ -38,6 +38,7 @@ fn sample(kind: &str) -> Value {
         "priority" => json!("high"),
         "category" => json!("quota"),
         "tier" => json!("complex"),
+        "level" => json!("L2"),
         "hint" => json!({ "path": "a", "reason": "b" }),
         "step" => json!({ "type": "file_exists", "target": "a", "description": "b" }),
         "concurrency" => json!({ "key": "k", "max": 1 }),

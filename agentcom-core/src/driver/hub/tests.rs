@@ -227,6 +227,7 @@ fn identify(name: &str) -> String {
     wire(&ToHub::Identify(Identify {
         agent_id: name.into(),
         token: name.into(),
+        capabilities: Some(["sandbox-l2"].map(String::from).into()),
         boot: Some(Boot(1)),
         executors: Some(["shell", "code"].map(String::from).into()),
         slots: Some(1),

@@ -2,7 +2,7 @@
 //! serve, and who waits for what.
 
 mod announced;
-mod fleet;
+pub(super) mod fleet;
 mod programs;
 mod quota;
 mod random;

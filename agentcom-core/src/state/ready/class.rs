@@ -14,7 +14,7 @@ use crate::time::Wall;
 pub struct Requirements {
     /// The kind of operation.
     pub kind: Kind,
-    /// The capabilities.
+    /// The capabilities, and that of the sandbox that it is content with.
     pub needs: Box<[Capability]>,
     /// The repository, which can be paused.
     pub repo: Option<Repo>,
@@ -28,11 +28,24 @@ impl Requirements {
     pub fn of(spec: &Spec) -> Self {
         Self {
             kind: spec.op.kind.clone(),
-            needs: spec.needs.clone(),
+            needs: needs_of(spec),
             repo: spec.repo.clone(),
             pin: spec.assign_to.clone(),
         }
     }
+}
+
+/// What an agent must be able to do, sorted, without repeats.
+fn needs_of(spec: &Spec) -> Box<[Capability]> {
+    let sandbox = spec.least_sandbox().capability();
+    let Some((at, sandbox)) =
+        sandbox.and_then(|it| Some((spec.needs.binary_search(&it).err()?, it)))
+    else {
+        return spec.needs.clone();
+    };
+    let mut needs = spec.needs.to_vec();
+    needs.insert(at, sandbox);
+    needs.into()
 }
 
 /// The number of a class while it exists.

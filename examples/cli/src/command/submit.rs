@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agentcom_core::money::Micros;
 use agentcom_core::route::AUTO;
+use agentcom_core::sandbox::Level;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::verify::Check;
 use agentcom_exec::acp::Acp;
@@ -65,6 +66,10 @@ pub(crate) struct Args {
     /// Only agents with this capability may run it (repeatable)
     #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
     needs: Vec<String>,
+    /// The least sandbox that an agent must have proved to be given it: l0 for none, l1 for one in which
+    /// no commands are run, l2 or l3 [default: l2 with --code, l0 otherwise]
+    #[arg(long, value_name = "LEVEL", value_parser = str::parse::<Level>)]
+    sandbox: Option<Level>,
     /// Its lane: urgent, high, normal or low
     #[arg(long, short, value_name = "LANE")]
     priority: Option<String>,
@@ -168,6 +173,7 @@ impl Args {
         set("branch", self.branch.as_ref().map(|branch| json!(branch)));
         set("priority", self.priority.as_ref().map(|lane| json!(lane)));
         set("needs", list(&self.needs));
+        set("sandbox", self.sandbox.map(|level| json!(level)));
         set("repo", self.repo.as_ref().map(|repo| json!(repo)));
         set("complexity_tier", self.tier.as_ref().map(|tier| json!(tier)));
         set("assign_to", self.assign_to.as_ref().map(|agent| json!(agent)));
@@ -299,8 +305,10 @@ mod tests {
             "0.50",
             "--goal",
             "g",
+            "--sandbox",
+            "l1",
         ];
-        expect![[r#"{"budget_micros":500000,"complexity_tier":"complex","description":"build it","goal_id":"g","max_attempts":1,"needs":["a","b"],"priority":"high","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+        expect![[r#"{"budget_micros":500000,"complexity_tier":"complex","description":"build it","goal_id":"g","max_attempts":1,"needs":["a","b"],"priority":"high","sandbox":"L1","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
     }
 
     #[test]
@@ -326,6 +334,7 @@ mod tests {
         ];
         expect![[r#"{"description":"mend it","max_verification_retries":2,"op":{"input":{"model":"m","tokens_max":1000,"turns_max":7},"kind":"claude"},"verification_steps":[{"target":"make test","type":"test_passes"},{"target":"auto","type":"git_clean"}]}"#]].assert_eq(&body(&line).to_string());
         assert!(Line::try_parse_from(["submit", "--code"]).is_err());
+        assert!(Line::try_parse_from(["submit", "--shell", "x", "--sandbox", "l4"]).is_err());
         assert!(Line::try_parse_from(["submit", "--shell", "x", "--turns", "7"]).is_err());
     }
 

@@ -1,6 +1,8 @@
 //! This file says why a task is where it is.
 
+use agentcom_core::name::Capability;
 use agentcom_core::route::Alternative;
+use agentcom_core::sandbox::Level;
 use serde_json::Value;
 
 use crate::args::Context;
@@ -122,6 +124,14 @@ fn no_agent(nearest: &Value) -> String {
     let agent = field(nearest, "agent");
     let lacks = nearest["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let (offline, lacks): (Vec<&str>, Vec<&str>) = lacks.partition(|what| *what == "online");
+    let level = |word: &&str| Level::of_capability(&Capability::new(word).ok()?);
+    let lacks: Vec<String> = lacks
+        .iter()
+        .map(|word| match level(word) {
+            Some(level) => format!("a sandbox of {level} (`agentcom agents {agent}` says why)"),
+            None => (*word).to_owned(),
+        })
+        .collect();
     let lacks = lacks.join(", ");
     let but = match (lacks.is_empty(), offline.is_empty()) {
         (true, _) => format!("{agent} could, and is offline"),
@@ -208,6 +218,11 @@ mod tests {
         }
     }
 
+    fn lacking(words: &[&str]) -> Reason {
+        let lacks = words.iter().map(|&word| word.to_owned()).collect();
+        Reason::NoAgent { nearest: Some(Nearest { agent: agent(), lacks }) }
+    }
+
     #[test]
     fn every_reason_has_a_sentence() {
         let key = || Key::new("k").unwrap();
@@ -227,18 +242,10 @@ mod tests {
                 passed_over: Vec::new(),
             },
             Reason::NoAgent { nearest: None },
-            Reason::NoAgent {
-                nearest: Some(Nearest {
-                    agent: agent(),
-                    lacks: vec!["gpu".into(), "online".into()],
-                }),
-            },
-            Reason::NoAgent {
-                nearest: Some(Nearest { agent: agent(), lacks: vec!["gpu".into()] }),
-            },
-            Reason::NoAgent {
-                nearest: Some(Nearest { agent: agent(), lacks: vec!["online".into()] }),
-            },
+            lacking(&["gpu", "online"]),
+            lacking(&["gpu"]),
+            lacking(&["online"]),
+            lacking(&["sandbox-l2"]),
             Reason::AgentsBusy { able: 2, kept_by: [("full", 1), ("silent", 1)].into() },
             Reason::Affinity { remaining: Span(500) },
             Reason::Accepting { agent: agent(), remaining: Span(500) },
@@ -267,6 +274,7 @@ mod tests {
             no connected agent can run it; a-1 comes nearest, lacks gpu and is offline
             no connected agent can run it; a-1 comes nearest and lacks gpu
             no connected agent can run it; a-1 could, and is offline
+            no connected agent can run it; a-1 comes nearest and lacks a sandbox of L2 (`agentcom agents a-1` says why)
             2 agents can run it, and none takes work now (1 full, 1 silent)
             it waits 500 ms for the agent that has its repository at hand
             a-1 has 500 ms left to accept it

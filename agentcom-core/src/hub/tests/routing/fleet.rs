@@ -13,13 +13,13 @@ use alloc::vec::Vec;
 /// The endpoint and the model that a task was given.
 pub(super) type At = Option<(String, String)>;
 
-pub(super) struct Fleet {
-    pub(super) bench: Bench,
+pub(in super::super) struct Fleet {
+    pub(in super::super) bench: Bench,
     sessions: Vec<(u64, &'static str)>,
 }
 
 impl Fleet {
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         Self { bench: Bench::new(), sessions: Vec::new() }
     }
 
@@ -42,8 +42,19 @@ impl Fleet {
         self.join_with("looker", &["probe"], 4, &["key-me"])
     }
 
-    /// An agent connects that has executors of these kinds.
+    /// An agent connects that has executors of these kinds, and the sandbox that models work in.
     pub(super) fn join_with(
+        &mut self,
+        name: &'static str,
+        kinds: &[&str],
+        slots: u32,
+        can: &[&str],
+    ) -> u64 {
+        self.join_as(name, kinds, slots, &[can, &["sandbox-l2"]].concat())
+    }
+
+    /// An agent connects that has executors of these kinds, and nothing but these capabilities.
+    pub(in super::super) fn join_as(
         &mut self,
         name: &'static str,
         kinds: &[&str],
@@ -64,8 +75,9 @@ impl Fleet {
     /// An agent connects that codes and looks, and announces these.
     pub(super) fn join_announcing(&mut self, name: &'static str, models: Option<Announced>) -> u64 {
         let kinds = ["acp", "code"].map(String::from).into();
+        let capabilities = Some(["sandbox-l2"].map(String::from).into());
         let frame =
-            Identify { executors: Some(kinds), slots: Some(9), models, ..Identify::default() };
+            Identify { executors: Some(kinds), capabilities, slots: Some(9), models, ..Identify::default() };
         self.identify(name, frame)
     }
 

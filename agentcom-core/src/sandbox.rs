@@ -1,0 +1,153 @@
+//! This file names how much stands between work and the machine that it runs on.
+
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Capability, Kind};
+use crate::route::is_of_models;
+
+/// How much a sandbox holds; each level holds all that the lower ones do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Level {
+    /// Nothing.
+    L0,
+    /// Files are kept beneath the workspace; no commands are run.
+    L1,
+    /// Commands are confined by Landlock and seccomp.
+    L2,
+    /// They run in namespaces of their own as well.
+    L3,
+}
+
+/// What the capabilities for levels begin with.
+const PREFIX: &str = "sandbox-";
+
+impl Level {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 4] = [Self::L0, Self::L1, Self::L2, Self::L3];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::L0 => "L0",
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+        }
+    }
+
+    /// The least that a task of `kind` is content with which does not say: what a model does nobody has
+    /// read before, and what a person wrote runs as that person wants it to.
+    #[must_use]
+    pub fn usual(kind: &Kind) -> Self {
+        if is_of_models(kind) { Self::L2 } else { Self::L0 }
+    }
+
+    /// Whether this is as much as a task wants, if it wants any.
+    ///
+    /// # Errors
+    ///
+    /// If it wants more.
+    pub fn suffices(self, wanted: Option<Self>) -> Result<(), TooLittle> {
+        match wanted {
+            Some(wanted) if wanted > self => Err(TooLittle { wanted, has: self }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What an agent can do that has proved it, such as `sandbox-l2`. Nothing has to be proved of
+    /// [`Level::L0`].
+    #[must_use]
+    pub fn capability(self) -> Option<Capability> {
+        let word = alloc::format!("{PREFIX}{}", self.as_str().to_ascii_lowercase());
+        Capability::new(&word).ok().filter(|_| self > Self::L0)
+    }
+
+    /// The level that a capability stands for, if it stands for one.
+    #[must_use]
+    pub fn of_capability(capability: &Capability) -> Option<Self> {
+        let name = capability.as_str().strip_prefix(PREFIX)?;
+        let level = Self::ALL.into_iter().find(|level| level.as_str().to_ascii_lowercase() == name);
+        level.filter(|level| *level > Self::L0)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Level {
+    type Err = BadLevel;
+
+    fn from_str(name: &str) -> Result<Self, BadLevel> {
+        let found = Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| BadLevel(name.chars().take(40).collect()))
+    }
+}
+
+impl TryFrom<String> for Level {
+    type Error = BadLevel;
+
+    fn try_from(name: String) -> Result<Self, BadLevel> {
+        name.parse()
+    }
+}
+
+/// A task wants a stronger sandbox than there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task wants a sandbox of {wanted}, and what would run it here is {has}")]
+pub struct TooLittle {
+    /// What it wants.
+    pub wanted: Level,
+    /// What there is.
+    pub has: Level,
+}
+
+/// Not the name of a level.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no level of a sandbox; there are L0, L1, L2 and L3")]
+pub struct BadLevel(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::borrow::ToOwned as _;
+    use alloc::string::ToString;
+
+    #[test]
+    fn levels_have_names_and_an_order() {
+        for level in Level::ALL {
+            assert_eq!(level.to_string().to_lowercase().parse(), Ok(level));
+            let written = serde_json::to_string(&level).unwrap();
+            assert_eq!(serde_json::from_str::<Level>(&written).unwrap(), level);
+        }
+        assert!(Level::ALL.is_sorted());
+        assert!("L4".parse::<Level>().unwrap_err().to_string().contains("`L4`"));
+    }
+
+    #[test]
+    fn a_level_is_a_capability_and_back_but_for_none() {
+        let words = Level::ALL.map(|level| level.capability().map(|it| it.as_str().to_owned()));
+        let proved = ["sandbox-l1", "sandbox-l2", "sandbox-l3"].map(|word| Some(word.to_owned()));
+        assert_eq!((&words[0], &words[1..]), (&None, &proved[..]));
+        for level in Level::ALL {
+            let back = level.capability().and_then(|it| Level::of_capability(&it));
+            assert_eq!(back, Some(level).filter(|level| *level > Level::L0));
+        }
+        assert_eq!(Level::of_capability(&Capability::new("sandbox-l9").unwrap()), None);
+    }
+
+    #[test]
+    fn what_models_do_is_confined_unless_it_is_said_otherwise() {
+        let usual = |kind: &str| Level::usual(&Kind::new(kind).unwrap());
+        assert_eq!(["code", "ollama", "claude-code", "acp"].map(usual), [Level::L2; 4]);
+        assert_eq!(["shell", "wake", "mine"].map(usual), [Level::L0; 3]);
+    }
+}
