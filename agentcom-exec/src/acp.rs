@@ -143,7 +143,7 @@ impl Acp {
         let write = of_commands.write.iter().chain(&self.write).chain(&self.home).cloned();
         let (level, network) = (of_commands.level, self.network.clone());
         Sandbox {
-            level: level.max(network.level_least()),
+            level: network.level_from(level),
             network,
             write: write.collect(),
             limits,

@@ -126,11 +126,12 @@ impl Loop<'_> {
 
     /// The same, with all that is said in `transcript`.
     pub(crate) async fn written(&self, brief: &Brief, transcript: Transcript<'_>) -> Ended {
+        let specs: Vec<Spec> = self.tools.specs().collect();
         let mut run = Run {
             at: self,
             course: Course::new(self.limits),
-            specs: self.tools.specs().collect(),
-            system: brief.system(),
+            system: brief.system(&specs),
+            specs,
             messages: vec![Message::User(brief.task())],
             read: Read::default(),
             bound: InputBound::default(),

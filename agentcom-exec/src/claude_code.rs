@@ -160,7 +160,7 @@ impl ClaudeCode {
         let Sandbox { level, user, limits, .. } = *of_commands;
         let network = self.reaches();
         Sandbox {
-            level: level.max(network.level_least()),
+            level: network.level_from(level),
             user,
             network,
             read: [&*of_commands.read, self.program.reads()].concat(),

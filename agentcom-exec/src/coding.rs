@@ -73,7 +73,8 @@ pub struct Coding {
 pub struct Settings {
     /// Starts commands.
     pub spawner: Spawner,
-    /// Confines them. There is no way to do without.
+    /// Confines them. At L1 none are run: models have tools for files only, and checks that are
+    /// commands are not made.
     pub sandbox: Sandbox,
     /// What commands see of the environment.
     pub environment: Environment,
@@ -195,6 +196,9 @@ impl Executor for Coding {
             Ok(input) => input,
             Err(bad) => return JobOutcome::permanent(bad),
         };
+        if let Err(little) = self.settings.sandbox.level.suffices(job.sandbox) {
+            return JobOutcome::retryable(little);
+        }
         let workers = match &job.route {
             Some(route) => match routed::workers(route, job.tier(), &self.means) {
                 Ok(workers) => workers,

@@ -9,8 +9,8 @@
 //! |---|---|---|
 //! | [`Level::L3`] | all of L2; nothing outside can be seen or touched, its metadata included; a network of its own with nothing in it but loopback; nothing outlives it | user namespaces |
 //! | [`Level::L2`] | files outside cannot be read or written; no network; no other process can be signalled or traced; no privileges | Linux 6.2 |
-//! | [`Level::L1`] | file tools stay beneath the workspace; no commands | |
-//! | [`Level::L0`] | nothing | |
+//! | [`Level::L1`] | file tools stay beneath the workspace; no commands are run | |
+//! | [`Level::L0`] | nothing: commands do what the sidecar's user may | that somebody asks for it by name |
 //!
 //! Two things can be granted to a command that needs them: hosts that are named, or all of the network
 //! ([`Network`]), and folders beside its workspace that it may change ([`Policy::write`]).
@@ -18,6 +18,9 @@
 //! What L2 leaves open, and is said in its [`Report`]: that a file outside is there, and with which
 //! size and times, can be found out; how many processes there are has no limit, unless the sandbox
 //! has a user of its own.
+//!
+//! At all levels commands see no more of the environment than is meant for them, hold no descriptors
+//! of the sidecar's, and end with their task: that is the guard's doing.
 //!
 //! A level is never assumed: [`prove()`] tries to break out of a real sandbox and reports what was
 //! blocked, and a command whose sandbox cannot be set up is refused, not run without it. Whoever relies
@@ -28,6 +31,7 @@
 
 #[cfg(target_os = "linux")]
 mod attempts;
+mod beneath;
 mod cell;
 #[cfg(target_os = "linux")]
 mod doors;
@@ -57,9 +61,10 @@ pub(crate) use launch::start;
 #[cfg(target_os = "linux")]
 pub use prove::{attempts, prove};
 
-pub use cell::{Cell, Sandbox, TooWeak};
+pub use agentcom_core::sandbox::{BadLevel, Level};
+pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
 pub use network::Network;
-pub use policy::{BadLevel, Level, Limits, Policy};
+pub use policy::{Limits, Policy};
 pub use report::{Attempt, Expected, Missing, Report};
 pub use watch::Watch;
 
@@ -90,6 +95,5 @@ pub(crate) fn start(
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn prove(_spawner: &crate::guard::Spawner, _sandbox: &Sandbox) -> Report {
-    let missing = vec![Missing::system()];
-    Report { level: Level::L1, network: false, missing, attempts: Vec::new() }
+    Report::of_files(vec![Missing::system()])
 }

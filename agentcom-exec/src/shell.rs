@@ -40,6 +40,8 @@ pub struct Shell {
     root: PathBuf,
     environment: Environment,
     sandbox: Option<Sandbox>,
+    /// Tasks that want less than this run without it.
+    confined_from: Level,
     retry_after: Duration,
 }
 
@@ -55,6 +57,7 @@ impl Shell {
             root: PathBuf::from("."),
             environment: Environment::default(),
             sandbox: None,
+            confined_from: Level::L0,
             retry_after: Duration::from_secs(30),
         }
     }
@@ -74,7 +77,13 @@ impl Shell {
     /// Runs each command in `sandbox`, with the executor's directory as its workspace.
     #[must_use]
     pub fn in_sandbox(self, sandbox: Sandbox) -> Self {
-        Self { sandbox: Some(sandbox), ..self }
+        Self { sandbox: Some(sandbox), confined_from: Level::L0, ..self }
+    }
+
+    /// Runs the commands of tasks that want a sandbox in this one, and others without.
+    #[must_use]
+    pub fn in_sandbox_on_demand(self, sandbox: Sandbox) -> Self {
+        Self { sandbox: Some(sandbox), confined_from: Level::L1, ..self }
     }
 
     /// How long the next attempt waits after exit code 75: 30 s unless said otherwise.
@@ -113,12 +122,17 @@ impl Executor for Shell {
             Err(bad) => return JobOutcome::permanent(bad),
         };
         let started = Instant::now();
-        let cell = match self.sandbox.as_ref().map(|sandbox| sandbox.around(&self.root)) {
+        let wanted = job.sandbox.unwrap_or(Level::L0);
+        let sandbox = self.sandbox.as_ref().filter(|_| wanted >= self.confined_from);
+        let level = sandbox.map_or(Level::L0, |sandbox| sandbox.level);
+        if let Err(little) = level.suffices(job.sandbox) {
+            return JobOutcome::retryable(little);
+        }
+        let cell = match sandbox.map(|sandbox| sandbox.around(&self.root)) {
             Some(Err(error)) => return JobOutcome::retryable(format_args!("the sandbox: {error}")),
             Some(Ok(cell)) => Some(cell),
             None => None,
         };
-        let level = self.sandbox.as_ref().map_or(Level::L0, |sandbox| sandbox.level);
         report(ctx, "status", &format!("sandbox {level}"));
         let command = self.command(job, &input, cell.as_ref().map(Cell::policy));
         let mut session =

@@ -13,7 +13,9 @@ use std::path::Path;
 
 use agentcom_exec::egress::Contact;
 use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, Spawner};
-use agentcom_exec::sandbox::{self, Attempt, Expected, Level, Network, Policy, Sandbox, Watch};
+use agentcom_exec::sandbox::{
+    self, Attempt, Expected, FilesOnly, Level, Network, NoCommands, Policy, Sandbox, Watch,
+};
 use support::{eventually, mark, marked, spawner};
 use tokio::io::AsyncReadExt;
 
@@ -388,6 +390,41 @@ async fn work_that_relies_on_a_sandbox_is_told_when_it_no_longer_holds() {
     let watch = Watch::over(Sandbox::new(Level::L2), spawner());
     let (worked, weak) = watch.during(async { 7 }, |_| panic!("it holds")).await;
     assert_eq!((worked, weak), (7, None));
+}
+
+#[test]
+fn where_no_command_can_be_confined_file_tools_are_taken_and_commands_are_not_run() {
+    let nowhere = Spawner::at("/bin/false");
+    let (sandbox, report) = Sandbox::new(Level::L2).proved(None, &nowhere).unwrap();
+    assert_eq!((sandbox.level, report.level), (Level::L1, Level::L1));
+    assert_eq!(open(&report.attempts, Expected::Blocked), [""; 0]);
+    assert_eq!(open(&report.attempts, Expected::Works), [""; 0]);
+    assert!(report.attempts.len() > 5 && !report.why(Level::L2).is_empty(), "{report:?}");
+    let refused = sandbox.around(Path::new("/")).unwrap_err();
+    assert_eq!(refused.to_string(), FilesOnly.to_string());
+    assert_eq!(sandbox.check_commands(&spawner()), Err(NoCommands::FilesOnly(FilesOnly)));
+    // Whoever asks for more is told, and does not get less.
+    let weak = Sandbox::new(Level::L2).proved(Some(Level::L2), &nowhere).unwrap_err();
+    assert_eq!((weak.demanded, weak.report.level), (Level::L2, Level::L1));
+    // What is asked for is taken where there is more, and said.
+    let (sandbox, report) = Sandbox::new(Level::L2).proved(Some(Level::L1), &spawner()).unwrap();
+    assert_eq!((sandbox.level, report.level), (Level::L1, Level::L1));
+    assert!(report.why(Level::L2).contains("asked for"), "{report:?}");
+}
+
+#[tokio::test]
+async fn without_a_sandbox_a_command_has_its_own_surroundings_and_nothing_outlives_it() {
+    let mut place = Place::new(Level::L2);
+    place.sandbox = Sandbox::new(Level::L2).proved(Some(Level::L0), &spawner()).unwrap().0;
+    assert_eq!(place.sandbox.check_commands(&Spawner::at("/bin/false")), Ok(()));
+    place
+        .run("cat $OUTSIDE/secret; ls -d $HOME $TMPDIR | wc -l; ls /proc/self/fd | wc -l")
+        .await
+        .assert(0, "secret2\n4\n");
+    let mark = mark("unconfined");
+    let script = format!("MARK={mark} setsid sleep 1000 > /dev/null 2>&1 & echo begun");
+    place.run(&script).await.assert(0, "begun\n");
+    eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
 }
 
 #[tokio::test]

@@ -81,6 +81,31 @@ async fn each_attempt_says_which_sandbox_held_it_however_it_ends() {
 }
 
 #[tokio::test]
+async fn a_task_that_wants_a_sandbox_has_one_or_does_not_run() {
+    let level = prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let root = tempfile::tempdir().unwrap();
+    let run = async |shell: Shell, wanted: Option<Level>| {
+        let mut job = job(1, "shell", &command("true"));
+        job.sandbox = wanted;
+        match shell.in_directory(root.path()).run(&job, &Watched::new()).await {
+            JobOutcome::Done { result, .. } => Ok(result.read::<Result>().unwrap().sandbox),
+            JobOutcome::Failed { category: Category::Retryable, error, .. } => Err(error),
+            other => panic!("{other:?}"),
+        }
+    };
+    let refused = run(shell(), Some(Level::L2)).await.unwrap_err();
+    assert!(refused.contains("wants a sandbox of L2"), "{refused}");
+    let files_only = run(shell().in_sandbox(Sandbox::new(Level::L1)), None).await.unwrap_err();
+    assert!(files_only.contains("no commands are run here"), "{files_only}");
+    if level >= Level::L2 {
+        let some = || shell().in_sandbox_on_demand(Sandbox::new(level));
+        assert_eq!(run(some(), None).await, Ok(Level::L0));
+        assert_eq!(run(some(), Some(Level::L1)).await, Ok(level));
+        assert_eq!(run(some(), Some(Level::L2)).await, Ok(level));
+    }
+}
+
+#[tokio::test]
 async fn an_argv_is_passed_on_without_a_shell() {
     assert_eq!(result(r#"{"argv":["echo","$HOME; id"]}"#).await.stdout, "$HOME; id\n");
 }

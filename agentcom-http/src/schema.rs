@@ -22,7 +22,7 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 39] = [
+const TYPES: [Line; 42] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),

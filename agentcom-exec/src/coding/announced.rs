@@ -61,12 +61,13 @@ mod tests {
     use crate::acp::Acp;
     use crate::coding::{MessagesModels, OllamaModels, Programs};
     use crate::model::Patience;
+    use agentcom_core::endpoint::Tuning;
 
     #[test]
     fn the_models_of_an_agent_are_endpoints_of_its_machine() {
         let patience = Patience::default();
         let (url, model) = ("http://gpu:11434".to_owned(), "qwen3:8b".to_owned());
-        let local = OllamaModels { url, model, context_tokens: 4_096, patience };
+        let local = OllamaModels { url, model, tuning: Tuning::default(), patience };
         let (url, model) = ("https://api.example".to_owned(), "opus".to_owned());
         let key = Secret::new("secret-word");
         let cloud = MessagesModels { url, key, model, context_tokens: 4_096, patience };

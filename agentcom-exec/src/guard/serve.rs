@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::family::Family;
 use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said};
 use crate::egress::{Broker, Contact};
-use crate::sandbox::{self, Network, Started};
+use crate::sandbox::{self, Level, Network, Started};
 
 /// How long the sweep goes on: processes in uninterruptible sleep outlive a KILL for a while.
 const SWEEP_MAX: Duration = Duration::from_secs(5);
@@ -223,10 +223,15 @@ fn mute() -> io::Result<()> {
 }
 
 fn start(command: GuardCommand, input: Input) -> Result<Started, Refusal> {
-    if command.sandbox.is_some() {
+    let confined = command.sandbox.as_ref().is_some_and(|policy| policy.level > Level::L0);
+    if confined {
         return sandbox::start(command, input);
     }
-    let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox: _ } = command;
+    let GuardCommand { argv, env, cwd, stdin, leftovers: _, sandbox } = command;
+    let env = match sandbox {
+        Some(policy) => policy.environment(env),
+        None => env,
+    };
     let [program, args @ ..] = &*argv else {
         return Err(Refusal::new("no command", &io::ErrorKind::InvalidInput.into()));
     };

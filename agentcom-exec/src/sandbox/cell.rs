@@ -39,9 +39,11 @@ impl Sandbox {
         }
     }
 
-    /// The same at the level that is `demanded`, or else at the highest at which commands run, and what
-    /// this machine proves of it, with what it grants. What it grants may demand more: see
-    /// [`Network::level_least`]. Takes some ten milliseconds, blocking.
+    /// The same at the level that is `demanded`, or else at the highest that is proved, and what this
+    /// machine proves of it, with what it grants. What it grants may demand more: see
+    /// [`Network::level_from`]. Takes some ten milliseconds, blocking.
+    ///
+    /// [`Level::L0`] is never taken unless it is demanded.
     ///
     /// # Errors
     ///
@@ -51,12 +53,39 @@ impl Sandbox {
         demanded: Option<Level>,
         spawner: &Spawner,
     ) -> Result<(Self, Report), TooWeak> {
-        let report = super::prove(spawner, &self);
-        let level = demanded.unwrap_or(report.level).max(self.network.level_least());
+        let report = match demanded {
+            Some(level @ (Level::L0 | Level::L1)) => Report::asked(level),
+            Some(Level::L2 | Level::L3) | None => super::prove(spawner, &self),
+        };
+        let level = self.network.level_from(demanded.unwrap_or(report.level.max(Level::L1)));
         if report.level < level {
             return Err(TooWeak { demanded: level, report });
         }
         Ok((Self { level, ..self }, report))
+    }
+
+    /// Whether commands are run at its level.
+    ///
+    /// # Errors
+    ///
+    /// If none are.
+    pub fn runs_commands(&self) -> Result<(), FilesOnly> {
+        match self.level {
+            Level::L1 => Err(FilesOnly),
+            Level::L0 | Level::L2 | Level::L3 => Ok(()),
+        }
+    }
+
+    /// Whether programs that do nothing but run commands can work in it, with what it grants. Takes some
+    /// ten milliseconds, blocking.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot, and what to do about it.
+    pub fn check_commands(&self, spawner: &Spawner) -> Result<(), NoCommands> {
+        self.runs_commands()?;
+        self.clone().proved(Some(self.level), spawner)?;
+        Ok(())
     }
 
     /// Gives a folder, with all that is in it, to the user that commands become, if they become one.
@@ -75,15 +104,16 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// If there is no such folder, or no room for temporary files.
+    /// If there is no such folder, or no room for temporary files; or [`FilesOnly`].
     pub fn around(&self, workspace: &Path) -> io::Result<Cell> {
+        self.runs_commands().map_err(|only| io::Error::new(io::ErrorKind::Unsupported, only))?;
         let workspace = workspace.canonicalize()?;
         let scratch = tempfile::Builder::new().prefix("agentcom-job-").tempdir()?;
         self.give_to_user(scratch.path())?;
         let policy = Policy {
             read: self.read.clone(),
             write: self.write.clone(),
-            network: self.network.clone(),
+            network: self.network.at(self.level),
             user: self.user,
             limits: self.limits,
             ..Policy::new(self.level, workspace, scratch.path())
@@ -100,6 +130,25 @@ pub struct TooWeak {
     pub demanded: Level,
     /// What was seen.
     pub report: Report,
+}
+
+/// No commands are run at [`Level::L1`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no commands are run here, since the sandbox is L1, for files only; `agentcom doctor` says what one \
+     for commands needs"
+)]
+pub struct FilesOnly;
+
+/// Why a program that runs commands cannot work in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoCommands {
+    /// Nobody runs any there.
+    #[error(transparent)]
+    FilesOnly(#[from] FilesOnly),
+    /// It does not hold what it has to.
+    #[error(transparent)]
+    TooWeak(#[from] TooWeak),
 }
 
 /// The surroundings of one command. Dropping them removes the temporary files.

@@ -53,6 +53,16 @@ impl Network {
         }
     }
 
+    /// The level of a sandbox that holds a command to that which would otherwise be run at `level`.
+    /// Where nothing is confined, or nothing is run, that stays so.
+    #[must_use]
+    pub fn level_from(&self, level: Level) -> Level {
+        match level {
+            Level::L0 | Level::L1 => level,
+            Level::L2 | Level::L3 => level.max(self.level_least()),
+        }
+    }
+
     /// What a command may reach at `level`: named hosts only where that can be held.
     pub(super) fn at(&self, level: Level) -> Self {
         if level < self.level_least() { Self::None } else { self.clone() }
@@ -111,6 +121,8 @@ mod tests {
         );
         assert_eq!(network.environment()["HTTPS_PROXY"], "http://127.0.0.1:3128");
         assert_eq!(network.level_least(), Level::L3);
+        let from = Level::ALL.map(|level| network.level_from(level));
+        assert_eq!(from, [Level::L0, Level::L1, Level::L3, Level::L3]);
         assert!(network.at(Level::L2).is_none() && !network.at(Level::L3).is_none());
         for other in [Network::of(Vec::new()), Network::Open] {
             assert!(other.doors().is_empty() && other.environment().is_empty());

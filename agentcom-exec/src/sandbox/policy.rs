@@ -1,69 +1,20 @@
 //! This file says what a sandbox lets a command do.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
+use agentcom_core::sandbox::Level;
 use serde::{Deserialize, Serialize};
 
 use super::Network;
 
-/// How much a sandbox holds; each level holds all that the lower ones do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Level {
-    /// Nothing.
-    L0,
-    /// Files are kept beneath the workspace; no commands are run.
-    L1,
-    /// Commands are confined by Landlock and seccomp.
-    L2,
-    /// They run in namespaces of their own as well.
-    L3,
-}
-
-impl Level {
-    /// All of them, the weakest first.
-    pub const ALL: [Self; 4] = [Self::L0, Self::L1, Self::L2, Self::L3];
-
-    /// Its name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::L0 => "L0",
-            Self::L1 => "L1",
-            Self::L2 => "L2",
-            Self::L3 => "L3",
-        }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Level {
-    type Err = BadLevel;
-
-    fn from_str(name: &str) -> Result<Self, BadLevel> {
-        let found = Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(name));
-        found.ok_or_else(|| BadLevel(name.to_owned()))
-    }
-}
-
-/// Not the name of a level.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no level of a sandbox; there are L0, L1, L2 and L3")]
-pub struct BadLevel(String);
-
 /// What a command in a sandbox may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// How much is demanded: [`Level::L2`] or [`Level::L3`]. Where that cannot be set up the
-    /// command is refused.
+    /// How much is demanded: [`Level::L2`] or [`Level::L3`], and where that cannot be set up the
+    /// command is refused; or [`Level::L0`], with which it runs as the sidecar's user and nothing but
+    /// its environment is as in a sandbox.
     pub level: Level,
     /// The folder that it may change; absolute. In L3 its `.git` cannot be changed, so that nobody
     /// outside follows what was planted there.
@@ -168,7 +119,7 @@ impl Policy {
     }
 
     /// What a command sees of `env`: all, but for what the sandbox decides.
-    pub(super) fn environment(
+    pub(crate) fn environment(
         &self,
         mut env: BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
@@ -233,15 +184,6 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn levels_have_names_and_an_order() {
-        for level in Level::ALL {
-            assert_eq!(level.to_string().to_lowercase().parse(), Ok(level));
-        }
-        assert!(Level::ALL.is_sorted());
-        assert!("L4".parse::<Level>().unwrap_err().to_string().contains("`L4`"));
-    }
 
     #[test]
     fn home_and_temporary_files_are_the_sandboxs_own() {

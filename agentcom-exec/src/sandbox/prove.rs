@@ -12,9 +12,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use super::attempts::Targets;
 use super::cell::hand_over;
 use super::helper::{Act, Order};
-use super::{
-    Attempt, Expected, Level, Missing, Network, Policy, Report, Sandbox, Started, launch::launch,
-};
+use super::report::failed;
+use super::{Attempt, Level, Missing, Network, Policy, Report, Sandbox, Started, launch::launch};
 use crate::egress::Broker;
 use crate::guard::Spawner;
 
@@ -39,20 +38,7 @@ pub fn prove(spawner: &Spawner, sandbox: &Sandbox) -> Report {
             Err(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
         }
     }
-    Report { level: Level::L1, network: false, missing, attempts: Vec::new() }
-}
-
-/// What did not end as it has to.
-fn failed(attempts: &[Attempt]) -> Option<String> {
-    let failed: Vec<String> = attempts
-        .iter()
-        .filter(|attempt| !attempt.held)
-        .map(|attempt| match attempt.expected {
-            Expected::Blocked => format!("it could {}", attempt.what),
-            Expected::Works => format!("it could not {}", attempt.what),
-        })
-        .collect();
-    (!failed.is_empty()).then(|| failed.join("; "))
+    Report::of_files(missing)
 }
 
 fn hint(level: Level, seen: &str) -> String {

@@ -50,6 +50,9 @@ struct Output {
 const OUTPUT_BYTES_MAX: usize = 12 * 1024;
 
 impl RunCommand {
+    /// The name by which it is called.
+    pub const NAME: &str = "run_command";
+
     /// How long a command may take unless the model asks for less or more.
     pub const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -72,12 +75,15 @@ impl RunCommand {
 impl Tool for RunCommand {
     fn spec(&self) -> Spec {
         Spec {
-            name: "run_command".to_owned(),
-            description: format!(
-                "Run a shell command in the workspace, with{} network. It sees only the workspace and \
-                 the system's programs.",
-                if self.sandbox.network.is_none() { "out" } else { "" }
-            ),
+            name: Self::NAME.to_owned(),
+            description: match self.sandbox.level {
+                Level::L0 => "Run a shell command in the workspace.".to_owned(),
+                Level::L1 | Level::L2 | Level::L3 => format!(
+                    "Run a shell command in the workspace, with{} network. It sees only the workspace \
+                     and the system's programs.",
+                    if self.sandbox.network.is_none() { "out" } else { "" }
+                ),
+            },
             input: json!({
                 "type": "object",
                 "properties": {
@@ -90,8 +96,12 @@ impl Tool for RunCommand {
     }
 
     fn reach(&self) -> Reach {
-        // What reaches the network sends what it has read wherever it likes.
-        Reach { outward: !self.sandbox.network.is_none(), ..FILES }
+        // What reaches the network sends what it has read wherever it likes. That without a sandbox it
+        // reads what is private as well is what whoever does without has accepted.
+        Reach {
+            outward: !self.sandbox.network.is_none() || self.sandbox.level == Level::L0,
+            ..FILES
+        }
     }
 
     fn sandbox(&self) -> Option<Level> {

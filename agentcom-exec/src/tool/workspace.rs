@@ -68,7 +68,7 @@ impl Workspace {
     }
 
     /// Where a file is to be written: its folder, and its name there.
-    pub(super) fn place<'a>(
+    pub(crate) fn place<'a>(
         &self,
         path: &'a Path,
         make: bool,

@@ -20,6 +20,7 @@ use agentcom_core::ledger::{Granted, NotGranted, Payment, Spending};
 use agentcom_core::money::Micros;
 use agentcom_core::name::{EndpointId, ModelName};
 use agentcom_core::port::executor::{JobContext, JobOutcome, News};
+use agentcom_core::sandbox::Level;
 use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
@@ -74,6 +75,20 @@ impl JobContext for Person {
     fn now(&self) -> Wall {
         Wall(0)
     }
+}
+
+#[tokio::test]
+async fn an_agent_does_not_work_where_no_commands_are_run_and_does_where_none_are_confined() {
+    let mut fixture = Fixture::going("works");
+    fixture.sandbox.level = Level::L1;
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TaskId(1), Json::null());
+    let outcome = executor.run(&job, &Person::default()).await;
+    let JobOutcome::Failed { error, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(error.contains("no commands are run here"), "{error}");
+    fixture.sandbox.level = Level::L0;
+    let result = done(&fixture, "works", &Person::default()).await;
+    assert_eq!(result["sandbox"], "L0");
 }
 
 /// The result of a task whose agent goes `way`, for `person`.

@@ -72,7 +72,7 @@ async fn goes_on_after(reach: Reach, network: Network) -> JobOutcome {
     let local = OllamaModels {
         url: model.url(),
         model: "qwen".to_owned(),
-        context_tokens: 8192,
+        tuning: agentcom_core::endpoint::Tuning::default(),
         patience: Patience::default(),
     };
     let chain = Chain { local: Some(local), cloud: None, programs: claude.programs() };

@@ -10,6 +10,7 @@ mod checked;
 mod cut;
 mod elsewhere;
 mod fixture;
+mod levels;
 mod mcp;
 mod money;
 mod routed;

@@ -10,7 +10,7 @@ use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::Sandbox;
 
 use crate::command::submit::span;
-use crate::confine::{network, open_network, path_there, there, too_weak};
+use crate::confine::{network, no_program, open_network, path_there, there};
 use crate::exit::{Exit, Failure};
 
 /// A foreign agent.
@@ -99,8 +99,8 @@ impl Foreign {
             },
             ..Acp::new(command)
         };
-        let proved = acp.sandbox(of_commands).proved(Some(of_commands.level), spawner);
-        proved.map_err(|weak| too_weak(weak, "--acp-open-network"))?;
+        let holds = acp.sandbox(of_commands).check_commands(spawner);
+        holds.map_err(|why| no_program("--acp", "--acp-open-network", why))?;
         Ok(Some(acp))
     }
 }

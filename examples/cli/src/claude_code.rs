@@ -7,7 +7,7 @@ use agentcom_exec::claude_code::{ClaudeCode, Program};
 use agentcom_exec::coding::Settings;
 use agentcom_exec::egress::Destination;
 
-use crate::confine::{network, open_network, there, too_weak};
+use crate::confine::{network, no_program, open_network, there};
 use crate::exit::{Exit, Failure};
 
 /// How the Claude Code CLI does coding tasks.
@@ -88,9 +88,8 @@ impl Cli {
                 "put a credential there, or name the folder of a login with --claude-code-state",
             ));
         }
-        let sandbox = claude.sandbox(&settings.sandbox);
-        let proved = sandbox.proved(Some(settings.sandbox.level), &settings.spawner);
-        proved.map_err(|weak| too_weak(weak, "--claude-code-open-network"))?;
+        let holds = claude.sandbox(&settings.sandbox).check_commands(&settings.spawner);
+        holds.map_err(|why| no_program("--claude-code", "--claude-code-open-network", why))?;
         Ok(Some(claude))
     }
 }

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use agentcom_exec::egress::Destination;
 use agentcom_exec::guard::Spawner;
-use agentcom_exec::sandbox::{BadLevel, Level, Network, Report, Sandbox, TooWeak};
+use agentcom_exec::sandbox::{BadLevel, Level, Network, NoCommands, Report, Sandbox, TooWeak};
 
 use crate::exit::{Exit, Failure};
 
 /// How commands are confined.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Confine {
-    /// Confine the commands of shell tasks: L2 by Landlock and seccomp, L3 in namespaces of their own as well
+    /// Confine the commands of shell tasks: L2 by Landlock and seccomp, L3 in namespaces of their own as
+    /// well; or L1: run none at all, and let models work on files only
     #[arg(long = "sandbox", value_name = "LEVEL", value_parser = level)]
     level: Option<Level>,
     /// Let confined commands read and execute what is there, beside the system's files (repeatable)
@@ -22,11 +23,15 @@ pub(crate) struct Confine {
     user: Option<u32>,
 }
 
-/// A level at which commands can be run.
+/// A level that something holds at.
 fn level(text: &str) -> Result<Level, String> {
     match text.parse().map_err(|bad: BadLevel| bad.to_string())? {
-        level @ (Level::L2 | Level::L3) => Ok(level),
-        level @ (Level::L0 | Level::L1) => Err(format!("commands are not confined at {level}")),
+        Level::L0 => {
+            Err("nothing holds at L0; an agent works without a sandbox if it is run with \
+                          --i-accept-no-sandbox"
+                .to_owned())
+        }
+        level @ (Level::L1 | Level::L2 | Level::L3) => Ok(level),
     }
 }
 
@@ -36,8 +41,8 @@ impl Confine {
         self.level.is_some()
     }
 
-    /// The sandbox that was asked for, or else, if there has to be one, the strongest; and what was
-    /// proved of it.
+    /// The sandbox that was asked for, or else, if there has to be one, the strongest, which may be one
+    /// for files only; and what was proved of it.
     pub(crate) fn demanded(
         &self,
         spawner: &Spawner,
@@ -50,6 +55,12 @@ impl Confine {
         Ok(Some(proved.map_err(|weak| Failure::new(Exit::Failure, weak))?))
     }
 
+    /// None, and what that means.
+    pub(crate) fn none(&self, spawner: &Spawner) -> Result<(Sandbox, Report), Failure> {
+        let proved = self.sandbox()?.proved(Some(Level::L0), spawner);
+        proved.map_err(|weak| Failure::new(Exit::Failure, weak))
+    }
+
     /// The same as it was asked for, with what it `grants`, or else the strongest that is proved.
     pub(crate) fn granting(
         &self,
@@ -59,13 +70,50 @@ impl Confine {
         let write = there(&grants.write)?;
         let network = network(grants.open_network, &grants.hosts);
         let sandbox = Sandbox { network, write, ..self.sandbox()? };
-        sandbox.proved(self.level, spawner).map_err(|weak| too_weak(weak, "--open-network"))
+        let proved = sandbox.proved(self.level, spawner);
+        let (sandbox, report) = proved.map_err(|weak| too_weak(weak, "--open-network"))?;
+        let exit = if self.is_asked() { Exit::Usage } else { Exit::Failure };
+        sandbox
+            .runs_commands()
+            .map_err(|only| Failure::new(exit, only).hint(report.why(Level::L2)))?;
+        Ok((sandbox, report))
     }
 
     fn sandbox(&self) -> Result<Sandbox, Failure> {
         let read = there(&self.read)?;
         Ok(Sandbox { read, user: self.user, ..Sandbox::new(Level::L2) })
     }
+}
+
+/// What there is to rely on, in clear words.
+pub(crate) fn told(report: &Report) -> String {
+    match report.level {
+        Level::L3 | Level::L2 => format!("{}; commands are confined", report.level),
+        Level::L1 => format!(
+            "L1, for files only: models get no commands, checks that need one are not made, and no shell \
+             tasks are taken, since {}",
+            report.why(Level::L2)
+        ),
+        Level::L0 => {
+            "none, which was accepted: commands of models and of checks do all that this user \
+                      may"
+            .to_owned()
+        }
+    }
+}
+
+/// Why a program cannot do coding tasks in the sandbox that there is, and what to do about it.
+/// `open` is the flag that grants it the whole network.
+pub(crate) fn no_program(flag: &str, open: &str, why: NoCommands) -> Failure {
+    let hosts = match &why {
+        NoCommands::TooWeak(weak) => hosts_need_more(weak, open),
+        NoCommands::FilesOnly(_) => None,
+    };
+    Failure::new(Exit::Failure, format_args!("{flag}: {why}")).hint(hosts.unwrap_or_else(|| {
+        "`agentcom doctor` says how to have a stronger one; --i-accept-no-sandbox does without, and lets \
+         the program do all that this user may"
+            .to_owned()
+    }))
 }
 
 /// What a command is given that others are not.
@@ -100,15 +148,23 @@ pub(crate) fn open_network(program: &str, hosts: &str) -> String {
 /// A sandbox in which hosts are granted that cannot be held to them; `open` is the flag that does
 /// without.
 pub(crate) fn too_weak(weak: TooWeak, open: &str) -> Failure {
-    let needs_l3 = weak.demanded >= Level::L3 && weak.report.level >= Level::L2;
+    let hint = hosts_need_more(&weak, open);
     let failure = Failure::new(Exit::Failure, weak);
-    if !needs_l3 {
-        return failure;
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
-    failure.hint(format_args!(
-        "hosts can be granted by name at L3 only; {open} grants the whole network at L2, and whatever the \
-         program reads can leave by it"
-    ))
+}
+
+/// What to do where commands can be confined, and cannot be held to hosts.
+fn hosts_need_more(weak: &TooWeak, open: &str) -> Option<String> {
+    let needs_l3 = weak.demanded >= Level::L3 && weak.report.level >= Level::L2;
+    needs_l3.then(|| {
+        format!(
+            "hosts can be granted by name at L3 only; {open} grants the whole network at L2, and whatever \
+             the program reads can leave by it"
+        )
+    })
 }
 
 /// Paths as they are seen from the root; each has to lead somewhere.

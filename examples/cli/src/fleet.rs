@@ -42,6 +42,7 @@ pub(crate) enum Announce {
 pub(crate) struct Fleet {
     hub: Hub,
     names: Vec<AgentId>,
+    sandbox: Option<String>,
     /// Whether the agents are to leave.
     leave: watch::Sender<bool>,
     sidecars: JoinSet<Result<(), Failure>>,
@@ -60,6 +61,7 @@ impl Fleet {
         let mut fleet = Self {
             hub,
             names: Vec::new(),
+            sandbox: None,
             leave: watch::Sender::new(false),
             sidecars: JoinSet::new(),
             _announcement: announcement,
@@ -77,6 +79,11 @@ impl Fleet {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// What its agents rely on, in clear words, if they rely on a sandbox or were told to do without.
+    pub(crate) fn sandbox(&self) -> Option<&str> {
+        self.sandbox.as_deref()
     }
 
     pub(crate) fn agents(&self) -> &[AgentId] {
@@ -114,6 +121,7 @@ impl Fleet {
         let agent =
             Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
         let first = agent.sidecar().await?;
+        self.sandbox = first.sandbox();
         self.names.push(name);
         self.sidecars.spawn(agent.work(first, self.leave.subscribe()));
         Ok(())

@@ -1,6 +1,5 @@
 //! This file builds a sidecar that runs commands for a hub, with its journal in a directory.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +14,13 @@ use agentcom_exec::git;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
-use agentcom_exec::sandbox::{Report, Sandbox, Watch};
+use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
 use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use agentcom_transport_ws::{ClientOptions, WsClient};
 
 use crate::coder::Coder;
-use crate::confine::Confine;
+use crate::confine::{Confine, told};
 use crate::exit::{Exit, Failure};
 
 /// How an agent works.
@@ -41,6 +40,10 @@ pub(crate) struct Ways {
     pub(crate) wake: Option<Vec<String>>,
     #[command(flatten)]
     pub(crate) confine: Confine,
+    /// Run commands of models and of checks without a sandbox, with all that this user may do; the agent
+    /// gets only tasks that were submitted with `--sandbox l0`, or that want none
+    #[arg(long = "i-accept-no-sandbox", conflicts_with = "level")]
+    pub(crate) no_sandbox: bool,
     #[command(flatten)]
     pub(crate) coder: Coder,
 }
@@ -53,9 +56,15 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) struct Sidecar {
     driver: SidecarDriver,
     watch: Option<Watch>,
+    report: Option<Report>,
 }
 
 impl Sidecar {
+    /// What it relies on, in clear words, if it relies on a sandbox or was told to do without.
+    pub(crate) fn sandbox(&self) -> Option<String> {
+        self.report.as_ref().map(told)
+    }
+
     pub(crate) fn handle(&self) -> SidecarHandle {
         self.driver.handle()
     }
@@ -87,20 +96,21 @@ pub(crate) async fn sidecar(
     let transport = WsClient::new(&url, ClientOptions::default())
         .map_err(|bad| Failure::new(Exit::Usage, bad))?;
     let spawner = Spawner::current_exe()?;
-    let demanded = ways.confine.demanded(&spawner, ways.coder.is_wanted())?;
-    let proved = demanded
-        .iter()
-        .map(|(_, report)| report)
-        .flat_map(Report::capabilities)
-        .map(|word| Capability::new(&word));
-    let proved: Vec<Capability> = proved.collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let demanded = match ways.no_sandbox {
+        true => Some(ways.confine.none(&spawner)?),
+        false => ways.confine.demanded(&spawner, ways.coder.is_wanted())?,
+    };
+    let (sandbox, report) = demanded.unzip();
+    if let Some(report) = report.as_ref().filter(|report| report.level < Level::L2) {
+        tracing::warn!(agent = %name, "the sandbox is {}", told(report));
+    }
+    let proved = report.iter().flat_map(Report::capabilities);
     let keys: Vec<Capability> = ways.coder.keys()?.capabilities().collect();
     let repository = match ways.coder.is_wanted() {
         true => git::capability(&ways.workdir).await,
         false => None,
     };
     let can = ways.capabilities.iter().cloned().chain(proved).chain(keys).chain(repository);
-    let sandbox = demanded.map(|(sandbox, _)| sandbox);
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
     let (executors, models) = executors(dir, ways, spawner, sandbox)?;
     let config = SidecarConfig {
@@ -121,7 +131,7 @@ pub(crate) async fn sidecar(
         entropy,
     );
     let driver = driver.map_err(|error| Failure::new(Exit::Failure, error))?;
-    Ok(Sidecar { driver: driver.with_meter(Arc::new(Host::here())), watch })
+    Ok(Sidecar { driver: driver.with_meter(Arc::new(Host::here())), watch, report })
 }
 
 fn journal(dir: &Path) -> Result<FileJournal, Failure> {
@@ -154,11 +164,14 @@ fn executors(
     let shell = Shell::new(spawner.clone())
         .in_directory(&workdir)
         .with_environment(ways.coder.environment());
-    let shell = match sandbox.clone().filter(|_| ways.confine.is_asked()) {
-        Some(sandbox) => shell.in_sandbox(sandbox),
-        None => shell,
+    let shell = match sandbox.clone() {
+        Some(sandbox) if sandbox.runs_commands().is_err() => None,
+        Some(sandbox) if ways.confine.is_asked() => Some(shell.in_sandbox(sandbox)),
+        Some(sandbox) => Some(shell.in_sandbox_on_demand(sandbox)),
+        None => Some(shell),
     };
-    let mut executors: Vec<Arc<dyn Executor>> = vec![Arc::new(shell)];
+    let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
+    executors.extend(shell.map(|shell| Arc::new(shell) as Arc<dyn Executor>));
     let mut models = Announced::new();
     if let Some(sandbox) = sandbox {
         let (coders, own) = ways.coder.executors(&spawner, sandbox, &workdir, dir)?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, SidecarHandle};
 use agentcom_core::endpoint::Announced;
-use agentcom_core::name::Capability;
 use agentcom_core::port::executor::Executor;
 use agentcom_core::sidecar::Exit;
 use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
@@ -25,7 +24,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::STORE;
-use agentcom_sidecar::settings::{Code, Settings};
+use agentcom_sidecar::settings::{Code, Confine, Settings};
 
 /// A second signal cut the drain short.
 const CUT_SHORT: u8 = 1;
@@ -45,9 +44,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     let sandbox = proved(&settings, &spawner)?;
     let mut config = settings.sidecar()?;
     if let Some((_, report)) = &sandbox {
-        for word in report.capabilities() {
-            config.capabilities.push(Capability::new(&word)?);
-        }
+        config.capabilities.extend(report.capabilities());
     }
     if let Some(coding) = &settings.coding {
         config.capabilities.extend(git::capability(&coding.repository).await);
@@ -102,7 +99,17 @@ fn proved(settings: &Settings, spawner: &Spawner) -> anyhow::Result<Option<(Sand
     let demanded = asked.as_ref().map(|sandbox| sandbox.level);
     let sandbox = asked.unwrap_or_else(|| Sandbox::new(Level::L2));
     let (sandbox, report) = sandbox.proved(demanded, spawner)?;
-    tracing::info!(level = %sandbox.level, tried = report.attempts.len(), "commands are confined");
+    let (level, tried) = (sandbox.level, report.attempts.len());
+    match level {
+        Level::L2 | Level::L3 => tracing::info!(%level, tried, "commands are confined"),
+        Level::L1 => {
+            let why = report.why(Level::L2);
+            tracing::warn!(%level, why, "no commands are run: models work on files only");
+        }
+        Level::L0 => {
+            tracing::warn!(%level, "there is no sandbox: commands do all that this user may");
+        }
+    }
     Ok(Some((sandbox, report)))
 }
 
@@ -114,12 +121,17 @@ fn executors(
     let mut executors: Vec<Arc<dyn Executor>> = Vec::new();
     let mut models = Announced::new();
     if settings.shell.enabled {
-        let root = &settings.shell.root;
-        let shell = Shell::new(spawner.clone()).in_directory(root);
-        executors.push(Arc::new(match sandbox.clone().filter(|_| settings.sandbox.is_some()) {
-            Some(sandbox) => shell.in_sandbox(sandbox),
-            None => shell,
-        }));
+        let shell = Shell::new(spawner.clone()).in_directory(&settings.shell.root);
+        match sandbox.clone() {
+            Some(sandbox) => match sandbox.runs_commands() {
+                Err(only) => tracing::warn!("no shell work is done: {only}"),
+                Ok(()) if settings.sandbox.as_ref().is_some_and(Confine::confines) => {
+                    executors.push(Arc::new(shell.in_sandbox(sandbox)));
+                }
+                Ok(()) => executors.push(Arc::new(shell.in_sandbox_on_demand(sandbox))),
+            },
+            None => executors.push(Arc::new(shell)),
+        }
     }
     if let Some((coding, sandbox)) = settings.coding()?.zip(sandbox) {
         let token = std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.trim().is_empty());
@@ -153,12 +165,12 @@ fn executors(
 fn chain(code: &Code, place: &coding::Settings) -> anyhow::Result<Chain> {
     let acp = code.acp.as_ref().map(|foreign| {
         let acp = foreign.agent()?;
-        held(acp.sandbox(&place.sandbox), place)?;
+        held(&acp.sandbox(&place.sandbox), place).context("coding.acp")?;
         anyhow::Ok(acp)
     });
     let claude_code = code.claude_code.as_ref().map(|claude| {
         let claude = claude.cli()?;
-        held(claude.sandbox(&place.sandbox), place)?;
+        held(&claude.sandbox(&place.sandbox), place).context("coding.claude_code")?;
         anyhow::Ok(claude)
     });
     let local = code.model.clone().map(|model| OllamaModels {
@@ -172,14 +184,12 @@ fn chain(code: &Code, place: &coding::Settings) -> anyhow::Result<Chain> {
 }
 
 /// Proves that a program of others is held to what is granted to it.
-fn held(sandbox: Sandbox, place: &coding::Settings) -> anyhow::Result<()> {
-    let needs_l3 = sandbox.network.level_least() > place.sandbox.level;
-    let proved = sandbox.proved(Some(place.sandbox.level), &place.spawner);
-    let proved = proved.map(drop).map_err(anyhow::Error::from);
-    if !needs_l3 {
-        return proved;
+fn held(sandbox: &Sandbox, place: &coding::Settings) -> anyhow::Result<()> {
+    let holds = sandbox.check_commands(&place.spawner).map_err(anyhow::Error::from);
+    if sandbox.level == place.sandbox.level {
+        return holds;
     }
-    proved.context(
+    holds.context(
         "hosts can be granted by name at L3 only; open_network grants the whole network, and whatever the \
          program reads can leave by it",
     )

@@ -74,8 +74,12 @@ pub struct Shell {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confine {
-    /// How much is demanded: L2 or L3. The sidecar does not start where less is proved.
+    /// How much is demanded: L2 or L3, and the sidecar does not start where less is proved; L1, with
+    /// which no commands are run; or L0, see `i_accept_no_sandbox`.
     pub level: Level,
+    /// That commands run with all that the sidecar's user may do, which L0 needs said.
+    #[serde(default)]
+    pub i_accept_no_sandbox: bool,
     /// What commands may read and execute beside the system's files.
     #[serde(default)]
     pub read: Vec<PathBuf>,
@@ -83,8 +87,16 @@ pub struct Confine {
     pub user: Option<u32>,
 }
 
-/// Coding tasks by models. Their commands are always confined: as `sandbox` says, or else in the
-/// strongest sandbox that is proved.
+impl Confine {
+    /// Whether all commands are confined, those of shell work too.
+    #[must_use]
+    pub fn confines(&self) -> bool {
+        self.level > Level::L1
+    }
+}
+
+/// Coding tasks by models. Their commands are confined as `sandbox` says, or else in the strongest
+/// sandbox that is proved; where that is one for files only, none are run.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Code {
@@ -371,11 +383,19 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// If the level is none at which commands are run, or the user is root.
+    /// If there is to be no sandbox and nobody accepts that, or the user is root.
     pub fn sandbox(&self) -> anyhow::Result<Option<Sandbox>> {
         let Some(confine) = &self.sandbox else { return Ok(None) };
-        if confine.level < Level::L2 {
-            bail!("sandbox.level is {}; commands are confined at L2 and L3", confine.level);
+        match (confine.level, confine.i_accept_no_sandbox) {
+            (Level::L0, false) => bail!(
+                "sandbox.level is L0, with which commands do all that the sidecar's user may: set \
+                 sandbox.i_accept_no_sandbox = true if that is meant"
+            ),
+            (Level::L1 | Level::L2 | Level::L3, true) => bail!(
+                "sandbox.i_accept_no_sandbox goes with the level L0, and sandbox.level is {}",
+                confine.level
+            ),
+            (Level::L0, true) | (Level::L1 | Level::L2 | Level::L3, false) => {}
         }
         if confine.user == Some(0) {
             bail!("sandbox.user is root; it has to be a user of its own");

@@ -184,6 +184,33 @@ async fn a_sidecar_that_confines_commands_says_what_it_has_proved() {
 }
 
 #[tokio::test]
+async fn a_sidecar_for_files_only_runs_no_commands_and_one_without_a_sandbox_says_so_or_does_not_start()
+ {
+    const CODING: &str = "[coding]\nrepository = \".\"\nmodel = \"m\"\n";
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let configure = |sandbox: &str| {
+        let text = format!("[sandbox]\n{sandbox}\n{CODING}");
+        std::fs::write(dir.path().join("sidecar.toml"), text).unwrap();
+    };
+    configure("level = \"L1\"");
+    let mut child = sidecar(&hub, dir.path(), &["--config", "sidecar.toml"]);
+    let (_talk, said) = hub.introduced().await;
+    let executors = said["executors"].as_array().unwrap();
+    assert!(executors.contains(&json!("ollama")) && !executors.contains(&json!("shell")), "{said}");
+    assert_eq!(said["capabilities"], json!(["sandbox-l1"]), "{said}");
+    signal(&child, "KILL").await;
+    in_time(child.wait()).await.unwrap();
+    configure("level = \"L0\"");
+    let mut child = sidecar(&hub, dir.path(), &["--config", "sidecar.toml"]);
+    assert_eq!(code(&mut child).await, Some(64));
+    configure("level = \"L0\"\ni_accept_no_sandbox = true");
+    let _child = sidecar(&hub, dir.path(), &["--config", "sidecar.toml"]);
+    let (_talk, said) = hub.introduced().await;
+    assert_eq!(said["capabilities"], json!([]), "{said}");
+    assert!(said["executors"].as_array().unwrap().contains(&json!("shell")), "{said}");
+}
+
+#[tokio::test]
 async fn a_killed_sidecar_reports_its_work_as_lost_when_it_comes_back() {
     let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
     let mut child = sidecar(&hub, dir.path(), &[]);

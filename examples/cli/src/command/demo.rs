@@ -97,6 +97,7 @@ fn plan(dir: &Path, repository: PathBuf, coder: Coder) -> Plan {
         workdir: repository,
         wake: None,
         confine: Confine::default(),
+        no_sandbox: false,
         coder,
     };
     Plan { settings, agents: 1, ways, announce: Announce::Nobody }

@@ -127,6 +127,7 @@ fn tell(fleet: &Fleet, ctx: &Context) -> Outcome {
         "data_dir": hub.data_dir(),
         "token_file": token_file,
         "agents": fleet.agents(),
+        "sandbox": fleet.sandbox(),
         "pid": std::process::id(),
     });
     ctx.print.data(&told, || {
@@ -134,12 +135,13 @@ fn tell(fleet: &Fleet, ctx: &Context) -> Outcome {
         let agents: Vec<&str> =
             fleet.agents().iter().map(agentcom_core::name::AgentId::as_str).collect();
         let agents = if agents.is_empty() { "none".into() } else { agents.join(", ") };
-        let line = |name: &str, value: &str| format!("  {FAINT}{name:<7}{FAINT:#}{value}\n");
+        let line = |name: &str, value: &str| format!("  {FAINT}{name:<8}{FAINT:#}{value}\n");
         let url = fleet.url();
         format!("{GOOD}ready{GOOD:#} on {STRONG}{url}{STRONG:#}\n")
             + &line("data", &hub.data_dir().display().to_string())
             + &line("token", &format!("{}{made}", token_file.display()))
             + &line("agents", &agents)
+            + &fleet.sandbox().map_or_else(String::new, |sandbox| line("sandbox", sandbox))
     })?;
     ctx.print.note("try: agentcom submit --shell 'echo hello' --wait");
     Ok(())

@@ -44,6 +44,9 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let sidecar = sidecar::sidecar(client.address(), name, token, &dir, &args.ways).await?;
     let handle = sidecar.handle();
     ctx.print.note(&format!("agent {} works for {}; Ctrl-C ends it", args.name, client.address()));
+    if let Some(sandbox) = sidecar.sandbox() {
+        ctx.print.note(&format!("its sandbox is {sandbox}"));
+    }
     let mut running = std::pin::pin!(sidecar.run());
     let ended = tokio::select! {
         ended = &mut running => ended,

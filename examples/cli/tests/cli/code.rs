@@ -19,7 +19,7 @@ pub(crate) const MENDED: &str = "#!/bin/sh\necho $(($1 + $2))\n";
 const TEST: &str = "test \"$(sh add.sh 2 3)\" = 5 || { echo '2 + 3 is not 5'; exit 1; }\n";
 
 /// A remote of a program that adds wrongly, with a test that says so, and a clone of it.
-fn repository(dir: &Path) {
+pub(crate) fn repository(dir: &Path) {
     git(dir, &["init", "--quiet", "--bare", "--initial-branch=main", "owner/name"]);
     git(dir, &["clone", "--quiet", "owner/name", "clone"]);
     let clone = dir.join("clone");
@@ -32,7 +32,7 @@ fn repository(dir: &Path) {
     git(&clone, &["push", "--quiet", "origin", "HEAD:main"]);
 }
 
-/// Whether commands can be confined here; without it coding tasks are refused, which another test shows.
+/// Whether commands can be confined here; without it models run none.
 fn has_sandbox(dir: &Path) -> bool {
     json(dir, &["doctor"])["sandbox"]["level"].as_str().is_some_and(|level| level >= "L2")
 }

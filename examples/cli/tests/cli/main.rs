@@ -9,6 +9,7 @@ mod db;
 mod end_to_end;
 mod git;
 mod kill;
+mod levels;
 mod mcp;
 mod money;
 mod repo;

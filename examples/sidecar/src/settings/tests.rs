@@ -108,8 +108,13 @@ fn commands_are_confined_as_the_table_says_or_not_at_all() {
         read("[sandbox]\nlevel = \"L3\"\nread = [\"/opt\"]\nuser = 7\n").unwrap().unwrap();
     assert_eq!((sandbox.level, sandbox.user), (Level::L3, Some(7)));
     assert_eq!(sandbox.read, [PathBuf::from("/opt")]);
-    let weak = read("[sandbox]\nlevel = \"L1\"\n").unwrap_err().to_string();
-    assert_eq!(weak, "sandbox.level is L1; commands are confined at L2 and L3");
+    assert_eq!(read("[sandbox]\nlevel = \"L1\"\n").unwrap().unwrap().level, Level::L1);
+    let none = read("[sandbox]\nlevel = \"L0\"\n").unwrap_err().to_string();
+    assert!(none.contains("set sandbox.i_accept_no_sandbox = true"), "{none}");
+    let accepted = read("[sandbox]\nlevel = \"L0\"\ni_accept_no_sandbox = true\n");
+    assert_eq!(accepted.unwrap().unwrap().level, Level::L0);
+    let both = read("[sandbox]\nlevel = \"L2\"\ni_accept_no_sandbox = true\n").unwrap_err();
+    assert!(both.to_string().contains("sandbox.level is L2"), "{both}");
     assert!(
         read("[sandbox]\nlevel = \"L2\"\nuser = 0\n").unwrap_err().to_string().contains("root")
     );

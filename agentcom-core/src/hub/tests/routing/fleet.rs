@@ -76,8 +76,13 @@ impl Fleet {
     pub(super) fn join_announcing(&mut self, name: &'static str, models: Option<Announced>) -> u64 {
         let kinds = ["acp", "code"].map(String::from).into();
         let capabilities = Some(["sandbox-l2"].map(String::from).into());
-        let frame =
-            Identify { executors: Some(kinds), capabilities, slots: Some(9), models, ..Identify::default() };
+        let frame = Identify {
+            executors: Some(kinds),
+            capabilities,
+            slots: Some(9),
+            models,
+            ..Identify::default()
+        };
         self.identify(name, frame)
     }
 
