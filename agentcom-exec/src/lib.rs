@@ -40,6 +40,7 @@ pub mod guard;
 pub mod host;
 pub mod journal;
 pub mod keys;
+mod lines;
 pub mod mcp;
 pub mod model;
 mod output;

@@ -9,7 +9,6 @@
 
 pub mod calls;
 pub mod history;
-pub(crate) mod lines;
 pub mod messages;
 pub mod ollama;
 mod repair;

@@ -25,10 +25,11 @@ use super::message::{
     Updated,
 };
 use super::story::{Story, Told};
-use super::wire::{Lines, Post};
+use super::wire::{self, Post};
 use crate::agentic::{Ended, How};
 use crate::coding::Bench;
 use crate::guard::{self, Running, Said, Talk};
+use crate::lines;
 use crate::output::report;
 use crate::session::Stream;
 use login::Login;
@@ -124,7 +125,7 @@ pub(super) struct Conversation<'a> {
     /// Whether its guard still has something to say.
     is_guarded: bool,
     exit: Option<guard::How>,
-    lines: Lines,
+    lines: lines::Said,
     closed: bool,
     post: Post,
     errors: Stream<ChildStderr>,
@@ -147,7 +148,7 @@ impl<'a> Conversation<'a> {
             running: talk.running,
             is_guarded: true,
             exit: None,
-            lines: Lines::of(from),
+            lines: wire::said(from),
             closed: false,
             post: Post::to(to),
             errors: Stream::new(talk.err, "stderr", ERRORS_BYTES_MAX),
@@ -298,7 +299,7 @@ impl<'a> Conversation<'a> {
                     self.closed = true;
                     Event::Closed
                 }
-                Err(error) => Event::Unreadable(error),
+                Err(too_much) => Event::Unreadable(too_much.into()),
             },
             said = self.running.next(), if self.is_guarded => {
                 match &said {

@@ -3,10 +3,11 @@
 use std::future::pending;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::error::AcpError;
+use crate::lines::{Said, TooMuch};
 
 /// The longest message, in bytes: a file of the largest size, written with escapes.
 pub(super) const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -18,46 +19,15 @@ const ALL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What an agent says, line by line.
-#[derive(Debug)]
-pub(super) struct Lines {
-    from: OwnedReadHalf,
-    buffer: Vec<u8>,
-    /// Where the next line begins.
-    at: usize,
-    /// How far there is no end of it.
-    searched: usize,
-    read: u64,
+pub(super) fn said(from: OwnedReadHalf) -> Said {
+    Said::by(from, LINE_BYTES_MAX, ALL_BYTES_MAX)
 }
 
-impl Lines {
-    pub(super) fn of(from: OwnedReadHalf) -> Self {
-        Self { from, buffer: Vec::new(), at: 0, searched: 0, read: 0 }
-    }
-
-    /// The next line, without its end; nothing when it says no more. What comes behind the last end of
-    /// a line was never finished, and is passed over. Cancel safe.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, AcpError> {
-        loop {
-            let end = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n');
-            if let Some(end) = end.map(|end| self.searched + end) {
-                let line = self.buffer[self.at..end].to_vec();
-                self.at = end + 1;
-                self.searched = self.at;
-                return Ok(Some(line));
-            }
-            self.buffer.drain(..self.at);
-            self.at = 0;
-            self.searched = self.buffer.len();
-            if self.buffer.len() > LINE_BYTES_MAX {
-                return Err(AcpError::LongLine(LINE_BYTES_MAX));
-            }
-            let Ok(read @ 1..) = self.from.read_buf(&mut self.buffer).await else {
-                return Ok(None);
-            };
-            self.read += read as u64;
-            if self.read > ALL_BYTES_MAX {
-                return Err(AcpError::TooMuch(ALL_BYTES_MAX));
-            }
+impl From<TooMuch> for AcpError {
+    fn from(too_much: TooMuch) -> Self {
+        match too_much {
+            TooMuch::Line(bytes_max) => Self::LongLine(bytes_max),
+            TooMuch::All(bytes_max) => Self::TooMuch(bytes_max),
         }
     }
 }

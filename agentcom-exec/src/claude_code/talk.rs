@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use agentcom_core::agentic::Stop;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::ChildStderr;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::course::{Course, Heard};
 use crate::agentic::How;
 use crate::guard::{How as Died, Refusal, RefusalKind, Running, Said, Talk};
-use crate::model::lines::Lines;
+use crate::lines;
 use crate::model::{ModelError, Patience};
 use crate::session::Stream;
 
@@ -51,10 +51,10 @@ pub(super) async fn with(
     let now = Instant::now();
     let mut conversation = Conversation {
         running: talk.running,
-        from,
         to: Some(to),
         err: Stream::new(talk.err, "stderr", ERROR_BYTES_MAX),
-        lines: Lines::at_most(LINE_BYTES_MAX),
+        // It ends with its time, its turns or its money.
+        lines: lines::Said::by(from, LINE_BYTES_MAX, u64::MAX),
         unread: Vec::new(),
         patience,
         heard_at: None,
@@ -95,11 +95,10 @@ fn first(prompt: &str) -> String {
 #[derive(Debug)]
 struct Conversation {
     running: Running,
-    from: OwnedReadHalf,
     /// Nothing when there is nothing more to say.
     to: Option<OwnedWriteHalf>,
     err: Stream<ChildStderr>,
-    lines: Lines,
+    lines: lines::Said,
     /// What was said and not taken yet.
     unread: Vec<u8>,
     patience: Patience,
@@ -120,21 +119,20 @@ impl Conversation {
     /// Hears until there is nothing more to hear. Why it is not to be heard any longer, or nothing if
     /// it ended by itself.
     async fn hear_out(&mut self, course: &mut Course<'_>) -> Option<How> {
-        let mut piece = Vec::with_capacity(64 * 1024);
         loop {
             if self.leave_by.is_some() && self.unread.is_empty() {
                 // It waits for more to do as long as there could be more.
                 self.to = None;
             }
             let (deadline, late) = self.deadline();
-            piece.clear();
             tokio::select! {
-                read = self.from.read_buf(&mut piece) => match read {
-                    Ok(1..) => match self.take(course, &piece) {
+                line = self.lines.next() => match line {
+                    Ok(Some(line)) => match self.take(course, &line) {
                         None => {}
                         over => return over,
                     },
-                    Ok(0) | Err(_) => return None,
+                    Ok(None) => return None,
+                    Err(long) => return Some(How::Failed(ModelError::Broken(long.to_string()))),
                 },
                 wrote = write(self.to.as_mut(), &self.unread), if !self.unread.is_empty() => {
                     let wrote = wrote.unwrap_or_else(|| { self.to = None; self.unread.len() });
@@ -162,22 +160,16 @@ impl Conversation {
         }
     }
 
-    /// Takes in what it says.
-    fn take(&mut self, course: &mut Course<'_>, piece: &[u8]) -> Option<How> {
-        let lines = match self.lines.push(piece) {
-            Ok(lines) => lines,
-            Err(long) => return Some(How::Failed(ModelError::Broken(long.to_string()))),
-        };
-        for line in lines {
-            self.heard_at = Some(Instant::now());
-            match course.hear(&line) {
-                Heard::Nothing => {}
-                Heard::Answer(answer) => self.say(&answer),
-                Heard::Result => {
-                    self.leave_by.get_or_insert_with(|| Instant::now() + LEAVE_WITHIN);
-                }
-                Heard::Over(how) => return Some(how),
+    /// Takes in a line that it says.
+    fn take(&mut self, course: &mut Course<'_>, line: &[u8]) -> Option<How> {
+        self.heard_at = Some(Instant::now());
+        match course.hear(line) {
+            Heard::Nothing => {}
+            Heard::Answer(answer) => self.say(&answer),
+            Heard::Result => {
+                self.leave_by.get_or_insert_with(|| Instant::now() + LEAVE_WITHIN);
             }
+            Heard::Over(how) => return Some(how),
         }
         if self.unread.len() > UNREAD_BYTES_MAX {
             let seen = "it asks, and does not read the answers".to_owned();

@@ -15,10 +15,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::lines::Lines;
 use super::{
     Call, Ending, Format, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut,
 };
+
+use crate::lines::Lines;
 
 pub use installed::{Installed, installed};
 
