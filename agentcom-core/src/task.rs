@@ -9,6 +9,7 @@ mod traces;
 
 pub use complexity::{Complexity, Inferred, Signals};
 pub use draft::{BadDraft, Dependency, Draft};
+pub(crate) use life::never;
 pub use life::{
     Answer, Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place,
     Refused, TaskEvent, TaskState, Wait,

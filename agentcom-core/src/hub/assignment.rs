@@ -56,6 +56,7 @@ pub(super) fn of(
         skip_verification: coding.skip_verification,
         verification_timeout_ms: coding.verification_timeout,
         max_verification_retries: coding.verification_retries_max,
+        revivals: task.life.revivals,
     }
 }
 

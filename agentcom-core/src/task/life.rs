@@ -16,6 +16,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use state::never;
 pub use state::{
     Answer, Attempt, Category, Death, Delay, Ended, Fence, Finish, Hold, Life, Outcome, Place,
     TaskState, Wait,
@@ -87,6 +88,7 @@ impl Life {
             lease: Lease(0),
             failures: 0,
             crashes: 0,
+            revivals: 0,
             created_at: at,
             updated_at: at,
             attempts: Vec::new(),
@@ -314,6 +316,7 @@ impl Life {
     fn revive(&mut self, place: Place) {
         self.failures = 0;
         self.crashes = 0;
+        self.revivals = self.revivals.saturating_add(1);
         self.state = TaskState::Ready { since: self.updated_at, place };
     }
 }

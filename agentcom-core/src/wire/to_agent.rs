@@ -12,7 +12,7 @@ use crate::json::Json;
 use crate::ledger::{Granted, NotGranted};
 use crate::name::{AgentId, Credential, EndpointId, Kind};
 use crate::sandbox::Level;
-use crate::task::{Answer, FileHint, LeaseLoss, Op, Tier, VerificationStep};
+use crate::task::{Answer, FileHint, LeaseLoss, Op, Tier, VerificationStep, never};
 use crate::time::{Span, Wall};
 use crate::wire::Held;
 
@@ -242,9 +242,12 @@ pub struct Assignment {
     /// How long the checks may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification_timeout_ms: Option<Span>,
-    /// How many corrective rounds may follow failed checks.
+    /// How many corrective rounds may follow failed checks, in each life of the task.
     #[serde(default)]
     pub max_verification_retries: u32,
+    /// How often an operator gave the task another life; rounds of earlier ones count no more.
+    #[serde(default, skip_serializing_if = "never")]
+    pub revivals: u32,
 }
 
 impl Assignment {
@@ -283,6 +286,7 @@ impl Assignment {
             skip_verification: false,
             verification_timeout_ms: None,
             max_verification_retries: 0,
+            revivals: 0,
         }
     }
 

@@ -82,9 +82,9 @@ impl<'a> Place<'a> {
         self.settings.sandbox.give_to_user(dir).map_err(|error| io(dir, &error))
     }
 
-    /// How many rounds the task has seen before, in this attempt and in earlier ones.
+    /// How many rounds the task has seen before, in this attempt and in earlier ones of this life.
     pub(super) async fn rounds(&self) -> Result<u32, CheckoutError> {
-        self.tree.rounds(&self.base, self.job.task_id).await
+        self.tree.rounds(&self.base, self.job.task_id, self.job.revivals).await
     }
 
     /// Commits what the model did in a round, and says where the branch stands then. A round in which
@@ -101,8 +101,8 @@ impl<'a> Place<'a> {
         if counts || !self.tree.uncommitted().await?.is_empty() {
             let title = title_of(&self.job.description, &self.branch);
             let message = format!("{title}\n\n{}", body(answer));
-            let (task, attempt) = (self.job.task_id, self.job.attempt);
-            let commit = Commit { message: &message, task, attempt, round: Some(round) };
+            let Assignment { task_id: task, attempt, revivals, .. } = *self.job;
+            let commit = Commit { message: &message, task, attempt, round: Some(round), revivals };
             self.tree.commit(&commit).await?;
         }
         self.tree.status().await

@@ -20,6 +20,9 @@ const ATTEMPT: &str = "Agentcom-Attempt";
 /// on.
 pub(super) const ROUND: &str = "Agentcom-Round";
 
+/// The trailer that says how often the task had been revived by then, if ever.
+pub(super) const REVIVALS: &str = "Agentcom-Revivals";
+
 /// A clone in which a task is worked on.
 #[derive(Clone, Debug)]
 pub struct Checkout {
@@ -64,6 +67,8 @@ pub struct Commit<'a> {
     /// In which round of checks and corrections, from 1, whatever the attempt; none for the commits of
     /// people. A round counts also where it changed nothing.
     pub round: Option<u32>,
+    /// How often the task had been given another life; its rounds count for that life only.
+    pub revivals: u32,
 }
 
 /// A file that differs from the base.
@@ -283,6 +288,8 @@ impl Checkout {
         let mut trailers =
             vec![format!("{TASK}: {}", commit.task), format!("{ATTEMPT}: {}", commit.attempt)];
         trailers.extend(commit.round.map(|round| format!("{ROUND}: {round}")));
+        let revived = Some(commit.revivals).filter(|&revivals| revivals > 0);
+        trailers.extend(revived.map(|revivals| format!("{REVIVALS}: {revivals}")));
         let mut args = Vec::new();
         if self.git.maybe(&["config", "user.email"]).await?.is_none() {
             args.extend(["-c", "user.name=agentcom", "-c", "user.email=agentcom@localhost"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agentcom_core::id::TaskId;
 use tokio::time::{Instant, sleep};
 
-use super::checkout::{REMOTE, ROUND, TASK};
+use super::checkout::{REMOTE, REVIVALS, ROUND, TASK};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
 
 /// How long somebody else may keep a clone to itself.
@@ -160,21 +160,28 @@ impl Checkout {
         Ok(written.len() > 0)
     }
 
-    /// How many rounds a task has seen in all of its attempts, by the commits on the branch that is
-    /// checked out.
+    /// How many rounds a task has seen in all attempts since it was revived so often, by the commits on
+    /// the branch that is checked out.
     ///
     /// # Errors
     ///
     /// If git says no.
-    pub async fn rounds(&self, base: &str, task: TaskId) -> Result<u32, CheckoutError> {
-        let format = format!(
-            "--format=%(trailers:key={TASK},valueonly,separator=%x20) \
-             %(trailers:key={ROUND},valueonly,separator=%x20)"
-        );
+    pub async fn rounds(
+        &self,
+        base: &str,
+        task: TaskId,
+        revivals: u32,
+    ) -> Result<u32, CheckoutError> {
+        let value = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x20)");
+        let format = format!("--format={},{},{}", value(TASK), value(ROUND), value(REVIVALS));
         let lines = self.git.run(&["log", &format, &format!("{REMOTE}/{base}..HEAD")]).await?;
         let round = |line: &str| {
-            let (of, round) = line.split_once(' ')?;
-            (of.parse() == Ok(task)).then(|| round.trim().parse::<u32>().ok())?
+            let mut values = line.split(',').map(str::trim);
+            let (of, round, revived) = (values.next()?, values.next()?, values.next()?);
+            // Of a task that never was, no commit says it.
+            let revived: u32 = if revived.is_empty() { 0 } else { revived.parse().ok()? };
+            let counts = of.parse() == Ok(task) && revived == revivals;
+            counts.then(|| round.parse::<u32>().ok())?
         };
         Ok(lines.lines().filter_map(round).max().unwrap_or(0))
     }

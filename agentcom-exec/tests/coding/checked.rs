@@ -143,6 +143,20 @@ async fn an_attempt_after_one_that_was_killed_has_only_the_rounds_that_are_left(
 }
 
 #[tokio::test]
+async fn a_task_that_was_given_another_life_has_all_of_its_rounds_in_it_and_no_more() {
+    let (fixture, begun) = rounds(|| Turn::says("It is fine.")).await;
+    let job = never_good(&fixture);
+    let outcome = fixture.executor().run(&job, &Asking::default()).await;
+    assert!(matches!(outcome, JobOutcome::Partial { .. }), "{outcome:?}");
+    let revived = Assignment { revivals: 1, ..job.clone() };
+    assert_eq!(next(&fixture, &revived).await, 2);
+    let worked = ["succeed", "succeed", "next", "next"];
+    assert_eq!(*begun.lock().unwrap(), worked, "it is worked on");
+    assert_eq!(next(&fixture, &revived).await, 2);
+    assert_eq!(*begun.lock().unwrap(), worked, "that life is spent as well");
+}
+
+#[tokio::test]
 async fn a_round_that_changed_nothing_counts_for_the_next_attempt_too() {
     let (fixture, begun) = rounds(|| Turn::says("It is fine.")).await;
     let job = never_good(&fixture);

@@ -73,7 +73,7 @@ pub(super) const TO_AGENT: [Line; 15] = [
          sandbox?: level, repo?: text, branch?: text, file_hints?: [hint], success_criteria?: [text], \
          verification_steps?: [step], complexity?: complexity, routing_decision?: routing, route?: route, \
          skip_verification: flag, verification_timeout_ms?: milliseconds, \
-         max_verification_retries: integer",
+         max_verification_retries: integer, revivals?: integer",
     ),
     ("task_ack", "task_id: task_id, status: acked, generation?: integer"),
     ("task_cancelled", "task_id: task_id, generation: integer, reason: text, timestamp: date"),

@@ -135,8 +135,11 @@ fn dead_tasks_live_again_on_request() {
     let reply = bench.call(Command::Revive(vec![id, TaskId(5)]));
     let skipped = vec![(TaskId(5), Rejected::UnknownTask(TaskId(5)))];
     assert_eq!(reply, Reply::Revived { revived: vec![id], skipped });
-    let held = bench.assigned(agent);
-    assert_eq!(held, [Held { task_id: id, generation: lease(2) }], "leases never rewind");
+    assert_eq!(bench.task(id).life.revivals, 1);
+    let said = bench.said(agent);
+    let Some(ToAgent::TaskAssign(job)) = said.last() else { panic!("{said:?}") };
+    assert_eq!(job.held(), Held { task_id: id, generation: lease(2) }, "leases never rewind");
+    assert_eq!(job.revivals, 1, "its rounds count anew");
 }
 
 #[test]

@@ -237,6 +237,10 @@ pub struct Life {
     /// Leases lost and agents taken down.
     #[serde(default)]
     pub crashes: u32,
+    /// How often an operator gave it another life. Each life has all of its budgets anew: attempts, and
+    /// the rounds of corrections of coding tasks.
+    #[serde(default, skip_serializing_if = "never")]
+    pub revivals: u32,
     /// When it was submitted.
     pub created_at: Wall,
     /// When it last moved.
@@ -253,6 +257,11 @@ pub struct Life {
     /// What it has cost, if a model had a part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spend: Option<Box<Spend>>,
+}
+
+/// Whether it never happened, as serde asks.
+pub(crate) const fn never(times: &u32) -> bool {
+    *times == 0
 }
 
 impl Ended {
