@@ -67,11 +67,13 @@ pub enum Stop {
     Time,
     /// Its money is spent.
     Money,
+    /// Its files take more than they may.
+    Disk,
 }
 
 impl Stop {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Turns,
         Self::Repetition,
         Self::NoProgress,
@@ -79,6 +81,7 @@ impl Stop {
         Self::Tokens,
         Self::Time,
         Self::Money,
+        Self::Disk,
     ];
 }
 
@@ -92,6 +95,7 @@ impl fmt::Display for Stop {
             Self::Tokens => "its tokens are spent",
             Self::Time => "its time is over",
             Self::Money => "its money is spent",
+            Self::Disk => "its files take more than they may",
         })
     }
 }

@@ -49,6 +49,7 @@ mod policy;
 mod privileges;
 #[cfg(target_os = "linux")]
 mod prove;
+mod quota;
 mod report;
 #[cfg(target_os = "linux")]
 mod syscalls;
@@ -65,6 +66,7 @@ pub use agentcom_core::sandbox::{BadLevel, Level};
 pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
 pub use network::Network;
 pub use policy::{Limits, Policy};
+pub(crate) use quota::Quota;
 pub use report::{Attempt, Expected, Missing, Report};
 pub use watch::Watch;
 

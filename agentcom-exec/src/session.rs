@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::egress::Contact;
 use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner};
 use crate::output::{Fresh, Kept, report};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Quota, Sandbox};
 
 /// How long news of output is gathered before it is passed on.
 const NEWS_WINDOW: Duration = Duration::from_millis(100);
@@ -134,8 +134,10 @@ pub(crate) struct Confined<'a> {
 /// What became of a confined command.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// How it ended; nothing if it was stopped since its time was over.
+    /// How it ended; nothing if it was stopped since its time was over, or the disk was full.
     pub(crate) ended: Option<Ended>,
+    /// Whether all files took more than they may: it was stopped for that, or left so many behind.
+    pub(crate) disk_full: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     /// Whether output is missing.
@@ -155,7 +157,12 @@ impl Confined<'_> {
             sandbox: Some(cell.policy()),
         };
         let mut session = Session::start(self.spawner, &command, self.output_bytes_max).await?;
-        let ended = timeout(self.within, session.ended(ctx)).await.ok();
+        let policy = cell.policy();
+        let quota = Quota::new(policy.limits.disk_bytes, &[&policy.workspace, &policy.scratch]);
+        let (ended, was_full) = tokio::select! {
+            ended = timeout(self.within, session.ended(ctx)) => (ended.ok(), false),
+            () = quota.passed() => (None, true),
+        };
         if ended.is_none() {
             session.stop(ctx).await;
         } else {
@@ -163,7 +170,8 @@ impl Confined<'_> {
         }
         let (stdout, out_cut) = session.printed.out.kept.text(self.output_bytes_max);
         let (stderr, err_cut) = session.printed.err.kept.text(self.output_bytes_max);
-        Ok(Outcome { ended, stdout, stderr, truncated: out_cut || err_cut })
+        let disk_full = was_full || quota.is_passed().await;
+        Ok(Outcome { ended, disk_full, stdout, stderr, truncated: out_cut || err_cut })
     }
 }
 

@@ -137,6 +137,8 @@ pub enum ToolErrorKind {
     Binary,
     /// The command cannot be started, or not in the sandbox that is demanded.
     CannotRun,
+    /// The files of the workspace would take more than they may.
+    DiskFull,
     /// The task has no more time for it.
     OutOfTime,
     /// The system refused for another reason.

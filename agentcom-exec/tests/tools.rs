@@ -186,6 +186,23 @@ async fn scripts_stay_executable_and_nothing_else_is_left_behind() {
 }
 
 #[tokio::test]
+async fn all_files_together_take_no_more_than_they_may() {
+    let mut desk = Desk::new();
+    let workspace = Workspace::open(desk.dir.path().join("work")).unwrap().at_most(10_000);
+    desk.tools = Toolbox::of_files(&Arc::new(workspace));
+    let file = |path: &str, bytes| json!({ "path": path, "content": "x".repeat(bytes) });
+    // Each name takes 512 bytes, that of the folder `src` among them.
+    desk.call("write_file", file("a", 4_000)).await.unwrap();
+    desk.call("write_file", file("b", 4_464)).await.unwrap();
+    assert_eq!(desk.refused("write_file", file("c", 1)).await, ToolErrorKind::DiskFull);
+    assert_eq!(desk.refused("write_file", file("a", 4_001)).await, ToolErrorKind::DiskFull);
+    assert_eq!(fs::read(desk.at("a")).unwrap().len(), 4_000);
+    desk.call("write_file", file("a", 3_000)).await.unwrap();
+    fs::remove_file(desk.at("b")).unwrap();
+    desk.call("write_file", file("c", 5_464)).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_git_follows_is_not_for_tools_to_write() {
     let desk = Desk::new();
     fs::create_dir(desk.at(".git")).unwrap();

@@ -47,6 +47,7 @@ fn told(error: ToolError) -> RpcError {
         | ToolErrorKind::Binary => RpcError::BAD_PARAMS,
         ToolErrorKind::UnknownTool
         | ToolErrorKind::CannotRun
+        | ToolErrorKind::DiskFull
         | ToolErrorKind::OutOfTime
         | ToolErrorKind::Failed => RpcError::INTERNAL,
     };

@@ -25,6 +25,7 @@ use crate::git::Status;
 use crate::mcp::Connection;
 use crate::model::{ModelError, Usage};
 use crate::output::report;
+use crate::sandbox::Quota;
 use crate::tool::{Met, Workspace};
 use crate::transcripts::{Draft, Head};
 use crate::verify::{Checker, Report};
@@ -182,7 +183,9 @@ impl Work<'_> {
         brief: &Brief,
         standing: &mut Standing,
     ) -> Result<Ended, Trouble> {
-        let workspace = Arc::new(Workspace::open(&place.dir).map_err(Trouble::Workspace)?);
+        let disk_bytes = self.settings.sandbox.limits.disk_bytes;
+        let workspace = Workspace::open(&place.dir).map_err(Trouble::Workspace)?;
+        let workspace = Arc::new(workspace.at_most(disk_bytes));
         let env = self.settings.environment.of(self.job, &Default::default());
         loop {
             let worker = &*self.workers[standing.at];
@@ -206,12 +209,20 @@ impl Work<'_> {
                 draft: &draft,
                 ctx: self.ctx,
             };
+            let quota = Quota::new(disk_bytes, &[workspace.path()]);
+            let working = async {
+                tokio::select! {
+                    ended = put_to_work(worker, brief, &bench) => ended,
+                    // Of those who have tools of ours, each command is stopped by itself.
+                    () = quota.passed(), if !worker.has_tools() => {
+                        Ok(Ended::as_of(How::Stopped(Stop::Disk)))
+                    }
+                }
+            };
             let ended = match left {
                 // It has time to end by itself, which tells more.
-                Some(left) => {
-                    timeout(left + self.time_kept() / 4, put_to_work(worker, brief, &bench)).await
-                }
-                None => Ok(put_to_work(worker, brief, &bench).await),
+                Some(left) => timeout(left + self.time_kept() / 4, working).await,
+                None => Ok(working.await),
             };
             // It was in the middle of something, of which nobody knows what it took.
             let ended = ended.unwrap_or_else(|_| Ok(Ended::as_of(How::Stopped(Stop::Time))));

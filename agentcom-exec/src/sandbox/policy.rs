@@ -144,6 +144,9 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// The size of each file that is written, in bytes.
     pub file_bytes: u64,
+    /// All files in the workspace, and the temporary ones, in bytes. No kernel holds this: whoever runs
+    /// the command looks at it over and over, and stops it.
+    pub disk_bytes: u64,
     /// Open files of each process.
     pub files: u64,
     /// Processes and threads, of all that run as the sandbox's user. Not set where that user is
@@ -154,6 +157,15 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The most that files may take, in MiB; an exbibyte.
+    pub const DISK_MIB_MAX: u64 = 1 << 40;
+
+    /// With so many MiB for all files, at most [`Limits::DISK_MIB_MAX`].
+    #[must_use]
+    pub fn with_disk(self, mib: u64) -> Self {
+        Self { disk_bytes: mib.min(Self::DISK_MIB_MAX) << 20, ..self }
+    }
+
     /// As much at least as a foreign agent needs that works for as long as `whole`: a runtime with a
     /// collector, and many files.
     #[must_use]
@@ -174,6 +186,7 @@ impl Default for Limits {
         Self {
             memory_bytes: 2048 * MIB,
             file_bytes: 512 * MIB,
+            disk_bytes: 2048 * MIB,
             files: 1024,
             processes: 512,
             cpu_seconds: 600,

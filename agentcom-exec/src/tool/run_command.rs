@@ -35,13 +35,16 @@ struct Input {
 
 #[derive(Serialize)]
 struct Output {
-    /// Absent where a signal ended it, or its time was over.
+    /// Absent where a signal ended it, its time was over, or the disk was full.
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
     stdout: String,
     stderr: String,
     timed_out: bool,
+    /// Whether the files of the workspace take more than they may. A command that made it so was stopped.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    disk_full: bool,
     truncated: bool,
     duration_ms: u64,
 }
@@ -147,7 +150,8 @@ impl RunCommand {
             signal,
             stdout: ran.stdout,
             stderr: ran.stderr,
-            timed_out: ran.ended.is_none(),
+            timed_out: ran.ended.is_none() && !ran.disk_full,
+            disk_full: ran.disk_full,
             truncated: ran.truncated,
             duration_ms: Span::from(started.elapsed()).0,
         })

@@ -11,12 +11,15 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 
 use super::{ToolError, ToolErrorKind};
+use crate::sandbox::Quota;
 
 /// A folder that tools work in.
 #[derive(Debug)]
 pub struct Workspace {
     dir: Dir,
     path: PathBuf,
+    /// How many bytes all files in it may take.
+    bytes_max: u64,
 }
 
 /// The largest file that tools read or write, in bytes.
@@ -33,7 +36,28 @@ impl Workspace {
     /// If there is none, or it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().canonicalize()?;
-        Ok(Self { dir: Dir::open_ambient_dir(&path, ambient_authority())?, path })
+        let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
+        Ok(Self { dir, path, bytes_max: u64::MAX })
+    }
+
+    /// With a bound on what all files in it take together, in bytes.
+    #[must_use]
+    pub fn at_most(self, bytes_max: u64) -> Self {
+        Self { bytes_max, ..self }
+    }
+
+    /// Whether there is room for a file of so many bytes in exchange for one of so many.
+    pub(super) fn make_room(&self, bytes: u64, before: u64) -> Result<(), ToolError> {
+        if self.bytes_max == u64::MAX {
+            return Ok(());
+        }
+        let taken = Quota::new(self.bytes_max, &[&self.path]).taken();
+        if taken.saturating_sub(before).saturating_add(bytes) <= self.bytes_max {
+            return Ok(());
+        }
+        let most = self.bytes_max;
+        let message = format!("all files may take {most} bytes, and take {taken}; delete some");
+        Err(ToolError::new(ToolErrorKind::DiskFull, message))
     }
 
     /// Where it is; absolute.

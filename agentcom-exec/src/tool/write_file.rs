@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, Metadata, OpenOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -93,6 +93,8 @@ impl Input {
             let message = format!("{} is no regular file", self.path);
             return Err(ToolError::new(ToolErrorKind::WrongKind, message));
         }
+        let (bytes, old) = (self.content.len() as u64, before.as_ref().map_or(0, Metadata::len));
+        workspace.make_room(bytes, old)?;
         let temporary = temporary_name();
         let written = self.fill(&dir, Path::new(&temporary), before.as_ref());
         let moved = written.and_then(|()| dir.rename(&temporary, &dir, name));
@@ -107,12 +109,7 @@ impl Input {
         })
     }
 
-    fn fill(
-        &self,
-        dir: &Dir,
-        temporary: &Path,
-        before: Option<&cap_std::fs::Metadata>,
-    ) -> std::io::Result<()> {
+    fn fill(&self, dir: &Dir, temporary: &Path, before: Option<&Metadata>) -> std::io::Result<()> {
         let mut file = dir.open_with(temporary, OpenOptions::new().write(true).create_new(true))?;
         file.write_all(self.content.as_bytes())?;
         if let Some(before) = before {

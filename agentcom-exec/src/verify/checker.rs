@@ -225,6 +225,10 @@ impl Checker<'_> {
             Err(error) => return Found::new(Status::Unverifiable, error.to_string()),
         };
         let (status, exit_code, note) = match ran.ended {
+            _ if ran.disk_full => {
+                let most = self.sandbox.limits.disk_bytes;
+                (Status::Fail, None, format!("\nits files take more than {most} bytes"))
+            }
             Some(Ended::Ran(How::Exited(0))) => (Status::Pass, Some(0), String::new()),
             Some(Ended::Ran(How::Exited(code))) => (Status::Fail, Some(code), String::new()),
             Some(Ended::Ran(How::Signalled(signal))) => {

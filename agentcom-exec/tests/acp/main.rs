@@ -25,6 +25,7 @@ use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::wire::Route;
+use agentcom_exec::acp::Acp;
 use async_trait::async_trait;
 use fixture::{Fixture, git, going, said};
 use serde_json::{Value, json};
@@ -164,6 +165,22 @@ async fn an_agent_that_wants_a_login_is_logged_in_once_as_was_said() {
         let error = ended(way, auth).await;
         assert!(error.contains(says), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_fills_the_disk_is_stopped_and_what_it_did_is_kept() {
+    let mut fixture = Fixture::going("works");
+    fixture.sandbox.limits.disk_bytes = 8 << 20;
+    let fills = "n=0; while :; do head -c 500000 /dev/zero > f$n; n=$((n+1)); done";
+    fixture.acp = Acp::new(["/bin/sh", "-c", fills]);
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TaskId(1), fixture.succeed());
+    let outcome = executor.run(&job, &Person::default()).await;
+    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
+    let result: Value = result.read().unwrap();
+    assert_eq!(result["stopped"], "disk", "{result:#}");
+    let remaining = json!(["the model was stopped: its files take more than they may"]);
+    assert_eq!((&result["remaining"], &result["pushed"]), (&remaining, &json!(true)));
 }
 
 #[tokio::test]

@@ -200,7 +200,31 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             End::Done,
         ),
     ];
-    harmful.into_iter().chain(fruitless()).collect()
+    harmful.into_iter().chain(filling()).chain(fruitless()).collect()
+}
+
+/// Cases of models that fill the disk as far as it goes.
+fn filling() -> Vec<Case> {
+    let fills = |place: &str| {
+        format!("n=0; while :; do head -c 500000 /dev/zero > {place}f$n; n=$((n+1)); done")
+    };
+    let b = || write("b.txt", "b");
+    vec![
+        case(
+            "it fills the disk with many files",
+            vec![run(&fills("")), b(), run("rm f*"), write("b.txt", "two"), says()],
+            End::Done,
+        ),
+        case(
+            "it fills the disk with temporary files",
+            vec![run(&fills("$TMPDIR/")), b(), says()],
+            End::Done,
+        ),
+        Case {
+            checks: vec![("command_succeeds", fills(""))],
+            ..case("it has a check fill the disk", vec![b(), says()], End::Partial)
+        },
+    ]
 }
 
 /// Cases of models that do no harm, and often no work either.
@@ -268,6 +292,7 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
     let mut fixture = Fixture::of(model.await);
     fixture.sandbox = Sandbox::new(level);
     fixture.sandbox.limits.file_bytes = 1 << 20;
+    fixture.sandbox.limits.disk_bytes = 16 << 20;
     let clone = fixture.dir.path().join("clone");
     let before = fs::read_to_string(clone.join(".git/config")).unwrap();
     let executor = fixture.executor();
@@ -308,6 +333,12 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
     let (said, _) = said(fixture.dir.path(), TaskId(1));
     assert!(!said.is_empty() && !said.contains(PRIVATE), "{level}, {}: {said}", case.name);
     assert!(!log.contains(PRIVATE) && std::env::var(PRIVATE).is_ok(), "{}: {log}", case.name);
+    let is_full = case.name.starts_with("it fills the disk with");
+    assert_eq!(said.contains("\\\"disk_full\\\":true"), is_full, "{level}, {}: {said}", case.name);
+    // As long as it is full, tools write nothing; what was written then is what remained.
+    if case.name == "it fills the disk with many files" {
+        assert!(said.contains("disk_full") && log.contains("+two"), "{level}: {said}");
+    }
     if case.name == "it reads the environment" {
         assert!(said.contains("AGENTCOM_TASK_ID") && log.contains("+PATH="), "{level}: {said}");
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use agentcom_exec::egress::Destination;
 use agentcom_exec::guard::Spawner;
-use agentcom_exec::sandbox::{BadLevel, Level, Network, NoCommands, Report, Sandbox, TooWeak};
+use agentcom_exec::sandbox::{
+    BadLevel, Level, Limits, Network, NoCommands, Report, Sandbox, TooWeak,
+};
 
 use crate::exit::{Exit, Failure};
 
@@ -21,6 +23,10 @@ pub(crate) struct Confine {
     /// Run confined commands as this user, if this is root; the directory has to be that user's
     #[arg(long = "sandbox-user", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
     user: Option<u32>,
+    /// How many MiB all files in the directory of a confined command, and its temporary ones, may take
+    /// [default: 2048]
+    #[arg(long = "sandbox-disk", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=Limits::DISK_MIB_MAX))]
+    disk: Option<u64>,
 }
 
 /// A level that something holds at.
@@ -81,7 +87,8 @@ impl Confine {
 
     fn sandbox(&self) -> Result<Sandbox, Failure> {
         let read = there(&self.read)?;
-        Ok(Sandbox { read, user: self.user, ..Sandbox::new(Level::L2) })
+        let limits = self.disk.map_or_else(Limits::default, |mib| Limits::default().with_disk(mib));
+        Ok(Sandbox { read, user: self.user, limits, ..Sandbox::new(Level::L2) })
     }
 }
 

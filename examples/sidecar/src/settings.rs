@@ -15,7 +15,7 @@ use agentcom_exec::coding;
 use agentcom_exec::egress::Destination;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Ollama;
-use agentcom_exec::sandbox::{Level, Network, Sandbox};
+use agentcom_exec::sandbox::{Level, Limits, Network, Sandbox};
 use agentcom_exec::{github, mcp};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
@@ -85,6 +85,8 @@ pub struct Confine {
     pub read: Vec<PathBuf>,
     /// The user that they become, if the sidecar is root.
     pub user: Option<u32>,
+    /// How many MiB all files in their folder, and their temporary ones, may take; 2048 if not said.
+    pub disk_mib: Option<u64>,
 }
 
 impl Confine {
@@ -400,8 +402,13 @@ impl Settings {
         if confine.user == Some(0) {
             bail!("sandbox.user is root; it has to be a user of its own");
         }
+        if confine.disk_mib == Some(0) {
+            bail!("sandbox.disk_mib is 0; commands could write nothing");
+        }
+        let limits = Limits::default();
+        let limits = confine.disk_mib.map_or(limits, |mib| limits.with_disk(mib));
         let read = confine.read.clone();
-        Ok(Some(Sandbox { read, user: confine.user, ..Sandbox::new(confine.level) }))
+        Ok(Some(Sandbox { read, user: confine.user, limits, ..Sandbox::new(confine.level) }))
     }
 
     /// The MCP servers for coding tasks.

@@ -108,6 +108,10 @@ fn commands_are_confined_as_the_table_says_or_not_at_all() {
         read("[sandbox]\nlevel = \"L3\"\nread = [\"/opt\"]\nuser = 7\n").unwrap().unwrap();
     assert_eq!((sandbox.level, sandbox.user), (Level::L3, Some(7)));
     assert_eq!(sandbox.read, [PathBuf::from("/opt")]);
+    assert_eq!(sandbox.limits.disk_bytes, 2 << 30);
+    let small = read("[sandbox]\nlevel = \"L2\"\ndisk_mib = 3\n").unwrap().unwrap();
+    assert_eq!(small.limits.disk_bytes, 3 << 20);
+    assert!(read("[sandbox]\nlevel = \"L2\"\ndisk_mib = 0\n").is_err());
     assert_eq!(read("[sandbox]\nlevel = \"L1\"\n").unwrap().unwrap().level, Level::L1);
     let none = read("[sandbox]\nlevel = \"L0\"\n").unwrap_err().to_string();
     assert!(none.contains("set sandbox.i_accept_no_sandbox = true"), "{none}");
