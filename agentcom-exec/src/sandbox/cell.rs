@@ -110,10 +110,15 @@ impl Sandbox {
         let workspace = workspace.canonicalize()?;
         let scratch = tempfile::Builder::new().prefix("agentcom-job-").tempdir()?;
         self.give_to_user(scratch.path())?;
+        let network = match self.level {
+            // Where nothing is confined, a command is not led to a broker either.
+            Level::L0 => Network::None,
+            Level::L1 | Level::L2 | Level::L3 => self.network.clone(),
+        };
         let policy = Policy {
             read: self.read.clone(),
             write: self.write.clone(),
-            network: self.network.at(self.level),
+            network,
             user: self.user,
             limits: self.limits,
             ..Policy::new(self.level, workspace, scratch.path())
