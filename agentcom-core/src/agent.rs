@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Boot, TaskId};
 use crate::name::{AgentId, Capability, Kind};
+use crate::sandbox::Report;
 use crate::task::Outcome;
 use crate::time::Wall;
 
@@ -72,6 +73,9 @@ pub struct Agent {
     /// How far it is trusted with work.
     #[serde(default)]
     pub trust: Trust,
+    /// What it last proved of its sandbox, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Box<Report>>,
 }
 
 /// How the latest attempt of an agent ended.

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use crate::endpoint::Announced;
 use crate::guard::Guards;
 use crate::name::{AgentId, Capability};
+use crate::sandbox::Report;
 use crate::time::Span;
 
 /// What proves who somebody is; it never appears in logs.
@@ -166,6 +167,9 @@ pub struct SidecarConfig {
     pub labels: BTreeMap<String, String>,
     /// The version of its software.
     pub version: Option<String>,
+    /// What was proved of its sandbox, if it relies on one or was told to do without; the capabilities
+    /// that it has by that need not be named.
+    pub sandbox: Option<Report>,
     /// How many tasks it works on at once, at least 1.
     pub slots: u32,
     /// The longest wait after a first failure to connect.
@@ -212,6 +216,7 @@ impl SidecarConfig {
             models: BTreeMap::new(),
             labels: BTreeMap::new(),
             version: None,
+            sandbox: None,
             slots: 1,
             backoff_base: Span::from_secs(1),
             backoff_cap: Span::from_secs(30),

@@ -1,5 +1,9 @@
 //! This file names how much stands between work and the machine that it runs on.
 
+mod report;
+
+pub use report::{Attempt, Expected, Missing, Report, TooLong};
+
 use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;

@@ -60,14 +60,15 @@ pub(crate) use helper::main;
 #[cfg(target_os = "linux")]
 pub(crate) use launch::start;
 #[cfg(target_os = "linux")]
+use prove::prove_weaker;
+#[cfg(target_os = "linux")]
 pub use prove::{attempts, prove};
 
-pub use agentcom_core::sandbox::{BadLevel, Level};
+pub use agentcom_core::sandbox::{Attempt, BadLevel, Expected, Level, Missing, Report};
 pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
 pub use network::Network;
 pub use policy::{Limits, Policy};
 pub(crate) use quota::Quota;
-pub use report::{Attempt, Expected, Missing, Report};
 pub use watch::Watch;
 
 /// The first argument of a process that is to put itself into a sandbox.
@@ -87,7 +88,7 @@ pub(crate) fn start(
     _command: crate::guard::GuardCommand,
     _input: crate::guard::Input,
 ) -> Result<Started, crate::guard::Refusal> {
-    let missing = Missing::system();
+    let missing = report::system();
     let kind = crate::guard::RefusalKind::Sandbox;
     Err(crate::guard::Refusal { kind, message: format!("sandbox: {}", missing.seen) })
 }
@@ -97,5 +98,10 @@ pub(crate) fn start(
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn prove(_spawner: &crate::guard::Spawner, _sandbox: &Sandbox) -> Report {
-    Report::of_files(vec![Missing::system()])
+    report::of_files(vec![report::system()])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn prove_weaker(spawner: &crate::guard::Spawner, sandbox: &Sandbox) -> Report {
+    prove(spawner, sandbox)
 }

@@ -87,11 +87,12 @@ async fn a_task_that_wants_a_sandbox_has_one_or_does_not_run() {
     let run = async |shell: Shell, wanted: Option<Level>| {
         let mut job = job(1, "shell", &command("true"));
         job.sandbox = wanted;
-        match shell.in_directory(root.path()).run(&job, &Watched::new()).await {
-            JobOutcome::Done { result, .. } => Ok(result.read::<Result>().unwrap().sandbox),
-            JobOutcome::Failed { category: Category::Retryable, error, .. } => Err(error),
-            other => panic!("{other:?}"),
+        let outcome = shell.in_directory(root.path()).run(&job, &Watched::new()).await;
+        if let JobOutcome::Failed { category: Category::Retryable, error, .. } = outcome {
+            return Err(error);
         }
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        Ok(result.read::<Result>().unwrap().sandbox)
     };
     let refused = run(shell(), Some(Level::L2)).await.unwrap_err();
     assert!(refused.contains("wants a sandbox of L2"), "{refused}");

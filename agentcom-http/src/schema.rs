@@ -22,7 +22,7 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 42] = [
+const TYPES: [Line; 43] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),
@@ -49,6 +49,11 @@ const TYPES: [Line; 42] = [
     ("category", "retryable, permanent, quota or crash"),
     ("tier", "trivial, standard, complex or unknown"),
     ("level", "L0, L1, L2 or L3: how much a sandbox holds"),
+    (
+        "sandbox_report",
+        "{level: level, network?: flag, missing?: [{level: level, seen: text, hint: text}], \
+         attempts?: [{what: text, expected: Blocked or Works, held: flag}]}",
+    ),
     ("hint", "{path: text, reason?: text}"),
     ("step", "{type: text, target: text, description?: text}"),
     ("concurrency", "{key: text, max: integer}"),

@@ -11,6 +11,7 @@ use super::{Claim, Effect, Exit, Level, Sidecar};
 use crate::guard::Guard;
 use crate::id::{Lease, TaskId};
 use crate::port::executor::News;
+use crate::sandbox::Report as SandboxReport;
 use crate::time::Span;
 use crate::wire::{
     Accepted, Acked, Assignment, ErrorFrame, Held, Identified, Identify, Ping, Progress, Rejection,
@@ -102,17 +103,20 @@ impl Sidecar {
     /// Says who this is.
     pub(super) fn identify(&self) -> ToHub {
         let config = &self.config;
+        let proved = config.sandbox.iter().flat_map(SandboxReport::capabilities);
+        let can = config.capabilities.iter().cloned().chain(proved);
         ToHub::Identify(Identify {
             agent_id: config.agent.to_string(),
             token: config.token.reveal().into(),
             name: config.name.clone(),
-            capabilities: Some(config.capabilities.iter().map(ToString::to_string).collect()),
+            capabilities: Some(can.map(String::from).collect()),
             boot: Some(self.boot),
             executors: Some(self.kinds.iter().map(ToString::to_string).collect()),
             slots: Some(config.slots.max(1)),
             labels: Some(config.labels.clone()),
             version: config.version.clone(),
             models: Some(config.models.clone()),
+            sandbox: config.sandbox.clone().map(SandboxReport::cut).map(Box::new),
         })
     }
 

@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 const TASK: &str = "task-00000000000000aa";
 
 /// Frames of agents, one of each kind with all its fields.
-const TO_HUB: [&str; 21] = [
+const TO_HUB: [&str; 22] = [
     r#"{"type":"identify","agent_id":"a","token":"t","name":"A","capabilities":["gpu"],"boot":"boot-0000000000000001","executors":["shell"],"slots":2,"labels":{"zone":"eu"},"version":"1"}"#,
+    r#"{"type":"identify","agent_id":"a","token":"t","capabilities":null,"sandbox":{"level":"L2","network":false,"missing":[{"level":"L3","seen":"s","hint":"h"}],"attempts":[{"what":"read","expected":"Blocked","held":true}]}}"#,
     r#"{"type":"ping","held":[{"task_id":"TASK","generation":3}],"nonce":7}"#,
     r#"{"type":"task_accepted","task_id":"TASK","generation":3}"#,
     r#"{"type":"task_progress","task_id":"TASK","generation":3,"progress":50,"execution_event":{"event_type":"stdout","text":"x"}}"#,

@@ -11,6 +11,7 @@ use crate::endpoint::{Announced, Fault};
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
 use crate::ledger::Call;
+use crate::sandbox::Report as SandboxReport;
 use crate::task::{Category, Traces};
 use crate::time::Span;
 
@@ -151,6 +152,9 @@ pub struct Identify {
     /// are forgotten; one that says nothing of them leaves them as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Announced>,
+    /// What it has proved of its sandbox (v1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Box<SandboxReport>>,
 }
 
 /// A lease that an agent holds.

@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use super::attempts::Targets;
 use super::cell::hand_over;
 use super::helper::{Act, Order};
-use super::report::failed;
+use super::report::{asked, failed, of_files};
 use super::{Attempt, Level, Missing, Network, Policy, Report, Sandbox, Started, launch::launch};
 use crate::egress::Broker;
 use crate::guard::Spawner;
@@ -26,8 +26,22 @@ use crate::guard::Spawner;
 /// proved with that user.
 #[must_use]
 pub fn prove(spawner: &Spawner, sandbox: &Sandbox) -> Report {
-    let mut missing = Vec::new();
-    for level in [Level::L3, Level::L2] {
+    first_of(&[Level::L3, Level::L2], Vec::new(), spawner, sandbox)
+}
+
+/// The same, for whoever relies on L2 where there may be more: of that nothing is proved.
+pub(super) fn prove_weaker(spawner: &Spawner, sandbox: &Sandbox) -> Report {
+    first_of(&[Level::L2], vec![asked(Level::L3, "L2")], spawner, sandbox)
+}
+
+/// What is proved of the first of `levels` that holds.
+fn first_of(
+    levels: &[Level],
+    mut missing: Vec<Missing>,
+    spawner: &Spawner,
+    sandbox: &Sandbox,
+) -> Report {
+    for &level in levels {
         let network = sandbox.network.at(level);
         let reaches = !network.is_none();
         match attempts(spawner, &Sandbox { level, network, ..sandbox.clone() }) {
@@ -38,7 +52,7 @@ pub fn prove(spawner: &Spawner, sandbox: &Sandbox) -> Report {
             Err(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
         }
     }
-    Report::of_files(missing)
+    of_files(missing)
 }
 
 fn hint(level: Level, seen: &str) -> String {

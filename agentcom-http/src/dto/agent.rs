@@ -6,6 +6,7 @@ use agentcom_core::agent::{Phase, Trust};
 use agentcom_core::id::{Boot, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::name::{AgentId, Capability, Kind};
+use agentcom_core::sandbox::Report;
 use agentcom_core::task::Category;
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::view::AgentView as Seen;
@@ -32,6 +33,8 @@ pub(crate) struct AgentView {
     slots: Option<u32>,
     labels: BTreeMap<Box<str>, Box<str>>,
     version: Option<Box<str>>,
+    /// What it last proved of its sandbox.
+    sandbox: Option<Box<Report>>,
     boot: Option<Boot>,
     protocol: Option<&'static str>,
     silent_for_ms: Option<Span>,
@@ -93,6 +96,7 @@ impl From<Seen> for AgentView {
             slots: None,
             labels: BTreeMap::new(),
             version: None,
+            sandbox: agent.sandbox,
             boot: None,
             protocol: dialect.map(|dialect| match dialect {
                 Dialect::V1 => PROTOCOL,
@@ -115,6 +119,16 @@ impl From<Seen> for AgentView {
             boot: Some(profile.boot),
             ..shown
         }
+    }
+}
+
+impl AgentView {
+    /// The same for lists: without what was tried in its sandbox.
+    pub(crate) fn brief(mut self) -> Self {
+        if let Some(report) = &mut self.sandbox {
+            report.attempts.clear();
+        }
+        self
     }
 }
 

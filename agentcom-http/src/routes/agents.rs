@@ -28,7 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn list(permit: Permit<ReadAgents>, (): ()) -> Result<Json<Value>, Problem> {
     let agents = permit.hub().agents().await?.into_iter();
-    let agents: Vec<AgentView> = agents.map(AgentView::from).collect();
+    let agents: Vec<AgentView> = agents.map(|seen| AgentView::from(seen).brief()).collect();
     Ok(Json(json!({ "count": agents.len(), "agents": agents })))
 }
 

@@ -7,7 +7,8 @@ pub(super) const TO_HUB: [Line; 21] = [
     (
         "identify",
         "agent_id: text, token: text, name?: text, capabilities?: [text], boot?: boot_id, \
-         executors?: [text], slots?: integer, labels?: {text}, version?: text, models?: {endpoint}",
+         executors?: [text], slots?: integer, labels?: {text}, version?: text, models?: {endpoint}, \
+         sandbox?: sandbox_report",
     ),
     ("ping", "held?: [held], nonce?: integer"),
     ("task_accepted", "task_id: task_id, generation?: integer"),

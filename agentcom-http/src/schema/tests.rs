@@ -39,6 +39,11 @@ fn sample(kind: &str) -> Value {
         "category" => json!("quota"),
         "tier" => json!("complex"),
         "level" => json!("L2"),
+        "sandbox_report" => {
+            let missing = json!({ "level": "L3", "seen": "a", "hint": "b" });
+            let attempt = json!({ "what": "read", "expected": "Blocked", "held": true });
+            json!({ "level": "L2", "network": false, "missing": [missing], "attempts": [attempt] })
+        }
         "hint" => json!({ "path": "a", "reason": "b" }),
         "step" => json!({ "type": "file_exists", "target": "a", "description": "b" }),
         "concurrency" => json!({ "key": "k", "max": 1 }),

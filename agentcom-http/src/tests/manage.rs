@@ -9,6 +9,7 @@ use agentcom_core::id::{Boot, Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::name::{AgentId, Capability, Key, Kind};
 use agentcom_core::question::Question;
+use agentcom_core::sandbox::{Attempt, Expected, Level, Report};
 use agentcom_core::task::{Category, Outcome};
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::view::AgentView;
@@ -17,6 +18,12 @@ use expect_test::expect;
 
 use crate::testing::client::{Answer, request, send};
 use crate::testing::{ADMIN, Hub};
+
+/// What such an agent has proved.
+fn sandbox() -> Report {
+    let attempt = Attempt { what: "read".into(), expected: Expected::Blocked, held: true };
+    Report { level: Level::L2, network: false, missing: Vec::new(), attempts: vec![attempt] }
+}
 
 /// An agent that works.
 pub(super) fn agent(name: &str) -> AgentView {
@@ -30,6 +37,7 @@ pub(super) fn agent(name: &str) -> AgentView {
             registered_at: Wall(1),
             draining: false,
             trust: Trust::Shaken { crashes: 2 },
+            sandbox: Some(sandbox().into()),
         },
         phase: Phase::Working,
         profile: Some(Profile {
@@ -213,6 +221,18 @@ async fn an_agent_is_shown_with_all_that_is_known_of_it() {
           "registered_at": 1,
           "resources": {
             "cpu_percent": 7
+          },
+          "sandbox": {
+            "attempts": [
+              {
+                "expected": "Blocked",
+                "held": true,
+                "what": "read"
+              }
+            ],
+            "level": "L2",
+            "missing": [],
+            "network": false
           },
           "silent_for_ms": 1200,
           "slots": 2,

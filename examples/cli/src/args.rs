@@ -84,8 +84,8 @@ enum Command {
     Cancel(command::cancel::Args),
     /// Give dead tasks another life
     Retry(command::retry::Args),
-    /// List agents
-    Agents,
+    /// List agents, or show what is known of one
+    Agents(command::agent::ListArgs),
     /// Add, run, remove, drain, resume or restart an agent
     Agent(command::agent::Args),
     /// Add, list, remove or park servers of models
@@ -170,7 +170,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Answer(args) => asking(command::questions::answer(&args, ctx)),
         Command::Cancel(args) => asking(command::cancel::run(&args, ctx)),
         Command::Retry(args) => asking(command::retry::run(&args, ctx)),
-        Command::Agents => asking(command::agent::list(ctx)),
+        Command::Agents(args) => asking(command::agent::list(&args, ctx)),
         Command::Agent(args) if args.is_work() => working(command::agent::run(&args, ctx)),
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
         Command::Endpoint(args) => asking(command::endpoint::run(&args, ctx)),

@@ -102,9 +102,9 @@ pub(crate) fn told(report: &Report) -> String {
             report.why(Level::L2)
         ),
         Level::L0 => {
-            "none, which was accepted: commands of models and of checks do all that this user \
-                      may"
-            .to_owned()
+            "none, which was accepted: commands of models and of checks do all that the agent's \
+                      user may"
+                .to_owned()
         }
     }
 }

@@ -104,13 +104,12 @@ pub(crate) async fn sidecar(
     if let Some(report) = report.as_ref().filter(|report| report.level < Level::L2) {
         tracing::warn!(agent = %name, "the sandbox is {}", told(report));
     }
-    let proved = report.iter().flat_map(Report::capabilities);
     let keys: Vec<Capability> = ways.coder.keys()?.capabilities().collect();
     let repository = match ways.coder.is_wanted() {
         true => git::capability(&ways.workdir).await,
         false => None,
     };
-    let can = ways.capabilities.iter().cloned().chain(proved).chain(keys).chain(repository);
+    let can = ways.capabilities.iter().cloned().chain(keys).chain(repository);
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
     let (executors, models) = executors(dir, ways, spawner, sandbox)?;
     let config = SidecarConfig {
@@ -118,6 +117,7 @@ pub(crate) async fn sidecar(
         capabilities: can.collect(),
         models,
         slots: ways.slots,
+        sandbox: report.clone(),
         ..SidecarConfig::new(name, Secret::new(token))
     };
     let clock = Arc::new(SystemClock::new());

@@ -43,13 +43,11 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     let spawner = Spawner::current_exe()?;
     let sandbox = proved(&settings, &spawner)?;
     let mut config = settings.sidecar()?;
-    if let Some((_, report)) = &sandbox {
-        config.capabilities.extend(report.capabilities());
-    }
     if let Some(coding) = &settings.coding {
         config.capabilities.extend(git::capability(&coding.repository).await);
     }
-    let sandbox = sandbox.map(|(sandbox, _)| sandbox);
+    let (sandbox, report) = sandbox.unzip();
+    config.sandbox = report;
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
     let (executors, models) = executors(&settings, spawner, sandbox)?;
     config.models = models;

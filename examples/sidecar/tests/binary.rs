@@ -176,7 +176,7 @@ async fn a_sidecar_that_confines_commands_says_what_it_has_proved() {
     };
     let has = |list: &str, word: &str| said[list].as_array().unwrap().contains(&json!(word));
     assert!(has("executors", "ollama") && has("executors", "shell"), "{said}");
-    assert!(has("capabilities", "sandbox-l2"), "{said}");
+    assert!(has("capabilities", "sandbox-l2") && said["sandbox"]["level"] == "L2", "{said}");
     talk.assign(1, "echo hello > made; cat ../secret || echo no");
     let complete = talk.hear("task_complete").await;
     assert!(complete["result"]["stdout"] == "no\n", "{complete}");
@@ -206,7 +206,7 @@ async fn a_sidecar_for_files_only_runs_no_commands_and_one_without_a_sandbox_say
     configure("level = \"L0\"\ni_accept_no_sandbox = true");
     let _child = sidecar(&hub, dir.path(), &["--config", "sidecar.toml"]);
     let (_talk, said) = hub.introduced().await;
-    assert_eq!(said["capabilities"], json!([]), "{said}");
+    assert_eq!((&said["capabilities"], &said["sandbox"]["level"]), (&json!([]), &json!("L0")));
     assert!(said["executors"].as_array().unwrap().contains(&json!("shell")), "{said}");
 }
 

@@ -27,8 +27,8 @@ pub(super) fn add(tx: &mut Tx<'_>, id: AgentId, token: TokenHash) -> Result<Repl
         return Err(Rejected::TooManyAgents { max });
     }
     let registered_at = tx.now().wall;
-    let agent =
-        Agent { id, tokens: vec![token], registered_at, draining: false, trust: Trust::Good };
+    let (tokens, trust) = (vec![token], Trust::Good);
+    let agent = Agent { id, tokens, registered_at, draining: false, trust, sandbox: None };
     tx.record_as("agent.added", Change::AgentSet(agent.into()));
     Ok(Reply::Done)
 }

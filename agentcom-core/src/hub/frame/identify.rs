@@ -8,12 +8,14 @@ use super::super::announced;
 use super::super::tx::Tx;
 use super::super::{Effect, assignment};
 use super::fail;
-use crate::agent::{Profile, TokenHash};
+use crate::agent::{Agent, Profile, TokenHash};
+use crate::change::Change;
 use crate::endpoint::Announced;
 use crate::guard::Guard;
 use crate::id::{Boot, SessionId, TaskId};
 use crate::name::{AgentId, Capability, Kind};
 use crate::port::transport::CloseReason;
+use crate::sandbox::{Level, Report};
 use crate::state::Pulse;
 use crate::state::{Claimant, Refusals};
 use crate::task::TaskState;
@@ -50,10 +52,11 @@ pub(super) fn take(
     }
     let Some(dialect) = tx.state.session(id).map(|session| session.dialect) else { return };
     let models = frame.models.take().filter(|_| dialect == Dialect::V1);
-    let profile = match profile(dialect, frame, models.as_ref()) {
-        Ok(profile) => profile,
+    let (profile, sandbox) = match profile(dialect, frame, models.as_ref()) {
+        Ok(said) => said,
         Err(error) => return fail(tx, id, &error),
     };
+    prove(tx, &agent, sandbox);
     replace(tx, id, &agent);
     let held: Vec<TaskId> = tx.state.held_by(&agent).collect();
     let silent_at = tx.silent_at(dialect);
@@ -168,13 +171,26 @@ fn remind(tx: &mut Tx<'_>, id: SessionId, held: &[TaskId]) {
     }
 }
 
-fn profile(
-    dialect: Dialect,
-    frame: Identify,
-    models: Option<&Announced>,
-) -> Result<Profile, String> {
+/// Remembers what an agent has proved of its sandbox, also for when it is away.
+fn prove(tx: &mut Tx<'_>, agent: &AgentId, sandbox: Option<Box<Report>>) {
+    let Some(known) = tx.state.agent(agent).filter(|known| known.sandbox != sandbox) else {
+        return;
+    };
+    let agent = Agent { sandbox, ..known.clone() };
+    tx.record_as("agent.sandbox", Change::AgentSet(agent.into()));
+}
+
+type Said = (Profile, Option<Box<Report>>);
+
+fn profile(dialect: Dialect, frame: Identify, models: Option<&Announced>) -> Result<Said, String> {
     let said = frame.capabilities.unwrap_or_default();
     let mut capabilities = names(&said, "capabilities", Capability::new)?;
+    if let Some(report) = &frame.sandbox {
+        report.check().map_err(|long| alloc::format!("bad_sandbox: {long}"))?;
+        // What is proved counts, and not what is claimed beside.
+        capabilities.retain(|claimed| Level::of_capability(claimed).is_none());
+        capabilities.extend(report.capabilities());
+    }
     if let Some(models) = models {
         announced::check(models)?;
         capabilities.extend(announced::capabilities(models));
@@ -192,7 +208,7 @@ fn profile(
         return Err("too_many_labels".into());
     }
     let text = |text: Option<String>| text.map(|text| super::super::clipped(&text, 256));
-    Ok(Profile {
+    let profile = Profile {
         name: text(frame.name),
         capabilities,
         kinds,
@@ -203,7 +219,8 @@ fn profile(
         labels: labels.into_iter().map(|(key, value)| (Box::from(key), Box::from(value))).collect(),
         version: text(frame.version),
         boot: frame.boot.unwrap_or(Boot(0)),
-    })
+    };
+    Ok((profile, frame.sandbox))
 }
 
 fn names<T, E: core::fmt::Display>(

@@ -1,8 +1,10 @@
 //! This file checks that tasks are given only to agents that have proved the sandbox which they want.
 
 use super::*;
-use crate::sandbox::Level;
+use crate::id::SessionId;
+use crate::sandbox::{Attempt, Expected, Level, Missing, Report};
 use crate::view::Reason;
+use crate::wire::Identify;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -80,4 +82,65 @@ fn an_agent_is_told_which_sandbox_a_task_wants() {
         }
     }
     assert_eq!(told, [Some(Level::L2), Some(Level::L1), None, None, Some(Level::L2)]);
+}
+
+fn report(level: Level) -> Report {
+    let missing = Missing { level: Level::L3, seen: "no namespaces".into(), hint: "allow".into() };
+    let attempt = Attempt { what: "read".into(), expected: Expected::Blocked, held: true };
+    Report { level, network: false, missing: vec![missing], attempts: vec![attempt] }
+}
+
+/// An agent says what it has proved, and claims more.
+fn identify(bench: &mut Bench, session: u64, report: Option<Report>) {
+    let frame = ToHub::Identify(Identify {
+        agent_id: "a".into(),
+        token: String::new(),
+        capabilities: Some(["gpu", "sandbox-l3"].map(String::from).into()),
+        executors: Some(["code"].map(String::from).into()),
+        sandbox: report.map(Into::into),
+        ..Identify::default()
+    });
+    let (session, token) = (SessionId(session), Some(crate::testing::bench::token("a")));
+    bench.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });
+}
+
+fn capabilities(bench: &Bench) -> Vec<String> {
+    let profile = bench.hub.state().profile(&agent_id("a")).unwrap();
+    profile.capabilities.iter().map(|it| it.as_str().into()).collect()
+}
+
+#[test]
+fn what_an_agent_has_proved_counts_and_not_what_it_claims_and_is_kept_while_it_is_away() {
+    let (mut bench, session) = bench(&[]);
+    let known = |bench: &Bench| bench.hub.state().agent(&agent_id("a")).unwrap().sandbox.clone();
+    assert_eq!(known(&bench), None);
+    identify(&mut bench, session, Some(report(Level::L2)));
+    assert_eq!(capabilities(&bench), ["gpu", "sandbox-l1", "sandbox-l2"]);
+    assert_eq!(lacks(&mut bench, wanting("code", Some(Level::L3))), ["sandbox-l3"]);
+    bench.leave(session);
+    assert_eq!(known(&bench), Some(report(Level::L2).into()));
+    // It has sunk when the agent comes back, and so it gets less.
+    bench.open(77, Dialect::V1);
+    identify(&mut bench, 77, Some(report(Level::L1)));
+    assert_eq!(known(&bench), Some(report(Level::L1).into()));
+    assert_eq!(lacks(&mut bench, wanting("code", None)), ["sandbox-l2"]);
+    // One that says nothing of it, as older ones do, is believed what it can do.
+    identify(&mut bench, 77, None);
+    assert_eq!(
+        (known(&bench), capabilities(&bench)),
+        (None, ["gpu", "sandbox-l3"].map(String::from).into())
+    );
+}
+
+#[test]
+fn a_report_that_is_too_long_is_refused() {
+    let (mut bench, _) = bench(&[]);
+    bench.open(77, Dialect::V1);
+    let mut long = report(Level::L2);
+    long.missing[0].seen = "x".repeat(Report::TEXT_CHARS_MAX + 1);
+    identify(&mut bench, 77, Some(long));
+    let said = bench.said(77);
+    let [ToAgent::Error(error)] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(error.error, "bad_sandbox: the characters of a text must be at most 500, not 501");
+    assert_eq!(bench.hub.state().agent(&agent_id("a")).unwrap().sandbox, None);
 }

@@ -1,5 +1,7 @@
 //! This file lists agents, registers them, and decides whether they get work.
 
+mod one;
+
 use serde_json::{Value, json};
 
 use crate::args::Context;
@@ -46,14 +48,15 @@ struct Name {
     name: String,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column::text("AGENT", 12, 0),
     Column::fixed("PHASE", 1),
     Column::fixed("TASKS", 2),
     Column::text("RUNS", 10, 3),
-    Column::text("CAPABILITIES", 12, 4),
-    Column::fixed("VERSION", 5),
-    Column::text("MACHINE", 9, 6),
+    Column::fixed("SANDBOX", 4),
+    Column::text("CAPABILITIES", 12, 5),
+    Column::fixed("VERSION", 6),
+    Column::text("MACHINE", 9, 7),
 ];
 
 impl Args {
@@ -63,7 +66,19 @@ impl Args {
     }
 }
 
-pub(crate) async fn list(ctx: &Context) -> Outcome {
+/// All agents, or one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// The one agent to show
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+pub(crate) async fn list(args: &ListArgs, ctx: &Context) -> Outcome {
+    if let Some(name) = &args.name {
+        let agent = ctx.client()?.get(&["api", "agents", name, "state"], &[]).await?;
+        return Ok(ctx.print.data(&agent, || one::shown(&agent))?);
+    }
     let answer = ctx.client()?.get(&["api", "agents"], &[]).await?;
     Ok(ctx.print.data(&answer, || render(&answer))?)
 }
@@ -143,6 +158,7 @@ fn cells(agent: &Value, phase: String) -> Vec<String> {
         phase,
         tasks.join(" "),
         plain(&agent["executors"]),
+        field(&agent["sandbox"], "level"),
         plain(&agent["capabilities"]),
         field(agent, "version"),
         machine(&agent["resources"]),
@@ -178,14 +194,14 @@ mod tests {
             {"agent_id": "local-1", "fsm_state": "working", "executors": ["shell", "wake"], "capabilities": ["rust"],
              "held": [{"task_id": "task-0123456789abcdef", "generation": 1}], "version": "0.1.0",
              "resources": {"cpu_percent": 12.3, "ram_used_bytes": 3_330_000_000_u64, "ram_total_bytes": 17_179_869_184_u64}},
-            {"agent_id": "gpu", "fsm_state": "idle", "executors": ["code"], "resources": {"cpu_percent": "much",
+            {"agent_id": "gpu", "fsm_state": "idle", "executors": ["code"], "sandbox": {"level": "L3"}, "resources": {"cpu_percent": "much",
              "vram_used_bytes": 0, "vram_total_bytes": 25_769_803_776_u64, "ram_used_bytes": 1}},
             {"agent_id": "away", "fsm_state": "offline", "executors": []},
         ]});
         expect![[r#"
-            AGENT    PHASE    TASKS     RUNS         CAPABILITIES  VERSION  MACHINE
-            local-1  working  89abcdef  shell, wake  rust          0.1.0    CPU 12 %, memory 3.1 of 16 GiB
-            gpu      idle               code                                graphics 0 of 24 GiB
+            AGENT    PHASE    TASKS     RUNS         SANDBOX  CAPABILITIES  VERSION  MACHINE
+            local-1  working  89abcdef  shell, wake           rust          0.1.0    CPU 12 %, memory 3.1 of 16 GiB
+            gpu      idle               code         L3                              graphics 0 of 24 GiB
             away     offline
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&render(&answer)).to_string());

@@ -8,6 +8,7 @@ use agentcom_exec::sandbox::{self, Attempt, Level, Network, Report, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::Context;
+use crate::confine::told;
 use crate::exit::Outcome;
 use crate::print::{CAUTION, FAINT, GOOD, STRONG};
 use crate::table::one_line;
@@ -40,6 +41,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
         sandbox(&report, &with_hosts),
         git().await,
         hub(ctx).await,
+        agents(ctx).await,
         ollama(&args.ollama).await,
         claude_code(&args.claude_code).await,
         github(),
@@ -93,7 +95,8 @@ fn sandbox(report: &Report, with_hosts: &Report) -> Finding {
             "L3: commands run in namespaces of their own, confined by Landlock and seccomp"
         }
         Level::L2 => "L2: commands are confined by Landlock and seccomp",
-        Level::L1 | Level::L0 => "commands cannot be confined; agents that need it run none",
+        Level::L1 => "L1: commands cannot be confined; agents run none, and work on files only",
+        Level::L0 => "L0: nothing can be proved here",
     };
     let network = match report.level {
         Level::L3 if with_hosts.network => {
@@ -144,6 +147,29 @@ async fn hub(ctx: &Context) -> Finding {
             hints: vec![failure.hint.unwrap_or_else(|| "start one with `agentcom up`".to_owned())],
         },
     }
+}
+
+/// Which agents of the hub hold less than commands of models need.
+async fn agents(ctx: &Context) -> Finding {
+    let about = "agents";
+    let found = match ctx.client() {
+        Ok(client) => client.get(&["api", "agents"], &[]).await,
+        Err(failure) => Err(failure),
+    };
+    let Ok(found) = found else {
+        return Finding {
+            about,
+            seen: "nobody says which there are".to_owned(),
+            hints: Vec::new(),
+        };
+    };
+    let agents = found["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let weak = agents.iter().filter_map(|agent| {
+        let report: Report = serde_json::from_value(agent["sandbox"].clone()).ok()?;
+        let name = one_line(agent["agent_id"].as_str()?).to_string();
+        (report.level < Level::L2).then(|| format!("{name}: its sandbox is {}", told(&report)))
+    });
+    Finding { about, seen: format!("{} registered", agents.len()), hints: weak.collect() }
 }
 
 async fn ollama(url: &str) -> Finding {

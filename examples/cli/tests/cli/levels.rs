@@ -59,6 +59,11 @@ async fn an_agent_for_files_only_gets_what_allows_it_and_runs_nothing() {
         let shell = run(dir, &["submit", "--shell", "true", "--quiet"], 0);
         let why = run(dir, &["why", shell.trim()], 0);
         assert!(why.contains("lacks exec:shell"), "{why}");
+        let agent = run(dir, &["agents", "local-1"], 0);
+        assert!(agent.contains("L1, for files only") && agent.contains("not L2"), "{agent}");
+        assert!(agent.contains("read it through a link in the workspace"), "{agent}");
+        assert_eq!(json(dir, &["agents", "local-1"])["sandbox"]["level"], "L1");
+        run(dir, &["agents", "nobody"], 5);
     })
     .await;
     assert_eq!(
@@ -77,9 +82,13 @@ async fn an_agent_for_files_only_gets_what_allows_it_and_runs_nothing() {
 async fn an_agent_without_a_sandbox_works_where_that_is_accepted_and_on_what_allows_it() {
     let command = "cat ../../token";
     let flags = &["--i-accept-no-sandbox"];
-    let (told, ollama) = at_work(command, flags, "l0", |_, up| {
+    let (told, ollama) = at_work(command, flags, "l0", |dir, up| {
         let sandbox = up.told["sandbox"].as_str().unwrap();
         assert!(sandbox.starts_with("none, which was accepted"), "{sandbox}");
+        let agents = run(dir, &["agents"], 0);
+        assert!(agents.contains("SANDBOX") && agents.contains("L0"), "{agents}");
+        let doctor = run(dir, &["doctor"], 0);
+        assert!(doctor.contains("local-1: its sandbox is none"), "{doctor}");
     })
     .await;
     assert_eq!(
