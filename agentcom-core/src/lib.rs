@@ -4,8 +4,8 @@
 //!
 //! | layer | modules | what is there |
 //! |---|---|---|
-//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`money`] [`origin`] [`guard`] [`config`] | newtypes with units, limits parsed once |
-//! | things | [`task`] [`agent`] [`agentic`] [`endpoint`] [`ledger`] [`limit`] [`price`] [`question`] [`repo`] [`risk`] [`route`] [`sandbox`] [`verify`] | plain data, and for each state machine one `on` |
+//! | words | [`id`] [`name`] [`time`] [`rng`] [`json`] [`money`] [`origin`] [`guard`] [`sandbox`] [`config`] | newtypes with units, limits parsed once |
+//! | things | [`task`] [`agent`] [`agentic`] [`endpoint`] [`ledger`] [`limit`] [`price`] [`question`] [`repo`] [`risk`] [`route`] [`verify`] | plain data, and for each state machine one `on` |
 //! | together | [`command`] [`change`] [`state`] [`view`] [`wire`] | what is asked, stored, known and said |
 //! | deciding | [`hub`] [`sidecar`] | step functions: `step(now, input) -> Step` |
 //! | outside | [`port`] | four small traits with written contracts |

@@ -10,8 +10,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{Capability, Kind};
-use crate::route::is_of_models;
+use crate::name::Capability;
 
 /// How much a sandbox holds; each level holds all that the lower ones do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,13 +42,6 @@ impl Level {
             Self::L2 => "L2",
             Self::L3 => "L3",
         }
-    }
-
-    /// The least that a task of `kind` is content with which does not say: what a model does nobody has
-    /// read before, and what a person wrote runs as that person wants it to.
-    #[must_use]
-    pub fn usual(kind: &Kind) -> Self {
-        if is_of_models(kind) { Self::L2 } else { Self::L0 }
     }
 
     /// Whether this is as much as a task wants, if it wants any.
@@ -146,12 +138,5 @@ mod tests {
             assert_eq!(back, Some(level).filter(|level| *level > Level::L0));
         }
         assert_eq!(Level::of_capability(&Capability::new("sandbox-l9").unwrap()), None);
-    }
-
-    #[test]
-    fn what_models_do_is_confined_unless_it_is_said_otherwise() {
-        let usual = |kind: &str| Level::usual(&Kind::new(kind).unwrap());
-        assert_eq!(["code", "ollama", "claude-code", "acp"].map(usual), [Level::L2; 4]);
-        assert_eq!(["shell", "wake", "mine"].map(usual), [Level::L0; 3]);
     }
 }

@@ -17,7 +17,7 @@ pub use life::{
 pub use retry::backoff;
 pub use spec::{
     AfterDependency, BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority,
-    Rate, Retry, Share, Spec, Tier, Times, VerificationStep,
+    Rate, Retry, Share, Spec, Tier, Times, VerificationStep, usual_sandbox,
 };
 pub use traces::{Trace, Traces};
 

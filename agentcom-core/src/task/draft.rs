@@ -31,7 +31,7 @@ pub struct Draft {
     pub op: Op,
     pub priority: Priority,
     pub needs: Vec<Capability>,
-    /// As is [usual](Level::usual) for its kind if it is not said.
+    /// As is [usual](crate::task::usual_sandbox) for its kind if it is not said.
     pub sandbox: Option<Level>,
     pub metadata: Json,
     pub repo: Option<Repo>,

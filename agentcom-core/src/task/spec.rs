@@ -122,6 +122,13 @@ impl LeaseLoss {
     }
 }
 
+/// The least sandbox that a task of a kind is content with which does not say: what a model does nobody
+/// has read before, and what a person wrote runs as that person wants it to.
+#[must_use]
+pub fn usual_sandbox(kind: &Kind) -> Level {
+    if is_of_models(kind) { Level::L2 } else { Level::L0 }
+}
+
 /// At most `max` tasks with this key run at once, as far as this task is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Concurrency {
@@ -299,8 +306,8 @@ pub struct Spec {
     /// What an agent must be able to do, sorted, without repeats.
     #[serde(default, skip_serializing_if = "no_items")]
     pub needs: Box<[Capability]>,
-    /// The least sandbox that it is content with; as is [usual](Level::usual) for its kind if it is
-    /// not said.
+    /// The least sandbox that it is content with; as is [usual](usual_sandbox) for its kind if it is not
+    /// said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Level>,
     /// Passed on to the agent.
@@ -401,7 +408,7 @@ impl Spec {
     /// no less than what it needs by name.
     #[must_use]
     pub fn least_sandbox(&self) -> Level {
-        let said = self.sandbox.unwrap_or_else(|| Level::usual(&self.op.kind));
+        let said = self.sandbox.unwrap_or_else(|| usual_sandbox(&self.op.kind));
         self.needs.iter().filter_map(Level::of_capability).fold(said, Level::max)
     }
 
@@ -450,6 +457,13 @@ mod tests {
         let usual = |kind: &str| LeaseLoss::usual(&Kind::new(kind).unwrap());
         assert_eq!([usual("shell"), usual("wake")], [LeaseLoss::Stop; 2]);
         assert_eq!([usual("code"), usual("ollama"), usual("acp")], [LeaseLoss::Continue; 3]);
+    }
+
+    #[test]
+    fn what_models_do_is_confined_unless_it_is_said_otherwise() {
+        let usual = |kind: &str| usual_sandbox(&Kind::new(kind).unwrap());
+        assert_eq!(["code", "ollama", "claude-code", "acp"].map(usual), [Level::L2; 4]);
+        assert_eq!(["shell", "wake", "mine"].map(usual), [Level::L0; 3]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use crate::source::{Source, sources, words};
 
 /// The layers, lowest first, with their modules.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("words", &["id", "name", "time", "rng", "json", "money", "config", "origin", "guard"]),
+    (
+        "words",
+        &["id", "name", "time", "rng", "json", "money", "sandbox", "config", "origin", "guard"],
+    ),
     (
         "things",
         &[

@@ -145,6 +145,25 @@ fn a_connection_that_comes_too_late_is_dropped() {
 }
 
 #[test]
+fn it_says_what_it_has_proved_of_its_sandbox_as_far_as_a_hub_listens() {
+    use crate::sandbox::{Level, Missing, Report as Proved};
+    let missing = |seen: &str| Missing { level: Level::L2, seen: seen.into(), hint: "h".into() };
+    let long = missing(&"x".repeat(Proved::TEXT_CHARS_MAX + 1));
+    let (missing, attempts) = (alloc::vec![missing("s"), long], Vec::new());
+    let report = Proved { level: Level::L1, network: false, missing, attempts };
+    let config = SidecarConfig { sandbox: Some(report), ..config(2) };
+    let mut rig = Rig::with(config, Journal::default(), 1);
+    rig.wake();
+    let said = rig.step(Input::Connected).join("\n");
+    assert!(said.contains("capabilities:[sandbox-l1]"), "{said}");
+    assert!(
+        said.contains("sandbox:{level:L1,network:false,missing:[{level:L2,seen:s,hint:h}"),
+        "{said}"
+    );
+    assert!(!said.contains(&"x".repeat(Proved::TEXT_CHARS_MAX + 1)), "{said}");
+}
+
+#[test]
 fn a_hub_that_does_not_name_its_life_gets_no_work_done() {
     let mut rig = Rig::new(1);
     rig.wake();
