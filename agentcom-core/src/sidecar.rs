@@ -253,9 +253,6 @@ impl Sidecar {
                 self.wants_to_spend(claim, ask, spending);
             }
             Input::JobSpent { claim, spending } => self.has_spent(claim, spending),
-            Input::JobLeft { claim, trace } => {
-                self.jobs.change(claim, |job| job.left.add(trace));
-            }
             Input::JobEnded { claim, outcome } => self.ended(claim, outcome),
             Input::Measured(figures) => self.measured(figures),
             Input::Drain => self.leave(Exit::Clean),
@@ -315,7 +312,13 @@ impl Sidecar {
         next.map(|next| self.session = next).is_ok()
     }
 
-    fn news(&mut self, claim: Claim, news: News) {
+    fn news(&mut self, claim: Claim, mut news: News) {
+        if let Some(trace) = news.left.take() {
+            self.jobs.change(claim, |job| job.left.add(trace));
+            if news == (News { percent: None, event: None, left: None }) {
+                return;
+            }
+        }
         let now = self.floor.mono;
         let online = self.session.online().is_some();
         let passes = |job: &mut Job| online && job.is_heard() && job.news.take(now);

@@ -32,6 +32,7 @@ use std::time::Duration;
 use agentcom_core::agentic::Reach;
 use agentcom_core::ledger::{NotGranted, Payment, Spending};
 use agentcom_core::money::Micros;
+use agentcom_core::port::executor::News;
 use agentcom_core::task::Tier;
 use async_trait::async_trait;
 
@@ -228,7 +229,7 @@ impl Worker for Agent {
             }
         }
         if let Some(trace) = ended.trace() {
-            bench.ctx.leave(trace).await;
+            bench.ctx.report(News::of_trace(trace));
         }
         Ok(ended)
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use agentcom_core::agentic::{Course, InputBound, Limits, Next, Sent, Stop, Turn};
 use agentcom_core::money::Micros;
-use agentcom_core::port::executor::JobContext;
+use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::rng::Rng;
 use agentcom_core::task::Trace;
 use agentcom_core::time::Span;
@@ -285,7 +285,7 @@ impl Run<'_> {
             match reply.and_then(|reply| self.read.check(sent.bytes, reply)) {
                 Ok(mut reply) => {
                     if self.course.turns() == 1 {
-                        self.at.ctx.leave(Trace::Answered(true)).await;
+                        self.at.ctx.report(News::of_trace(Trace::Answered(true)));
                     }
                     calls::settle(&mut reply, &self.specs);
                     name(&mut reply.calls, self.course.turns());
@@ -293,7 +293,7 @@ impl Run<'_> {
                 }
                 Err(ModelError::Silent(_)) if self.is_late() => {
                     if self.course.turns() == 1 && self.was_given_time(since.elapsed()) {
-                        self.at.ctx.leave(Trace::Answered(false)).await;
+                        self.at.ctx.report(News::of_trace(Trace::Answered(false)));
                     }
                     return Err(How::Stopped(Stop::Time));
                 }

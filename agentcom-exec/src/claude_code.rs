@@ -31,6 +31,7 @@ use agentcom_core::agentic::Reach;
 use agentcom_core::config::Secret;
 use agentcom_core::ledger::{Payment, Spending};
 use agentcom_core::money::{Micros, Usage};
+use agentcom_core::port::executor::News;
 use agentcom_core::task::Tier;
 use async_trait::async_trait;
 
@@ -282,7 +283,7 @@ impl Worker for ClaudeCode {
         }
         let ended = course.ended(worked?);
         if let Some(trace) = ended.trace() {
-            bench.ctx.leave(trace).await;
+            bench.ctx.report(News::of_trace(trace));
         }
         Ok(ended)
     }

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use agentcom_core::endpoint::Tuning;
 use agentcom_core::name::Kind;
-use agentcom_core::port::executor::{Executor, JobContext, JobOutcome};
+use agentcom_core::port::executor::{Executor, JobContext, JobOutcome, News};
 use agentcom_core::risk::Rules;
 use agentcom_core::task::Trace;
 use agentcom_core::wire::Assignment;
@@ -177,7 +177,7 @@ impl Coding {
             Ok(ids) => {
                 for id in ids {
                     report(ctx, "status", &format!("what was said until then is kept as {id}"));
-                    ctx.leave(Trace::Transcript(id)).await;
+                    ctx.report(News::of_trace(Trace::Transcript(id)));
                 }
             }
             Err(error) => report(ctx, "error", &format!("a transcript stays a draft: {error}")),

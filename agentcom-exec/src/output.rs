@@ -150,7 +150,7 @@ pub(crate) fn report(ctx: &dyn JobContext, event_type: &str, text: &str) {
         text: &'a str,
     }
     if let Ok(event) = Json::of(&Event { event_type, text }) {
-        ctx.report(News { percent: None, event: Some(event) });
+        ctx.report(News { percent: None, event: Some(event), left: None });
     }
 }
 

@@ -28,7 +28,7 @@ struct Heard(Mutex<Vec<Value>>);
 #[async_trait]
 impl JobContext for Heard {
     fn report(&self, news: News) {
-        self.0.lock().unwrap().push(news.event.unwrap().read().unwrap());
+        self.0.lock().unwrap().extend(news.event.map(|event| event.read().unwrap()));
     }
 
     async fn cancelled(&self) {

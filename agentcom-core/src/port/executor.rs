@@ -97,7 +97,7 @@ impl JobOutcome {
     }
 }
 
-/// News about running work; it may be lost.
+/// News about running work; all but what is left behind may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     /// How far it is, in per cent.
@@ -105,12 +105,24 @@ pub struct News {
     /// What happened: `{"event_type": .., "text": .., ..}` with `event_type` one of `token`,
     /// `status`, `stdout`, `stderr`, `error`, `tool_call` and `network`.
     pub event: Option<Json>,
+    /// What the work leaves behind; that is never lost, and is told with its end, however it ends: done,
+    /// failed, or out of time.
+    pub left: Option<Trace>,
+}
+
+impl News {
+    /// What the work leaves behind.
+    #[must_use]
+    pub const fn of_trace(trace: Trace) -> Self {
+        Self { percent: None, event: None, left: Some(trace) }
+    }
 }
 
 /// What an executor sees of whoever runs it.
 #[async_trait]
 pub trait JobContext: fmt::Debug + Send + Sync {
-    /// Passes news on; returns at once, and drops news when there is too much of it.
+    /// Passes news on; returns at once, and drops news when there is too much of it, but never what is
+    /// left behind.
     fn report(&self, news: News);
 
     /// Waits until the work is asked to stop. Cancel safe, and may be called again.
@@ -135,12 +147,6 @@ pub trait JobContext: fmt::Debug + Send + Sync {
     async fn pay(&self, payment: Payment) -> Result<Granted, NotGranted> {
         let _ = payment;
         Ok(Granted::default())
-    }
-
-    /// Says what the work leaves behind, which is told however it ends: done, failed, or out of time.
-    /// Cancel safe; what is dropped may have been heard.
-    async fn leave(&self, trace: Trace) {
-        let _ = trace;
     }
 
     /// The time on the wall.

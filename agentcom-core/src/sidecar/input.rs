@@ -11,7 +11,6 @@ use crate::json::Json;
 use crate::ledger::{Granted, NotGranted, Spending};
 use crate::port::executor::{JobOutcome, News};
 use crate::port::store::Batch;
-use crate::task::Trace;
 use crate::time::Span;
 use crate::wire::{Assignment, BadFrame, Figures, Held, ToAgent, ToHub};
 
@@ -115,13 +114,6 @@ pub enum Input {
         claim: Claim,
         /// What the call came to.
         spending: Spending,
-    },
-    /// A job leaves something behind.
-    JobLeft {
-        /// Which.
-        claim: Claim,
-        /// What.
-        trace: Trace,
     },
     /// A job ended.
     JobEnded {

@@ -167,7 +167,7 @@ impl<'a> Feed<'a> {
     fn tell(&self, event: Event<'_>) {
         // What is too long to be told is not told.
         if let Ok(event) = Json::of(&event) {
-            self.ctx.report(News { percent: None, event: Some(event) });
+            self.ctx.report(News { percent: None, event: Some(event), left: None });
         }
     }
 }

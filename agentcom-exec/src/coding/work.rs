@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agentcom_core::agentic::Stop;
 use agentcom_core::money::Micros;
-use agentcom_core::port::executor::{JobContext, JobOutcome};
+use agentcom_core::port::executor::{JobContext, JobOutcome, News};
 use agentcom_core::task::{Trace, VerificationStep};
 use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
@@ -294,7 +294,7 @@ impl Work<'_> {
         let kept = tokio::task::spawn_blocking(keep).await;
         match kept.map_err(io::Error::other).and_then(|kept| kept) {
             Ok(Some(id)) => {
-                self.ctx.leave(Trace::Transcript(id.clone())).await;
+                self.ctx.report(News::of_trace(Trace::Transcript(id.clone())));
                 Some(id)
             }
             Ok(None) => None,

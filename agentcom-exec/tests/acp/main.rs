@@ -52,7 +52,7 @@ struct Person {
 #[async_trait]
 impl JobContext for Person {
     fn report(&self, news: News) {
-        self.news.lock().unwrap().push(news.event.unwrap().read().unwrap());
+        self.news.lock().unwrap().extend(news.event.map(|event| event.read().unwrap()));
     }
 
     async fn cancelled(&self) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use agentcom_core::id::{Incarnation, Lease, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{JobContext, News};
-use agentcom_core::task::{Op, Trace, Traces};
+use agentcom_core::task::{Op, Traces};
 use agentcom_core::time::Wall;
 use agentcom_core::wire::{Assignment, Held};
 use agentcom_exec::guard::Spawner;
@@ -71,17 +71,15 @@ impl JobContext for Watched {
             event_type: String,
             text: String,
         }
-        let event: Event = news.event.unwrap().read().unwrap();
+        news.left.into_iter().for_each(|trace| self.left.lock().unwrap().add(trace));
+        let Some(event) = news.event else { return };
+        let event: Event = event.read().unwrap();
         self.news.lock().unwrap().push((event.event_type, event.text));
     }
 
     async fn cancelled(&self) {
         let mut cancel = self.cancel.subscribe();
         let _ = cancel.wait_for(|&asked| asked).await;
-    }
-
-    async fn leave(&self, trace: Trace) {
-        self.left.lock().unwrap().add(trace);
     }
 
     fn now(&self) -> Wall {

@@ -64,7 +64,7 @@ impl Executor for Doer {
             ("hang", _) => std::future::pending().await,
             ("chatter", _) => {
                 for percent in 0..1_000 {
-                    ctx.report(News { percent: Some(percent / 10), event: None });
+                    ctx.report(News { percent: Some(percent / 10), event: None, left: None });
                 }
                 done()
             }

@@ -73,7 +73,8 @@ impl Job {
         }
         let event = Json::of(&Status { event_type: "status", text }).ok();
         // News may be lost.
-        let _ = self.news.clone().try_send(News { percent: Some(percent.min(100)), event });
+        let _ =
+            self.news.clone().try_send(News { percent: Some(percent.min(100)), event, left: None });
     }
 }
 

@@ -24,7 +24,7 @@ use crate::name::Kind;
 use crate::port::clock::Clock;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
 use crate::sidecar::{AskId, Claim, Input};
-use crate::task::{Category, Trace};
+use crate::task::Category;
 use crate::time::{Mono, Span, Wall};
 use crate::wire::Assignment;
 
@@ -47,7 +47,6 @@ enum Mail {
         reply: oneshot::Sender<Result<Granted, NotGranted>>,
     },
     Spent(Claim, Spending),
-    Left(Claim, Trace),
 }
 
 struct Handles {
@@ -203,9 +202,6 @@ impl Jobs {
             Poll::Ready(Some(Mail::Spent(claim, spending))) => {
                 Poll::Ready(Input::JobSpent { claim, spending })
             }
-            Poll::Ready(Some(Mail::Left(claim, trace))) => {
-                Poll::Ready(Input::JobLeft { claim, trace })
-            }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
@@ -251,6 +247,12 @@ struct Desk {
 #[async_trait]
 impl JobContext for Desk {
     fn report(&self, news: News) {
+        if news.left.is_some() {
+            // Each clone of a sender has room for one item beyond the bound. An error means that the loop
+            // is gone, and the report with it.
+            let _ = self.post().try_send(Mail::News(self.claim, news));
+            return;
+        }
         let mut post = self.post.lock().unwrap_or_else(PoisonError::into_inner);
         // News may be lost, and are when there is too much of them.
         let _ = post.try_send(Mail::News(self.claim, news));
@@ -289,11 +291,6 @@ impl JobContext for Desk {
                 Ok(Granted::default())
             }
         }
-    }
-
-    async fn leave(&self, trace: Trace) {
-        // An error means that the loop is gone, and the report with it.
-        let _ = self.post().send(Mail::Left(self.claim, trace)).await;
     }
 
     fn now(&self) -> Wall {

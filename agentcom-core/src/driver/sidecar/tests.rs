@@ -74,7 +74,7 @@ impl Executor for Scripted {
         match &*word {
             "done" => JobOutcome::done(Json::text("ok")),
             "news" => {
-                ctx.report(News { percent: Some(50), event: None });
+                ctx.report(News { percent: Some(50), event: None, left: None });
                 core::future::pending().await
             }
             "ask" => {
@@ -86,7 +86,11 @@ impl Executor for Scripted {
                 JobOutcome::Stopped
             }
             "leave" => {
-                ctx.leave(Trace::Transcript("00ab".parse().unwrap())).await;
+                // More than is kept of what may be lost.
+                for _ in 0..1_000 {
+                    ctx.report(News { percent: Some(50), event: None, left: None });
+                }
+                ctx.report(News::of_trace(Trace::Transcript("00ab".parse().unwrap())));
                 core::future::pending().await
             }
             "hang" => core::future::pending().await,

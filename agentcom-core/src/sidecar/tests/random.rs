@@ -98,7 +98,7 @@ impl Watch {
         let nth = self.pick(self.running.len().max(1) as u64) as usize;
         let Some(&claim) = self.running.iter().nth(nth) else { return Input::Wake };
         match self.pick(3) {
-            0 => Input::JobNews { claim, news: News { percent: None, event: None } },
+            0 => Input::JobNews { claim, news: News { percent: None, event: None, left: None } },
             1 => {
                 let (question, default) = ("?".into(), Json::null());
                 Input::JobAsks { claim, ask: AskId(1), question, timeout: Span(900), default }
@@ -125,7 +125,6 @@ impl Watch {
             | Input::JobAsks { .. }
             | Input::JobSpends { .. }
             | Input::JobSpent { .. }
-            | Input::JobLeft { .. }
             | Input::JobEnded { .. }
             | Input::Measured(_)
             | Input::Drain

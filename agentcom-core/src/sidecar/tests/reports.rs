@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::*;
+use crate::port::executor::News;
 use crate::task::Trace;
 
 const COMPLETE: &str = "> {task_complete,t1,generation:1,result:1}";
@@ -159,7 +160,8 @@ fn what_a_job_leaves_behind_is_told_however_it_ends_and_outlives_a_restart() {
     const NAME: &str = "00ab";
     let left = |rig: &mut Rig| {
         let trace = Trace::Transcript(NAME.parse().unwrap());
-        rig.step(Input::JobLeft { claim: claim(1, 1), trace });
+        let said = rig.step(Input::JobNews { claim: claim(1, 1), news: News::of_trace(trace) });
+        assert!(said.is_empty(), "it is told with the end: {said:?}");
     };
     for outcome in [done(), JobOutcome::retryable("no"), JobOutcome::Stopped] {
         let mut rig = Rig::online(1);

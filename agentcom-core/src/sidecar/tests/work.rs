@@ -121,8 +121,10 @@ fn work_that_takes_too_long_is_stopped_and_fails_retryably() {
 fn news_are_sent_behind_control_frames_and_ten_times_a_second() {
     let mut rig = Rig::online(1);
     rig.assign(assignment(1, 1));
-    let news =
-        || Input::JobNews { claim: claim(1, 1), news: News { percent: Some(5), event: None } };
+    let news = || Input::JobNews {
+        claim: claim(1, 1),
+        news: News { percent: Some(5), event: None, left: None },
+    };
     rig.ms += 5000;
     assert_eq!(rig.step(news()), ["> ping [1/1]", "> {task_progress,t1,generation:1,progress:5}"]);
     let sent = (0..100).filter(|_| !rig.step(news()).is_empty()).count();
@@ -138,8 +140,10 @@ fn work_that_is_stopped_can_still_tell_unless_nobody_listens_any_more() {
     timed.timeout_ms = Some(Span(2000));
     rig.assign(timed);
     assert_eq!(rig.next().1, ["stop 1/1"]);
-    let news =
-        || Input::JobNews { claim: claim(1, 1), news: News { percent: Some(5), event: None } };
+    let news = || Input::JobNews {
+        claim: claim(1, 1),
+        news: News { percent: Some(5), event: None, left: None },
+    };
     assert_eq!(rig.step(news()), ["> {task_progress,t1,generation:1,progress:5}"]);
     rig.cancel(1, 1);
     assert_eq!(rig.step(news()), [""; 0]);

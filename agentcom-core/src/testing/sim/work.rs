@@ -92,7 +92,7 @@ impl Executor for SimExecutor {
     async fn run(&self, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome {
         self.oracle.started(job.task_id, job.generation, &self.agent, self.boot);
         let (span, fate) = fate(self.seed, job, self.poison);
-        ctx.report(News { percent: Some(0), event: None });
+        ctx.report(News { percent: Some(0), event: None, left: None });
         let work = Box::pin(async {
             self.clock.sleep(span).await;
             self.end(fate, job, ctx).await
