@@ -1,5 +1,6 @@
 //! This file reads the configuration: one TOML file, and the environment above it.
 
+mod confine;
 mod foreign;
 mod risk;
 
@@ -15,11 +16,12 @@ use agentcom_exec::coding;
 use agentcom_exec::egress::Destination;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Ollama;
-use agentcom_exec::sandbox::{Level, Limits, Network, Sandbox};
+use agentcom_exec::sandbox::{Network, Sandbox};
 use agentcom_exec::{github, mcp};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Deserializer};
 
+pub use confine::Confine;
 pub use foreign::Foreign;
 pub use risk::Risk;
 
@@ -68,33 +70,6 @@ pub struct Shell {
     pub enabled: bool,
     /// The directory in which commands run.
     pub root: PathBuf,
-}
-
-/// How commands are confined.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Confine {
-    /// How much is demanded: L2 or L3, and the sidecar does not start where less is proved; L1, with
-    /// which no commands are run; or L0, see `i_accept_no_sandbox`.
-    pub level: Level,
-    /// That commands run with all that the sidecar's user may do, which L0 needs said.
-    #[serde(default)]
-    pub i_accept_no_sandbox: bool,
-    /// What commands may read and execute beside the system's files.
-    #[serde(default)]
-    pub read: Vec<PathBuf>,
-    /// The user that they become, if the sidecar is root.
-    pub user: Option<u32>,
-    /// How many MiB all files in their folder, and their temporary ones, may take; 2048 if not said.
-    pub disk_mib: Option<u64>,
-}
-
-impl Confine {
-    /// Whether all commands are confined, those of shell work too.
-    #[must_use]
-    pub fn confines(&self) -> bool {
-        self.level > Level::L1
-    }
 }
 
 /// Coding tasks by models. Their commands are confined as `sandbox` says, or else in the strongest
@@ -387,28 +362,7 @@ impl Settings {
     ///
     /// If there is to be no sandbox and nobody accepts that, or the user is root.
     pub fn sandbox(&self) -> anyhow::Result<Option<Sandbox>> {
-        let Some(confine) = &self.sandbox else { return Ok(None) };
-        match (confine.level, confine.i_accept_no_sandbox) {
-            (Level::L0, false) => bail!(
-                "sandbox.level is L0, with which commands do all that the sidecar's user may: set \
-                 sandbox.i_accept_no_sandbox = true if that is meant"
-            ),
-            (Level::L1 | Level::L2 | Level::L3, true) => bail!(
-                "sandbox.i_accept_no_sandbox goes with the level L0, and sandbox.level is {}",
-                confine.level
-            ),
-            (Level::L0, true) | (Level::L1 | Level::L2 | Level::L3, false) => {}
-        }
-        if confine.user == Some(0) {
-            bail!("sandbox.user is root; it has to be a user of its own");
-        }
-        if confine.disk_mib == Some(0) {
-            bail!("sandbox.disk_mib is 0; commands could write nothing");
-        }
-        let limits = Limits::default();
-        let limits = confine.disk_mib.map_or(limits, |mib| limits.with_disk(mib));
-        let read = confine.read.clone();
-        Ok(Some(Sandbox { read, user: confine.user, limits, ..Sandbox::new(confine.level) }))
+        self.sandbox.as_ref().map(Confine::sandbox).transpose()
     }
 
     /// The MCP servers for coding tasks.

@@ -5,15 +5,12 @@ use crate::source::{Source, sources, words};
 
 /// The layers, lowest first, with their modules.
 const LAYERS: &[(&str, &[&str])] = &[
-    (
-        "words",
-        &["id", "name", "time", "rng", "json", "money", "sandbox", "config", "origin", "guard"],
-    ),
+    ("words", &["id", "name", "time", "rng", "json", "money", "sandbox", "origin", "guard"]),
     (
         "things",
         &[
-            "task", "agent", "agentic", "endpoint", "ledger", "limit", "price", "question", "repo",
-            "risk", "route", "verify",
+            "task", "agent", "agentic", "config", "endpoint", "ledger", "limit", "price",
+            "question", "repo", "risk", "route", "verify",
         ],
     ),
     ("together", &["command", "change", "state", "view", "wire"]),

@@ -1,5 +1,6 @@
 //! This file tests what the configuration may say.
 
+use agentcom_exec::sandbox::Level;
 use expect_test::expect;
 
 use super::*;
