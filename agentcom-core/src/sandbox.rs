@@ -26,9 +26,6 @@ pub enum Level {
     L3,
 }
 
-/// What the capabilities for levels begin with.
-const PREFIX: &str = "sandbox-";
-
 impl Level {
     /// All of them, the weakest first.
     pub const ALL: [Self; 4] = [Self::L0, Self::L1, Self::L2, Self::L3];
@@ -60,16 +57,23 @@ impl Level {
     /// [`Level::L0`].
     #[must_use]
     pub fn capability(self) -> Option<Capability> {
-        let word = alloc::format!("{PREFIX}{}", self.as_str().to_ascii_lowercase());
-        Capability::new(&word).ok().filter(|_| self > Self::L0)
+        Capability::new(self.word()?).ok()
     }
 
     /// The level that a capability stands for, if it stands for one.
     #[must_use]
     pub fn of_capability(capability: &Capability) -> Option<Self> {
-        let name = capability.as_str().strip_prefix(PREFIX)?;
-        let level = Self::ALL.into_iter().find(|level| level.as_str().to_ascii_lowercase() == name);
-        level.filter(|level| *level > Self::L0)
+        Self::ALL.into_iter().find(|level| level.word() == Some(capability.as_str()))
+    }
+
+    /// The word for the capability.
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::L0 => None,
+            Self::L1 => Some("sandbox-l1"),
+            Self::L2 => Some("sandbox-l2"),
+            Self::L3 => Some("sandbox-l3"),
+        }
     }
 }
 
