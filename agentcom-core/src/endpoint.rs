@@ -200,6 +200,9 @@ impl Endpoint {
         if tuned.len() > Self::MODELS_MAX || !tuned.all(|model| is_fine(model)) {
             return bad("tuning", "must be of at most 64 models, with names as in models");
         }
+        if self.models.iter().any(|meant| meant.tiers.len() > Tier::ALL.len()) {
+            return bad("models", "must be for each tier once");
+        }
         if self.needs.len() > Self::MODELS_MAX {
             return bad("needs", "must be at most 64");
         }

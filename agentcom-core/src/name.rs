@@ -209,6 +209,9 @@ impl From<&EndpointId> for Credential {
     }
 }
 
+/// What the capabilities of those who announced an endpoint begin with.
+const OF_ENDPOINT: &str = "models:";
+
 impl Capability {
     /// What an agent can do that has a key.
     #[must_use]
@@ -219,7 +222,13 @@ impl Capability {
     /// What an agent can do that announced an endpoint.
     #[must_use]
     pub fn of_endpoint(id: &EndpointId) -> Self {
-        Self(alloc::format!("models:{id}").into())
+        Self(alloc::format!("{OF_ENDPOINT}{id}").into())
+    }
+
+    /// Whether only who announced an endpoint can do it.
+    #[must_use]
+    pub fn is_of_endpoint(&self) -> bool {
+        self.0.starts_with(OF_ENDPOINT)
     }
 
     /// What an agent can do that has an executor of a kind; none if there can be no such kind.

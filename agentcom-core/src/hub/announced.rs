@@ -10,7 +10,7 @@ use super::command::unpriced;
 use super::tx::Tx;
 use crate::change::Settings;
 use crate::command::Rejected;
-use crate::endpoint::{Announced, Endpoint};
+use crate::endpoint::{Announced, BadEndpoint, Endpoint};
 use crate::name::{AgentId, Capability, EndpointId};
 
 /// What is wrong with what an agent announces, if anything is.
@@ -22,9 +22,11 @@ pub(super) fn check(announced: &Announced) -> Result<(), String> {
     all.map_err(|bad| alloc::format!("bad_models: {bad}"))
 }
 
-/// What whoever announces this can do.
-pub(super) fn capabilities(announced: &Announced) -> impl Iterator<Item = Capability> {
-    announced.keys().map(Capability::of_endpoint)
+/// What an agent can do that announced what the hub has taken: an agent cannot claim that by itself.
+pub(super) fn capabilities(settings: &Settings, agent: &AgentId) -> Vec<Capability> {
+    let endpoints = settings.routing.endpoints.iter();
+    let own = endpoints.filter(|(_, endpoint)| endpoint.announced_by.contains(agent));
+    own.map(|(id, _)| Capability::of_endpoint(id)).collect()
 }
 
 /// Follows what an agent announces, and no longer does. Returns what cannot be had.
@@ -76,6 +78,17 @@ fn set(
     }
     if known.is_none() && endpoints.len() >= max {
         return Err(Rejected::TooManyEndpoints { max });
+    }
+    if let Some(known) = known {
+        // A name stands for one server, and for one key: what others have under it is not for this one.
+        let is_shared = known.announced_by.iter().any(|other| other != agent);
+        let is_same = (known.api, &known.url, &known.credential)
+            == (endpoint.api, &endpoint.url, &endpoint.credential);
+        if is_shared && !is_same {
+            let why = "and key are others than another agent announces by this name".into();
+            forget(settings, agent, |known| known == id);
+            return Err(Rejected::BadEndpoint(BadEndpoint { field: "url", why }));
+        }
     }
     endpoint.announced_by = known.map(|known| known.announced_by.clone()).unwrap_or_default();
     endpoint.announced_by.insert(agent.clone());

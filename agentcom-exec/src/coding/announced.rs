@@ -6,6 +6,7 @@ use agentcom_core::name::{Credential, EndpointId};
 use sha2::{Digest as _, Sha256};
 
 use super::models::Chain;
+use crate::model::Ollama;
 
 impl Chain {
     /// Its models as endpoints, called after the machine `host`: agents of one machine have the same
@@ -33,26 +34,42 @@ impl Chain {
         let all =
             [("ollama", local), ("claude", cloud), ("claude-code", claude_code), ("acp", acp)];
         let named = |(word, endpoint): (&str, Option<Endpoint>)| {
-            Some((EndpointId::new(&called(host, word)).ok()?, endpoint?))
+            let endpoint = endpoint?;
+            Some((EndpointId::new(&called(host, word, &mark(&endpoint))).ok()?, endpoint))
         };
         all.into_iter().filter_map(named).collect()
     }
 }
 
 /// What an endpoint of a machine is called.
-fn called(host: &str, word: &str) -> String {
+fn called(host: &str, word: &str, mark: &str) -> String {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let host = host.chars().map(|c| if is_fine(c) { c } else { '-' });
-    let host: String = host.take(EndpointId::BYTES_MAX - word.len() - 1).collect();
-    format!("{}-{word}", if host.is_empty() { "here" } else { &host })
+    let host: String = host.take(EndpointId::BYTES_MAX - word.len() - mark.len() - 1).collect();
+    format!("{}-{word}{mark}", if host.is_empty() { "here" } else { &host })
+}
+
+/// What tells a server and its key from others of the machine; nothing where they are the usual ones.
+fn mark(Endpoint { api, url, credential, .. }: &Endpoint) -> String {
+    let is_usual = url.is_empty() || *api == Api::Ollama && **url == *Ollama::URL;
+    match (is_usual, credential) {
+        (true, None) => String::new(),
+        (_, credential) => {
+            let key = credential.as_ref().map_or("", Credential::as_str);
+            format!("-{}", short(format!("{url} {key}").as_bytes(), 2))
+        }
+    }
+}
+
+/// The first bytes of a hash.
+fn short(bytes: &[u8], count: usize) -> String {
+    Sha256::digest(bytes).iter().take(count).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name for a key that tells nothing of it, and is the same wherever the key is, so that all who have
 /// it are parked together.
 pub(super) fn name_of_key(key: &Secret) -> Option<Credential> {
-    let hash = Sha256::digest(key.reveal());
-    let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    Credential::new(&format!("anthropic-{short}")).ok()
+    Credential::new(&format!("anthropic-{}", short(key.reveal().as_bytes(), 4))).ok()
 }
 
 #[cfg(test)]
@@ -75,12 +92,13 @@ mod tests {
         let chain = Chain { local: Some(local), cloud: Some(cloud), programs };
         let all = chain.endpoints("my host");
         let names: Vec<&str> = all.keys().map(EndpointId::as_str).collect();
-        assert_eq!(names, ["my-host-acp", "my-host-claude", "my-host-ollama"]);
+        // Another server or another key of the same machine is called otherwise.
+        assert_eq!(names, ["my-host-acp", "my-host-claude-3c17", "my-host-ollama-05df"]);
         assert!(all.values().all(|endpoint| endpoint.check() == Ok(())));
-        let ollama = &all["my-host-ollama"];
+        let ollama = &all[names[2]];
         assert_eq!((&*ollama.url, &*ollama.models[0].model), ("http://gpu:11434", "qwen3:8b"));
         assert!(ollama.others && ollama.credential.is_none());
-        let claude = &all["my-host-claude"];
+        let claude = &all[names[1]];
         let name = claude.credential.as_ref().unwrap().as_str();
         assert!(name.starts_with("anthropic-") && !name.contains("secret"), "{name}");
         assert!(all["my-host-acp"].models.is_empty());
@@ -89,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_machine_may_be_called_anything() {
-        assert_eq!(called("", "ollama"), "here-ollama");
-        let long = called(&"x".repeat(300), "claude-code");
+        assert_eq!(called("", "ollama", ""), "here-ollama");
+        let long = called(&"x".repeat(300), "claude-code", "-1234");
         assert!(EndpointId::new(&long).is_ok(), "{long}");
     }
 }

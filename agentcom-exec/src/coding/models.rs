@@ -107,12 +107,12 @@ impl Chain {
             acp.map(|acp| Coding::with_acp(acp, place())),
             claude_code.map(|claude| Coding::with_claude_code(claude, place())),
         ];
-        let probe = Probe::new(keys.clone());
         let key = self
             .cloud
             .as_ref()
             .and_then(|cloud| Some((announced::name_of_key(&cloud.key)?, cloud.key.clone())));
         let keys = key.into_iter().fold(keys, |keys, (name, key)| keys.with(name, key));
+        let probe = Probe::new(keys.clone());
         let any = Coding::with_chain(self, place()).with_keys(keys, tuning);
         let own = own.into_iter().flatten().chain([any]);
         let own = own.map(|coding| Arc::new(coding) as Arc<dyn Executor>);

@@ -93,9 +93,7 @@ pub(super) fn unserved(api: Api, error: &ModelError, usage: Usage) -> Option<Job
         ModelError::Busy { .. } => Fault::Busy,
         ModelError::Quota { .. } | ModelError::Spent { .. } => Fault::Quota,
         ModelError::Agent(error) if error.is_quota() => Fault::Quota,
-        ModelError::NoModel { .. } | ModelError::NoTools(_) | ModelError::NoThinking(_) => {
-            Fault::NoModel
-        }
+        ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
         // Whoever does not know the key serves nobody who has it.
         ModelError::Refused { status: 401 | 403, .. } => Fault::Unreachable,
         ModelError::Refused { .. }
@@ -104,6 +102,8 @@ pub(super) fn unserved(api: Api, error: &ModelError, usage: Usage) -> Option<Job
         | ModelError::ThreeOfThree(_)
         | ModelError::Declined(_)
         | ModelError::NotPaid(_)
+        // It was asked for what it cannot do.
+        | ModelError::NoThinking(_)
         | ModelError::TooLong(_)
         | ModelError::Truncated { .. } => return None,
     };

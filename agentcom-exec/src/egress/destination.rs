@@ -59,6 +59,8 @@ pub(super) enum BadTarget {
     Port,
     #[error("it is no address of a web server")]
     Url,
+    #[error("a host is named without `https://` before it and without a path behind it")]
+    Scheme,
 }
 
 impl Destination {
@@ -119,6 +121,9 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, BadDestination> {
         let read = || {
+            if text.contains("//") {
+                return Err(BadTarget::Scheme);
+            }
             if let Some(rest) = text.strip_prefix("*.") {
                 let (name, port) = split(rest);
                 let port = port.map_or(Ok(Self::PORT), read_port)?;

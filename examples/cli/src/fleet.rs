@@ -43,6 +43,8 @@ pub(crate) struct Fleet {
     hub: Hub,
     names: Vec<AgentId>,
     sandbox: Option<String>,
+    /// Whether its agents run commands.
+    runs_commands: bool,
     /// Whether the agents are to leave.
     leave: watch::Sender<bool>,
     sidecars: JoinSet<Result<(), Failure>>,
@@ -62,6 +64,7 @@ impl Fleet {
             hub,
             names: Vec::new(),
             sandbox: None,
+            runs_commands: true,
             leave: watch::Sender::new(false),
             sidecars: JoinSet::new(),
             _announcement: announcement,
@@ -79,6 +82,11 @@ impl Fleet {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// Whether its agents run commands.
+    pub(crate) fn runs_commands(&self) -> bool {
+        self.runs_commands
     }
 
     /// What its agents rely on, in clear words, if they rely on a sandbox or were told to do without.
@@ -121,7 +129,7 @@ impl Fleet {
         let agent =
             Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
         let first = agent.sidecar().await?;
-        self.sandbox = first.sandbox();
+        (self.sandbox, self.runs_commands) = (first.sandbox(), first.runs_commands());
         self.names.push(name);
         self.sidecars.spawn(agent.work(first, self.leave.subscribe()));
         Ok(())

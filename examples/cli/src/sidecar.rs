@@ -65,6 +65,11 @@ impl Sidecar {
         self.report.as_ref().map(told)
     }
 
+    /// Whether it runs commands.
+    pub(crate) fn runs_commands(&self) -> bool {
+        self.report.as_ref().is_none_or(|report| report.level != Level::L1)
+    }
+
     pub(crate) fn handle(&self) -> SidecarHandle {
         self.driver.handle()
     }

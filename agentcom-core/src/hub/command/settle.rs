@@ -8,9 +8,10 @@ use super::super::tx::Tx;
 use crate::change::Settings;
 use crate::command::Rejected;
 use crate::json::Json;
-use crate::name::Kind;
+use crate::name::{AgentId, Kind};
 use crate::repo::Registered;
 use crate::route::{AUTO, KIND, is_of_models};
+use crate::sandbox::Level;
 use crate::state::PROBE;
 use crate::task::{Complexity, Draft};
 
@@ -50,7 +51,7 @@ pub(super) fn settle(tx: &Tx<'_>, draft: &mut Draft) {
             }
         }
         (None, Some(kind)) => draft.op.kind = kind.clone(),
-        (None, None) => usual(settings, draft),
+        (None, None) => usual(tx, draft),
     }
 }
 
@@ -62,12 +63,18 @@ pub(super) fn check_executor(kind: &Kind) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// A task with a description is one for models where there are endpoints.
-fn usual(settings: &Settings, draft: &mut Draft) {
+/// A task with a description is one for models where there are endpoints that it could be given.
+fn usual(tx: &Tx<'_>, draft: &mut Draft) {
+    let least = draft.sandbox.unwrap_or(Level::L2);
+    let holds = |agent: &AgentId| {
+        let report = tx.state.agent(agent).and_then(|agent| agent.sandbox.as_ref());
+        report.is_some_and(|report| report.level >= least)
+    };
+    let mut endpoints = tx.state.settings().routing.endpoints.values();
+    let is_for_models =
+        endpoints.any(|it| it.announced_by.is_empty() || it.announced_by.iter().any(holds));
     match Kind::new(KIND) {
-        Ok(kind) if !settings.routing.endpoints.is_empty() && !draft.description.is_empty() => {
-            draft.op.kind = kind;
-        }
+        Ok(kind) if is_for_models && !draft.description.is_empty() => draft.op.kind = kind,
         _ => wake(draft),
     }
 }

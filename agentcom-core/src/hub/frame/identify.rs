@@ -52,7 +52,7 @@ pub(super) fn take(
     }
     let Some(dialect) = tx.state.session(id).map(|session| session.dialect) else { return };
     let models = frame.models.take().filter(|_| dialect == Dialect::V1);
-    let (profile, sandbox) = match profile(dialect, frame, models.as_ref()) {
+    let (mut profile, sandbox) = match profile(dialect, frame, models.as_ref()) {
         Ok(said) => said,
         Err(error) => return fail(tx, id, &error),
     };
@@ -73,6 +73,8 @@ pub(super) fn take(
         }
     });
     let refused = models.map(|models| announced::follow(tx, &agent, models));
+    profile.capabilities.extend(announced::capabilities(tx.state.settings(), &agent));
+    profile.capabilities.sort();
     tx.feel(Pulse::Profile(id, profile.into()));
     let incarnation = tx.state.head().map(|head| head.incarnation);
     let heartbeat_ms = (dialect == Dialect::V1).then_some(tx.config.heartbeat);
@@ -185,6 +187,7 @@ type Said = (Profile, Option<Box<Report>>);
 fn profile(dialect: Dialect, frame: Identify, models: Option<&Announced>) -> Result<Said, String> {
     let said = frame.capabilities.unwrap_or_default();
     let mut capabilities = names(&said, "capabilities", Capability::new)?;
+    capabilities.retain(|claimed| !claimed.is_of_endpoint());
     if let Some(report) = &frame.sandbox {
         report.check().map_err(|long| alloc::format!("bad_sandbox: {long}"))?;
         // What is proved counts, and not what is claimed beside.
@@ -193,7 +196,6 @@ fn profile(dialect: Dialect, frame: Identify, models: Option<&Announced>) -> Res
     }
     if let Some(models) = models {
         announced::check(models)?;
-        capabilities.extend(announced::capabilities(models));
     }
     let mut kinds = match dialect {
         Dialect::V1 => names(&frame.executors.unwrap_or_default(), "executors", Kind::new)?,

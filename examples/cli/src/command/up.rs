@@ -143,6 +143,9 @@ fn tell(fleet: &Fleet, ctx: &Context) -> Outcome {
             + &line("agents", &agents)
             + &fleet.sandbox().map_or_else(String::new, |sandbox| line("sandbox", sandbox))
     })?;
-    ctx.print.note("try: agentcom submit --shell 'echo hello' --wait");
+    // Where no commands are run, there is nothing to try.
+    if fleet.runs_commands() {
+        ctx.print.note("try: agentcom submit --shell 'echo hello' --wait");
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::command::Command;
 use crate::ledger::Cap;
 use crate::money::Micros;
+use crate::wire::Identify;
 
 fn announces(fleet: &mut Fleet, name: &'static str, models: &[(&str, Endpoint)]) -> u64 {
     let named =
@@ -158,7 +159,35 @@ fn a_task_may_name_another_model_where_others_are_served() {
 }
 
 fn announces_probe(fleet: &mut Fleet) -> u64 {
-    let session = fleet.join_with("a-2", &["probe"], 1, &["models:a"]);
+    let models = [(EndpointId::new("a").unwrap(), Endpoint { others: true, ..local(&["qwen"]) })];
+    let frame = Identify {
+        executors: Some(["probe"].map(String::from).into()),
+        models: Some(models.into()),
+        ..Identify::default()
+    };
+    let session = fleet.identify("a-2", frame);
     fleet.bench.pass(Span(1));
     session
+}
+
+#[test]
+fn what_another_announces_by_a_name_is_not_replaced_nor_can_it_be_claimed() {
+    let mut fleet = Fleet::new();
+    let one = announces(&mut fleet, "one", &[("box", local(&["qwen"]))]);
+    let elsewhere = Endpoint { url: "http://elsewhere:11434".into(), ..local(&["qwen"]) };
+    let two = announces(&mut fleet, "two", &[("box", elsewhere)]);
+    assert_eq!(refusals(&mut fleet, two), ["models_refused"]);
+    let three = fleet.join("three", 9, &["models:box"]);
+    for _ in 0..2 {
+        fleet.submit(Tier::Standard, None);
+    }
+    assert_eq!(fleet.names(one), ["box"], "it has one slot");
+    assert_eq!((fleet.names(two), fleet.names(three)), (vec![], vec![]));
+    let known = &fleet.bench.hub.state().settings().routing.endpoints["box"];
+    assert_eq!(&*known.url, "http://gpu:11434");
+    // Who announces nothing this time keeps what it announced.
+    let again = fleet.join_announcing("one", None);
+    fleet.bench.pass(Span(1));
+    let can = &fleet.bench.hub.state().profile(&agent_id("one")).unwrap().capabilities;
+    assert!(can.iter().any(|can| can.as_str() == "models:box"), "{again} {can:?}");
 }

@@ -86,7 +86,7 @@ impl Fleet {
         self.identify(name, frame)
     }
 
-    fn identify(&mut self, name: &'static str, frame: Identify) -> u64 {
+    pub(super) fn identify(&mut self, name: &'static str, frame: Identify) -> u64 {
         let (id, token) = (agent_id(name), crate::testing::bench::token(name));
         if self.bench.hub.state().agent(&id).is_none() {
             self.bench.call(Command::AddAgent { id, token });
