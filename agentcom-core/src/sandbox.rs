@@ -60,6 +60,15 @@ impl Level {
         Capability::new(self.word()?).ok()
     }
 
+    /// Whether commands are run at it, confined or not.
+    #[must_use]
+    pub const fn runs_commands(self) -> bool {
+        match self {
+            Self::L1 => false,
+            Self::L0 | Self::L2 | Self::L3 => true,
+        }
+    }
+
     /// The level that a capability stands for, if it stands for one.
     #[must_use]
     pub fn of_capability(capability: &Capability) -> Option<Self> {

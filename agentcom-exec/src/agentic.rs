@@ -236,19 +236,16 @@ impl Run<'_> {
 
     /// Leaves out of what was said what there is no room for.
     fn make_room(&mut self) -> Result<(), How> {
-        let bytes = |run: &Self| {
-            let (system, tools) = (&*run.system, &*run.specs);
-            history::bytes(&Request { system, messages: &run.messages, tools, format: None })
-        };
-        let before = bytes(self);
-        if !history::fit(&self.system, &mut self.messages, &self.specs, self.room) {
-            let message = format!("the task does not fit {} tokens", self.room);
-            return Err(How::Failed(ModelError::TooLong(message)));
+        let (system, messages, tools) = (&*self.system, &*self.messages, &*self.specs);
+        if history::tokens(&Request { system, messages, tools, format: None }) <= self.room {
+            return Ok(());
         }
-        if bytes(self) != before {
-            self.bound.forget();
+        self.bound.forget();
+        if history::fit(&self.system, &mut self.messages, &self.specs, self.room) {
+            return Ok(());
         }
-        Ok(())
+        let message = format!("the task does not fit {} tokens", self.room);
+        Err(How::Failed(ModelError::TooLong(message)))
     }
 
     /// Asks the model for its next turn.

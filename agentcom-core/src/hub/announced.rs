@@ -44,6 +44,8 @@ pub(super) fn follow(
         forget(settings, agent, |id| !announced.contains_key(id));
         for (id, endpoint) in announced {
             if let Err(rejected) = set(settings, agent, &id, endpoint) {
+                // What it announced before by this name is not what it has now.
+                forget(settings, agent, |known| *known == id);
                 refused.push((id, rejected));
             }
         }
@@ -86,7 +88,6 @@ fn set(
             == (endpoint.api, &endpoint.url, &endpoint.credential);
         if is_shared && !is_same {
             let why = "and key are others than another agent announces by this name".into();
-            forget(settings, agent, |known| known == id);
             return Err(Rejected::BadEndpoint(BadEndpoint { field: "url", why }));
         }
     }
@@ -95,7 +96,6 @@ fn set(
     endpoint.needs.push(Capability::of_endpoint(id));
     let (one, caps) = (core::iter::once(&endpoint), settings.caps.keys());
     if let Some(model) = unpriced(&settings.prices, one, caps) {
-        forget(settings, agent, |known| known == id);
         return Err(Rejected::NoPrice(model));
     }
     settings.routing.endpoints.insert(id.clone(), endpoint);

@@ -18,7 +18,7 @@ use crate::agentic::transcript::Transcript;
 use crate::agentic::{Brief, Ended, Loop};
 use crate::mcp::Connection;
 use crate::model::Model;
-use crate::sandbox::{Level, Network};
+use crate::sandbox::Network;
 use crate::tool::{Met, RunCommand, Toolbox, Workspace};
 use crate::transcripts::Draft;
 
@@ -121,12 +121,11 @@ impl Worker for WithTools {
         let Settings { spawner, sandbox, .. } = bench.settings;
         let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
         let path = bench.workspace.path();
-        let tools = match sandbox.level {
-            Level::L1 => Toolbox::of_files(bench.workspace),
-            Level::L0 | Level::L2 | Level::L3 => {
-                let commands = RunCommand::new(spawner, sandbox, path, bench.env.clone());
-                Toolbox::of_all(bench.workspace, commands)
-            }
+        let tools = if sandbox.level.runs_commands() {
+            let commands = RunCommand::new(spawner, sandbox, path, bench.env.clone());
+            Toolbox::of_all(bench.workspace, commands)
+        } else {
+            Toolbox::of_files(bench.workspace)
         };
         let tools = tools.after(bench.met);
         let remote = bench.connections.iter().flat_map(Connection::tools);

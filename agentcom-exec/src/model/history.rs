@@ -35,7 +35,7 @@ pub fn tokens_at_least(request: &Request<'_>) -> u64 {
 }
 
 /// How long all of it is, with what a template writes around each message.
-pub(crate) fn bytes(request: &Request<'_>) -> u64 {
+fn bytes(request: &Request<'_>) -> u64 {
     let tools = request
         .tools
         .iter()

@@ -61,7 +61,8 @@ impl Sandbox {
             Some(Level::L2) => super::prove_weaker(spawner, &self),
             Some(Level::L3) | None => super::prove(spawner, &self),
         };
-        let level = self.network.level_from(demanded.unwrap_or(report.level.max(Level::L1)));
+        let level =
+            demanded.unwrap_or_else(|| self.network.level_from(report.level.max(Level::L1)));
         if report.level < level {
             return Err(TooWeak { demanded: level, report });
         }
@@ -74,10 +75,7 @@ impl Sandbox {
     ///
     /// If none are.
     pub fn runs_commands(&self) -> Result<(), FilesOnly> {
-        match self.level {
-            Level::L1 => Err(FilesOnly),
-            Level::L0 | Level::L2 | Level::L3 => Ok(()),
-        }
+        if self.level.runs_commands() { Ok(()) } else { Err(FilesOnly) }
     }
 
     /// Whether programs that do nothing but run commands can work in it, with what it grants. Takes some

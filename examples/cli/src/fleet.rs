@@ -9,6 +9,7 @@ use agentcom_core::driver::Handle;
 use agentcom_core::driver::token::{Token, hash_of};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::sidecar::Exit as Left;
+use agentcom_exec::sandbox::Report;
 use agentcom_hub::config::Settings;
 use agentcom_hub::error::HubError;
 use agentcom_hub::local::{self, Announcement, LocalHub};
@@ -16,6 +17,7 @@ use agentcom_hub::serve::Hub;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::confine::told;
 use crate::exit::{Exit, Failure};
 use crate::sidecar::{Sidecar, Ways};
 
@@ -42,9 +44,8 @@ pub(crate) enum Announce {
 pub(crate) struct Fleet {
     hub: Hub,
     names: Vec<AgentId>,
-    sandbox: Option<String>,
-    /// Whether its agents run commands.
-    runs_commands: bool,
+    /// What its agents have proved of their sandbox, if they have one or were told to do without.
+    report: Option<Report>,
     /// Whether the agents are to leave.
     leave: watch::Sender<bool>,
     sidecars: JoinSet<Result<(), Failure>>,
@@ -63,8 +64,7 @@ impl Fleet {
         let mut fleet = Self {
             hub,
             names: Vec::new(),
-            sandbox: None,
-            runs_commands: true,
+            report: None,
             leave: watch::Sender::new(false),
             sidecars: JoinSet::new(),
             _announcement: announcement,
@@ -86,12 +86,12 @@ impl Fleet {
 
     /// Whether its agents run commands.
     pub(crate) fn runs_commands(&self) -> bool {
-        self.runs_commands
+        self.report.as_ref().is_none_or(|report| report.level.runs_commands())
     }
 
     /// What its agents rely on, in clear words, if they rely on a sandbox or were told to do without.
-    pub(crate) fn sandbox(&self) -> Option<&str> {
-        self.sandbox.as_deref()
+    pub(crate) fn sandbox(&self) -> Option<String> {
+        self.report.as_ref().map(told)
     }
 
     pub(crate) fn agents(&self) -> &[AgentId] {
@@ -129,7 +129,7 @@ impl Fleet {
         let agent =
             Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
         let first = agent.sidecar().await?;
-        (self.sandbox, self.runs_commands) = (first.sandbox(), first.runs_commands());
+        self.report = first.report().cloned();
         self.names.push(name);
         self.sidecars.spawn(agent.work(first, self.leave.subscribe()));
         Ok(())

@@ -60,14 +60,9 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    /// What it relies on, in clear words, if it relies on a sandbox or was told to do without.
-    pub(crate) fn sandbox(&self) -> Option<String> {
-        self.report.as_ref().map(told)
-    }
-
-    /// Whether it runs commands.
-    pub(crate) fn runs_commands(&self) -> bool {
-        self.report.as_ref().is_none_or(|report| report.level != Level::L1)
+    /// What was proved of what it relies on, if it relies on a sandbox or was told to do without.
+    pub(crate) fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
     }
 
     pub(crate) fn handle(&self) -> SidecarHandle {

@@ -141,7 +141,7 @@ fn tell(fleet: &Fleet, ctx: &Context) -> Outcome {
             + &line("data", &hub.data_dir().display().to_string())
             + &line("token", &format!("{}{made}", token_file.display()))
             + &line("agents", &agents)
-            + &fleet.sandbox().map_or_else(String::new, |sandbox| line("sandbox", sandbox))
+            + &fleet.sandbox().map_or_else(String::new, |sandbox| line("sandbox", &sandbox))
     })?;
     // Where no commands are run, there is nothing to try.
     if fleet.runs_commands() {

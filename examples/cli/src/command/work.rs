@@ -7,6 +7,7 @@ use agentcom_core::sidecar::Exit as Left;
 use agentcom_hub::signals::Signals;
 
 use crate::args::Context;
+use crate::confine::told;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::sidecar::{self, Ways};
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let sidecar = sidecar::sidecar(client.address(), name, token, &dir, &args.ways).await?;
     let handle = sidecar.handle();
     ctx.print.note(&format!("agent {} works for {}; Ctrl-C ends it", args.name, client.address()));
-    if let Some(sandbox) = sidecar.sandbox() {
+    if let Some(sandbox) = sidecar.report().map(told) {
         ctx.print.note(&format!("its sandbox is {sandbox}"));
     }
     let mut running = std::pin::pin!(sidecar.run());
