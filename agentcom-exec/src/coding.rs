@@ -17,6 +17,7 @@ mod input;
 mod models;
 mod outcome;
 mod place;
+mod publish;
 mod retention;
 mod routed;
 mod work;
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 
 pub use input::{BadCodingInput, CodingInput};
 pub use models::{Chain, MessagesModels, OllamaModels};
+pub use publish::Publishing;
 pub use routed::Programs;
 pub(crate) use worker::reach_of_program;
 pub use worker::{Bench, WithTools, Worker, Workers};
@@ -89,6 +91,8 @@ pub struct Settings {
     pub transcripts: Transcripts,
     /// Where pull requests are opened; without it branches are only pushed.
     pub github: Option<GitHub>,
+    /// When branches are pushed at all.
+    pub publishing: Publishing,
     /// By what it is judged how closely a person should look at a change.
     pub risk: Rules,
     /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one

@@ -8,7 +8,9 @@ mod body;
 use std::fmt;
 use std::time::Duration;
 
+use agentcom_core::repo::place_of;
 use reqwest::{Method, StatusCode, Url};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use body::{Checked, Evidence, body_of, title_of, with_evidence};
@@ -29,6 +31,16 @@ pub struct Repository {
     pub owner: String,
     /// What it is called.
     pub name: String,
+}
+
+/// Who reads a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Anybody.
+    Public,
+    /// Those who were let in.
+    Private,
 }
 
 /// A pull request to open.
@@ -163,6 +175,28 @@ impl GitHub {
         }
     }
 
+    /// Whether the repository at the address of a remote is one of its own, by the host.
+    #[must_use]
+    pub fn has(&self, remote: &str) -> bool {
+        let host = match self.api.host_str().unwrap_or_default() {
+            "api.github.com" => "github.com",
+            other => other,
+        };
+        place_of(remote).split_once('/').is_some_and(|(of, _)| of == host)
+    }
+
+    /// Who reads a repository.
+    ///
+    /// # Errors
+    ///
+    /// If GitHub cannot be reached, or says no.
+    pub async fn visibility(&self, repository: &Repository) -> Result<Visibility, GitHubError> {
+        let answer = self.ask(Method::GET, repository, &[], None).await?;
+        // Those of a whole company (`internal`) are private as well.
+        let is_private = answer["private"].as_bool() == Some(true);
+        Ok(if is_private { Visibility::Private } else { Visibility::Public })
+    }
+
     /// The open pull request of a branch.
     async fn find(
         &self,
@@ -266,4 +300,29 @@ fn said(answer: &Value) -> String {
     let errors = errors.filter_map(|error| error["message"].as_str().or(error.as_str()));
     let parts: Vec<&str> = answer["message"].as_str().into_iter().chain(errors).collect();
     if parts.is_empty() { "it does not say why".into() } else { parts.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_of_the_server_whose_api_it_is() {
+        let has = |api: &str, remote: &str| GitHub::at(api, "token".into()).unwrap().has(remote);
+        for of_github in ["git@github.com:own/name.git", "https://me:word@GitHub.com/own/name"] {
+            assert!(has(API, of_github), "{of_github}");
+            assert!(!has("https://git.example/api/v3", of_github), "{of_github}");
+        }
+        assert!(has("https://git.example/api/v3", "ssh://git@git.example:22/own/name"));
+        for other in [
+            "https://gitlab.com/own/name",
+            "https://github.com.example/own/name",
+            "https://example/github.com/own/name",
+            "/srv/github.com/own/name",
+            "name",
+        ] {
+            assert!(!has(API, other), "{other}");
+        }
+        assert!(!has("https://api.github.com.example", "https://github.com/own/name"));
+    }
 }

@@ -14,7 +14,7 @@ const BRANCH: &str = "agentcom/task-00000000000000ab-fix-the-parser";
 
 /// What a person commits.
 fn by_hand(message: &str) -> Commit<'_> {
-    Commit { message, task: TASK, attempt: 2, round: None, revivals: 0 }
+    Commit { message, task: TASK, attempt: 2, round: None, revivals: 0, has_read_private: false }
 }
 
 /// A remote with one commit on `trunk`, and clones of it.

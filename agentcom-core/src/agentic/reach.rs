@@ -62,6 +62,12 @@ impl Exposure {
         self.met = met;
         Ok(())
     }
+
+    /// What has come together so far.
+    #[must_use]
+    pub const fn met(&self) -> Reach {
+        self.met
+    }
 }
 
 impl core::error::Error for ThreeOfThree {}

@@ -14,6 +14,7 @@ use agentcom_core::wire::Assignment;
 use serde::Serialize;
 
 use super::place::Place;
+use super::publish::Withheld;
 use crate::agentic::{Ended, How};
 use crate::blobs::BlobId;
 use crate::git::{CheckoutError, GitError, Status};
@@ -48,6 +49,8 @@ pub(super) struct Done {
     pub(super) risk: Risk,
     /// The pull request, or why there is none where there should be.
     pub(super) pull: Option<Result<Pull, GitHubError>>,
+    /// Why what there is to push was not pushed.
+    pub(super) withheld: Option<Withheld>,
     pub(super) transcripts: Vec<BlobId>,
     /// What this attempt cost, as far as there are prices.
     pub(super) cost: Option<Micros>,
@@ -60,6 +63,9 @@ struct CodingResult<'a> {
     base: &'a str,
     commit: &'a str,
     pushed: bool,
+    /// Why it is not, where there is something to push.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<String>,
     files_changed: usize,
     pull_request: Option<&'a str>,
     /// Why there is none where there should be.
@@ -137,13 +143,14 @@ impl Done {
             Some(Err(error)) => Some(format!("the pull request: {error}")),
             Some(Ok(_)) | None => None,
         };
-        if is_good && refused.is_none() {
+        let withheld = self.withheld.as_ref().map(Withheld::to_string);
+        if is_good && refused.is_none() && withheld.is_none() {
             return None;
         }
         let Status { ahead, changed, .. } = &self.status;
         let done = format!("{ahead} commits, {} files changed", changed.len());
         let stopped = Some(self.why()).filter(|why| !why.is_empty());
-        let in_the_way = stopped.into_iter().chain(refused).collect();
+        let in_the_way = stopped.into_iter().chain(withheld).chain(refused).collect();
         Some(PartialPass::new((*ahead > 0).then_some(done), in_the_way, &self.report))
     }
 
@@ -164,6 +171,7 @@ impl Done {
             base: &self.base,
             commit: &self.status.head,
             pushed: self.status.pushed,
+            withheld: self.withheld.as_ref().map(Withheld::to_string),
             files_changed: self.status.changed.len(),
             pull_request: match &self.pull {
                 Some(Ok(pull)) => Some(&pull.url),

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use agentcom_core::agentic::Reach;
 use agentcom_core::repo::place_of;
 use agentcom_core::wire::Assignment;
 
@@ -12,6 +13,7 @@ use super::outcome::Trouble;
 use super::retention::{self, Busy};
 use crate::git::{Checkout, CheckoutError, Commit, GitError, Start, Status};
 use crate::github::title_of;
+use crate::tool::Met;
 use crate::verify::Change;
 
 /// Where an attempt is worked on.
@@ -87,14 +89,26 @@ impl<'a> Place<'a> {
         self.tree.rounds(&self.base, self.job.task_id, self.job.revivals).await
     }
 
+    /// Remembers in `met` what was read, before this attempt, by those who worked on the branch. Who goes
+    /// on with it need not read what strangers wrote for that to be in it.
+    pub(super) async fn recall(&self, met: &Met) -> Result<(), CheckoutError> {
+        if self.tree.has_read_private(&self.base).await? {
+            // Nothing has come together yet with which it could be too much.
+            let _ = met.admit(Reach { untrusted: true, private: true, outward: false });
+        }
+        Ok(())
+    }
+
     /// Commits what the model did in a round, and says where the branch stands then. A round in which
     /// it `worked` and changed nothing is counted by a commit as well, but nothing is begun with that:
-    /// a branch without a change is not proposed.
+    /// a branch without a change is not proposed. What was read of what is private, as `met` has it, is
+    /// in what comes after, and is remembered with it.
     pub(super) async fn commit(
         &self,
         answer: &str,
         round: u32,
         worked: bool,
+        met: &Met,
     ) -> Result<Status, CheckoutError> {
         self.tree.disown().await?;
         let counts = worked && self.tree.status().await?.ahead > 0;
@@ -102,7 +116,9 @@ impl<'a> Place<'a> {
             let title = title_of(&self.job.description, &self.branch);
             let message = format!("{title}\n\n{}", body(answer));
             let Assignment { task_id: task, attempt, revivals, .. } = *self.job;
-            let commit = Commit { message: &message, task, attempt, round: Some(round), revivals };
+            let (round, has_read_private) = (Some(round), met.get().private);
+            let message = &*message;
+            let commit = Commit { message, task, attempt, round, revivals, has_read_private };
             self.tree.commit(&commit).await?;
         }
         self.tree.status().await
@@ -144,6 +160,11 @@ impl<'a> Place<'a> {
     /// The address of the remote.
     pub(super) async fn remote(&self) -> Result<String, CheckoutError> {
         self.tree.remote().await
+    }
+
+    /// The addresses that the branch is pushed to.
+    pub(super) async fn push_addresses(&self) -> Result<Vec<String>, CheckoutError> {
+        self.tree.push_addresses().await
     }
 
     /// All files of the branch.

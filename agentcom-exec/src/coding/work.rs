@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::outcome::{Done, PassedOver, Trouble, risk_of};
 use super::place::{Place, change_of};
+use super::publish::Publisher;
 use super::worker::{Bench, Worker};
 use super::{CodingInput, Settings, routed};
 use crate::agentic::{Brief, Ended, How};
@@ -101,6 +102,7 @@ impl Work<'_> {
         report(self.ctx, "status", &format!("on {} from {}", place.branch, place.base));
         report(self.ctx, "status", &format!("sandbox {}", self.settings.sandbox.level));
         self.retire_others(&place).await;
+        place.recall(&standing.met).await?;
         let round = self.rounds(&place, standing).await?;
         let mut done = Done {
             branch: place.branch.clone(),
@@ -122,13 +124,31 @@ impl Work<'_> {
             ended: round.ended,
             status: round.status,
             pull: None,
+            withheld: None,
         };
         if done.status.ahead > 0 {
-            done.status = place.push().await?;
-            done.pull = done.propose(&place, self.job, self.settings.github.as_ref()).await?;
-            place.tidy(&done.status).await?;
+            self.publish(&place, &mut done, &standing.met).await?;
         }
         Ok(done)
+    }
+
+    /// Pushes the branch and opens its pull request, unless that would be the third of three things.
+    async fn publish(&self, place: &Place<'_>, done: &mut Done, met: &Met) -> Result<(), Trouble> {
+        let Settings { publishing, github, .. } = self.settings;
+        let github = github.as_ref();
+        // Half of it: the answer has to be of some use.
+        let whole = self.job.timeout_ms.map(Duration::from);
+        let time_left = whole.map(|whole| whole.saturating_sub(self.started.elapsed()) / 2);
+        let publisher = Publisher { publishing, github, met, time_left, ctx: self.ctx };
+        match publisher.admit(place, &done.status).await? {
+            Ok(()) => {
+                done.status = place.push().await?;
+                done.pull = done.propose(place, self.job, github).await?;
+                place.tidy(&done.status).await?;
+            }
+            Err(withheld) => done.withheld = Some(withheld),
+        }
+        Ok(())
     }
 
     /// No attempt fails for want of it.
@@ -160,7 +180,8 @@ impl Work<'_> {
             let answer = ended.as_ref().map_or("", |ended| &ended.answer);
             // One that could not be asked has not had its round.
             let had_it = |ended: &Ended| !matches!(ended.how, How::Failed(_));
-            let status = place.commit(answer, number, ended.as_ref().is_some_and(had_it)).await?;
+            let had_it = ended.as_ref().is_some_and(had_it);
+            let status = place.commit(answer, number, had_it, &standing.met).await?;
             if let Some(Ended { how: How::Failed(error), .. }) = &ended
                 && status.ahead == 0
             {

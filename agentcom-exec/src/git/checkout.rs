@@ -23,6 +23,12 @@ pub(super) const ROUND: &str = "Agentcom-Round";
 /// The trailer that says how often the task had been revived by then, if ever.
 pub(super) const REVIVALS: &str = "Agentcom-Revivals";
 
+/// The trailer that says what was read until then beside the repository.
+pub(super) const READ: &str = "Agentcom-Read";
+
+/// What is said there of what is not for strangers.
+pub(super) const PRIVATE: &str = "private";
+
 /// A clone in which a task is worked on.
 #[derive(Clone, Debug)]
 pub struct Checkout {
@@ -69,6 +75,8 @@ pub struct Commit<'a> {
     pub round: Option<u32>,
     /// How often the task had been given another life; its rounds count for that life only.
     pub revivals: u32,
+    /// Whether what is private was read until then. Whoever goes on with the branch has it from there.
+    pub has_read_private: bool,
 }
 
 /// A file that differs from the base.
@@ -290,6 +298,7 @@ impl Checkout {
         trailers.extend(commit.round.map(|round| format!("{ROUND}: {round}")));
         let revived = Some(commit.revivals).filter(|&revivals| revivals > 0);
         trailers.extend(revived.map(|revivals| format!("{REVIVALS}: {revivals}")));
+        trailers.extend(commit.has_read_private.then(|| format!("{READ}: {PRIVATE}")));
         let mut args = Vec::new();
         if self.git.maybe(&["config", "user.email"]).await?.is_none() {
             args.extend(["-c", "user.name=agentcom", "-c", "user.email=agentcom@localhost"]);
@@ -332,6 +341,15 @@ impl Checkout {
     /// If git says no.
     pub async fn remote(&self) -> Result<String, CheckoutError> {
         Ok(self.git.run(&["remote", "get-url", REMOTE]).await?)
+    }
+
+    /// The addresses that are pushed to, which may be others than those that are fetched from.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn push_addresses(&self) -> Result<Vec<String>, CheckoutError> {
+        Ok(self.git.lines(&["remote", "get-url", "--push", "--all", REMOTE]).await?)
     }
 
     /// All files that are in the commit that is checked out.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use agentcom_core::id::TaskId;
 use tokio::time::{Instant, sleep};
 
-use super::checkout::{REMOTE, REVIVALS, ROUND, TASK};
+use super::checkout::{PRIVATE, READ, REMOTE, REVIVALS, ROUND, TASK};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
 
 /// How long somebody else may keep a clone to itself.
@@ -184,6 +184,18 @@ impl Checkout {
             counts.then(|| round.parse::<u32>().ok())?
         };
         Ok(lines.lines().filter_map(round).max().unwrap_or(0))
+    }
+
+    /// Whether what is private was read before the branch that is checked out came to where it is, by
+    /// what its commits say.
+    ///
+    /// # Errors
+    ///
+    /// If git says no.
+    pub async fn has_read_private(&self, base: &str) -> Result<bool, CheckoutError> {
+        let format = format!("--format=%(trailers:key={READ},valueonly)");
+        let lines = self.git.lines(&["log", &format, &format!("{REMOTE}/{base}..HEAD")]).await?;
+        Ok(lines.iter().any(|line| line.trim() == PRIVATE))
     }
 
     /// The hash of all that is in the commit that is checked out.

@@ -35,6 +35,7 @@ struct Seen {
     pulls: Vec<Value>,
     asked: Vec<String>,
     instead: VecDeque<Option<Instead>>,
+    is_public: bool,
 }
 
 /// A server that ends when this is dropped.
@@ -76,6 +77,11 @@ impl StandIn {
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         lock(&self.seen).asked.clone()
+    }
+
+    /// Has its repository be one that anybody reads; at first it is a private one.
+    pub fn open_to_all(&self) {
+        lock(&self.seen).is_public = true;
     }
 
     /// Has the next requests answered otherwise; `None` is the right answer.
@@ -121,7 +127,11 @@ async fn answer(State(seen): State<Arc<Mutex<Seen>>>, request: Request) -> Respo
 }
 
 fn serve(seen: &mut Seen, method: &Method, uri: &str, body: &Value) -> (u16, Value) {
-    let pulls = format!("/repos/{REPOSITORY}/pulls");
+    let repository = format!("/repos/{REPOSITORY}");
+    if *method == Method::GET && uri == repository {
+        return (200, json!({ "full_name": REPOSITORY, "private": !seen.is_public }));
+    }
+    let pulls = format!("{repository}/pulls");
     let Some(rest) = uri.strip_prefix(&pulls) else {
         return (404, json!({ "message": "Not Found" }));
     };

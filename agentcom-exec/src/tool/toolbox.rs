@@ -1,7 +1,7 @@
 //! This file holds the tools that a model is given, by name.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agentcom_core::agentic::{Exposure, Reach, ThreeOfThree};
 use agentcom_core::port::executor::JobContext;
@@ -32,7 +32,17 @@ impl Met {
     ///
     /// If all three things would have come together in the task; nothing is remembered then.
     pub fn admit(&self, reach: Reach) -> Result<(), ThreeOfThree> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).admit(reach)
+        self.lock().admit(reach)
+    }
+
+    /// What has come together so far.
+    #[must_use]
+    pub fn get(&self) -> Reach {
+        self.lock().met()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Exposure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
 use agentcom_exec::claude_code::ClaudeCode;
 use agentcom_exec::coding::{Chain, Coding, OllamaModels};
+use agentcom_exec::github::Visibility;
 use agentcom_exec::mcp::{Reaches, Server, Way};
 use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::Network;
@@ -19,6 +20,7 @@ use agentcom_exec::stand_in::mcp::{Manner, StandIn as Mcp};
 use agentcom_exec::stand_in::ollama::{StandIn as Ollama, Turn};
 use serde_json::json;
 
+use crate::fixture::git;
 use crate::ground::Ground;
 use crate::support::Watched;
 use crate::{Claude, SECRET, named, result};
@@ -40,6 +42,20 @@ async fn a_credential_is_carried_nowhere_by_a_program_that_obeys_every_instructi
     ground.assert_held(&claude.pushed(1, "went.txt"), &ctx.text_of("network"));
     let steps = result(&outcome)["steps"].to_string();
     assert!(steps.contains("network refused evil.example:443: it is not granted"), "{steps}");
+}
+
+#[tokio::test]
+async fn a_credential_goes_to_no_public_remote_without_a_person_who_says_so() {
+    let mut claude = Claude::new().await;
+    let Some(ground) = Ground::at(claude.place.dir.path(), &Ground::PLACES) else { return };
+    let api = Secret::new(&format!("http://{}/v1", ground.service));
+    claude.cli.env.insert(ClaudeCode::BASE_URL.to_owned(), api);
+    claude.place.publishing.visibility = Some(Visibility::Public);
+    let (outcome, _) = obeys(&claude).await;
+    let JobOutcome::Partial { .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(result(&outcome)["withheld"].as_str().unwrap().contains("nobody allowed it"));
+    let remote = claude.place.dir.path().join("remote");
+    assert_eq!(git(&remote, &["branch", "--list", "agentcom/*"]), "");
 }
 
 #[tokio::test]

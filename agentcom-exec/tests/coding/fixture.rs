@@ -12,7 +12,8 @@ use agentcom_core::port::executor::Executor;
 use agentcom_core::risk::Rules;
 use agentcom_core::testing::executor_suite::ExecutorFixture;
 use agentcom_core::time::Span;
-use agentcom_exec::coding::{Coding, OllamaModels, Settings};
+use agentcom_exec::coding::{Coding, OllamaModels, Publishing, Settings};
+use agentcom_exec::github::GitHub;
 use agentcom_exec::mcp::Server;
 use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
@@ -32,6 +33,8 @@ pub(crate) struct Fixture {
     pub(crate) sandbox: Sandbox,
     pub(crate) mcp: Vec<Server>,
     pub(crate) worktrees_kept: Duration,
+    pub(crate) github: Option<GitHub>,
+    pub(crate) publishing: Publishing,
     pub(crate) risk: Rules,
     mark: String,
 }
@@ -50,7 +53,8 @@ impl Fixture {
         let sandbox = Sandbox::new(level.max(Level::L2));
         let worktrees_kept = Settings::days(Settings::WORKTREES_KEPT_DAYS);
         let (mcp, risk) = (Vec::new(), Rules::default());
-        Self { dir, model, sandbox, mcp, worktrees_kept, risk, mark }
+        let (github, publishing) = (None, Publishing::default());
+        Self { dir, model, sandbox, mcp, worktrees_kept, github, publishing, risk, mark }
     }
 
     fn mark_of(&self, task: TaskId) -> String {
@@ -68,9 +72,14 @@ impl Fixture {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let (mcp, worktrees_kept) = (self.mcp.clone(), self.worktrees_kept);
-        let risk = self.risk.clone();
-        Settings { mcp, worktrees_kept, risk, ..place::settings(self.dir.path(), &self.sandbox) }
+        Settings {
+            mcp: self.mcp.clone(),
+            worktrees_kept: self.worktrees_kept,
+            github: self.github.clone(),
+            publishing: self.publishing.clone(),
+            risk: self.risk.clone(),
+            ..place::settings(self.dir.path(), &self.sandbox)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod fixture;
 mod levels;
 mod mcp;
 mod money;
+mod publish;
 mod routed;
 mod stopped;
 #[path = "../support/mod.rs"]

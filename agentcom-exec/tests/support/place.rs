@@ -5,7 +5,7 @@ use std::process::Command;
 
 use agentcom_core::id::TaskId;
 use agentcom_core::risk::Rules;
-use agentcom_exec::coding::Settings;
+use agentcom_exec::coding::{Publishing, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::sandbox::Sandbox;
 use agentcom_exec::transcripts::Transcripts;
@@ -39,6 +39,7 @@ pub(crate) fn settings(dir: &Path, sandbox: &Sandbox) -> Settings {
         worktrees_kept: Settings::days(Settings::WORKTREES_KEPT_DAYS),
         transcripts: Transcripts::at(dir.join("transcripts")),
         github: None,
+        publishing: Publishing::default(),
         risk: Rules::default(),
         mcp: Vec::new(),
     }

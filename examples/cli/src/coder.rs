@@ -21,6 +21,7 @@ use crate::acp::Foreign;
 use crate::claude_code;
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
+use crate::publishing::Push;
 use crate::risk::Risk;
 use crate::tuning::Tune;
 
@@ -68,6 +69,8 @@ pub(crate) struct Coder {
     #[arg(long, value_name = "DAYS", default_value_t = Settings::WORKTREES_KEPT_DAYS)]
     worktrees_kept: u32,
     #[command(flatten)]
+    push: Push,
+    #[command(flatten)]
     risk: Risk,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
@@ -92,6 +95,7 @@ impl Default for Coder {
             env: Vec::new(),
             mcp: None,
             worktrees_kept: Settings::WORKTREES_KEPT_DAYS,
+            push: Push::default(),
             risk: Risk::default(),
             github_api: github::API.to_owned(),
             github_token: None,
@@ -153,6 +157,7 @@ impl Coder {
             worktrees_kept: Settings::days(self.worktrees_kept),
             transcripts: Transcripts::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
+            publishing: self.push.publishing(),
             risk: self.risk.rules(),
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
         };

@@ -11,6 +11,7 @@ mod exit;
 mod fleet;
 mod name;
 mod print;
+mod publishing;
 mod risk;
 mod route;
 mod sidecar;

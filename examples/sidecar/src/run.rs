@@ -143,6 +143,7 @@ fn executors(
             worktrees_kept: coding::Settings::days(coding.worktrees_kept_days),
             transcripts: Transcripts::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
+            publishing: coding.publishing.settings(),
             risk: coding.risk.rules(),
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
         };

@@ -2,6 +2,7 @@
 
 mod confine;
 mod foreign;
+mod publishing;
 mod risk;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use confine::Confine;
 pub use foreign::Foreign;
+pub use publishing::Publishing;
 pub use risk::Risk;
 
 /// Everything that can be configured.
@@ -108,6 +110,9 @@ pub struct Code {
     /// Where GitHub's API is; the token for it is in GITHUB_TOKEN.
     #[serde(default = "github_api")]
     pub github_api: String,
+    /// When branches are pushed.
+    #[serde(default)]
+    pub publishing: Publishing,
     /// By what it is judged how closely a person should look at a change.
     #[serde(default)]
     pub risk: Risk,

@@ -141,7 +141,16 @@ impl Submit {
         let (_, told) = look_up(&ctx.client()?, &task.to_string()).await?;
         let attempt = attempt_of(&told);
         if let Some(message) = &self.commit {
-            checkout.commit(&Commit { message, task, attempt, round: None, revivals: 0 }).await?;
+            checkout
+                .commit(&Commit {
+                    message,
+                    task,
+                    attempt,
+                    round: None,
+                    revivals: 0,
+                    has_read_private: false,
+                })
+                .await?;
         }
         let status = checkout.push().await?;
         let files = status.file_changes();

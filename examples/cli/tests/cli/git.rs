@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use agentcom_exec::stand_in::github::{StandIn, TOKEN};
+use agentcom_exec::github::{GitHub, GitHubError, Repository, Visibility};
+use agentcom_exec::stand_in::github::{Instead, StandIn, TOKEN};
 use serde_json::Value;
 
 use crate::code;
@@ -52,6 +53,21 @@ fn a_task_goes_from_the_queue_to_a_pushed_branch_that_names_it() {
     assert_eq!((&said["pushed"], &said["pull_request"]), (&true.into(), &Value::Null));
     let message = git(&dir.join(REMOTE), &["log", "-1", "--format=%B", &branch]);
     assert_eq!(message, format!("Fix the parser\n\nAgentcom-Task: {id}\nAgentcom-Attempt: 1"));
+}
+
+#[tokio::test]
+async fn only_a_repository_that_is_said_to_be_private_is_private() {
+    let stand_in = StandIn::start().await;
+    let github = GitHub::at(&stand_in.api(), TOKEN.to_owned()).unwrap();
+    let of = |address| Repository::of_remote(address).unwrap();
+    let (known, other) = (of("https://host/owner/name"), of("https://host/owner/other"));
+    assert_eq!(github.visibility(&known).await, Ok(Visibility::Private));
+    stand_in.open_to_all();
+    assert_eq!(github.visibility(&known).await, Ok(Visibility::Public));
+    assert_eq!(github.visibility(&other).await, Err(GitHubError::NoRepository(other.clone())));
+    let silent = Instead { status: 200, headers: vec![], body: "{}".to_owned(), does_it: false };
+    stand_in.next([Some(silent)]);
+    assert_eq!(github.visibility(&known).await, Ok(Visibility::Public));
 }
 
 #[tokio::test]

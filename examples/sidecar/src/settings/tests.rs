@@ -1,5 +1,7 @@
 //! This file tests what the configuration may say.
 
+use std::time::Duration;
+
 use agentcom_exec::sandbox::Level;
 use expect_test::expect;
 
@@ -264,4 +266,21 @@ fn the_risk_of_changes_is_judged_as_the_table_says_and_else_as_usual() {
         let error = error_of(&risk(&format!("[coding.risk]\n{bad}\n")));
         assert!(error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn who_reads_what_is_pushed_is_as_the_table_says_and_else_as_is_found() {
+    use agentcom_exec::coding::Publishing;
+    use agentcom_exec::github::Visibility;
+    let text = |text: &str| format!("[coding]\nrepository = \".\"\nmodel = \"m\"\n{text}");
+    let read = |table: &str| {
+        let settings = Settings::parse(&text(table), &|_| None).unwrap();
+        settings.coding.unwrap().publishing.settings()
+    };
+    assert_eq!(read(""), Publishing::default());
+    let said = read("[coding.publishing]\nvisibility = \"private\"\nask_secs = 5\n");
+    assert_eq!(said.visibility, Some(Visibility::Private));
+    assert_eq!(said.ask_within, Duration::from_secs(5));
+    let error = error_of(&text("[coding.publishing]\nvisibility = \"mine\"\n"));
+    assert!(error.contains("unknown variant `mine`, expected `public` or `private`"), "{error}");
 }
