@@ -141,6 +141,14 @@ impl Default for Rules {
             "requirements.txt",
             "go.mod",
             "go.sum",
+            "Makefile",
+            "GNUmakefile",
+            "justfile",
+            ".cargo/",
+            ".npmrc",
+            "setup.cfg",
+            "setup.py",
+            "tox.ini",
         ];
         Self {
             lines_max: 20,
@@ -266,18 +274,39 @@ pub fn is_test(path: &str) -> bool {
 
 /// Files that say how tests run, where runners look for them by themselves: with a new one, tests that
 /// nobody touched may be left out, or pass whatever they find.
-const STEERING: [&str; 8] = [
-    "conftest.py",
-    "pytest.ini",
+const STEERING: [&str; 28] = [
+    ".cargo/",
+    ".justfile",
     ".mocharc*",
-    "jest.config*",
-    "vitest.config*",
-    "phpunit.xml*",
+    ".npmrc",
     ".rspec",
+    "conftest.py",
+    "cypress.config*",
+    "GNUmakefile",
+    "jest.config*",
+    "justfile",
+    "karma.conf*",
+    "Makefile",
+    "mix.exs",
     "nextest.toml",
+    "noxfile.py",
+    "phpunit.xml*",
+    "playwright.config*",
+    "pytest.ini",
+    "pytest.py",
+    ".pytest.ini",
+    "Rakefile",
+    "rust-toolchain*",
+    "sitecustomize.py",
+    "Taskfile*",
+    "tox.ini",
+    "usercustomize.py",
+    "vite.config*",
+    "vitest.config*",
 ];
 
-/// Whether a path is of a file that says how tests run, such as `conftest.py`, in any folder.
+/// Whether a path is of a file that says how tests run, such as `conftest.py`, in any folder. Of files
+/// that say more than that, such as `package.json`, it depends on what they say.
 #[must_use]
 pub fn steers_tests(path: &str) -> bool {
     STEERING.iter().any(|pattern| fits(pattern, path))

@@ -5,6 +5,7 @@
 
 mod branch;
 mod checkout;
+mod look;
 mod worktree;
 
 use std::io;

@@ -6,6 +6,7 @@
 mod checker;
 mod partial;
 mod report;
+mod steering;
 
 pub use checker::Checker;
 pub use partial::PartialPass;

@@ -157,10 +157,16 @@ fn files_that_say_how_tests_run_are_known_by_their_names() {
         "phpunit.xml.dist",
         ".rspec",
         ".config/nextest.toml",
+        "makefile",
+        ".cargo/config.toml",
+        "tox.ini",
+        "pytest.py",
     ] {
         assert!(steers_tests(path), "{path}");
     }
-    for path in ["tests/a.rs", "src/conftest.pyi", "jest.md", "docs/nextest.toml.md", "rspec"] {
+    for path in
+        ["tests/a.rs", "src/conftest.pyi", "jest.md", "docs/nextest.toml.md", "rspec", "cargo/a"]
+    {
         assert!(!steers_tests(path), "{path}");
     }
 }

@@ -352,36 +352,6 @@ impl Checkout {
         Ok(self.git.lines(&["remote", "get-url", "--push", "--all", REMOTE]).await?)
     }
 
-    /// All files that are in the commit that is checked out.
-    ///
-    /// # Errors
-    ///
-    /// If git says no.
-    pub async fn files(&self) -> Result<Vec<String>, CheckoutError> {
-        Ok(self.git.lines(&["ls-tree", "-r", "--name-only", "--full-tree", "HEAD"]).await?)
-    }
-
-    /// What a commit changes in some files since it left a branch of the remote, as a unified diff.
-    ///
-    /// # Errors
-    ///
-    /// If git says no.
-    pub async fn diff_of(
-        &self,
-        base: &str,
-        commit: &str,
-        files: &[&str],
-    ) -> Result<String, CheckoutError> {
-        // Neither settings nor attributes that the commit brings along start programs or hide lines.
-        let args =
-            ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--text"];
-        let both = format!("{REMOTE}/{base}...{commit}");
-        let files: Vec<String> = files.iter().map(|path| format!(":(top,literal){path}")).collect();
-        let mut args = [&args[..], &[&both, "--"]].concat();
-        args.extend(files.iter().map(String::as_str));
-        Ok(self.git.run(&args).await?)
-    }
-
     /// The branch of a task that is there already; one that only the remote has is brought here.
     async fn known(&self, task: TaskId) -> Result<Option<String>, CheckoutError> {
         let list = ["for-each-ref", "--format=%(refname:short)", "refs/heads/agentcom/"];

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agentcom_core::port::executor::JobContext;
-use agentcom_core::risk::{is_test, steers_tests};
+use agentcom_core::risk::is_test;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::time::Span;
 use agentcom_core::verify::{Check, Status, Verdict, is_among};
 
+use super::steering::{is_mixed, steers};
 use super::{Change, CheckReport, Report};
-use crate::git::Checkout;
+use crate::git::{Changed, Checkout, CheckoutError};
 use crate::guard::{How, Spawner};
 use crate::sandbox::Sandbox;
 use crate::session::{Confined, Ended};
@@ -26,6 +27,9 @@ const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// How much of the changes to tests is shown, in bytes.
 const DIFF_BYTES_MAX: usize = 4_000;
+
+/// How much of a manifest is read, in bytes; a longer one is taken for one that says how tests run.
+const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
 
 /// So many files are named and shown.
 const FILES_SHOWN: usize = 50;
@@ -125,9 +129,10 @@ impl Checker<'_> {
             }
             Check::CommandSucceeds(command) => self.command(command, left).await,
             Check::TestPasses(Some(command)) => self.command(command, left).await,
-            Check::TestPasses(None) => match self.tests() {
-                Some(command) => self.command(command, left).await,
-                None => Found::new(Status::Unverifiable, "no way to run tests was found"),
+            Check::TestPasses(None) => match self.tests().await {
+                Ok(Some(command)) => self.command(command, left).await,
+                Ok(None) => Found::new(Status::Unverifiable, "no way to run tests was found"),
+                Err(error) => Found::new(Status::Error, error.to_string()),
             },
             Check::GitClean => {
                 let left_out = &self.change.uncommitted;
@@ -156,11 +161,16 @@ impl Checker<'_> {
     /// Tests that were there before and are changed or gone, files that say how tests run, and what
     /// became of them. The names stand last, since of long texts the ends are kept.
     async fn weakened(&self, except: &[String]) -> Option<String> {
-        let touched = self.change.files.iter().filter(|file| {
+        let files = self.change.files.iter().filter(|file| !is_among(&file.path, except));
+        let mut touched: Vec<&str> = Vec::new();
+        for file in files {
             let is_old_test = is_test(&file.path) && !file.is_new;
-            (is_old_test || steers_tests(&file.path)) && !is_among(&file.path, except)
-        });
-        let touched: Vec<&str> = touched.map(|file| &*file.path).collect();
+            match self.steers(file).await {
+                Ok(steers) if !is_old_test && !steers => {}
+                Ok(_) => touched.push(&file.path),
+                Err(error) => return Some(format!("the changes cannot be looked at: {error}")),
+            }
+        }
         if touched.is_empty() {
             return None;
         }
@@ -179,8 +189,21 @@ impl Checker<'_> {
         Some(said)
     }
 
-    /// The command for the tests of the kinds of projects that are known.
-    fn tests(&self) -> Option<&'static str> {
+    /// Whether what became of a file says anew how tests run.
+    async fn steers(&self, file: &Changed) -> Result<bool, CheckoutError> {
+        let path = &*file.path;
+        if !is_mixed(path) {
+            return Ok(steers(path, None, None));
+        }
+        let (base, head) = (&*self.change.base, self.commit.0);
+        let versions = self.git.versions_of(base, head, path, MANIFEST_BYTES_MAX).await?;
+        let Some([before, after]) = versions else { return Ok(true) };
+        Ok(steers(path, before.as_deref(), after.as_deref()))
+    }
+
+    /// The command for the tests of the kinds of projects that are known, by what the base has: what
+    /// tests are run is not for the change to say, unless there are none without it.
+    async fn tests(&self) -> Result<Option<&'static str>, CheckoutError> {
         const KINDS: [(&str, &str); 7] = [
             ("Cargo.toml", "cargo test --offline"),
             ("mix.exs", "mix test"),
@@ -190,8 +213,15 @@ impl Checker<'_> {
             ("pytest.ini", "python3 -m pytest"),
             ("Makefile", "make test"),
         ];
-        let there = |name: &str| self.dir.join(name).symlink_metadata().is_ok();
-        KINDS.iter().find(|(name, _)| there(name)).map(|&(_, command)| command)
+        let of = |names: &[String]| {
+            let mut kinds = KINDS.iter();
+            kinds.find(|(name, _)| names.iter().any(|it| it == name)).map(|&(_, command)| command)
+        };
+        let before = of(&self.git.top_of_base(&self.change.base).await?);
+        if before.is_some() {
+            return Ok(before);
+        }
+        Ok(of(&self.git.top_of(self.commit.0).await?))
     }
 
     /// Looks at what is beneath the checkout, whatever links say.

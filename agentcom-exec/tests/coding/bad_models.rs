@@ -111,6 +111,24 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             "tests_not_weakened",
             "auto",
             case(
+                "it has the tests pass by a script that does nothing",
+                vec![write("package.json", r#"{ "scripts": { "test": "exit 0" } }"#), says()],
+                End::Partial,
+            ),
+        ),
+        checked(
+            "tests_not_weakened",
+            "auto",
+            case(
+                "it has the tests pass by a target that does nothing",
+                vec![write("Makefile", "test:\n\t@exit 0\n"), says()],
+                End::Partial,
+            ),
+        ),
+        checked(
+            "tests_not_weakened",
+            "auto",
+            case(
                 "it adds a test",
                 vec![write("tests/more.sh", "grep one a.txt\n"), says()],
                 End::Done,

@@ -77,6 +77,44 @@ async fn a_new_test_is_fine_and_a_new_file_that_says_how_tests_run_is_not() {
 }
 
 #[tokio::test]
+async fn a_manifest_may_change_where_it_says_nothing_of_tests() {
+    let weakened = || step("tests_not_weakened", "auto");
+    let scripts = r#"{ "scripts": { "test": "exit 0" } }"#;
+    assert_eq!(checked("package.json", scripts, weakened()).await["status"], "fail");
+    assert_eq!(checked("web/package.json", scripts, weakened()).await["status"], "pass");
+    let needs = r#"{ "dependencies": { "a": "1" } }"#;
+    assert_eq!(checked("package.json", needs, weakened()).await["status"], "pass");
+    let long = format!("{{ \"description\": \"{}\" }}", "a".repeat(1 << 18));
+    assert_eq!(checked("package.json", &long, weakened()).await["status"], "fail");
+}
+
+#[tokio::test]
+async fn what_tests_are_run_is_for_the_base_to_say() {
+    let model = StandIn::of([write("package.json", "{}"), Turn::says("Done.")]).await;
+    let fixture = Fixture::of(model);
+    let clone = fixture.dir.path().join("clone");
+    std::fs::write(clone.join("Makefile"), "test:\n\t@echo 'made by make'; exit 3\n").unwrap();
+    git(&clone, &["add", "-A"]);
+    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    git(&clone, &[&who[..], &["commit", "-q", "-m", "Test"]].concat());
+    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TASK, fixture.succeed());
+    job.verification_steps = vec![step("test_passes", "auto")];
+    let outcome = executor.run(&job, &Asking::default()).await;
+    let JobOutcome::Partial { verification: Some(report), .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    // Where there is no such program, that is what is said of it.
+    let check = report.read::<Value>().unwrap()["checks"][0].clone();
+    let output = check["output"].as_str().unwrap();
+    assert!(check["status"] == "fail" && output.contains("make"), "{check:#}");
+    // Where the base has no tests, the change may bring them.
+    let check = checked("mix.exs", "", step("test_passes", "auto")).await;
+    assert!(check["output"].as_str().unwrap().contains("mix"), "{check:#}");
+}
+
+#[tokio::test]
 async fn how_closely_to_look_is_judged_by_the_rules_of_the_agent() {
     let mut fixture = Fixture::new().await;
     let tier = async |fixture: &Fixture, task: u64| {
