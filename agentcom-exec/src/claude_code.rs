@@ -8,8 +8,8 @@
 //!               └─ result ───────────▶ how it ended, tokens, dollars
 //! ```
 //!
-//! It runs under the guard and in the sandbox, with the hosts of its API granted, since its model is
-//! elsewhere, and no others: it reads what strangers wrote, and has a credential to lose.
+//! It runs under the guard and in the sandbox, and reaches its API at a [gate](gate) that has its key:
+//! it reads what strangers wrote, and so is given nothing to lose.
 //! What its tools may do is held by the kernel and not by its promises; the list of tools says what it
 //! is to try at all. It loads no settings, hooks, servers or instructions from the repository or from
 //! the home of whoever runs the sidecar. What it says of its work does not count: the same commits and
@@ -18,6 +18,7 @@
 //! What is spoken was read off version 2.1 of the program.
 
 mod course;
+mod gate;
 mod line;
 mod program;
 mod talk;
@@ -44,6 +45,7 @@ use crate::model::{ModelError, Patience};
 use crate::sandbox::{Network, Sandbox};
 
 use course::Course;
+use gate::Gate;
 pub use program::{NoProgram, Program};
 
 /// The Claude Code CLI of this machine.
@@ -57,7 +59,8 @@ pub struct ClaudeCode {
     /// Without one nothing is kept, and its credential is a variable. What a task leaves there, the
     /// next one finds, so it is not to be the home of anybody's own `claude`.
     pub state: Option<PathBuf>,
-    /// Variables of the environment for it alone: its credential, and where its service is.
+    /// Variables of the environment for it alone: its credential, which it has the use of and does not
+    /// see, and where its service is.
     pub env: BTreeMap<String, Secret>,
     /// What it reaches beside the hosts of its API and of its login; or [`Network::Open`].
     pub network: Network,
@@ -192,6 +195,28 @@ impl ClaudeCode {
         named.next().cloned()
     }
 
+    /// A gate at which it has the use of its key, if that is a variable. What is behind an outer proxy
+    /// it has to reach itself, for which all of the network is granted.
+    async fn gate(&self) -> io::Result<Option<Gate>> {
+        let by_proxy = self.network.is_open()
+            && ["HTTPS_PROXY", "HTTP_PROXY"].iter().any(|&name| self.env.contains_key(name));
+        let Some(key) = self.key().filter(|_| !by_proxy) else { return Ok(None) };
+        let api = self.env.get(Self::BASE_URL).map_or(Self::API, Secret::reveal);
+        Gate::open(api, key).await.map(Some)
+    }
+
+    /// The same, but for finding its API at a gate, where a word takes the place of its key.
+    fn through(&self, gate: &Gate) -> Self {
+        let mut held = self.clone();
+        let mut names = Self::CREDENTIALS.into_iter().filter(|&name| self.env.contains_key(name));
+        if let Some(name) = names.next() {
+            held.env.insert(name.to_owned(), gate.word());
+        }
+        names.for_each(|name| drop(held.env.remove(name)));
+        held.env.insert(Self::BASE_URL.to_owned(), gate.url());
+        held
+    }
+
     /// Its command line. What it is to do is not there: others on the machine can read it.
     fn argv(&self, turns: u32) -> Vec<String> {
         let names = self.tools.iter().map(|rule| rule.split('(').next().unwrap_or(rule));
@@ -241,14 +266,17 @@ impl Worker for ClaudeCode {
     }
 
     fn reach(&self) -> Reach {
-        reach_of_program(&self.network, true)
+        // A variable stays outside; what is in the folder it can read.
+        reach_of_program(&self.network, self.state.is_some())
     }
 
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
-        let cell = self.sandbox(&bench.settings.sandbox).around(bench.workspace.path())?;
+        let gate = self.gate().await?;
+        let held = gate.as_ref().map_or_else(|| self.clone(), |gate| self.through(gate));
+        let cell = held.sandbox(&bench.settings.sandbox).around(bench.workspace.path())?;
         let command = GuardCommand {
-            argv: self.argv(bench.limits.turns),
-            env: self.environment(bench.env),
+            argv: held.argv(bench.limits.turns),
+            env: held.environment(bench.env),
             cwd: bench.workspace.path().to_owned(),
             stdin: None,
             leftovers: Leftovers::Kill,

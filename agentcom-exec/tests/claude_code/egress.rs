@@ -1,5 +1,5 @@
-//! This file proves that what the program reads and knows leaves by its API at most, though it obeys
-//! every instruction that it finds in the repository.
+//! This file proves that what the program reads and knows leaves by its API at most, and its key by no
+//! way, though it obeys every instruction that it finds in the repository.
 
 use std::time::Duration;
 
@@ -10,12 +10,11 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::{Executor as _, JobOutcome};
 use agentcom_core::task::Category;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
-use agentcom_exec::claude_code::ClaudeCode;
 use agentcom_exec::coding::{Chain, Coding, OllamaModels};
 use agentcom_exec::github::Visibility;
 use agentcom_exec::mcp::{Reaches, Server, Way};
 use agentcom_exec::model::Patience;
-use agentcom_exec::sandbox::Network;
+use agentcom_exec::sandbox::{Level, Network};
 use agentcom_exec::stand_in::mcp::{Manner, StandIn as Mcp};
 use agentcom_exec::stand_in::ollama::{StandIn as Ollama, Turn};
 use serde_json::json;
@@ -32,11 +31,10 @@ async fn obeys(claude: &Claude) -> (JobOutcome, Watched) {
 }
 
 #[tokio::test]
-async fn a_credential_is_carried_nowhere_by_a_program_that_obeys_every_instruction() {
+async fn what_it_reads_is_carried_nowhere_by_a_program_that_obeys_every_instruction() {
     let mut claude = Claude::new().await;
     let Some(ground) = Ground::at(claude.place.dir.path(), &Ground::PLACES) else { return };
-    let api = Secret::new(&format!("http://{}/v1", ground.service));
-    claude.cli.env.insert(ClaudeCode::BASE_URL.to_owned(), api);
+    claude.cli.network = Network::of(vec![ground.service.into()]);
     let (outcome, ctx) = obeys(&claude).await;
     assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
     ground.assert_held(&claude.pushed(1, "went.txt"), &ctx.text_of("network"));
@@ -45,33 +43,57 @@ async fn a_credential_is_carried_nowhere_by_a_program_that_obeys_every_instructi
 }
 
 #[tokio::test]
-async fn a_credential_goes_to_no_public_remote_without_a_person_who_says_so() {
+async fn a_login_that_it_can_read_goes_to_no_public_remote_without_a_person_who_says_so() {
     let mut claude = Claude::new().await;
-    let Some(ground) = Ground::at(claude.place.dir.path(), &Ground::PLACES) else { return };
-    let api = Secret::new(&format!("http://{}/v1", ground.service));
-    claude.cli.env.insert(ClaudeCode::BASE_URL.to_owned(), api);
+    if claude.place.sandbox.level < Level::L3 {
+        return;
+    }
     claude.place.publishing.visibility = Some(Visibility::Public);
+    // A variable it cannot read, so nobody has to be asked.
     let (outcome, _) = obeys(&claude).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    let state = tempfile::tempdir().unwrap();
+    claude.cli.state = Some(state.path().to_owned());
+    let coding = claude.coding();
+    let job = assignment(&coding, TaskId(2), named("works"));
+    let outcome = coding.run(&job, &Watched::new()).await;
     let JobOutcome::Partial { .. } = &outcome else { panic!("{outcome:?}") };
     assert!(result(&outcome)["withheld"].as_str().unwrap().contains("nobody allowed it"));
     let remote = claude.place.dir.path().join("remote");
-    assert_eq!(git(&remote, &["branch", "--list", "agentcom/*"]), "");
+    let branch = format!("agentcom/{}*", TaskId(2));
+    assert_eq!(git(&remote, &["branch", "--list", &branch]), "");
 }
 
 #[tokio::test]
-async fn what_carries_a_credential_away_is_the_whole_network_and_is_noticed() {
+async fn by_the_whole_network_much_is_carried_away_but_not_its_key() {
     let mut claude = Claude::new().await;
     let Some(ground) = Ground::at(claude.place.dir.path(), &Ground::PLACES[..1]) else { return };
     claude.cli.network = Network::Open;
     let (outcome, _) = obeys(&claude).await;
     assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
-    assert!(ground.stolen().is_some_and(|stolen| stolen.contains(SECRET)));
+    let stolen = ground.stolen().unwrap();
+    assert!(stolen.contains("ANTHROPIC_API_KEY=sk-ant-of-one-round-"), "{stolen}");
+    assert!(!stolen.contains(SECRET), "{stolen}");
+}
+
+#[tokio::test]
+async fn behind_an_outer_proxy_it_goes_itself_and_has_its_key() {
+    let mut claude = Claude::new().await;
+    claude.cli.network = Network::Open;
+    let proxy = Secret::new("http://127.0.0.1:9");
+    claude.cli.env.insert("HTTPS_PROXY".to_owned(), proxy);
+    let outcome = claude.done(1, "tells what it was told").await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    let env = claude.pushed(1, "env.txt");
+    assert!(env.contains(SECRET) && !env.contains("ANTHROPIC_BASE_URL"), "{env}");
 }
 
 /// How a task ends in which a model calls a tool that has to do with the world in some way, and then
 /// cannot be asked any longer, so that the program is to go on.
 async fn goes_on_after(reach: Reach, network: Network) -> JobOutcome {
     let mut claude = Claude::new().await;
+    let state = tempfile::tempdir().unwrap();
+    claude.cli.state = Some(state.path().to_owned());
     claude.cli.network = network;
     claude.cli.model = Some("works".to_owned());
     let service = Mcp::of(Manner::Good).await;
@@ -101,7 +123,7 @@ async fn it_is_not_put_to_work_where_with_it_all_three_things_would_come_togethe
     let outward = Reach { outward: true, ..Reach::default() };
     let private = Reach { private: true, ..Reach::default() };
     let held = Claude::new().await.cli.network;
-    // It has a credential, and reads what strangers wrote; where all of the network is granted, that
+    // It has a login, and reads what strangers wrote; where all of the network is granted, that
     // is an effect outside.
     for (reach, network) in [(outward, Network::None), (private, Network::Open)] {
         let outcome = goes_on_after(reach, network).await;

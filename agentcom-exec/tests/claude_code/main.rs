@@ -177,6 +177,7 @@ async fn it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_but_
         ["AGENTCOM_ATTEMPT", "AGENTCOM_INCARNATION", "AGENTCOM_LEASE", "AGENTCOM_TASK_ID"];
     let own = [
         "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
         "CLAUDE_CONFIG_DIR",
         "DISABLE_AUTOUPDATER",
@@ -194,7 +195,13 @@ async fn it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_but_
     let allowed = [&of_task[..], &own, &usual, &broker].concat();
     assert!(names.iter().all(|name| allowed.contains(name)), "{names:?}");
     assert!(own.iter().all(|name| names.contains(name)), "{names:?}");
-    assert!(env.contains(SECRET) && env.contains(state.path().to_str().unwrap()));
+    assert!(env.contains(state.path().to_str().unwrap()));
+    // It asks its API by a word that holds for this round, at a gate, which has its key.
+    assert!(
+        !env.contains(SECRET) && env.contains("ANTHROPIC_API_KEY=sk-ant-of-one-round-"),
+        "{env}"
+    );
+    assert!(env.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:"), "{env}");
 }
 
 #[tokio::test]

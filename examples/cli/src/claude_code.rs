@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Cli {
     /// Do coding tasks with the Claude Code CLI, a program of this name or path, always in a sandbox of
-    /// which only the hosts of its API can be reached; its credential is in ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN
+    /// which only its API can be reached; its credential is in ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, default_missing_value = Program::NAME)]
     claude_code: Option<String>,
     /// Its model for tasks that name none
@@ -28,8 +28,7 @@ pub(crate) struct Cli {
     /// 443 unless said (repeatable)
     #[arg(long = "claude-code-host", value_name = "HOST[:PORT]", requires = "claude_code")]
     claude_code_hosts: Vec<Destination>,
-    /// Let it reach all that this machine reaches: whatever it reads can leave by that, its credential
-    /// among it
+    /// Let it reach all that this machine reaches: whatever it reads can leave by that, its login among it
     #[arg(long, requires = "claude_code", conflicts_with = "claude_code_hosts")]
     claude_code_open_network: bool,
     /// A tool that it may use, such as `Edit` or `Bash(cargo *)`, in place of the usual ones (repeatable)
