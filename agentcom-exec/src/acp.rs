@@ -69,6 +69,10 @@ pub struct Acp {
     /// cost is booked after. Without it there is nothing to reserve, and where there are caps on what
     /// is spent it is not put to work.
     pub cost_max: Option<Micros>,
+    /// Whether files are read and written for it, by requests of the protocol. An agent that works where
+    /// the worktree is does that itself, and Gemini CLI 0.61 makes no new files where it is offered; one
+    /// that works elsewhere has no other way.
+    pub files: bool,
     /// How it is logged in, by the id of one of the ways that it offers, when it wants a login.
     pub auth: Option<String>,
     /// What is said when it asks for permission.
@@ -118,6 +122,7 @@ impl Acp {
             write: Vec::new(),
             network: Network::None,
             cost_max: None,
+            files: false,
             auth: None,
             permissions: Permissions::default(),
             patience: Patience::default(),

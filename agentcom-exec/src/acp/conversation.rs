@@ -188,10 +188,11 @@ impl<'a> Conversation<'a> {
         let patience = self.agent.acp.patience;
         let start = Wait::Once(patience.start);
         let us = json!({ "name": "agentcom", "version": env!("CARGO_PKG_VERSION") });
+        let files = self.agent.acp.files;
         let hello = json!({
             "protocolVersion": VERSION,
             "clientCapabilities": {
-                "fs": { "readTextFile": true, "writeTextFile": true }, "terminal": false,
+                "fs": { "readTextFile": files, "writeTextFile": files }, "terminal": false,
             },
             "clientInfo": us,
         });

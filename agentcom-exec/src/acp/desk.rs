@@ -91,13 +91,13 @@ impl<'a> Desk<'a> {
         let workspace = Arc::clone(self.workspace);
         let cancelled = Err(RpcError::new(RpcError::CANCELLED, "the turn is called off"));
         let (work, cancelled): (BoxFuture<'a, _>, _) = match method {
-            "fs/read_text_file" => {
+            "fs/read_text_file" if self.acp.files => {
                 match of_session(params, session, |it: &ReadsFile| &it.session_id) {
                     Ok(asked) => (Box::pin(files::read(workspace, asked)), cancelled),
                     Err(error) => return now(error),
                 }
             }
-            "fs/write_text_file" => {
+            "fs/write_text_file" if self.acp.files => {
                 match of_session(params, session, |it: &WritesFile| &it.session_id) {
                     Ok(asked) => (Box::pin(files::write(workspace, asked, self.ctx)), cancelled),
                     Err(error) => return now(error),

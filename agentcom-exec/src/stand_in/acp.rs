@@ -41,7 +41,11 @@ fn serve(mut way: String, peer: &mut Peer) -> io::Result<()> {
     while let Some(message) = peer.next()? {
         let Message { id: Some(id), method, params } = message else { continue };
         let result = match method.as_str() {
-            "initialize" => initialized(&way),
+            "initialize" => {
+                let files = &params["clientCapabilities"]["fs"];
+                peer.files = files["readTextFile"] == true && files["writeTextFile"] == true;
+                initialized(&way)
+            }
             "authenticate" if params["methodId"] == "key" => {
                 logged_in = way != "wants-login";
                 Value::Null

@@ -41,7 +41,8 @@ impl Fixture {
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L2)).level;
         let mut sandbox = Sandbox::new(level.max(Level::L2));
         sandbox.read.push(AGENT.into());
-        Self { dir, acp: Acp::new(Self::command(way)), sandbox, mark }
+        let acp = Acp { files: true, ..Acp::new(Self::command(way)) };
+        Self { dir, acp, sandbox, mark }
     }
 
     /// The command line of an agent that goes `way`.

@@ -140,6 +140,14 @@ async fn what_an_agent_does_is_told_live_kept_and_counted() {
 }
 
 #[tokio::test]
+async fn an_agent_whose_files_are_its_own_affair_is_offered_none_and_served_none() {
+    let mut fixture = Fixture::going("works");
+    fixture.acp.files = false;
+    let result = done(&fixture, "works", &Person::default()).await;
+    assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "onetwo");
+}
+
+#[tokio::test]
 async fn an_agent_that_wants_a_login_is_logged_in_once_as_was_said() {
     let ended = async |way: &str, auth: Option<&str>| {
         let mut fixture = Fixture::going(way);

@@ -37,6 +37,9 @@ pub(crate) struct Foreign {
     /// Hand a variable of the environment on to it, such as the key for its model (repeatable)
     #[arg(long, value_name = "NAME", requires = "acp")]
     acp_env: Vec<String>,
+    /// Read and write files for it: for one that works elsewhere and does not reach the worktree itself
+    #[arg(long, requires = "acp")]
+    acp_files: bool,
     /// Log it in by this of its ways, when it wants a login; a task that cannot go on for want of one says
     /// which there are
     #[arg(long, value_name = "METHOD", requires = "acp")]
@@ -89,6 +92,7 @@ impl Foreign {
             home,
             write,
             cost_max: self.acp_cost_max,
+            files: self.acp_files,
             auth: self.acp_auth.clone(),
             env: self.acp_env.clone(),
             permissions: permit.fold(Permissions::default(), Permissions::with),

@@ -21,6 +21,8 @@ pub(super) struct Peer {
     next_id: u64,
     /// The id of the turn that it is in.
     pub(super) prompt: Value,
+    /// Whether the client reads and writes files for it.
+    pub(super) files: bool,
     /// Whether its turn was called off.
     pub(super) called_off: bool,
 }
@@ -28,7 +30,7 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn of_this_process() -> Self {
         let (from, to) = (io::stdin().lock(), io::stdout().lock());
-        Self { from, to, next_id: 0, prompt: Value::Null, called_off: false }
+        Self { from, to, next_id: 0, prompt: Value::Null, files: false, called_off: false }
     }
 
     fn line(&mut self) -> io::Result<Option<Value>> {

@@ -159,8 +159,11 @@ fn works(prompt: &Value, peer: &mut Peer) -> io::Result<()> {
         "status": "pending", "rawInput": { "path": "a.txt" },
     }))?;
     let params = json!({ "sessionId": SESSION, "path": "a.txt", "line": 1, "limit": 1 });
-    let read = peer.ask("fs/read_text_file", &params)?;
-    let read = read.unwrap_or_default()["content"].as_str().unwrap_or_default().to_owned();
+    let read = match (peer.ask("fs/read_text_file", &params)?, peer.files) {
+        (Ok(_), false) => return Err(io::Error::other("it is served what it was not offered")),
+        (Err(_), false) => fs::read_to_string("a.txt").unwrap_or_default(),
+        (read, true) => read.unwrap_or_default()["content"].as_str().unwrap_or_default().to_owned(),
+    };
     peer.update(&json!({
         "sessionUpdate": "tool_call_update", "toolCallId": "c1", "status": "completed", "title": "a.txt",
         "content": [{ "type": "content", "content": { "type": "text", "text": read } }],
@@ -178,7 +181,11 @@ fn works(prompt: &Value, peer: &mut Peer) -> io::Result<()> {
 }
 
 /// Has the client write a file, which it has to be able to.
+/// Has the client write a file, or does it itself where it is not offered that.
 fn write(peer: &mut Peer, path: &str, content: &str) -> io::Result<()> {
+    if !peer.files {
+        return fs::write(path, content);
+    }
     peer.write(path, content)?.map_err(|error| io::Error::other(error.to_string()))?;
     Ok(())
 }

@@ -28,6 +28,9 @@ pub struct Foreign {
     /// Whether it reaches all that this machine reaches.
     #[serde(default)]
     pub open_network: bool,
+    /// Whether files are read and written for it, since it works elsewhere.
+    #[serde(default)]
+    pub files: bool,
     /// How it is logged in when it wants a login, by the name of one of the ways that it offers.
     pub auth: Option<String>,
     /// What it may cost in each round, in dollars, as far as it says.
@@ -72,6 +75,7 @@ impl Foreign {
             home: self.home.as_ref().map(there).transpose()?,
             write: self.write.iter().map(there).collect::<Result<_, _>>()?,
             network: super::network("coding.acp", self.open_network, &self.hosts)?,
+            files: self.files,
             auth: self.auth.clone(),
             cost_max: self.cost_max.as_deref().map(str::parse).transpose()?,
             permissions: permissions.fold(Permissions::default(), Permissions::with),
