@@ -327,13 +327,14 @@ impl Run<'_> {
             self.cost = Some(so_far);
             self.feed.cost(so_far);
         }
-        let Ok(reply) = reply else { return };
-        let usage = reply.usage;
-        match usage.read() >= at_least {
-            true => self.bound.told(sent, usage.read()),
-            false => self.bound.forget(),
+        if let Ok(Reply { usage, .. }) = reply {
+            match usage.read() >= at_least {
+                true => self.bound.told(sent, usage.read()),
+                false => self.bound.forget(),
+            }
         }
-        self.feed.asked(&ModelCall { turn: self.course.turns(), usage, cost, took });
+        let (turn, usage) = (self.course.turns(), bill::usage_of(reply));
+        self.feed.asked(&ModelCall { turn, usage, cost, took, error: reply.as_ref().err() });
     }
 
     /// Takes less room for requests: the tokens of the model are shorter than was reckoned.

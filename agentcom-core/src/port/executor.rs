@@ -103,7 +103,7 @@ pub struct News {
     /// How far it is, in per cent.
     pub percent: Option<u32>,
     /// What happened: `{"event_type": .., "text": .., ..}` with `event_type` one of `token`,
-    /// `status`, `stdout`, `stderr`, `error`, `tool_call` and `network`.
+    /// `status`, `stdout`, `stderr`, `error`, `tool_call`, `model_call` and `network`.
     pub event: Option<Json>,
     /// What the work leaves behind; that is never lost, and is told with its end, however it ends: done,
     /// failed, or out of time.

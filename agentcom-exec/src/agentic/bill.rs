@@ -45,15 +45,19 @@ impl Bill {
         reply: &Result<Reply, ModelError>,
         ctx: &dyn JobContext,
     ) -> Option<Micros> {
-        let usage = match reply {
-            Ok(reply) => reply.usage,
-            Err(error) if error.is_free() => Usage::default(),
-            Err(_) => return None,
-        };
+        let usage = usage_of(reply)?;
         let came_to = Spending { model: self.model, usage, micros: None };
         // Nobody refuses to hear it.
         let _ = ctx.pay(Payment::CameTo(came_to)).await;
         self.price.map(|price| price.of(usage))
+    }
+}
+
+/// What a call took, as far as that is known: of an answer that broke off it is not.
+pub(super) fn usage_of(reply: &Result<Reply, ModelError>) -> Option<Usage> {
+    match reply {
+        Ok(reply) => Some(reply.usage),
+        Err(error) => error.is_free().then(Usage::default),
     }
 }
 

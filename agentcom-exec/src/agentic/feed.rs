@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::egress::Contact;
+use crate::model::ModelError;
 
 /// How long what a model says is gathered before it is passed on.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -38,12 +39,15 @@ pub(crate) struct ToolCall<'a> {
     pub(crate) took: Duration,
 }
 
-/// A turn of a model.
-pub(crate) struct ModelCall {
+/// A call of a model, whatever came of it.
+pub(crate) struct ModelCall<'a> {
     pub(crate) turn: u32,
-    pub(crate) usage: Usage,
+    /// What it took; of one that broke off nobody knows.
+    pub(crate) usage: Option<Usage>,
     pub(crate) cost: Option<Micros>,
     pub(crate) took: Duration,
+    /// Why there was no answer, if there was none.
+    pub(crate) error: Option<&'a ModelError>,
 }
 
 /// The event of a call. The names of its fields are those of the original.
@@ -58,17 +62,21 @@ struct Event<'a> {
     #[serde(flatten)]
     call: Option<Called<'a>>,
     #[serde(flatten)]
-    asked: Option<Asked>,
+    asked: Option<Asked<'a>>,
 }
 
 #[derive(Serialize)]
-struct Asked {
+struct Asked<'a> {
     iteration: u32,
-    tokens_in: u64,
-    tokens_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_out: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_micros: Option<Micros>,
     duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -137,13 +145,22 @@ impl<'a> Feed<'a> {
         );
     }
 
-    /// The model has answered.
-    pub(crate) fn asked(&self, call: &ModelCall) {
-        let ModelCall { turn: iteration, usage, cost: cost_micros, took } = *call;
-        let (tokens_in, tokens_out) = (usage.read(), usage.output_tokens);
+    /// The model was asked.
+    pub(crate) fn asked(&self, call: &ModelCall<'_>) {
+        let ModelCall { turn: iteration, usage, cost: cost_micros, took, error } = *call;
+        let (tokens_in, tokens_out) =
+            (usage.map(Usage::read), usage.map(|usage| usage.output_tokens));
         let duration_ms = Span::from(took).0;
-        let text = format!("turn {iteration}: {tokens_in} tokens read, {tokens_out} written");
-        let asked = Asked { iteration, tokens_in, tokens_out, cost_micros, duration_ms };
+        let error = error.map(ToString::to_string);
+        let text = match &error {
+            Some(error) => format!("turn {iteration}: no answer: {error}"),
+            None => {
+                let (read, written) = (tokens_in.unwrap_or(0), tokens_out.unwrap_or(0));
+                format!("turn {iteration}: {read} tokens read, {written} written")
+            }
+        };
+        let error = error.as_deref();
+        let asked = Asked { iteration, tokens_in, tokens_out, cost_micros, duration_ms, error };
         self.tell(Event { asked: Some(asked), ..self.plain("model_call", &text) });
     }
 

@@ -215,3 +215,26 @@ async fn what_was_refused_costs_nothing_and_of_what_broke_off_nobody_knows() {
     let calls = paying.calls.lock().unwrap();
     assert!(calls.iter().all(|(asks, _)| *asks), "they count at their worst: {calls:?}");
 }
+
+#[tokio::test]
+async fn a_call_that_fails_is_told_with_why_and_with_what_is_known_of_it() {
+    let event = json!({ "type": "message_start", "message": {} }).to_string();
+    let turns = vec![
+        messages::Turn::Events { events: vec![event], hangs: false },
+        messages::Turn::Status(403, None, "the account is closed".into()),
+    ];
+    let (_, paying) = ended(10_000_000, turns, None).await;
+    let told = paying.news.lock().unwrap();
+    let calls: Vec<_> =
+        told.iter().filter(|event| event["event_type"] == "model_call").cloned().collect();
+    let [broken, refused] = &calls[..] else { panic!("each call is told: {calls:?}") };
+    for (call, why) in [(broken, "the answer is broken"), (refused, "the account is closed")] {
+        assert!(call["error"].as_str().is_some_and(|error| error.contains(why)), "{call}");
+        assert!(call["text"].as_str().is_some_and(|text| text.contains(why)), "{call}");
+        assert!(call["duration_ms"].is_u64() && call["iteration"] == 1, "{call}");
+    }
+    let known =
+        |call: &Value| ["tokens_in", "tokens_out", "cost_micros"].map(|it| call[it].as_u64());
+    assert_eq!(known(refused), [Some(0); 3], "nothing was read");
+    assert_eq!(known(broken), [None; 3], "nobody knows what was");
+}
