@@ -140,8 +140,9 @@ fn worked(ended: &Ended) -> Option<bool> {
     match ended.outcome {
         // What follows where it did not serve to the end is decided by the fault.
         Outcome::Failed(Category::Quota) | Outcome::Released => None,
-        // Of agents that do not say it: part of a result may be the work of an earlier attempt.
-        Outcome::Completed => ended.left.answered.or(Some(true)),
+        // Of agents that do not say it: what took no tokens, and part of a result, may be the work of an
+        // earlier attempt.
+        Outcome::Completed => ended.left.answered.or((ended.tokens != Some(0)).then_some(true)),
         Outcome::Partial => {
             ended.left.answered.or(ended.tokens.filter(|&used| used > 0).map(|_| true))
         }

@@ -208,6 +208,22 @@ fn an_endpoint_is_well_whose_model_answered_whatever_came_of_the_task() {
 }
 
 #[test]
+fn an_attempt_that_asked_no_model_says_nothing_of_its_endpoint() {
+    // Of agents that do not count tokens nobody knows it.
+    for (tokens, counts) in [(Some(0), false), (Some(9), true), (None, true)] {
+        let mut fleet = Fleet::new();
+        fleet.set("gpu", local(&["qwen"]));
+        let coder = fleet.join("a", 1, &[]);
+        fleet.submit(Tier::Standard, None);
+        fleet.fault(coder, Fault::Busy, None);
+        let ill = fleet.breaker("gpu");
+        fleet.completes(coder, tokens);
+        let after = if counts { Breaker::default() } else { ill };
+        assert_eq!(fleet.breaker("gpu"), after, "{tokens:?}");
+    }
+}
+
+#[test]
 fn what_one_endpoint_does_not_serve_another_does() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", local(&["qwen"]));

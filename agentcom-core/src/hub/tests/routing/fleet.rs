@@ -202,6 +202,24 @@ impl Fleet {
         Some((held.task_id, model.unwrap_or_default()))
     }
 
+    /// The agent is done with the coding task that it holds, having taken so many tokens; of its model it
+    /// says nothing.
+    pub(super) fn completes(&mut self, session: u64, tokens_used: Option<u64>) {
+        let held = self.held(session, "code").unwrap();
+        self.bench.accept(session, held);
+        let frame = Complete {
+            task_id: held.task_id,
+            generation: held.generation,
+            incarnation: None,
+            result: None,
+            partial: None,
+            tokens_used,
+            verification_report: None,
+            left: None,
+        };
+        self.bench.frame(session, ToHub::TaskComplete(frame));
+    }
+
     /// The attempt of an agent at its coding task ends with a part, or with a failure if there is none,
     /// having taken so many tokens; what it says of its model.
     pub(super) fn stops(&mut self, session: u64, part: bool, tokens: u64, answered: Option<bool>) {
