@@ -247,6 +247,17 @@ impl Served {
     pub fn is_called(&self, name: &str) -> bool {
         &*self.model == name || self.model.strip_suffix(":latest") == Some(name)
     }
+
+    /// Whether `name` is an alias of it: it is called so with a date behind it (`claude-sonnet-4-5` of
+    /// `claude-sonnet-4-5-20250929`), also if the alias says `-latest`. Servers of the Messages API take
+    /// aliases and list none. Source: Anthropic's documentation, "Models overview".
+    #[must_use]
+    pub fn has_alias(&self, name: &str) -> bool {
+        let bare = name.strip_suffix("-latest").unwrap_or(name);
+        let date = self.model.strip_prefix(bare).and_then(|rest| rest.strip_prefix('-'));
+        let is_date = |date: &str| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
+        !bare.is_empty() && date.is_some_and(is_date)
+    }
 }
 
 /// What a task that looked at an endpoint saw. It is the result of an operation of the kind `probe`.
@@ -381,6 +392,24 @@ mod tests {
         let needs: Vec<_> = endpoint.needs().collect();
         assert_eq!(needs, [Capability::new("exec:claude-code").unwrap()]);
         assert_eq!(endpoint.account(&id).as_str(), "work");
+    }
+
+    #[test]
+    fn an_alias_is_a_name_without_its_date() {
+        let has = |model: &str, alias: &str| {
+            let (model, warm, context, tools) = (model.into(), true, None, None);
+            Served { model, warm, context, tools }.has_alias(alias)
+        };
+        let dated = "claude-sonnet-4-5-20250929";
+        for alias in ["claude-sonnet-4-5", "claude-sonnet-4-5-latest"] {
+            assert!(has(dated, alias), "{alias}");
+        }
+        for other in ["claude-sonnet-4", "claude-sonnet", "claude-sonnet-4-", dated, "-latest", ""]
+        {
+            assert!(!has(dated, other), "{other}");
+        }
+        assert!(!has("claude-sonnet-4-5-2025092", "claude-sonnet-4-5"), "no date");
+        assert!(!has("claude-sonnet-4-5-fast", "claude-sonnet-4-5"), "another model");
     }
 
     #[test]

@@ -326,7 +326,12 @@ impl<'a> Offer<'a> {
 /// The models of an endpoint that a task may be given, with what is known of each.
 fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) -> Vec<Offer<'a>> {
     let seen = health.seen.as_deref();
-    let served = |name: &str| seen?.models.iter().find(|it| it.is_called(name));
+    let knows_aliases = endpoint.api == Api::Messages;
+    let served = |name: &str| {
+        let listed = &seen?.models;
+        let alias = || listed.iter().find(|it| knows_aliases && it.has_alias(name));
+        listed.iter().find(|it| it.is_called(name)).or_else(alias)
+    };
     // What was never asked is believed to have what it is said to have; and others than Ollama know
     // models by more names than they list.
     let is_sure = endpoint.api == Api::Ollama && seen.is_some();

@@ -191,3 +191,27 @@ fn what_another_announces_by_a_name_is_not_replaced_nor_can_it_be_claimed() {
     let can = &fleet.bench.hub.state().profile(&agent_id("one")).unwrap().capabilities;
     assert!(can.iter().any(|can| can.as_str() == "models:box"), "{again} {can:?}");
 }
+
+#[test]
+fn a_model_is_there_by_the_alias_of_a_dated_one_where_servers_know_aliases() {
+    let mut fleet = Fleet::new();
+    let any = |endpoint| Endpoint { others: true, ..endpoint };
+    fleet.set("far", any(cloud(&["claude-opus-4-1"])));
+    fleet.set("near", any(local(&["qwen"])));
+    let (coder, looker) = (fleet.join("c", 9, &[]), fleet.looker());
+    fleet.bench.pass(Span(1));
+    while let Some(look) = fleet.look(looker) {
+        let model = "claude-sonnet-4-5-20250929".into();
+        let served = Served { model, warm: true, context: None, tools: None };
+        fleet.saw(looker, look, &Seen { models: vec![served], ..Seen::default() });
+    }
+    for alias in ["claude-sonnet-4-5", "claude-sonnet-4-5-latest"] {
+        let task = fleet.submit(Tier::Standard, Some(alias));
+        assert_eq!(fleet.given(coder), [(task, Some(("far".into(), alias.into())))]);
+    }
+    let task = fleet.submit(Tier::Standard, Some("claude-sonnet-4"));
+    assert_eq!(fleet.given(coder), []);
+    let reason = fleet.bench.hub.why(task).unwrap().reason;
+    let Reason::Endpoints { passed_over, .. } = reason else { panic!("{reason:?}") };
+    assert_eq!(passed_over.iter().map(|it| it.endpoint.as_str()).collect::<Vec<_>>(), ["near"]);
+}
