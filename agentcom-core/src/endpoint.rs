@@ -1,9 +1,11 @@
 //! This file describes servers of models: what operators say of them, and how they are doing.
 
 mod breaker;
+mod server;
 mod tuning;
 
 pub use breaker::{Breaker, Sign};
+pub use server::Server;
 pub use tuning::{BadContextTokens, BadThink, ContextTokens, ModelOptions, Think, Tuning};
 
 use alloc::boxed::Box;

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use crate::endpoint::Server;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Credential, EndpointId, Key};
 use crate::time::{Mono, Now, Wall};
@@ -49,8 +50,8 @@ pub enum Due {
     Rate(Key),
     /// An endpoint is to be looked at.
     Probe(EndpointId),
-    /// Tasks for the model that an endpoint has loaded no longer come first.
-    Batch(EndpointId),
+    /// Tasks for the model that a server has loaded no longer come first.
+    Batch(Server),
     /// The quota of a key is renewed, or more tasks may use the key.
     Parked(Credential),
 }

@@ -147,7 +147,8 @@ impl State {
             Due::Question(id) => self.questions.contains_key(id),
             Due::Quarantine(id) => self.agents.contains_key(id),
             Due::Rate(key) => self.bucket(key).is_some(),
-            Due::Probe(id) | Due::Batch(id) => self.endpoint(id).is_some(),
+            Due::Probe(id) => self.endpoint(id).is_some(),
+            Due::Batch(server) => self.endpoints.names(server).next().is_some(),
             Due::Parked(key) => self.settings().routing.parked.contains_key(key),
         }
     }

@@ -3,8 +3,8 @@
 //! What operators say of endpoints, and which keys are parked, is durable and part of the settings.
 //! How endpoints are doing is believed only while the hub runs; after a start they are asked again.
 //!
-//! **Invariant:** a slot of a model is a live lease and not a counter, and no task waits for an
-//! endpoint that would take it.
+//! **Invariant:** a slot of a model is a live lease and not a counter, whatever its server is called,
+//! and no task waits for an endpoint that would take it.
 
 mod choose;
 
@@ -13,7 +13,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::{Due, State, When};
-use crate::endpoint::{Api, Breaker, Endpoint, Routing, Seen, Served};
+use crate::endpoint::{Api, Breaker, Endpoint, Routing, Seen, Served, Server};
 use crate::id::TaskId;
 use crate::name::{Credential, EndpointId};
 use crate::route::{Chosen, Verdict, Wanted};
@@ -44,8 +44,11 @@ pub struct Health {
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     health: BTreeMap<EndpointId, Health>,
-    /// The model of each that was last given a task, and whether tasks for it come first.
-    last: BTreeMap<EndpointId, (Box<str>, bool)>,
+    /// The server of each, and what each server is called.
+    servers: BTreeMap<EndpointId, Server>,
+    names: BTreeMap<Server, BTreeSet<EndpointId>>,
+    /// The model of each server that was last given a task, and whether tasks for it come first.
+    last: BTreeMap<Server, (Box<str>, bool)>,
     held: BTreeMap<(EndpointId, Box<str>), BTreeSet<TaskId>>,
     /// Ready tasks, by what they want.
     waiting: BTreeMap<Wanted, BTreeSet<TaskId>>,
@@ -62,6 +65,30 @@ impl Endpoints {
         self.health.get(id)
     }
 
+    /// What a server is called.
+    pub(super) fn names(&self, server: &Server) -> impl Iterator<Item = &EndpointId> {
+        self.names.get(server).into_iter().flatten()
+    }
+
+    /// An endpoint, and all others that are the same server.
+    fn mates<'a>(&'a self, id: &EndpointId) -> impl Iterator<Item = &'a EndpointId> + use<'a> {
+        let server = self.servers.get(id);
+        server.and_then(|server| self.names.get(server)).into_iter().flatten()
+    }
+
+    /// How many tasks work with the models of the server of an endpoint, by model, whatever it was
+    /// called when they were given to it.
+    fn held_at<'a>(&'a self, id: &EndpointId) -> Vec<(&'a str, usize)> {
+        let mut held: Vec<(&str, usize)> = Vec::new();
+        for (model, tasks) in self.mates(id).flat_map(|mate| self.held(mate)) {
+            match held.iter_mut().find(|(known, _)| *known == model) {
+                Some((_, known)) => *known += tasks,
+                None => held.push((model, tasks)),
+            }
+        }
+        held
+    }
+
     /// The tasks that work with models of an endpoint, by model.
     pub fn held(&self, id: &EndpointId) -> impl Iterator<Item = (&str, usize)> {
         let from = (id.clone(), Box::default());
@@ -69,10 +96,15 @@ impl Endpoints {
         of.map(|((_, model), tasks)| (&**model, tasks.len()))
     }
 
-    /// The model of an endpoint that was last given a task.
+    /// The model of an endpoint's server that was last given a task.
     #[must_use]
     pub fn last(&self, id: &EndpointId) -> Option<&str> {
-        self.last.get(id).map(|(model, _)| &**model)
+        self.batch(id).map(|(model, _)| &**model)
+    }
+
+    /// The same, and whether tasks for it come first.
+    fn batch(&self, id: &EndpointId) -> Option<&(Box<str>, bool)> {
+        self.last.get(self.servers.get(id)?)
     }
 
     /// Whether a task looks at an endpoint.
@@ -147,6 +179,7 @@ impl State {
                 self.alarms.set(Due::Probe(id.clone()), Some(When::Mono(self.now.mono)));
             }
         }
+        self.set_servers(&after);
         for key in before.parked.keys().filter(|key| !after.parked.contains_key(*key)) {
             self.endpoints.returning.remove(key);
             self.alarms.set(Due::Parked(key.clone()), None);
@@ -163,9 +196,19 @@ impl State {
     /// What it serves at the moment is not forgotten, for these tasks are not over.
     fn forget_endpoint(&mut self, id: &EndpointId) {
         self.endpoints.health.remove(id);
-        self.endpoints.last.remove(id);
         self.alarms.set(Due::Probe(id.clone()), None);
-        self.alarms.set(Due::Batch(id.clone()), None);
+    }
+
+    /// Says anew which endpoints are one server.
+    fn set_servers(&mut self, routing: &Routing) {
+        let (servers, names) = servers(routing);
+        let last = self.endpoints.last.keys();
+        let gone: Vec<Server> = last.filter(|it| !names.contains_key(*it)).cloned().collect();
+        for server in gone {
+            self.endpoints.last.remove(&server);
+            self.alarms.set(Due::Batch(server), None);
+        }
+        (self.endpoints.servers, self.endpoints.names) = (servers, names);
     }
 
     pub(super) fn set_health(&mut self, id: &EndpointId, health: Health) {
@@ -200,8 +243,8 @@ impl State {
     }
 
     /// A batch of tasks for one model had its time.
-    pub(super) fn end_batch(&mut self, id: &EndpointId) {
-        if let Some((_, comes_first)) = self.endpoints.last.get_mut(id) {
+    pub(super) fn end_batch(&mut self, server: &Server) {
+        if let Some((_, comes_first)) = self.endpoints.last.get_mut(server) {
             *comes_first = false;
             self.wake_routed();
         }
@@ -213,10 +256,10 @@ impl State {
         let place = (endpoint.clone(), model.clone());
         self.endpoints.held.entry(place).or_default().insert(task.id);
         let is_other = self.endpoints.last(endpoint) != Some(model);
-        if is_other && self.endpoints.health.contains_key(endpoint) {
-            self.endpoints.last.insert(endpoint.clone(), (model.clone(), true));
+        if let Some(server) = self.endpoints.servers.get(endpoint).filter(|_| is_other).cloned() {
             let until = self.now.mono + BATCH;
-            self.alarms.set(Due::Batch(endpoint.clone()), Some(When::Mono(until)));
+            self.alarms.set(Due::Batch(server.clone()), Some(When::Mono(until)));
+            self.endpoints.last.insert(server, (model.clone(), true));
         }
     }
 
@@ -280,21 +323,37 @@ impl State {
                 scanned.probes.entry(id).or_default().insert(task.id);
             }
         }
-        let Endpoints { health, last, held, waiting, probes, returning } = &self.endpoints;
+        let Endpoints { health, servers: _, names, last, held, waiting, probes, returning } =
+            &self.endpoints;
         let routing = &self.settings.routing;
+        (scanned.servers, scanned.names) = servers(routing);
         (held, waiting, probes) == (&scanned.held, &scanned.waiting, &scanned.probes)
             && health.keys().eq(routing.endpoints.keys())
-            && last.keys().all(|id| health.contains_key(id))
+            && (&self.endpoints.servers, names) == (&scanned.servers, &scanned.names)
+            && last.keys().all(|server| names.contains_key(server))
             && returning.keys().all(|key| routing.parked.contains_key(key))
             && health.keys().all(|id| self.alarms.when(&Due::Probe(id.clone())).is_some())
             && routing
                 .parked
                 .keys()
                 .all(|key| self.alarms.when(&Due::Parked(key.clone())).is_some())
-            && last.iter().all(|(id, (_, comes_first))| {
-                *comes_first == self.alarms.when(&Due::Batch(id.clone())).is_some()
+            && last.iter().all(|(server, (_, comes_first))| {
+                *comes_first == self.alarms.when(&Due::Batch(server.clone())).is_some()
             })
     }
+}
+
+/// The server of each endpoint, and what each server is called.
+type Servers = (BTreeMap<EndpointId, Server>, BTreeMap<Server, BTreeSet<EndpointId>>);
+
+fn servers(routing: &Routing) -> Servers {
+    let of = |(id, endpoint): (&EndpointId, &Endpoint)| (id.clone(), Server::of(id, endpoint));
+    let servers: BTreeMap<_, _> = routing.endpoints.iter().map(of).collect();
+    let mut names = BTreeMap::<Server, BTreeSet<EndpointId>>::new();
+    for (id, server) in &servers {
+        names.entry(server.clone()).or_default().insert(id.clone());
+    }
+    (servers, names)
 }
 
 /// The model that a held task works with.

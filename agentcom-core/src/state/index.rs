@@ -305,8 +305,8 @@ impl State {
         if let Due::Affinity(id) = &due {
             self.wake_one(*id);
         }
-        if let Due::Batch(id) = &due {
-            self.end_batch(id);
+        if let Due::Batch(server) = &due {
+            self.end_batch(server);
         }
         self.alarms.set(due, None);
     }

@@ -7,6 +7,7 @@ mod programs;
 mod quota;
 mod random;
 mod repos;
+mod servers;
 
 use super::*;
 use crate::command::{EndpointCommand, Rejected};
@@ -31,6 +32,11 @@ pub(super) fn local(models: &[&str]) -> Endpoint {
 
 pub(super) fn cloud(models: &[&str]) -> Endpoint {
     Endpoint { models: local(models).models, ..Endpoint::new(Api::Messages, "https://api.example") }
+}
+
+/// The same on another machine.
+pub(super) fn elsewhere(endpoint: Endpoint) -> Endpoint {
+    Endpoint { url: "http://elsewhere:11434".into(), ..endpoint }
 }
 
 #[test]

@@ -61,9 +61,7 @@ impl State {
         able: &[&Abilities],
     ) -> Verdict {
         let Offer { model, served, lack } = offer;
-        let held: Vec<(&str, usize)> = self.endpoints.held(id).collect();
-        let all: usize = held.iter().map(|(_, tasks)| tasks).sum();
-        if let Some(verdict) = self.out_of_order(id, endpoint, health, all) {
+        if let Some(verdict) = self.out_of_order(id, endpoint, health) {
             return verdict;
         }
         if let Some(lack) = lack {
@@ -72,6 +70,8 @@ impl State {
         if let Some(need) = lacking(endpoint, able) {
             return Verdict::NoAgent(need);
         }
+        let held = self.endpoints.held_at(id);
+        let all: usize = held.iter().map(|(_, tasks)| tasks).sum();
         let own = held.iter().find(|(name, _)| name == model).map_or(0, |(_, tasks)| *tasks);
         if own >= endpoint.slots as usize {
             return Verdict::Full(endpoint.slots);
@@ -82,10 +82,10 @@ impl State {
             let other = others.map(|(name, _)| Box::from(*name)).next();
             return Verdict::Occupied(other.unwrap_or_default());
         }
-        if let Some((last, true)) = self.endpoints.last.get(id)
+        if let Some((last, true)) = self.endpoints.batch(id)
             && bound > 0
             && **last != **model
-            && self.endpoints.wants(endpoint, health, last)
+            && self.wants_at(id, last)
         {
             return Verdict::Batch(last.clone());
         }
@@ -96,6 +96,15 @@ impl State {
             ..self.machine(endpoint, health)
         };
         Verdict::Suits(facts.score())
+    }
+
+    /// Whether ready tasks want a model of the server of an endpoint, by whatever name they can have it.
+    fn wants_at(&self, id: &EndpointId, model: &str) -> bool {
+        let mut mates = self.endpoints.mates(id);
+        mates.any(|mate| match (self.endpoint(mate), self.endpoints.health(mate)) {
+            (Some(endpoint), Some(health)) => self.endpoints.wants(endpoint, health, model),
+            (None, _) | (_, None) => false,
+        })
     }
 
     /// What connected agents can do that can do what is required.
@@ -112,13 +121,13 @@ impl State {
         id: &EndpointId,
         endpoint: &Endpoint,
         health: &Health,
-        held: usize,
     ) -> Option<Verdict> {
+        let is_at_work = || self.endpoints.held(id).next().is_some();
         match health.breaker {
             Breaker::Open { until, .. } => {
                 return Some(Verdict::Open(self.now.wall + (until - self.now.mono)));
             }
-            Breaker::HalfOpen { .. } if held > 0 => return Some(Verdict::Tried),
+            Breaker::HalfOpen { .. } if is_at_work() => return Some(Verdict::Tried),
             Breaker::HalfOpen { .. } | Breaker::Closed { .. } => {}
         }
         let account = endpoint.account(id);

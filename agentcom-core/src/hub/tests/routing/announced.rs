@@ -7,7 +7,7 @@ use crate::ledger::Cap;
 use crate::money::Micros;
 use crate::wire::Identify;
 
-fn announces(fleet: &mut Fleet, name: &'static str, models: &[(&str, Endpoint)]) -> u64 {
+pub(super) fn announces(fleet: &mut Fleet, name: &'static str, models: &[(&str, Endpoint)]) -> u64 {
     let named =
         |(id, endpoint): &(&str, Endpoint)| (EndpointId::new(id).unwrap(), endpoint.clone());
     fleet.join_announcing(name, Some(models.iter().map(named).collect()))
@@ -152,7 +152,7 @@ fn a_task_may_name_another_model_where_others_are_served() {
     assert_eq!(why(&mut fleet, Some("embed")), Verdict::NoTools);
     assert_eq!(why(&mut fleet, Some("absent")), Verdict::Missing);
     assert_eq!(why(&mut fleet, None), Verdict::Missing, "what the agent was started with");
-    fleet.set("b", local(&["qwen"]));
+    fleet.set("b", elsewhere(local(&["qwen"])));
     assert_eq!(fleet.names(agent), ["b"], "one slot");
     let other = fleet.submit(Tier::Standard, Some("llama"));
     assert_eq!(fleet.names(agent), ["a"], "{other:?}");
@@ -174,8 +174,7 @@ fn announces_probe(fleet: &mut Fleet) -> u64 {
 fn what_another_announces_by_a_name_is_not_replaced_nor_can_it_be_claimed() {
     let mut fleet = Fleet::new();
     let one = announces(&mut fleet, "one", &[("box", local(&["qwen"]))]);
-    let elsewhere = Endpoint { url: "http://elsewhere:11434".into(), ..local(&["qwen"]) };
-    let two = announces(&mut fleet, "two", &[("box", elsewhere)]);
+    let two = announces(&mut fleet, "two", &[("box", elsewhere(local(&["qwen"])))]);
     assert_eq!(refusals(&mut fleet, two), ["models_refused"]);
     let three = fleet.join("three", 9, &["models:box"]);
     for _ in 0..2 {
