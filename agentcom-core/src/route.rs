@@ -5,6 +5,9 @@
 //! first for what is trivial or usual, and last for what is complex. What cannot be asked is passed
 //! over, whichever comes first: another endpoint of the same class, then the next class, then the
 //! task waits, and what it waits for is told.
+//!
+//! Where a model failed at a task, others are a [`Fallback`]: what is meant for the tier and did not
+//! fail comes first, then models for higher tiers, and who failed last.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Api;
 use crate::name::{Capability, Credential, EndpointId, Kind};
-use crate::task::{Complexity, Spec, Tier};
+use crate::task::{Complexity, Spec, Task, Tier};
 use crate::time::Wall;
 
 /// Where a model runs.
@@ -34,14 +37,54 @@ pub fn order(tier: Tier) -> [Class; 2] {
     }
 }
 
-/// The chain for a task at which a model of `failed` failed: what one on a machine of one's own could
-/// not do, one elsewhere tries first, if the chain has any.
+/// The chain of fallbacks for a task at which a model of `failed` failed last: what one on a machine of
+/// one's own could not do, one elsewhere tries first, if the chain has any.
 #[must_use]
 pub fn escalated(mut chain: Vec<Class>, failed: Option<Class>) -> Vec<Class> {
     if failed == Some(Class::Local) {
         chain.sort_by_key(|class| *class == Class::Local);
     }
     chain
+}
+
+/// The tiers above one, the next first.
+const fn above(tier: Tier) -> &'static [Tier] {
+    match tier {
+        Tier::Trivial => &[Tier::Standard, Tier::Complex],
+        Tier::Standard | Tier::Unknown => &[Tier::Complex],
+        Tier::Complex => &[],
+    }
+}
+
+/// Why a model comes behind others for a task at which some failed: the later, the farther behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// Another model of its server failed at the task.
+    SameServer,
+    /// It is for tasks of this higher tier.
+    HigherTier(Tier),
+    /// It failed at the task itself.
+    Again,
+}
+
+impl Fallback {
+    /// Why a model of a server comes behind others, if it does: `for_tier` is the higher tier that it is
+    /// for, if it is not for the task's own, and `failed` are the models of that server that failed.
+    #[must_use]
+    pub fn of<'a>(
+        model: &str,
+        for_tier: Option<Tier>,
+        failed: impl IntoIterator<Item = &'a str>,
+    ) -> Option<Self> {
+        let mut failed = failed.into_iter().peekable();
+        let is_other = failed.peek().is_some().then_some(Self::SameServer);
+        match for_tier {
+            _ if failed.any(|it| it == model) => Some(Self::Again),
+            Some(tier) => Some(Self::HigherTier(tier)),
+            None => is_other,
+        }
+    }
 }
 
 /// The kind of operation that any model may do.
@@ -75,6 +118,8 @@ pub struct Wanted {
     pub model: Option<Box<str>>,
     /// The program that is to do it, if its kind says so.
     pub api: Option<Api>,
+    /// Whether a model failed at it, so that those for higher tiers may do it as well.
+    pub failed: bool,
 }
 
 /// The part of an operation's input that routing reads.
@@ -86,18 +131,36 @@ struct Named {
 
 impl Wanted {
     /// Comes before all others.
-    pub const FIRST: Self = Self { tier: Tier::Trivial, model: None, api: None };
+    pub const FIRST: Self = Self { tier: Tier::Trivial, model: None, api: None, failed: false };
 
     /// What a task wants; nothing if it is not routed.
     #[must_use]
-    pub fn of(spec: &Spec) -> Option<Self> {
+    pub fn of(task: &Task) -> Option<Self> {
+        let failed = task.life.failed_with().next().is_some();
+        Some(Self { failed, ..Self::at_first(&task.spec)? })
+    }
+
+    /// What a task wants at which nobody failed; nothing if it is not routed.
+    #[must_use]
+    pub fn at_first(spec: &Spec) -> Option<Self> {
         if !is_routed(&spec.op.kind) {
             return None;
         }
         // What is wrong with the input its executor says.
         let named: Named = spec.op.input.read().unwrap_or_default();
         let (tier, api) = (Complexity::of(spec).effective(), Api::of(&spec.op.kind));
-        Some(Self { tier, model: named.model, api })
+        Some(Self { tier, model: named.model, api, failed: false })
+    }
+
+    /// Whether a model for these tiers may do it, and the higher tier that it is for, if it is not for the
+    /// task's own. For no tier is for all.
+    #[must_use]
+    pub fn is_met_for(&self, tiers: &[Tier]) -> Option<Option<Tier>> {
+        if tiers.is_empty() || tiers.contains(&self.tier) {
+            return Some(None);
+        }
+        let mut higher = above(self.tier).iter().filter(|_| self.failed);
+        higher.find(|tier| tiers.contains(tier)).map(|tier| Some(*tier))
     }
 
     /// Whether an endpoint that is spoken to like this can be it.
@@ -118,6 +181,8 @@ pub struct Candidate {
     pub model: Box<str>,
     /// How well it suits, or why it cannot be asked.
     pub verdict: Verdict,
+    /// Why it comes behind others, if it does.
+    pub fallback: Option<Fallback>,
 }
 
 /// How well a model suits, or why it cannot be asked.
@@ -173,6 +238,9 @@ pub struct Chosen {
     pub model: Box<str>,
     /// How well it suits.
     pub score: u32,
+    /// Why it comes behind others, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
 }
 
 /// What was not chosen.
@@ -184,6 +252,9 @@ pub struct Alternative {
     pub model: Box<str>,
     /// How well it suits, or why it could not be asked.
     pub verdict: Verdict,
+    /// Why it comes behind others, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
 }
 
 impl Decision {
@@ -193,13 +264,14 @@ impl Decision {
     /// Passes over what was chosen, for want of an agent with room, and chooses the next that suits, if
     /// there is one.
     pub(crate) fn pass_over(&mut self) {
-        let Some(Chosen { endpoint, model, .. }) = self.chosen.take() else { return };
+        let Some(Chosen { endpoint, model, fallback, .. }) = self.chosen.take() else { return };
         let suits = |it: &Alternative| matches!(it.verdict, Verdict::Suits(_));
         let next = self.alternatives.iter().position(suits);
         let next = next.map(|position| self.alternatives.remove(position));
-        self.alternatives.push(Alternative { endpoint, model, verdict: Verdict::NoRoom });
-        self.chosen = next.and_then(|Alternative { endpoint, model, verdict }| {
-            Some(Chosen { endpoint, model, score: rank(&verdict)? })
+        let verdict = Verdict::NoRoom;
+        self.alternatives.push(Alternative { endpoint, model, verdict, fallback });
+        self.chosen = next.and_then(|Alternative { endpoint, model, verdict, fallback }| {
+            Some(Chosen { endpoint, model, score: rank(&verdict)?, fallback })
         });
     }
 
@@ -210,36 +282,41 @@ impl Decision {
     }
 }
 
-/// Chooses among candidates: the first class of the chain of which one can be asked, and of those
-/// the one that suits best; among equals the first by name.
+/// Chooses among candidates: what is no fallback, then the least of fallbacks; of those the first class
+/// of the chain of which one can be asked, and of those the one that suits best; among equals the
+/// first by name. Fallbacks have a chain of their own ([`escalated`]).
 ///
 /// Candidates of a class that is not in the chain are not there.
 #[must_use]
-pub fn route(tier: Tier, chain: &[Class], candidates: Vec<Candidate>) -> Decision {
-    let step = |class: &Class| chain.iter().position(|link| link == class);
+pub fn route(
+    tier: Tier,
+    chain: &[Class],
+    fallbacks: &[Class],
+    candidates: Vec<Candidate>,
+) -> Decision {
+    let step = |candidate: &Candidate| {
+        let chain = if candidate.fallback.is_some() { fallbacks } else { chain };
+        chain.iter().position(|link| *link == candidate.class)
+    };
     let mut ranked: Vec<(_, Candidate)> = candidates
         .into_iter()
-        .filter_map(|candidate| {
-            Some(((rank(&candidate.verdict), step(&candidate.class)?), candidate))
-        })
+        .filter_map(|it| Some(((rank(&it.verdict), it.fallback, step(&it)?), it)))
         .collect();
-    // What can be asked stands before what cannot; then the chain decides, then how well it suits.
-    ranked.sort_by(|((a, a_step), a_is), ((b, b_step), b_is)| {
+    // What can be asked stands before what cannot; then what did not fail, then the chain decides, then
+    // how well it suits.
+    ranked.sort_by(|((a, a_behind, a_step), a_is), ((b, b_behind, b_step), b_is)| {
         let name = |it: &Candidate| (it.endpoint.clone(), it.model.clone());
-        (b.is_some(), a_step, b)
-            .cmp(&(a.is_some(), b_step, a))
+        (b.is_some(), a_behind, a_step, b)
+            .cmp(&(a.is_some(), b_behind, b_step, a))
             .then_with(|| name(a_is).cmp(&name(b_is)))
     });
     let mut ranked = ranked.into_iter().map(|(_, candidate)| candidate).peekable();
     let first = ranked.next_if(|first| rank(&first.verdict).is_some());
-    let chosen = first.and_then(|first| {
-        let score = rank(&first.verdict)?;
-        Some(Chosen { endpoint: first.endpoint, model: first.model, score })
+    let chosen = first.and_then(|Candidate { endpoint, model, verdict, fallback, .. }| {
+        Some(Chosen { endpoint, model, score: rank(&verdict)?, fallback })
     });
-    let alternatives = ranked.map(|Candidate { endpoint, model, verdict, .. }| Alternative {
-        endpoint,
-        model,
-        verdict,
+    let alternatives = ranked.map(|Candidate { endpoint, model, verdict, fallback, .. }| {
+        Alternative { endpoint, model, verdict, fallback }
     });
     Decision { tier, chosen, alternatives: alternatives.collect() }
 }

@@ -69,10 +69,8 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
     let choices = choose::next(tx, pending);
     let first = choose::first(&choices)?;
-    if park_closed(tx, &choices) {
-        return Some(Decision::Limited);
-    }
-    Some(match route::of(tx, &first.queued) {
+    let Some(route) = park_closed(tx, &choices, first) else { return Some(Decision::Limited) };
+    Some(match route {
         Some(route) => routed(tx, first, route),
         None => match choose::agent(tx, &first.queued, &[]) {
             Ok(agent) => Decision::Given(*first, agent, None),
@@ -95,18 +93,27 @@ fn routed(tx: &Tx<'_>, first: &Choice, mut route: Decided) -> Decision {
     Decision::Unfit(first.queued, offers)
 }
 
-/// Takes the tasks out of the way that a limit keeps from starting, or that no endpoint takes; whether there were any. One
-/// that is not the first may hide an older one of its lane, which is.
-fn park_closed(tx: &mut Tx<'_>, choices: &[Option<Choice>]) -> bool {
-    let mut parked = false;
+/// Takes the tasks out of the way that a limit keeps from starting, or that no endpoint takes. One that
+/// is not the first may hide an older one of its lane, which is. If there were none, the model for the
+/// first, if it is done with one.
+fn park_closed(
+    tx: &mut Tx<'_>,
+    choices: &[Option<Choice>],
+    first: &Choice,
+) -> Option<Option<Decided>> {
+    let (mut parked, mut chosen) = (false, None);
     for choice in choices.iter().flatten() {
-        let gate = gate::closed(tx, choice.limits).or_else(|| route::closed(tx, &choice.queued));
-        if let Some(gate) = gate {
-            tx.state.park(choice.queued, gate);
-            parked = true;
+        let limited = gate::closed(tx, choice.limits);
+        match limited.map_or_else(|| route::of(tx, &choice.queued), Err) {
+            Err(gate) => {
+                tx.state.park(choice.queued, gate);
+                parked = true;
+            }
+            Ok(route) if choice.queued.spot.number == first.queued.spot.number => chosen = route,
+            Ok(_) => {}
         }
     }
-    parked
+    (!parked).then_some(chosen)
 }
 
 fn assign(tx: &mut Tx<'_>, choice: &Choice, agent: AgentNo, route: Option<Box<Decided>>) {

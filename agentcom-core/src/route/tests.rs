@@ -31,7 +31,13 @@ fn only_what_is_complex_goes_elsewhere_first() {
 }
 
 fn candidate(name: &str, class: Class, verdict: Verdict) -> Candidate {
-    Candidate { endpoint: EndpointId::new(name).unwrap(), class, model: "m".into(), verdict }
+    let endpoint = EndpointId::new(name).unwrap();
+    Candidate { endpoint, class, model: "m".into(), verdict, fallback: None }
+}
+
+/// The choice for a task at which nobody failed.
+fn at_first(tier: Tier, candidates: Vec<Candidate>) -> Decision {
+    route(tier, &order(tier), &order(tier), candidates)
 }
 
 /// The endpoint that is chosen.
@@ -47,9 +53,7 @@ fn the_same_class_elsewhere_comes_before_the_next_class_and_that_before_nothing(
         candidate("b", Local, Verdict::Suits(2)),
         candidate("c", Cloud, Verdict::Suits(900)),
     ];
-    let decide = |candidates: &[Candidate]| {
-        route(Tier::Standard, &order(Tier::Standard), candidates.to_vec())
-    };
+    let decide = |candidates: &[Candidate]| at_first(Tier::Standard, candidates.to_vec());
     assert_eq!(chosen(&decide(&candidates)), Some("b"));
     candidates[1].verdict = Verdict::Open(Wall(9));
     assert_eq!(chosen(&decide(&candidates)), Some("a"));
@@ -73,10 +77,14 @@ fn what_is_stored_of_a_decision_stays_readable() {
         candidate("d", Class::Cloud, Verdict::Tried),
         candidate("e", Class::Cloud, Verdict::Batch("x".into())),
     ];
-    let decision = route(Tier::Standard, &order(Tier::Standard), candidates);
+    let decision = at_first(Tier::Standard, candidates);
     let text = r#"{"tier":"standard","chosen":{"endpoint":"a","model":"m","score":450},"alternatives":[{"endpoint":"b","model":"m","verdict":{"open":9}},{"endpoint":"c","model":"m","verdict":{"parked":["k",7]}},{"endpoint":"d","model":"m","verdict":"tried"},{"endpoint":"e","model":"m","verdict":{"batch":"x"}}]}"#;
     assert_eq!(serde_json::to_string(&decision).unwrap(), text);
     assert_eq!(serde_json::from_str::<Decision>(text).unwrap(), decision);
+    let after = r#"{"tier":"standard","chosen":{"endpoint":"a","model":"m","score":450,"fallback":{"higher_tier":"complex"}},"alternatives":[{"endpoint":"b","model":"m","verdict":{"suits":9},"fallback":"again"}]}"#;
+    let read: Decision = serde_json::from_str(after).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), after);
+    assert_eq!(read.chosen.unwrap().fallback, Some(Fallback::HigherTier(Tier::Complex)));
 }
 
 #[test]
@@ -86,9 +94,9 @@ fn only_work_of_models_is_routed_and_by_the_model_and_the_program_that_it_names(
             description: "rename a word".into(),
             ..Draft::new(Kind::new(kind).unwrap(), Json::parse(input).unwrap())
         };
-        Wanted::of(&draft.into_spec(Principal::Admin, Vec::new()).unwrap())
+        Wanted::at_first(&draft.into_spec(Principal::Admin, Vec::new()).unwrap())
     };
-    let trivial = || Wanted { tier: Tier::Trivial, model: None, api: None };
+    let trivial = || Wanted { tier: Tier::Trivial, model: None, api: None, failed: false };
     assert_eq!(wanted("shell", r#"{"model":"m"}"#), None);
     assert_eq!(wanted("code", "null"), Some(Wanted { model: None, ..trivial() }));
     let acp = wanted("acp", "null");
@@ -106,6 +114,40 @@ fn a_loaded_model_on_an_idle_machine_suits_best() {
     assert!(Facts { is_last: true, ..plain }.score() > plain.score());
     assert!(Facts { held: 1, ..plain }.score() < plain.score());
     assert!(Facts { cpu: Some(1_000), ..plain }.score() > 0);
+}
+
+#[test]
+fn a_fallback_is_the_farther_behind_the_closer_it_is_to_what_failed() {
+    let of = |model, for_tier, failed: &[&'static str]| {
+        Fallback::of(model, for_tier, failed.iter().copied())
+    };
+    let (complex, standard) = (Some(Tier::Complex), Some(Tier::Standard));
+    let order = [
+        of("m", None, &[]),
+        of("m", None, &["x"]),
+        of("m", standard, &[]),
+        of("m", complex, &["x"]),
+        of("m", None, &["x", "m"]),
+    ];
+    assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
+    assert_eq!(of("m", complex, &["m"]), Some(Fallback::Again));
+}
+
+#[test]
+fn models_for_higher_tiers_are_for_those_alone_at_which_some_failed() {
+    let met =
+        |tier, failed, tiers: &[Tier]| Wanted { tier, failed, ..Wanted::FIRST }.is_met_for(tiers);
+    use Tier::{Complex, Standard, Trivial, Unknown};
+    for failed in [false, true] {
+        assert_eq!(met(Standard, failed, &[]), Some(None), "it is for all");
+        assert_eq!(met(Standard, failed, &[Standard, Complex]), Some(None));
+        assert_eq!(met(Standard, failed, &[Trivial]), None, "it is less than what failed");
+        assert_eq!(met(Complex, failed, &[Standard]), None);
+        for tier in [Trivial, Standard, Unknown] {
+            assert_eq!(met(tier, failed, &[Complex]), failed.then_some(Some(Complex)));
+        }
+    }
+    assert_eq!(met(Trivial, true, &[Complex, Standard]), Some(Some(Standard)), "the next first");
 }
 
 fn verdicts() -> impl Strategy<Value = Verdict> {
@@ -132,13 +174,51 @@ fn tiers() -> impl Strategy<Value = Tier> {
     prop_oneof![Just(Tier::Trivial), Just(Tier::Standard), Just(Tier::Complex), Just(Tier::Unknown)]
 }
 
+fn fallbacks() -> impl Strategy<Value = Option<Fallback>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(Fallback::SameServer)),
+        Just(Some(Fallback::HigherTier(Tier::Standard))),
+        Just(Some(Fallback::HigherTier(Tier::Complex))),
+        Just(Some(Fallback::Again)),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn who_failed_is_asked_again_only_if_nobody_else_can_be_and_never_is_nobody_asked(
+        tier in tiers(),
+        candidates in many(),
+        behind in prop::collection::vec(fallbacks(), 12),
+        failed in prop_oneof![Just(None), Just(Some(Class::Local)), Just(Some(Class::Cloud))],
+    ) {
+        let chains = [order(tier).to_vec(), escalated(order(tier).into(), failed)];
+        let tried: Vec<Candidate> = candidates
+            .iter()
+            .zip(behind)
+            .map(|(it, fallback)| Candidate { fallback, ..it.clone() })
+            .collect();
+        let decision = route(tier, &chains[0], &chains[1], tried.clone());
+        prop_assert_eq!(decision.chosen.is_some(), at_first(tier, candidates).chosen.is_some());
+        let Some(chosen) = &decision.chosen else { return Ok(()) };
+        let place = |it: &Candidate| {
+            let chain = &chains[usize::from(it.fallback.is_some())];
+            let step = chain.iter().position(|class| *class == it.class);
+            (it.fallback, step, core::cmp::Reverse(rank(&it.verdict)))
+        };
+        let it = tried.iter().find(|it| it.endpoint == chosen.endpoint).unwrap();
+        prop_assert_eq!(chosen.fallback, it.fallback);
+        for other in tried.iter().filter(|it| rank(&it.verdict).is_some()) {
+            prop_assert!(place(it) <= place(other));
+        }
+    }
+
     #[test]
     fn what_is_chosen_can_be_asked_and_nothing_better_is_passed_over(
         tier in tiers(), candidates in many()
     ) {
         let chain = order(tier);
-        let decision = route(tier, &chain, candidates.clone());
+        let decision = at_first(tier, candidates.clone());
         let can = |it: &&Candidate| rank(&it.verdict).is_some();
         let Some(chosen) = &decision.chosen else {
             prop_assert!(!candidates.iter().any(|it| can(&it)));
@@ -161,20 +241,20 @@ proptest! {
     ) {
         let mut turned = candidates.clone();
         turned.rotate_left(turn.min(candidates.len()));
-        prop_assert_eq!(route(tier, &order(tier), candidates), route(tier, &order(tier), turned));
+        prop_assert_eq!(at_first(tier, candidates), at_first(tier, turned));
     }
 
     #[test]
     fn one_more_that_can_be_asked_never_leaves_a_task_without(
         tier in tiers(), candidates in many(), at in 0..12_usize
     ) {
-        let before = route(tier, &order(tier), candidates.clone()).chosen.is_some();
+        let before = at_first(tier, candidates.clone()).chosen.is_some();
         let mut better = candidates;
         if let Some(it) = better.get_mut(at) {
             it.verdict = Verdict::Suits(1);
-            prop_assert!(route(tier, &order(tier), better).chosen.is_some());
+            prop_assert!(at_first(tier, better).chosen.is_some());
         } else {
-            prop_assert_eq!(route(tier, &order(tier), better).chosen.is_some(), before);
+            prop_assert_eq!(at_first(tier, better).chosen.is_some(), before);
         }
     }
 }

@@ -170,7 +170,7 @@ impl State {
             Gate::Concurrency(key, max) => self.running(key).count() >= *max as usize,
             Gate::Rate(key) => self.alarms.when(&Due::Rate(key.clone())).is_some(),
             Gate::Route(wanted) => {
-                let decision = self.route(wanted, &found.requirements, None);
+                let decision = self.route(wanted, &found.requirements, &[]);
                 decision.is_some_and(|decision| decision.chosen.is_none())
             }
         };

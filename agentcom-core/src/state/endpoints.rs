@@ -76,6 +76,12 @@ impl Endpoints {
         server.and_then(|server| self.names.get(server)).into_iter().flatten()
     }
 
+    /// Whether two endpoints are the same server.
+    fn is_one_server(&self, one: &EndpointId, other: &EndpointId) -> bool {
+        let server = self.servers.get(one);
+        one == other || server.is_some() && server == self.servers.get(other)
+    }
+
     /// How many tasks work with the models of the server of an endpoint, by model, whatever it was
     /// called when they were given to it.
     fn held_at<'a>(&'a self, id: &EndpointId) -> Vec<(&'a str, usize)> {
@@ -125,16 +131,18 @@ impl Endpoints {
         self.waiting.keys().any(|wanted| wanted.is_met_by(api)) || self.held(id).next().is_some()
     }
 
-    /// Whether ready tasks want a model, by its name or since an endpoint has it for their tier.
+    /// Whether ready tasks want a model, by its name or since an endpoint has it for their tier. What a
+    /// model failed at is to go elsewhere, and wants none that it does not name.
     fn wants(&self, endpoint: &Endpoint, health: &Health, model: &str) -> bool {
         let apis = [None, Some(endpoint.api)];
         let all = Tier::ALL.into_iter().flat_map(|tier| apis.map(|api| (tier, api)));
-        let mut all = all.map(|(tier, api)| Wanted { tier, model: None, api });
+        let mut all = all.map(|(tier, api)| Wanted { tier, model: None, api, failed: false });
         all.any(|any| {
-            let named = Wanted { model: Some(model.into()), ..any.clone() };
+            let named = |failed| Wanted { model: Some(model.into()), failed, ..any.clone() };
             let is_it = |offer: &Offer<'_>| offer.model == model && offer.lack.is_none();
             let has = || offers(endpoint, health, &any).iter().any(is_it);
-            self.waiting.contains_key(&named) || self.waiting.contains_key(&any) && has()
+            [false, true].into_iter().any(|failed| self.waiting.contains_key(&named(failed)))
+                || self.waiting.contains_key(&any) && has()
         })
     }
 }
@@ -278,14 +286,14 @@ impl State {
 
     /// A task becomes ready, and may want an endpoint.
     pub(super) fn await_route(&mut self, task: &Task) {
-        if let Some(wanted) = Wanted::of(&task.spec) {
+        if let Some(wanted) = Wanted::of(task) {
             self.endpoints.waiting.entry(wanted).or_default().insert(task.id);
         }
     }
 
     /// A task is ready no longer. With the last that wants a model others need not stand back.
     pub(super) fn await_route_no_longer(&mut self, task: &Task) {
-        let Some(wanted) = Wanted::of(&task.spec) else { return };
+        let Some(wanted) = Wanted::of(task) else { return };
         if let Some(waiting) = self.endpoints.waiting.get_mut(&wanted) {
             waiting.remove(&task.id);
             if waiting.is_empty() {
@@ -316,7 +324,7 @@ impl State {
                 let place = (endpoint.clone(), model.clone());
                 scanned.held.entry(place).or_default().insert(task.id);
             }
-            if let (Some(wanted), Some(_)) = (Wanted::of(&task.spec), self.spot_of(task)) {
+            if let (Some(wanted), Some(_)) = (Wanted::of(task), self.spot_of(task)) {
                 scanned.waiting.entry(wanted).or_default().insert(task.id);
             }
             if let Some(id) = probed_by(&task.spec) {
@@ -369,16 +377,18 @@ struct Offer<'a> {
     served: Option<&'a Served>,
     /// What keeps it from every task, whoever else works with the endpoint.
     lack: Option<Verdict>,
+    /// The higher tier that it is for, if it is not for the task's own.
+    for_tier: Option<Tier>,
 }
 
 impl<'a> Offer<'a> {
     fn of(model: &'a str, served: Option<&'a Served>) -> Self {
         let cannot = served.is_some_and(|it| it.tools == Some(false));
-        Self { model, served, lack: cannot.then_some(Verdict::NoTools) }
+        Self { model, served, lack: cannot.then_some(Verdict::NoTools), for_tier: None }
     }
 
     fn missing(model: &'a str) -> Self {
-        Self { model, served: None, lack: Some(Verdict::Missing) }
+        Self { model, served: None, lack: Some(Verdict::Missing), for_tier: None }
     }
 }
 
@@ -419,7 +429,8 @@ fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) ->
         let all = all.map(|it| Offer::of(&it.model, Some(it)));
         return all.filter(|offer| offer.lack.is_none()).collect();
     }
-    let is_for = |tiers: &[Tier]| tiers.is_empty() || tiers.contains(&wanted.tier);
-    let meant = endpoint.models.iter().filter(|meant| is_for(&meant.tiers));
-    meant.map(|meant| said(&meant.model)).collect()
+    let meant = endpoint.models.iter().filter_map(|meant| {
+        Some(Offer { for_tier: wanted.is_met_for(&meant.tiers)?, ..said(&meant.model) })
+    });
+    meant.collect()
 }

@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 
 use crate::guard::{Guard, Guards};
 use crate::id::{Lease, TaskId};
-use crate::route::Decision;
+use crate::route::{Chosen, Decision};
 use crate::time::Wall;
 
 /// What can happen to a task.
@@ -102,6 +102,26 @@ impl Life {
     #[must_use]
     pub fn last_attempt(&self) -> Option<&Attempt> {
         self.attempts.last()
+    }
+
+    /// The models with which attempts came to less than was asked for, the latest last; not those of which
+    /// an agent or a quota took the blame.
+    pub fn failed_with(&self) -> impl Iterator<Item = &Chosen> {
+        let failed = self.attempts.iter().filter(|attempt| {
+            let outcome = attempt.ended.as_ref().map(|ended| ended.outcome);
+            outcome.is_some_and(|outcome| match outcome {
+                Outcome::Partial
+                | Outcome::TimedOut
+                | Outcome::Failed(Category::Retryable | Category::Permanent) => true,
+                Outcome::Completed
+                | Outcome::Failed(Category::Quota | Category::Crash)
+                | Outcome::NotAccepted
+                | Outcome::LeaseLost
+                | Outcome::Released
+                | Outcome::CalledOff => false,
+            })
+        });
+        failed.filter_map(|attempt| attempt.route.as_ref()?.chosen.as_ref())
     }
 
     /// What went wrong last.

@@ -1,9 +1,9 @@
 //! This file puts into words which model was chosen for a task, and why not another.
 
-use agentcom_core::route::{Alternative, Chosen, Decision, Verdict};
-use serde_json::Value;
+use agentcom_core::route::{Alternative, Chosen, Decision, Fallback, Verdict};
+use serde_json::{Value, json};
 
-use crate::text::stamp;
+use crate::text::{self, stamp};
 
 /// What was chosen; nothing if a task was not routed.
 pub(crate) fn chosen(route: &Value) -> Option<String> {
@@ -14,8 +14,9 @@ pub(crate) fn chosen(route: &Value) -> Option<String> {
 /// What was chosen, and what else there was.
 pub(crate) fn whole(route: &Value) -> Option<String> {
     let Decision { chosen, alternatives, .. } = read(route)?;
-    let Chosen { endpoint, model, score } = chosen?;
-    let chosen = format!("{model} at {endpoint} was chosen ({score})");
+    let Chosen { endpoint, model, score, fallback } = chosen?;
+    let why = fallback.map_or_else(String::new, |it| format!(", {}", reason(it)));
+    let chosen = format!("{model} at {endpoint} was chosen ({score}{why})");
     Some(if alternatives.is_empty() {
         chosen
     } else {
@@ -25,14 +26,27 @@ pub(crate) fn whole(route: &Value) -> Option<String> {
 
 /// What was not chosen, one beside the other.
 pub(crate) fn others(alternatives: &[Alternative]) -> String {
-    let words = alternatives.iter().map(|Alternative { endpoint, model, verdict }| {
-        format!("{model} at {endpoint} {}", words(verdict))
+    let words = alternatives.iter().map(|Alternative { endpoint, model, verdict, fallback }| {
+        let why = fallback.map_or_else(String::new, |it| format!(" ({})", reason(it)));
+        format!("{model} at {endpoint} {}{why}", words(verdict))
     });
     words.collect::<Vec<_>>().join(", ")
 }
 
 fn read(route: &Value) -> Option<Decision> {
     serde_json::from_value(route.clone()).ok()
+}
+
+/// Why a model comes behind others for a task at which some failed.
+fn reason(fallback: Fallback) -> String {
+    match fallback {
+        Fallback::SameServer => "another model of its server failed at the task".into(),
+        Fallback::HigherTier(tier) => {
+            let tier = text::plain(&json!(tier));
+            format!("it is for {tier} tasks, and those for the task's tier come first")
+        }
+        Fallback::Again => "it failed at the task".into(),
+    }
 }
 
 /// What is said of a model, behind its name.
@@ -83,11 +97,20 @@ mod tests {
             Verdict::NoTools,
         ];
         let endpoint = || EndpointId::new("gpu").unwrap();
-        let alternative =
-            |verdict| Alternative { endpoint: endpoint(), model: "m".into(), verdict };
+        let alternative = |verdict| Alternative {
+            endpoint: endpoint(),
+            model: "m".into(),
+            verdict,
+            fallback: None,
+        };
         let decision = Decision {
             tier: Tier::Standard,
-            chosen: Some(Chosen { endpoint: endpoint(), model: "best".into(), score: 450 }),
+            chosen: Some(Chosen {
+                endpoint: endpoint(),
+                model: "best".into(),
+                score: 450,
+                fallback: None,
+            }),
             alternatives: verdicts.map(alternative).into(),
         };
         let route = serde_json::to_value(&decision).unwrap();
@@ -108,5 +131,33 @@ mod tests {
             m at gpu is not there; `ollama pull` fetches models,
             m at gpu cannot call tools"#]]
         .assert_eq(&whole(&route).unwrap().replace(", ", ",\n"));
+    }
+
+    #[test]
+    fn every_fallback_has_words() {
+        let endpoint = || EndpointId::new("gpu").unwrap();
+        let fallbacks =
+            [Fallback::SameServer, Fallback::HigherTier(Tier::Complex), Fallback::Again];
+        let [same, higher, again] = fallbacks.map(|fallback| Alternative {
+            endpoint: endpoint(),
+            model: "m".into(),
+            verdict: Verdict::Suits(9),
+            fallback: Some(fallback),
+        });
+        let best = Chosen {
+            endpoint: endpoint(),
+            model: "best".into(),
+            score: 450,
+            fallback: same.fallback,
+        };
+        let decision = Decision {
+            tier: Tier::Standard,
+            chosen: Some(best),
+            alternatives: vec![higher, again],
+        };
+        expect![[r#"
+            best at gpu was chosen (450, another model of its server failed at the task); others: m at gpu suits less (9) (it is for complex tasks, and those for the task's tier come first),
+            m at gpu suits less (9) (it failed at the task)"#]]
+        .assert_eq(&whole(&serde_json::to_value(&decision).unwrap()).unwrap().replace("), ", "),\n"));
     }
 }

@@ -107,7 +107,7 @@ fn held_back(state: &State, task: &Task) -> Reason {
             tier: wanted.tier,
             model: wanted.model.as_deref().map(String::from),
             passed_over: state
-                .route(wanted, &requirements, None)
+                .route(wanted, &requirements, &task.life.failed_with().collect::<Vec<_>>())
                 .map(|it| it.kept().alternatives)
                 .unwrap_or_default(),
         },

@@ -2,6 +2,7 @@
 //! serve, and who waits for what.
 
 mod announced;
+mod fallback;
 pub(super) mod fleet;
 mod programs;
 mod quota;

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use super::{Health, Offer, offers};
 use crate::endpoint::{Breaker, Endpoint};
 use crate::name::{Capability, EndpointId};
-use crate::route::{Candidate, Decision, Facts, Verdict, Wanted, escalated, route};
+use crate::route::{
+    Candidate, Chosen, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
+};
 use crate::state::{Abilities, Requirements, State};
 use crate::wire::Figures;
 
@@ -21,8 +23,8 @@ fn lacking(endpoint: &Endpoint, able: &[&Abilities]) -> Option<Capability> {
 }
 
 impl State {
-    /// Chooses the model for a task that wants `wanted`, has these requirements and was `failed` at by a
-    /// model of an endpoint; `None` if there are no endpoints that could serve it, whatever they are
+    /// Chooses the model for a task that wants `wanted`, has these requirements and was `failed` at by
+    /// these, the latest last; `None` if there are no endpoints that could serve it, whatever they are
     /// about, so that whoever runs the task sees to it.
     ///
     /// Whether one can be asked does not depend on who failed before.
@@ -31,7 +33,7 @@ impl State {
         &self,
         wanted: &Wanted,
         requirements: &Requirements,
-        failed: Option<&EndpointId>,
+        failed: &[&Chosen],
     ) -> Option<Decision> {
         let routing = &self.settings.routing;
         let could = |(_, endpoint): &(&EndpointId, &Endpoint)| wanted.is_met_by(endpoint.api);
@@ -44,12 +46,25 @@ impl State {
             for offer in offers(endpoint, health, wanted) {
                 let verdict = self.verdict(id, endpoint, health, &offer, &able);
                 let (endpoint, class, model) = (id.clone(), endpoint.class, offer.model.into());
-                candidates.push(Candidate { endpoint, class, model, verdict });
+                let fallback =
+                    Fallback::of(offer.model, offer.for_tier, self.failed_at(id, failed));
+                candidates.push(Candidate { endpoint, class, model, verdict, fallback });
             }
         }
-        let failed = failed.and_then(|id| routing.endpoints.get(id)).map(|it| it.class);
-        let chain = escalated(routing.chain(wanted.tier), failed);
-        Some(route(wanted.tier, &chain, candidates))
+        let last = failed.last().and_then(|it| routing.endpoints.get(&it.endpoint));
+        let chain = routing.chain(wanted.tier);
+        let fallbacks = escalated(chain.clone(), last.map(|it| it.class));
+        Some(route(wanted.tier, &chain, &fallbacks, candidates))
+    }
+
+    /// Those of `failed` that are models of the server of an endpoint.
+    fn failed_at<'a>(
+        &self,
+        id: &EndpointId,
+        failed: &'a [&Chosen],
+    ) -> impl Iterator<Item = &'a str> {
+        let is_it = |it: &&&Chosen| self.endpoints.is_one_server(&it.endpoint, id);
+        failed.iter().filter(is_it).map(|it| &*it.model)
     }
 
     fn verdict(
@@ -60,7 +75,7 @@ impl State {
         offer: &Offer<'_>,
         able: &[&Abilities],
     ) -> Verdict {
-        let Offer { model, served, lack } = offer;
+        let Offer { model, served, lack, for_tier: _ } = offer;
         if let Some(verdict) = self.out_of_order(id, endpoint, health) {
             return verdict;
         }

@@ -201,7 +201,7 @@ mod tests {
 
     fn full() -> Alternative {
         let endpoint = EndpointId::new("gpu").unwrap();
-        Alternative { endpoint, model: "m".into(), verdict: Verdict::Full(1) }
+        Alternative { endpoint, model: "m".into(), verdict: Verdict::Full(1), fallback: None }
     }
 
     fn question() -> Question {

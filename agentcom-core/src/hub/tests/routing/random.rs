@@ -71,7 +71,11 @@ fn happen(fleet: &mut Fleet, agents: &mut Vec<u64>, rng: &mut Rng) {
 
 fn random(rng: &mut Rng) -> Endpoint {
     let named: &[&str] = [&[][..], &["a"], &["a", "b"]][rng.below(3) as usize];
-    let made = if rng.below(2) == 0 { local(named) } else { cloud(named) };
+    let mut made = if rng.below(2) == 0 { local(named) } else { cloud(named) };
+    for meant in &mut made.models {
+        let tiers = [&[][..], &[Tier::Standard], &[Tier::Complex]][rng.below(3) as usize];
+        meant.tiers = tiers.into();
+    }
     let credential = (rng.below(3) == 0).then(|| Credential::new("me").unwrap());
     let (slots, models_at_once) = (1 + rng.below(2) as u32, rng.below(3) as u32);
     Endpoint { credential, slots, models_at_once, ..made }

@@ -2,6 +2,7 @@
 
 use super::announced::announces;
 use super::*;
+use crate::rng::Rng;
 
 fn loopback(models: &[&str]) -> Endpoint {
     Endpoint { url: "http://127.0.0.1:11434".into(), ..local(models) }
@@ -70,7 +71,7 @@ fn a_server_has_one_model_loaded_under_all_its_names() {
 #[test]
 fn whatever_happens_a_model_of_a_server_works_on_no_more_tasks_than_its_slots() {
     for seed in 0..20 {
-        let mut rng = crate::rng::Rng::new(seed);
+        let mut rng = Rng::new(seed);
         let mut fleet = Fleet::new();
         for name in ["x", "y", "z"] {
             fleet.set(name, Endpoint { models_at_once: 2, ..local(&["a", "b"]) });
