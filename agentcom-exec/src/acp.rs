@@ -217,9 +217,10 @@ impl Worker for Agent {
         if let Err(why) = bench.ctx.pay(Payment::AtMost(at_most)).await {
             return Ok(not_paid(why));
         }
+        let quota = cell.quota().await;
         let talk = bench.settings.spawner.spawn_talk(&command).await?;
         let prompt = brief.for_agent(bench.workspace.path());
-        let ended = Conversation::new(self, bench, talk, &prompt).run(&prompt).await;
+        let ended = Conversation::new(self, bench, talk, &prompt, quota).run(&prompt).await;
         // Nobody waits for the books when the task is asked to stop; it counts at its worst then.
         // So does work that broke off: it has not told all.
         let is_told = match &ended.how {

@@ -294,10 +294,11 @@ impl Worker for ClaudeCode {
         }
         let spawner = &bench.settings.spawner;
         let worked = async {
+            let quota = cell.quota().await;
             let talk = spawner.spawn_talk(&command).await?;
             let whole = bench.time_at_most(self.patience.whole);
             let patience = Patience { whole, ..self.patience };
-            talk::with(talk, &mut course, &prompt, patience, spawner.grace()).await
+            talk::with(talk, &mut course, &prompt, patience, spawner.grace(), quota).await
         };
         let worked = worked.await;
         let came_to = match &worked {

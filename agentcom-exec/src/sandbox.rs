@@ -68,7 +68,8 @@ pub use agentcom_core::sandbox::{Attempt, BadLevel, Expected, Level, Missing, Re
 pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
 pub use network::Network;
 pub use policy::{Limits, Policy};
-pub(crate) use quota::Quota;
+pub(crate) use quota::size;
+pub use quota::{Excess, Quota};
 pub use watch::Watch;
 
 /// The first argument of a process that is to put itself into a sandbox.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::egress::Contact;
 use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner};
 use crate::output::{Fresh, Kept, report};
-use crate::sandbox::{Quota, Sandbox};
+use crate::sandbox::{Excess, Quota, Sandbox};
 
 /// How long news of output is gathered before it is passed on.
 const NEWS_WINDOW: Duration = Duration::from_millis(100);
@@ -41,6 +41,10 @@ pub(crate) enum Ended {
     Ran(How),
     /// It could not be started.
     Refused(Refusal),
+    /// It was stopped, since its time was over.
+    Late,
+    /// Its files are more than they may be: it was stopped for that, or has left so many.
+    DiskFull(Excess),
     /// Its guard is gone, and nobody knows.
     Lost,
 }
@@ -84,6 +88,37 @@ impl Session {
             }
         }
         self.catch_up(ctx).await;
+    }
+
+    /// Has the command run to its end, or stops it when it takes longer than `within` or its files are
+    /// more than the quota lets them be; and waits until nothing is left of it.
+    pub(crate) async fn finish(
+        &mut self,
+        within: Duration,
+        quota: Option<&Quota>,
+        ctx: &dyn JobContext,
+    ) -> Ended {
+        let passed = async {
+            match quota {
+                Some(quota) => quota.passed().await,
+                None => pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = timeout(within, self.ended(ctx)) => ended.unwrap_or(Ended::Late),
+            excess = passed => Ended::DiskFull(excess),
+        };
+        if matches!(ended, Ended::Late | Ended::DiskFull(_)) {
+            self.stop(ctx).await;
+        } else {
+            self.settled(ctx).await;
+        }
+        match (&ended, quota) {
+            (Ended::Ran(_) | Ended::Late, Some(quota)) => {
+                quota.excess().await.map_or(ended, Ended::DiskFull)
+            }
+            _ => ended,
+        }
     }
 
     /// Takes in what the command printed before it ended; what it left behind may still print.
@@ -134,10 +169,7 @@ pub(crate) struct Confined<'a> {
 /// What became of a confined command.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// How it ended; nothing if it was stopped since its time was over, or the disk was full.
-    pub(crate) ended: Option<Ended>,
-    /// Whether all files took more than they may: it was stopped for that, or left so many behind.
-    pub(crate) disk_full: bool,
+    pub(crate) ended: Ended,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     /// Whether output is missing.
@@ -156,22 +188,12 @@ impl Confined<'_> {
             leftovers: Leftovers::Kill,
             sandbox: Some(cell.policy()),
         };
+        let quota = cell.quota().await;
         let mut session = Session::start(self.spawner, &command, self.output_bytes_max).await?;
-        let policy = cell.policy();
-        let quota = Quota::new(policy.limits.disk_bytes, &[&policy.workspace, &policy.scratch]);
-        let (ended, was_full) = tokio::select! {
-            ended = timeout(self.within, session.ended(ctx)) => (ended.ok(), false),
-            () = quota.passed() => (None, true),
-        };
-        if ended.is_none() {
-            session.stop(ctx).await;
-        } else {
-            session.settled(ctx).await;
-        }
+        let ended = session.finish(self.within, Some(&quota), ctx).await;
         let (stdout, out_cut) = session.printed.out.kept.text(self.output_bytes_max);
         let (stderr, err_cut) = session.printed.err.kept.text(self.output_bytes_max);
-        let disk_full = was_full || quota.is_passed().await;
-        Ok(Outcome { ended, disk_full, stdout, stderr, truncated: out_cut || err_cut })
+        Ok(Outcome { ended, stdout, stderr, truncated: out_cut || err_cut })
     }
 }
 

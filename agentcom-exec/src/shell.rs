@@ -30,6 +30,7 @@ use crate::session::Session;
 /// | exit code 75 (`EX_TEMPFAIL`) | retryable, not before [`Shell::retry_after`] |
 /// | a code in `permanent_exit_codes`, 126, 127, not found, not executable, bad input | permanent |
 /// | any other code | retryable |
+/// | in a sandbox: its files are more than [`Limits::disk_bytes`](crate::sandbox::Limits::disk_bytes) | permanent: another attempt would add to them |
 /// | killed by a signal, also below a shell (128 + signal) | crash |
 /// | asked to stop | stopped: TERM, 200 ms, KILL |
 ///
@@ -134,6 +135,10 @@ impl Executor for Shell {
             None => None,
         };
         report(ctx, "status", &format!("sandbox {level}"));
+        let quota = match &cell {
+            Some(cell) => Some(cell.quota().await),
+            None => None,
+        };
         let command = self.command(job, &input, cell.as_ref().map(Cell::policy));
         let mut session =
             match Session::start(&self.spawner, &command, input.output_bytes_max()).await {
@@ -146,11 +151,7 @@ impl Executor for Shell {
                 session.stop(ctx).await;
                 return JobOutcome::Stopped;
             }
-            ended = async {
-                let ended = session.ended(ctx).await;
-                session.settled(ctx).await;
-                ended
-            } => ended,
+            ended = session.finish(Duration::MAX, quota.as_ref(), ctx) => ended,
         };
         let took = started.elapsed();
         outcome::Report { input: &input, printed: &session.printed, took, sandbox: level }

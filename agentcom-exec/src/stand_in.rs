@@ -20,6 +20,16 @@ use tokio::task::JoinSet;
 
 pub use obedient::INSTRUCTIONS;
 
+/// Writes files in a folder without end, 50 MB a second at most.
+fn fill<T>(dir: &std::path::Path) -> std::io::Result<T> {
+    let piece = vec![1; 500_000];
+    for number in 0_u64.. {
+        std::fs::write(dir.join(format!("fill-{number}")), &piece)?;
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Err(std::io::ErrorKind::StorageFull.into())
+}
+
 /// A server on a free port of loopback, which ends when this is dropped.
 #[derive(Debug)]
 struct Server {

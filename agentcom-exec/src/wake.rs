@@ -141,14 +141,13 @@ impl Wake {
         let started = Session::start(&self.spawner, command, Self::OUTPUT_BYTES_MAX).await;
         let session = live.insert(started.map_err(|error| format!("the guard: {error}"))?);
         let span = self.config.command_timeout;
-        let Ok(ended) = timeout(span, session.ended(ctx)).await else {
-            return Err(format!("no end within {} ms", span.as_millis()));
-        };
-        let what = match ended {
+        let what = match timeout(span, session.ended(ctx)).await.unwrap_or(Ended::Late) {
             Ended::Ran(How::Exited(0)) => return Ok(()),
             Ended::Ran(How::Exited(code)) => format!("exit code {code}"),
             Ended::Ran(How::Signalled(signal)) => format!("killed by signal {signal}"),
             Ended::Refused(refusal) => return Err(refusal.message),
+            Ended::Late => return Err(format!("no end within {} ms", span.as_millis())),
+            Ended::DiskFull(excess) => excess.to_string(),
             Ended::Lost => return Err("the guard process was killed".to_owned()),
         };
         session.catch_up(ctx).await;

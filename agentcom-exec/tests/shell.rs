@@ -107,6 +107,40 @@ async fn a_task_that_wants_a_sandbox_has_one_or_does_not_run() {
 }
 
 #[tokio::test]
+async fn files_of_a_confined_command_are_bounded_and_what_was_there_is_not_held_against_it() {
+    let level = prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    if level < Level::L2 {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("old"), vec![1; 50_000]).unwrap();
+    let run = async |text: &str| {
+        let mut sandbox = Sandbox::new(level);
+        sandbox.limits.disk_bytes = 20_000;
+        let shell = shell().in_directory(root.path()).in_sandbox_on_demand(sandbox);
+        let mut job = job(1, "shell", &command(text));
+        job.sandbox = Some(Level::L2);
+        shell.run(&job, &Watched::new()).await
+    };
+    let begun = Instant::now();
+    let fills = "while :; do head -c 5000 /dev/zero >> $TMPDIR/more; sleep 0.01; done";
+    for text in ["head -c 20000 old >> new", fills] {
+        let outcome = run(text).await;
+        // Another attempt would begin where this one has ended.
+        let JobOutcome::Failed { category: Category::Permanent, error, .. } = outcome else {
+            panic!("{text}: {outcome:?}")
+        };
+        assert!(error.starts_with("all files take "), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    // What it finds full it may look at, and make room in.
+    for text in ["cat old", "rm new"] {
+        let outcome = run(text).await;
+        assert!(matches!(outcome, JobOutcome::Done { .. }), "{text}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_argv_is_passed_on_without_a_shell() {
     assert_eq!(result(r#"{"argv":["echo","$HOME; id"]}"#).await.stdout, "$HOME; id\n");
 }

@@ -5,16 +5,19 @@
 //! answered in time; after that it may not be silent for too long, nor go on for too long; and what it
 //! says has bounds.
 
+mod end;
 mod login;
 
 use std::io;
 use std::time::Duration;
 
 use agentcom_core::agentic::Stop;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::process::ChildStderr;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::Agent;
 use super::desk::Desk;
@@ -31,6 +34,7 @@ use crate::coding::Bench;
 use crate::guard::{self, Running, Said, Talk};
 use crate::lines;
 use crate::output::report;
+use crate::sandbox::{Excess, Quota};
 use crate::session::Stream;
 use login::Login;
 
@@ -44,19 +48,8 @@ const LONG_BYTES: usize = 64 * 1024;
 const ERRORS_BYTES_MAX: usize = 16 * 1024;
 const LAST_WORDS_BYTES: usize = 1_000;
 
-/// How long its last words are awaited: somebody else may hold its pipe.
-const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
-
 /// How long its end is awaited after it has closed its output, and the reverse.
 const LAST_BREATH: Duration = Duration::from_secs(2);
-
-/// How long it may take to end by itself when it is told nothing more.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-
-/// How long it may take to call its turn off when the task is asked to stop, and then to end. Both
-/// together fit [`GRACE`](super::GRACE).
-const CALL_OFF_WITHIN: Duration = Duration::from_millis(100);
-const END_WITHIN: Duration = Duration::from_millis(250);
 
 /// Why a turn did not come to its end.
 #[derive(Debug)]
@@ -86,6 +79,8 @@ enum Event {
     /// Something that it asked for is done.
     Ready(Value),
     Late,
+    /// Its files are more than they may be.
+    DiskFull,
     Asked,
 }
 
@@ -117,7 +112,6 @@ impl Wait {
 }
 
 /// A conversation with an agent.
-#[derive(Debug)]
 pub(super) struct Conversation<'a> {
     agent: &'a Agent,
     bench: &'a Bench<'a>,
@@ -137,10 +131,18 @@ pub(super) struct Conversation<'a> {
     strays: u32,
     /// When it has gone on for too long.
     over: Instant,
+    /// Ends when its files are more than they may be.
+    full: BoxFuture<'static, Excess>,
 }
 
 impl<'a> Conversation<'a> {
-    pub(super) fn new(agent: &'a Agent, bench: &'a Bench<'a>, talk: Talk, prompt: &str) -> Self {
+    pub(super) fn new(
+        agent: &'a Agent,
+        bench: &'a Bench<'a>,
+        talk: Talk,
+        prompt: &str,
+        quota: Quota,
+    ) -> Self {
         let (from, to) = talk.socket.into_split();
         Self {
             agent,
@@ -159,6 +161,7 @@ impl<'a> Conversation<'a> {
             next_id: 0,
             strays: 0,
             over: Instant::now() + bench.time_at_most(agent.acp.patience.whole),
+            full: async move { quota.passed().await }.boxed(),
         }
     }
 
@@ -284,6 +287,7 @@ impl<'a> Conversation<'a> {
                 Event::Late if self.is_dying() => return Err(self.death().await.into()),
                 Event::Late if self.desk.is_busy() => deadline = wait.anew(deadline),
                 Event::Late => return Err(AcpError::Silent { to: method, after }.into()),
+                Event::DiskFull => return Err(Halt::Stopped(Stop::Disk)),
                 Event::Asked => return Err(Halt::Asked),
             }
         }
@@ -314,6 +318,7 @@ impl<'a> Conversation<'a> {
             ready = self.desk.ready() => Event::Ready(ready),
             never = self.post.carry() => match never {},
             never = async { loop { self.errors.read().await } } => never,
+            _ = &mut self.full => Event::DiskFull,
             () = sleep_until(deadline) => Event::Late,
         }
     }
@@ -381,102 +386,6 @@ impl<'a> Conversation<'a> {
         }
         report(self.bench.ctx, "status", &format!("the agent sent {what}"));
         Ok(())
-    }
-}
-
-/// Its end.
-impl Conversation<'_> {
-    fn is_dying(&self) -> bool {
-        self.closed || self.exit.is_some() || !self.is_guarded
-    }
-
-    /// How it died, with its last words.
-    async fn death(&mut self) -> AcpError {
-        let reading = async {
-            while !self.errors.is_over() {
-                self.errors.read().await;
-            }
-        };
-        let _ = timeout(LAST_WORDS_WITHIN, reading).await;
-        AcpError::Gone { how: self.exit, words: self.errors.kept.last(LAST_WORDS_BYTES) }
-    }
-
-    /// Ends the conversation, and then the agent.
-    async fn close(&mut self, turn: &Result<StopReason, Halt>) {
-        let call_off = match turn {
-            Ok(_) => None,
-            Err(Halt::Asked) => Some(CALL_OFF_WITHIN),
-            Err(Halt::Stopped(_) | Halt::Failed(AcpError::Silent { .. })) => {
-                Some(self.agent.acp.patience.call_off)
-            }
-            Err(Halt::Failed(_)) => None,
-        };
-        if let Some(within) = call_off {
-            self.call_off(within).await;
-        }
-        if turn.is_ok() {
-            self.post.close();
-            self.ends_within(CLOSE_WITHIN).await;
-        }
-        if self.is_guarded {
-            self.running.stop();
-            let within = self.bench.settings.spawner.grace() + END_WITHIN;
-            self.ends_within(within).await;
-        }
-    }
-
-    /// Calls the turn off, and waits for the agent to say that it has.
-    async fn call_off(&mut self, within: Duration) {
-        let Some(session) = &self.session else { return };
-        let notice = message::notice("session/cancel", &json!({ "sessionId": session }));
-        let answers = self.desk.call_off();
-        let put = answers.iter().chain([&notice]).try_for_each(|message| self.post.put(message));
-        if put.is_err() {
-            return;
-        }
-        let waiting = async {
-            loop {
-                let line = tokio::select! {
-                    line = self.lines.next() => line,
-                    never = self.post.carry() => match never {},
-                };
-                let Ok(Some(line)) = line else { return };
-                match self.hear(&line) {
-                    Ok(Heard::Answer(id, _)) if id == self.next_id => return,
-                    Ok(_) => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        let _ = timeout(within, waiting).await;
-    }
-
-    /// Waits until nothing is left of it, and hears nothing any more.
-    async fn ends_within(&mut self, within: Duration) {
-        let ending = async {
-            while self.is_guarded {
-                let said = self.running.next().await;
-                if let Ok(Said::Contact(contact)) = &said {
-                    self.story.contact(contact);
-                }
-                self.is_guarded = said.is_ok_and(|said| !said.is_last());
-            }
-        };
-        let draining = async {
-            loop {
-                tokio::select! {
-                    line = self.lines.next(), if !self.closed => {
-                        self.closed = !matches!(line, Ok(Some(_)));
-                    }
-                    () = self.errors.read() => {}
-                }
-            }
-        };
-        tokio::select! {
-            () = ending => {}
-            () = draining => {}
-            () = tokio::time::sleep(within) => {}
-        }
     }
 }
 

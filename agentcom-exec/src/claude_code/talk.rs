@@ -4,6 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use agentcom_core::agentic::Stop;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::OwnedWriteHalf;
@@ -15,6 +17,7 @@ use crate::agentic::How;
 use crate::guard::{How as Died, Refusal, RefusalKind, Running, Said, Talk};
 use crate::lines;
 use crate::model::{ModelError, Patience};
+use crate::sandbox::{Excess, Quota};
 use crate::session::Stream;
 
 /// The longest line that is read, in bytes: the program puts whole files into one.
@@ -46,6 +49,7 @@ pub(super) async fn with(
     prompt: &str,
     patience: Patience,
     grace: Duration,
+    quota: Quota,
 ) -> io::Result<How> {
     let (from, to) = talk.socket.into_split();
     let now = Instant::now();
@@ -62,6 +66,7 @@ pub(super) async fn with(
         leave_by: None,
         refused: None,
         died: None,
+        full: async move { quota.passed().await }.boxed(),
     };
     conversation.say(&first(prompt));
     let how = conversation.hear_out(course).await;
@@ -92,7 +97,6 @@ fn first(prompt: &str) -> String {
         .to_string()
 }
 
-#[derive(Debug)]
 struct Conversation {
     running: Running,
     /// Nothing when there is nothing more to say.
@@ -108,6 +112,8 @@ struct Conversation {
     leave_by: Option<Instant>,
     refused: Option<Refusal>,
     died: Option<Died>,
+    /// Ends when its files are more than they may be.
+    full: BoxFuture<'static, Excess>,
 }
 
 impl Conversation {
@@ -155,6 +161,7 @@ impl Conversation {
                     }
                 },
                 () = self.err.read() => {}
+                _ = &mut self.full => return Some(How::Stopped(Stop::Disk)),
                 () = sleep_until(deadline) => return late,
             }
         }

@@ -26,7 +26,6 @@ use crate::git::Status;
 use crate::mcp::Connection;
 use crate::model::{ModelError, Usage};
 use crate::output::report;
-use crate::sandbox::Quota;
 use crate::tool::{Met, Workspace};
 use crate::transcripts::{Draft, Head};
 use crate::verify::{Checker, Report};
@@ -167,13 +166,17 @@ impl Work<'_> {
     async fn rounds(&self, place: &Place<'_>, standing: &mut Standing) -> Result<Round, Trouble> {
         let most = self.job.max_verification_retries.saturating_add(1);
         let seen = place.rounds().await?;
+        let disk_bytes = self.settings.sandbox.limits.disk_bytes;
+        let workspace = Workspace::open(&place.dir).map_err(Trouble::Workspace)?;
+        // What earlier attempts have done was there when this one began.
+        let workspace = Arc::new(workspace.at_most(disk_bytes));
         let mut brief = self.brief();
         let mut number = seen;
         loop {
             // What earlier attempts have done counts, whatever stopped them; it is checked once more.
             let ended = if number < most {
                 number += 1;
-                Some(self.work(place, &brief, standing).await?)
+                Some(self.work(&workspace, &brief, standing).await?)
             } else {
                 None
             };
@@ -188,7 +191,9 @@ impl Work<'_> {
                 return Err(Trouble::Model(error.clone()));
             }
             let report = self.check(place, &status, number).await?;
-            let is_over = |how: &How| matches!(how, How::Failed(_) | How::Stopped(Stop::Time));
+            // What has filled the disk is not let at it again, since it would begin where it was stopped.
+            let is_over =
+                |how: &How| matches!(how, How::Failed(_) | How::Stopped(Stop::Time | Stop::Disk));
             let has_time = self.time_left() != Some(Duration::ZERO);
             let can_go_on = has_time && ended.as_ref().is_some_and(|ended| !is_over(&ended.how));
             if !report.status.is_mendable() || number >= most || !can_go_on {
@@ -200,13 +205,10 @@ impl Work<'_> {
 
     async fn work(
         &self,
-        place: &Place<'_>,
+        workspace: &Arc<Workspace>,
         brief: &Brief,
         standing: &mut Standing,
     ) -> Result<Ended, Trouble> {
-        let disk_bytes = self.settings.sandbox.limits.disk_bytes;
-        let workspace = Workspace::open(&place.dir).map_err(Trouble::Workspace)?;
-        let workspace = Arc::new(workspace.at_most(disk_bytes));
         let env = self.settings.environment.of(self.job, &Default::default());
         loop {
             let worker = &*self.workers[standing.at];
@@ -216,7 +218,7 @@ impl Work<'_> {
             let connections = standing.connections.as_deref().unwrap_or_default();
             let left = self.time_left();
             let limits = self.input.limits(self.job, standing.usage.total(), left);
-            let (workspace, settings) = (&workspace, self.settings);
+            let settings = self.settings;
             let (env, met) = (&env, &standing.met);
             standing.worked += 1;
             let draft = settings.transcripts.begin(&Head::of(self.job, standing.worked));
@@ -230,16 +232,7 @@ impl Work<'_> {
                 draft: &draft,
                 ctx: self.ctx,
             };
-            let quota = Quota::new(disk_bytes, &[workspace.path()]);
-            let working = async {
-                tokio::select! {
-                    ended = put_to_work(worker, brief, &bench) => ended,
-                    // Of those who have tools of ours, each command is stopped by itself.
-                    () = quota.passed(), if !worker.has_tools() => {
-                        Ok(Ended::as_of(How::Stopped(Stop::Disk)))
-                    }
-                }
-            };
+            let working = put_to_work(worker, brief, &bench);
             let ended = match left {
                 // It has time to end by itself, which tells more.
                 Some(left) => timeout(left + self.time_kept() / 4, working).await,

@@ -57,7 +57,8 @@ pub trait Worker: fmt::Debug + Send + Sync {
     }
 
     /// Works until it says that it is done, or has to stop. Dropping the future stops all that it
-    /// started.
+    /// started. Whoever starts processes stops them when their files are more than they may be, as
+    /// [`Cell::quota`](crate::sandbox::Cell::quota) says.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::report::{asked, of_files, of_nothing};
-use super::{Level, Limits, Network, Policy, Report};
+use super::{Level, Limits, Network, Policy, Quota, Report};
 use crate::guard::Spawner;
 
 /// How commands are confined on this machine.
@@ -111,6 +111,11 @@ impl Sandbox {
         self.runs_commands().map_err(|only| io::Error::new(io::ErrorKind::Unsupported, only))?;
         let workspace = workspace.canonicalize()?;
         let scratch = tempfile::Builder::new().prefix("agentcom-job-").tempdir()?;
+        #[cfg(target_os = "linux")]
+        if self.level >= Level::L3 {
+            // It is there before anything counts what the command adds.
+            std::fs::create_dir(scratch.path().join(super::namespace::ROOT))?;
+        }
         self.give_to_user(scratch.path())?;
         let network = match self.level {
             // Where nothing is confined, a command is not led to a broker either.
@@ -170,6 +175,21 @@ impl Cell {
     #[must_use]
     pub fn policy(&self) -> Policy {
         self.policy.clone()
+    }
+
+    /// What its files may take together, those for temporary use among them, from now on:
+    /// [`Limits::disk_bytes`], or what is there if that is more. Whoever runs the command looks at that,
+    /// and stops it. Looks at all of them, and so may take a while.
+    pub async fn quota(&self) -> Quota {
+        let Policy { workspace, scratch, limits, user, .. } = self.policy();
+        let own_user = user.filter(|_| nix::unistd::getuid().is_root());
+        let user = own_user.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+        let most = limits.disk_bytes;
+        let (inside, beside) = (workspace.clone(), scratch.clone());
+        let look = move || Quota::from_now(most, &[&inside, &beside], user);
+        // A look that was not made, since the program ends, has seen nothing.
+        let looked = tokio::task::spawn_blocking(look).await;
+        looked.unwrap_or_else(|_| Quota::of(most, &[&workspace, &scratch], user))
     }
 }
 

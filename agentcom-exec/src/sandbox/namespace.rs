@@ -25,6 +25,9 @@ pub(super) const TEMPORARY: [&str; 2] = ["/tmp", "/dev/shm"];
 pub(super) const DEVICES: [&str; 5] =
     ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
+/// The folder among temporary files on which the new root is mounted.
+pub(super) const ROOT: &str = ".root";
+
 /// What programs look for in `/dev`.
 const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd", "/dev/fd"),
@@ -90,7 +93,7 @@ struct Root(PathBuf);
 
 impl Root {
     fn make(scratch: &Path) -> io::Result<Self> {
-        let root = scratch.join(".root");
+        let root = scratch.join(ROOT);
         match fs::create_dir(&root) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}

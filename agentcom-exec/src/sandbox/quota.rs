@@ -2,9 +2,13 @@
 //!
 //! The kernel bounds each file that a command writes (`RLIMIT_FSIZE`), and not how many there are. So it
 //! is looked at over and over while the command runs, which can pass the bound by as much as it
-//! writes between two looks. What is there before may be more than the bound: such a command is
-//! stopped only when it makes it more still, so that it can make room.
+//! writes between two looks.
+//!
+//! **Invariant:** files may take as much as the limit says, or as much as they took when the work
+//! began, whichever is more. So what was there before is held against nobody, and whoever finds the
+//! disk full can make room; but nothing may be added.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,75 +25,156 @@ const PART: u32 = 5;
 /// What a file takes beside its content, in bytes, so that empty ones are bounded too.
 const ENTRY_BYTES: u64 = 512;
 
-/// How deep folders are looked into; what is deeper counts as more than any bound.
+/// How deep folders are looked into.
 const DEPTH_MAX: usize = 256;
 
 /// A bound on what is in some folders.
 #[derive(Clone, Debug)]
-pub(crate) struct Quota {
+pub struct Quota {
     folders: Vec<PathBuf>,
+    /// Whoever works there.
+    user: u32,
     most: u64,
 }
 
+/// Files are more than they may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// They take more bytes.
+    Bytes {
+        /// How many.
+        taken: u64,
+        /// How many they may take.
+        most: u64,
+    },
+    /// Nobody can look at all of them, so nobody knows what they take.
+    Hidden,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes { taken, most } => {
+                write!(f, "all files take {taken} bytes, and may take {most}")
+            }
+            Self::Hidden => write!(
+                f,
+                "there are folders that cannot be looked into, being closed to everybody or more than \
+                 {DEPTH_MAX} deep, so that nobody knows what all files take"
+            ),
+        }
+    }
+}
+
 impl Quota {
-    /// So many bytes in these folders together.
-    pub(crate) fn new(most: u64, folders: &[&Path]) -> Self {
-        Self { folders: folders.iter().map(|&folder| folder.to_owned()).collect(), most }
+    /// So many bytes in these folders together. What `user` hides there is too much.
+    pub(crate) fn of(most: u64, folders: &[&Path], user: u32) -> Self {
+        Self { folders: folders.iter().map(|&folder| folder.to_owned()).collect(), user, most }
     }
 
-    /// Waits until the files take more than they may, and more than at the first look. Cancel safe.
-    pub(crate) async fn passed(&self) {
-        let mut floor = None;
-        let mut wait = EVERY;
+    /// The same, or as many as they take now. Blocking.
+    pub(crate) fn from_now(most: u64, folders: &[&Path], user: u32) -> Self {
+        let quota = Self::of(most, folders, user);
+        let most = most.max(quota.look().bytes);
+        Self { most, ..quota }
+    }
+
+    /// Waits until the files are more than they may be. Cancel safe, but looks begin anew.
+    pub async fn passed(&self) -> Excess {
+        let (mut wait, mut was_hidden) = (EVERY, false);
         loop {
             tokio::time::sleep(wait).await;
-            let (quota, began) = (self.clone(), Instant::now());
-            let look = tokio::task::spawn_blocking(move || quota.taken());
-            // A look that was not made, since the program ends, has seen nothing.
-            let taken = look.await.unwrap_or_default();
-            if taken > self.most.max(*floor.get_or_insert(taken)) {
-                return;
+            let began = Instant::now();
+            match self.excess().await {
+                // Tests of permissions close a folder for a moment.
+                Some(Excess::Hidden) if !was_hidden => was_hidden = true,
+                Some(excess) => return excess,
+                None => was_hidden = false,
             }
             wait = EVERY.max(began.elapsed() * PART);
         }
     }
 
-    /// Whether the files take more than they may.
-    pub(crate) async fn is_passed(&self) -> bool {
+    /// Whether the files are more than they may be.
+    pub async fn excess(&self) -> Option<Excess> {
         let quota = self.clone();
-        let look = tokio::task::spawn_blocking(move || quota.taken() > quota.most);
-        look.await.unwrap_or_default()
+        let look = tokio::task::spawn_blocking(move || quota.check(0, 0)).await;
+        // A look that was not made, since the program ends, has seen nothing.
+        look.unwrap_or(Ok(())).err()
     }
 
-    /// How many bytes the files take. Blocking.
-    pub(crate) fn taken(&self) -> u64 {
-        let taken = self.folders.iter().map(|folder| {
-            let folder = Dir::open_ambient_dir(folder, ambient_authority());
-            folder.map_or(0, |folder| taken_in(&folder, DEPTH_MAX))
-        });
-        taken.fold(0, u64::saturating_add)
+    /// Whether there is room for a file of `bytes` in exchange for one that takes `before`. There
+    /// always is for one that takes less. Blocking.
+    pub(crate) fn check(&self, bytes: u64, before: u64) -> Result<(), Excess> {
+        if bytes < before {
+            return Ok(());
+        }
+        let Look { bytes: taken, is_whole } = self.look();
+        let most = self.most;
+        if taken.saturating_sub(before).saturating_add(bytes) > most {
+            return Err(Excess::Bytes { taken, most });
+        }
+        if is_whole { Ok(()) } else { Err(Excess::Hidden) }
+    }
+
+    fn look(&self) -> Look {
+        let mut look = Look { bytes: 0, is_whole: true };
+        for folder in &self.folders {
+            match Dir::open_ambient_dir(folder, ambient_authority()) {
+                Ok(folder) => look.inside(&folder, self.user, DEPTH_MAX),
+                Err(error) => look.failed(&error, true),
+            }
+        }
+        look
     }
 }
 
-/// What is in a folder; what is gone meanwhile takes nothing.
-fn taken_in(folder: &Dir, depth: usize) -> u64 {
-    if depth == 0 {
-        return u64::MAX;
+/// What was seen of some folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    bytes: u64,
+    /// Whether all was seen that `user` could have hidden.
+    is_whole: bool,
+}
+
+impl Look {
+    /// Looks at what is in a folder; what is gone meanwhile takes nothing.
+    fn inside(&mut self, folder: &Dir, user: u32, depth: usize) {
+        if depth == 0 {
+            self.is_whole = false;
+            return;
+        }
+        let is_mine = || folder.dir_metadata().is_ok_and(|metadata| metadata.uid() == user);
+        let entries = match folder.entries() {
+            Ok(entries) => entries,
+            Err(error) => return self.failed(&error, is_mine()),
+        };
+        for entry in entries {
+            let seen = entry.and_then(|entry| Ok((entry.metadata()?, entry)));
+            self.bytes = self.bytes.saturating_add(ENTRY_BYTES);
+            match seen {
+                Ok((metadata, entry)) if metadata.is_dir() => match entry.open_dir() {
+                    Ok(inner) => self.inside(&inner, user, depth - 1),
+                    Err(error) => self.failed(&error, metadata.uid() == user),
+                },
+                Ok((metadata, _)) => self.bytes = self.bytes.saturating_add(size(&metadata)),
+                Err(error) => self.failed(&error, is_mine()),
+            }
+        }
     }
-    let mut taken = 0_u64;
-    for entry in folder.entries().into_iter().flatten().flatten() {
-        let inside: io::Result<u64> = entry.metadata().and_then(|metadata| {
-            let is_folder = metadata.is_dir();
-            Ok(if is_folder { taken_in(&entry.open_dir()?, depth - 1) } else { size(&metadata) })
-        });
-        taken = taken.saturating_add(inside.unwrap_or_default()).saturating_add(ENTRY_BYTES);
+
+    /// Takes in that something could not be looked at which belongs to whoever works there, if it
+    /// `is_mine`. What belongs to others, they have not hidden there.
+    fn failed(&mut self, error: &io::Error, is_mine: bool) {
+        let is_gone =
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        self.is_whole &= is_gone || !is_mine;
     }
-    taken
 }
 
 /// What a file takes: of a file with holes only what was written. One with several names is shared among
 /// them.
-fn size(metadata: &Metadata) -> u64 {
+pub(crate) fn size(metadata: &Metadata) -> u64 {
     metadata.len().min(metadata.blocks() * 512) / metadata.nlink().max(1)
 }
 
@@ -97,28 +182,112 @@ fn size(metadata: &Metadata) -> u64 {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    const DEEP: &str = "d/";
+
+    /// The folders as they are, of whoever runs the test.
+    fn quota(most: u64, folder: &Path) -> Quota {
+        Quota::of(most, &[folder], nix::unistd::geteuid().as_raw())
+    }
+
+    fn taken(folder: &Path) -> u64 {
+        quota(0, folder).look().bytes
+    }
 
     #[test]
     fn all_files_count_whatever_they_are_called_and_links_and_holes_do_not() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let quota = Quota::new(1, &[dir.path()]);
-        assert_eq!(quota.taken(), 0);
+        assert_eq!(taken(dir.path()), 0);
         fs::create_dir_all(at("a/.git")).unwrap();
         fs::write(at("a/.git/big"), vec![1; 8192]).unwrap();
-        assert_eq!(quota.taken(), 8192 + 3 * ENTRY_BYTES);
+        assert_eq!(taken(dir.path()), 8192 + 3 * ENTRY_BYTES);
         std::os::unix::fs::symlink("/usr", at("link")).unwrap();
         fs::File::create(at("holes")).unwrap().set_len(1 << 30).unwrap();
         fs::hard_link(at("a/.git/big"), at("again")).unwrap();
         let small = 4096;
-        assert!(quota.taken() < 8192 + 6 * ENTRY_BYTES + small, "{}", quota.taken());
-        assert_eq!(Quota::new(1, &[&at("none")]).taken(), 0);
+        assert!(taken(dir.path()) < 8192 + 6 * ENTRY_BYTES + small);
+        assert_eq!(quota(0, &at("none")).look(), Look { bytes: 0, is_whole: true });
+    }
+
+    #[test]
+    fn what_was_there_before_is_held_against_nobody_and_nothing_may_be_added() {
+        let dir = tempfile::tempdir().unwrap();
+        let user = nix::unistd::geteuid().as_raw();
+        fs::write(dir.path().join("old"), vec![1; 8192]).unwrap();
+        let there = 8192 + ENTRY_BYTES;
+        for (limit, most) in [(10, there), (10_000, 10_000)] {
+            let quota = Quota::from_now(limit, &[dir.path()], user);
+            assert_eq!(quota.check(0, 0), Ok(()));
+            assert_eq!(quota.check(most - there, 0), Ok(()));
+            let more = Err(Excess::Bytes { taken: there, most });
+            assert_eq!(quota.check(most - there + 1, 0), more);
+            assert_eq!(quota.check(8192, 8192), Ok(()));
+        }
+        // Who finds more than there may be can make room.
+        let full = quota(10, dir.path());
+        assert_eq!(full.check(100, 8192), Ok(()));
+        assert_eq!(full.check(0, 0), Err(Excess::Bytes { taken: there, most: 10 }));
     }
 
     #[test]
     fn what_is_too_deep_to_be_looked_at_is_too_much() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("d/".repeat(DEPTH_MAX))).unwrap();
-        assert_eq!(Quota::new(1, &[dir.path()]).taken(), u64::MAX);
+        fs::create_dir_all(dir.path().join(DEEP.repeat(DEPTH_MAX - 1))).unwrap();
+        let quota = Quota::from_now(1, &[dir.path()], 0);
+        assert_eq!(quota.check(0, 0), Ok(()));
+        fs::create_dir_all(dir.path().join(DEEP.repeat(DEPTH_MAX))).unwrap();
+        // Nor does it count as what was there before.
+        let quota = Quota::from_now(1 << 20, &[dir.path()], 0);
+        assert_eq!(quota.check(0, 0), Err(Excess::Hidden));
+    }
+
+    #[test]
+    fn what_is_closed_is_too_much_unless_it_is_another_users() {
+        // On Linux that is the thread's alone.
+        #[cfg(target_os = "linux")]
+        for capability in
+            [caps::Capability::CAP_DAC_OVERRIDE, caps::Capability::CAP_DAC_READ_SEARCH]
+        {
+            caps::drop(None, caps::CapSet::Effective, capability).unwrap();
+        }
+        let user = nix::unistd::geteuid().as_raw();
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join("a/closed");
+        fs::create_dir_all(&closed).unwrap();
+        fs::write(closed.join("big"), vec![1; 8192]).unwrap();
+        let check = |user| Quota::from_now(1 << 20, &[dir.path()], user).check(0, 0);
+        for mode in [0, 0o300, 0o400, 0o600] {
+            for folder in [&*closed, dir.path()] {
+                assert_eq!(check(user), Ok(()), "{mode:o}");
+                fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+                assert_eq!(check(user), Err(Excess::Hidden), "{mode:o} {}", folder.display());
+                fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+            }
+        }
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().uid(), user);
+        assert_eq!(check(user + 1), Ok(()));
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_may_be_closed_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join(DEEP.repeat(DEPTH_MAX));
+        let quota = quota(1 << 20, dir.path());
+        fs::create_dir_all(&deep).unwrap();
+        let opens = async {
+            tokio::time::sleep(EVERY * 3 / 2).await;
+            fs::remove_dir(&deep).unwrap();
+            tokio::time::sleep(EVERY * 10).await;
+        };
+        tokio::select! {
+            excess = quota.passed() => panic!("{excess:?}"),
+            () = opens => {}
+        }
+        fs::create_dir_all(&deep).unwrap();
+        assert_eq!(quota.passed().await, Excess::Hidden);
     }
 }

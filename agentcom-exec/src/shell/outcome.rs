@@ -70,6 +70,11 @@ impl Report<'_> {
                 },
                 refusal.message,
             ),
+            Ended::Late => JobOutcome::retryable("its time was over"),
+            // What it has written stays, and another attempt would begin with that.
+            Ended::DiskFull(excess) => {
+                JobOutcome::permanent(self.with_last_words(&excess.to_string()))
+            }
             Ended::Lost => JobOutcome::failed(Category::Crash, "the guard process was killed"),
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal, raise};
 use serde_json::{Value, json};
 
+use super::fill;
 use super::obedient::obey;
 
 /// All ways to behave, but for those with a word behind their name: `daemon MARK`, `clan MARK` and
@@ -154,6 +155,10 @@ impl Stage {
                 return self.says(&"x".repeat(50_000_000)).and_then(|()| self.sleep());
             }
             "stops in the middle" => return self.sleep(),
+            "fills the disk" => {
+                self.writes("b.txt", "two\n")?;
+                return fill(&std::env::temp_dir());
+            }
             _ => {}
         }
         self.writes("b.txt", "two\n")?;

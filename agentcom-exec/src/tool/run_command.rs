@@ -42,7 +42,7 @@ struct Output {
     stdout: String,
     stderr: String,
     timed_out: bool,
-    /// Whether the files of the workspace take more than they may. A command that made it so was stopped.
+    /// Whether the files of the workspace are more than they may be, made so by this command.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     disk_full: bool,
     truncated: bool,
@@ -139,19 +139,19 @@ impl RunCommand {
         let started = Instant::now();
         let ran = confined.run(&input.command, ctx).await.map_err(|error| cannot(&error))?;
         let (exit_code, signal) = match &ran.ended {
-            Some(Ended::Ran(How::Exited(code))) => (Some(*code), None),
-            Some(Ended::Ran(How::Signalled(signal))) => (None, Some(*signal)),
-            Some(Ended::Refused(refusal)) => return Err(cannot(&refusal.message)),
-            Some(Ended::Lost) => return Err(cannot(&"its guard was killed")),
-            None => (None, None),
+            Ended::Ran(How::Exited(code)) => (Some(*code), None),
+            Ended::Ran(How::Signalled(signal)) => (None, Some(*signal)),
+            Ended::Refused(refusal) => return Err(cannot(&refusal.message)),
+            Ended::Lost => return Err(cannot(&"its guard was killed")),
+            Ended::Late | Ended::DiskFull(_) => (None, None),
         };
         Ok(Output {
             exit_code,
             signal,
             stdout: ran.stdout,
             stderr: ran.stderr,
-            timed_out: ran.ended.is_none() && !ran.disk_full,
-            disk_full: ran.disk_full,
+            timed_out: ran.ended == Ended::Late,
+            disk_full: matches!(ran.ended, Ended::DiskFull(_)),
             truncated: ran.truncated,
             duration_ms: Span::from(started.elapsed()).0,
         })

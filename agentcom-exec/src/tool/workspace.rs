@@ -11,15 +11,15 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
 
 use super::{ToolError, ToolErrorKind};
-use crate::sandbox::Quota;
+use crate::sandbox::{Quota, size};
 
 /// A folder that tools work in.
 #[derive(Debug)]
 pub struct Workspace {
     dir: Dir,
     path: PathBuf,
-    /// How many bytes all files in it may take.
-    bytes_max: u64,
+    /// What all files in it may take.
+    quota: Option<Quota>,
 }
 
 /// The largest file that tools read or write, in bytes.
@@ -37,27 +37,26 @@ impl Workspace {
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().canonicalize()?;
         let dir = Dir::open_ambient_dir(&path, ambient_authority())?;
-        Ok(Self { dir, path, bytes_max: u64::MAX })
+        Ok(Self { dir, path, quota: None })
     }
 
-    /// With a bound on what all files in it take together, in bytes.
+    /// With a bound on what all files in it take together, in bytes; what is there now may stay, also
+    /// where that is more. Looks at all of them, blocking.
     #[must_use]
     pub fn at_most(self, bytes_max: u64) -> Self {
-        Self { bytes_max, ..self }
+        let user = nix::unistd::geteuid().as_raw();
+        let quota = Some(Quota::from_now(bytes_max, &[&self.path], user));
+        Self { quota, ..self }
     }
 
-    /// Whether there is room for a file of so many bytes in exchange for one of so many.
-    pub(super) fn make_room(&self, bytes: u64, before: u64) -> Result<(), ToolError> {
-        if self.bytes_max == u64::MAX {
-            return Ok(());
-        }
-        let taken = Quota::new(self.bytes_max, &[&self.path]).taken();
-        if taken.saturating_sub(before).saturating_add(bytes) <= self.bytes_max {
-            return Ok(());
-        }
-        let most = self.bytes_max;
-        let message = format!("all files may take {most} bytes, and take {taken}; delete some");
-        Err(ToolError::new(ToolErrorKind::DiskFull, message))
+    /// Whether there is room for a file of so many bytes in exchange for one that is there.
+    pub(super) fn make_room(&self, bytes: u64, before: Option<&Metadata>) -> Result<(), ToolError> {
+        let Some(quota) = &self.quota else { return Ok(()) };
+        let full = |excess| {
+            let message = format!("there is no room: {excess}; delete some");
+            ToolError::new(ToolErrorKind::DiskFull, message)
+        };
+        quota.check(bytes, before.map_or(0, size)).map_err(full)
     }
 
     /// Where it is; absolute.

@@ -93,8 +93,7 @@ impl Input {
             let message = format!("{} is no regular file", self.path);
             return Err(ToolError::new(ToolErrorKind::WrongKind, message));
         }
-        let (bytes, old) = (self.content.len() as u64, before.as_ref().map_or(0, Metadata::len));
-        workspace.make_room(bytes, old)?;
+        workspace.make_room(self.content.len() as u64, before.as_ref())?;
         let temporary = temporary_name();
         let written = self.fill(&dir, Path::new(&temporary), before.as_ref());
         let moved = written.and_then(|()| dir.rename(&temporary, &dir, name));

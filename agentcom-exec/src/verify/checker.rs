@@ -255,20 +255,15 @@ impl Checker<'_> {
             Err(error) => return Found::new(Status::Unverifiable, error.to_string()),
         };
         let (status, exit_code, note) = match ran.ended {
-            _ if ran.disk_full => {
-                let most = self.sandbox.limits.disk_bytes;
-                (Status::Fail, None, format!("\nits files take more than {most} bytes"))
-            }
-            Some(Ended::Ran(How::Exited(0))) => (Status::Pass, Some(0), String::new()),
-            Some(Ended::Ran(How::Exited(code))) => (Status::Fail, Some(code), String::new()),
-            Some(Ended::Ran(How::Signalled(signal))) => {
+            Ended::Ran(How::Exited(0)) => (Status::Pass, Some(0), String::new()),
+            Ended::Ran(How::Exited(code)) => (Status::Fail, Some(code), String::new()),
+            Ended::Ran(How::Signalled(signal)) => {
                 (Status::Fail, None, format!("\nkilled by signal {signal}"))
             }
-            Some(Ended::Refused(refusal)) => {
-                return Found::new(Status::Unverifiable, refusal.message);
-            }
-            Some(Ended::Lost) => (Status::Error, None, "\nits guard was killed".to_owned()),
-            None => (Status::Timeout, None, format!("\nnot within {left:?}")),
+            Ended::Refused(refusal) => return Found::new(Status::Unverifiable, refusal.message),
+            Ended::DiskFull(excess) => (Status::Fail, None, format!("\n{excess}")),
+            Ended::Lost => (Status::Error, None, "\nits guard was killed".to_owned()),
+            Ended::Late => (Status::Timeout, None, format!("\nnot within {left:?}")),
         };
         let output = format!("{}{}{note}", ran.stdout, ran.stderr).trim().to_owned();
         Found { status, output, exit_code }

@@ -21,7 +21,7 @@ use agentcom_core::money::Micros;
 use agentcom_core::name::{EndpointId, ModelName};
 use agentcom_core::port::executor::{JobContext, JobOutcome, News};
 use agentcom_core::sandbox::Level;
-use agentcom_core::task::Category;
+use agentcom_core::task::{Category, VerificationStep};
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::wire::Route;
@@ -189,6 +189,32 @@ async fn an_agent_that_fills_the_disk_is_stopped_and_what_it_did_is_kept() {
     assert_eq!(result["stopped"], "disk", "{result:#}");
     let remaining = json!(["the model was stopped: its files take more than they may"]);
     assert_eq!((&result["remaining"], &result["pushed"]), (&remaining, &json!(true)));
+}
+
+#[tokio::test]
+async fn temporary_files_count_and_what_it_took_until_it_was_stopped_is_known() {
+    let mut fixture = Fixture::going("fills-the-disk");
+    fixture.sandbox.limits.disk_bytes = 8 << 20;
+    fixture.acp.cost_max = Some(Micros::DOLLAR);
+    let (executor, person) = (fixture.executor(), Person::default());
+    let mut job = assignment(&*executor, TaskId(1), fixture.succeed());
+    job.max_verification_retries = 2;
+    job.verification_steps = vec![VerificationStep {
+        kind: "command_succeeds".into(),
+        target: "test -e c.txt".into(),
+        description: None,
+    }];
+    let outcome = executor.run(&job, &person).await;
+    let JobOutcome::Partial { result, tokens, .. } = outcome else { panic!("{outcome:?}") };
+    let result: Value = result.read().unwrap();
+    assert_eq!((&result["stopped"], tokens), (&json!("disk"), Some(53)), "{result:#}");
+    assert_eq!((&result["cost_micros"], &result["turns"]), (&json!(250_000), &json!(1)));
+    // It begins no other round, since it would begin where it was stopped.
+    assert_eq!(result["rounds"], 1, "{result:#}");
+    assert_eq!(person.spent.lock().unwrap()[0].micros, Some(Micros(250_000)));
+    let (said, drafts) = said(fixture.dir.path(), TaskId(1));
+    assert!(said.contains("I work.") && drafts == 0, "{said}");
+    assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "two");
 }
 
 #[tokio::test]

@@ -355,6 +355,21 @@ async fn what_it_said_until_it_was_stopped_is_kept() {
     assert!(said.contains("trap '' TERM") && !said.contains(SECRET), "{said}");
 }
 
+#[tokio::test]
+async fn its_temporary_files_count_and_what_it_took_until_it_was_stopped_is_known() {
+    let mut claude = Claude::new().await;
+    claude.place.sandbox.limits.disk_bytes = 8 << 20;
+    let outcome = claude.done(1, "fills the disk").await;
+    let result = result(&outcome);
+    assert_eq!(result["stopped"], "disk", "{result:#}");
+    let figures = ["tokens_in", "tokens_out", "turns"].map(|name| result[name].as_u64().unwrap());
+    assert_eq!(figures, [100, 10, 1]);
+    assert_eq!(result["steps"], json!(["Write b.txt: ok"]));
+    let (said, drafts) = said(claude.place.dir.path(), TaskId(1));
+    assert!(said.contains("b.txt") && drafts == 0, "{said}");
+    assert_eq!(claude.pushed(1, "b.txt"), "two\n");
+}
+
 /// A patience that a test can wait for.
 pub(crate) fn short() -> Patience {
     let [first, next, whole] = [8, 5, 60].map(Duration::from_secs);

@@ -8,6 +8,7 @@ mod bad_servers;
 mod chain;
 mod checked;
 mod cut;
+mod disk;
 mod elsewhere;
 mod fixture;
 mod levels;

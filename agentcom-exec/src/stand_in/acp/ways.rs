@@ -9,6 +9,7 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
 use super::peer::{Peer, SESSION};
+use crate::stand_in::fill;
 use crate::stand_in::obedient::obey;
 
 /// Options as most agents offer them.
@@ -16,7 +17,7 @@ const OPTIONS: [(&str, &str); 3] =
     [("yes", "allow_once"), ("always", "allow_always"), ("no", "reject_once")];
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 40] = [
+pub const WAYS: [(&str, &str); 41] = [
     ("works", "reads a file, asks whether it may write another, and writes it"),
     ("asks", "asks whether it may fetch something, and writes down the answer"),
     ("prints-much", "says more than a result has room for"),
@@ -51,6 +52,7 @@ pub const WAYS: [(&str, &str); 40] = [
     ("says-called-off", "says that it was called off"),
     ("refuses", "declines the task"),
     ("runs-out", "changes something, and runs out of tokens"),
+    ("fills-the-disk", "writes temporary files without end"),
     ("speaks-ansi", "says what moves terminals"),
     ("does-nothing", "says that it is done, and is not"),
     ("rewrites-tests", "makes tests pass by changing them"),
@@ -115,6 +117,15 @@ pub(super) fn at_work(way: &str, prompt: &Value, peer: &mut Peer) -> io::Result<
         "runs-out" => {
             write(peer, "b.txt", "half")?;
             return Ok("max_tokens");
+        }
+        "fills-the-disk" => {
+            peer.speak("I work.")?;
+            peer.update(&json!({
+                "sessionUpdate": "usage_update", "used": 53, "size": 200_000,
+                "cost": { "amount": 0.25, "currency": "USD" },
+            }))?;
+            write(peer, "b.txt", "two")?;
+            fill::<()>(&std::env::temp_dir())?;
         }
         "does-nothing" => peer.speak("All is done, and all tests pass.")?,
         "rewrites-tests" => write(peer, "tests/run.sh", "exit 0\n")?,

@@ -1,0 +1,44 @@
+//! This file tests coding tasks in a repository that takes more by itself than files may.
+
+use agentcom_core::id::TaskId;
+use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::task::VerificationStep;
+use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_exec::stand_in::ollama::{StandIn, Turn};
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, said};
+
+fn write(path: &str, content: &str) -> Turn {
+    Turn::calls("write_file", json!({ "path": path, "content": content }))
+}
+
+#[tokio::test]
+async fn what_a_repository_takes_by_itself_is_held_against_nobody_and_nothing_may_be_added() {
+    let turns = [
+        Turn::calls("run_command", json!({ "command": "cat a.txt" })),
+        write("more.txt", "one more"),
+        write("a.txt", "two\n"),
+        Turn::says("Done."),
+    ];
+    let mut fixture = Fixture::of(StandIn::of(turns).await);
+    fixture.sandbox.limits.disk_bytes = 100;
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TaskId(1), fixture.succeed());
+    let step = |target: &str| VerificationStep {
+        kind: "command_succeeds".to_owned(),
+        target: target.to_owned(),
+        description: None,
+    };
+    job.verification_steps = vec![step("grep two a.txt"), step("head -c 9000 /dev/zero > more")];
+    let outcome = executor.run(&job, &Asking::default()).await;
+    let JobOutcome::Partial { verification, .. } = outcome else { panic!("{outcome:?}") };
+    let report: Value = verification.unwrap().read().unwrap();
+    let checks = &report["checks"];
+    assert_eq!((&checks[0]["status"], &checks[1]["status"]), (&json!("pass"), &json!("fail")));
+    let why = checks[1]["output"].as_str().unwrap();
+    assert!(why.starts_with("all files take ") && why.contains(", and may take "), "{why}");
+    let (said, _) = said(fixture.dir.path(), TaskId(1));
+    assert!(!said.contains("\\\"disk_full\\\":true"), "{said}");
+    assert!(said.contains("there is no room: all files take "), "{said}");
+}
