@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use agentcom_exec::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner};
-use agentcom_exec::sandbox::Sandbox;
+use agentcom_exec::sandbox::{Excess, Quota, Sandbox};
 
 use crate::args::Context;
 use crate::confine::{Confine, Grants};
@@ -31,8 +31,8 @@ Examples:
   agentcom sandbox --sandbox-read ~/.cargo cargo test
   agentcom sandbox --host registry.npmjs.org --write ~/.npm -- npm install
 
-It ends with the exit code of the command, or 128 and the number of the signal that ended it. What is in
-its way, `agentcom doctor` says.";
+It ends with the exit code of the command, or 128 and the number of the signal that ended it; or 1 where
+the command was stopped for what it took. What is in its way, `agentcom doctor` says.";
 
 /// What a shell adds to the number of a signal.
 const SIGNAL_BASE: i32 = 128;
@@ -65,6 +65,7 @@ async fn confined(
         leftovers: Leftovers::Kill,
         sandbox: Some(cell.policy()),
     };
+    let quota = cell.quota().await;
     let mut running = spawner.spawn(&command).await?;
     let (mut out, mut err) = running.take_output();
     let (mut to_out, mut to_err) = (tokio::io::stdout(), tokio::io::stderr());
@@ -74,9 +75,28 @@ async fn confined(
             tokio::io::copy(&mut err, &mut to_err)
         )
     };
-    let (how, copied) = tokio::join!(ending(&mut running, print), copying);
+    let (how, copied) = tokio::join!(within(&quota, &mut running, print), copying);
     copied?;
     how
+}
+
+/// How it ended, if its files are no more than they may be; it is stopped where they are.
+async fn within(quota: &Quota, running: &mut Running, print: Printer) -> Result<How, Failure> {
+    let ended = tokio::select! {
+        ended = ending(running, print) => ended,
+        excess = quota.passed() => {
+            running.stop();
+            // What it is told then says nothing more.
+            let _ = ending(running, print).await;
+            return Err(too_much(&excess));
+        }
+    };
+    let how = ended?;
+    quota.excess().await.map_or(Ok(how), |excess| Err(too_much(&excess)))
+}
+
+fn too_much(excess: &Excess) -> Failure {
+    Failure::new(Exit::Failure, excess).hint("--sandbox-disk MIB lets its files take more")
 }
 
 async fn ending(running: &mut Running, print: Printer) -> Result<How, Failure> {

@@ -398,6 +398,15 @@ fn a_sandbox_runs_a_command_in_this_directory_and_ends_as_it_does() {
     run(dir, &["sandbox", "--sandbox", "L1", "true"], 64);
     run(dir, &["submit", "--code", "-d", "x", "--check", "looks_good x"], 64);
     run(dir, &["sandbox", "no-such-program"], 1);
+    // What it has made so far stays, and counts as what was there.
+    for (script, code) in [
+        ("head -c 3000000 /dev/zero > big", 1),
+        ("cat big > /dev/null", 0),
+        ("while :; do head -c 100000 /dev/zero >> big; sleep 0.01; done", 1),
+        ("rm big", 0),
+    ] {
+        run(dir, &["sandbox", "--sandbox-disk", "1", "--", "sh", "-c", script], code);
+    }
 }
 
 #[test]
