@@ -2,7 +2,7 @@
 
 mod report;
 
-pub use report::{Attempt, Expected, Missing, Report, TooLong};
+pub use report::{Attempt, Expected, Missing, Report, TooLong, User};
 
 use alloc::string::String;
 use core::fmt;

@@ -8,7 +8,7 @@
 //! | level | what holds | what it needs |
 //! |---|---|---|
 //! | [`Level::L3`] | all of L2; nothing outside can be seen or touched, its metadata included; a network of its own with nothing in it but loopback; nothing outlives it | user namespaces |
-//! | [`Level::L2`] | files outside cannot be read or written; no network; no other process can be signalled or traced; no privileges | Linux 6.12, or 6.2 with a user of its own |
+//! | [`Level::L2`] | files outside cannot be read or written; no network; no other process can be signalled or traced; no privileges | Linux 6.2 |
 //! | [`Level::L1`] | file tools stay beneath the workspace; no commands are run | |
 //! | [`Level::L0`] | nothing: commands do what the sidecar's user may | that somebody asks for it by name |
 //!
@@ -16,7 +16,8 @@
 //! ([`Network`]), and folders beside its workspace that it may change ([`Policy::write`]).
 //!
 //! What L2 leaves open, and is said in its [`Report`]: that a file outside is there, and with which
-//! size and times, can be found out; how many processes there are has no limit, unless the sandbox
+//! size and times, can be found out; before Linux 6.12, that processes of the same user can be
+//! signalled, unless the sandbox has a user of its own; how many processes there are has no limit, unless the sandbox
 //! has a user of its own.
 //!
 //! At all levels commands see no more of the environment than is meant for them, hold no descriptors
@@ -33,6 +34,8 @@
 mod attempts;
 mod beneath;
 mod cell;
+#[cfg(target_os = "linux")]
+mod demand;
 #[cfg(target_os = "linux")]
 mod doors;
 #[cfg(target_os = "linux")]
@@ -64,7 +67,7 @@ use prove::prove_weaker;
 #[cfg(target_os = "linux")]
 pub use prove::{attempts, prove};
 
-pub use agentcom_core::sandbox::{Attempt, BadLevel, Expected, Level, Missing, Report};
+pub use agentcom_core::sandbox::{Attempt, BadLevel, Expected, Level, Missing, Report, User};
 pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
 pub use network::Network;
 pub use policy::{Limits, Policy};

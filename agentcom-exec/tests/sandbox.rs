@@ -14,7 +14,7 @@ use std::path::Path;
 use agentcom_exec::egress::Contact;
 use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, Spawner};
 use agentcom_exec::sandbox::{
-    self, Attempt, Expected, FilesOnly, Level, Network, NoCommands, Policy, Sandbox, Watch,
+    self, Attempt, Expected, FilesOnly, Level, Network, NoCommands, Policy, Sandbox, User, Watch,
 };
 use support::{eventually, mark, marked, spawner};
 use tokio::io::AsyncReadExt;
@@ -156,6 +156,28 @@ fn no_attempt_to_break_out_of_any_level_succeeds_and_all_that_commands_need_work
             }
         }
     }
+}
+
+#[test]
+fn a_report_says_by_what_commands_are_confined_and_as_whom() {
+    for level in levels() {
+        for user in [None, is_root().then_some(OTHER)] {
+            let sandbox = Sandbox { user, ..Sandbox::new(level) };
+            let (_, report) = sandbox.proved(Some(level), &spawner()).unwrap();
+            let expected = match (user, level) {
+                (Some(_), _) => User::Own,
+                (None, Level::L3) if is_root() => User::MappedRoot,
+                (None, _) => User::Same,
+            };
+            assert_eq!(report.user, Some(expected), "{level}");
+            let abi = report.landlock_abi.unwrap();
+            assert!(abi >= 3, "{abi}");
+            let has_residue = abi < 6 && level < Level::L3 && user.is_none();
+            assert_eq!(!report.residue.is_empty(), has_residue, "{report:?}");
+        }
+    }
+    let (_, report) = Sandbox::new(Level::L2).proved(None, &Spawner::at("/bin/false")).unwrap();
+    assert_eq!((report.landlock_abi, report.user, report.residue), (None, None, Vec::new()));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Level;
@@ -21,6 +22,40 @@ pub struct Report {
     /// What was tried in a sandbox of that level.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+    /// The version of Landlock that the kernel has, its ABI, where commands are confined by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landlock_abi: Option<u32>,
+    /// Whose commands are, where they are confined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// What commands can do at that level on this machine, and cannot on others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub residue: Vec<String>,
+}
+
+/// Whose the commands in a sandbox are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum User {
+    /// The user of whoever runs them.
+    Same,
+    /// A user of their own.
+    Own,
+    /// Root in namespaces of its own, where that says nothing, and root outside.
+    MappedRoot,
+    /// One of a kind that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Same => "the same user as the agent",
+            Self::Own => "a user of their own",
+            Self::MappedRoot => "root, in namespaces of their own",
+            Self::Unknown => "a user of some other kind",
+        })
+    }
 }
 
 /// A report is longer than agents may send one.
@@ -40,8 +75,24 @@ impl Report {
     pub const MISSING_MAX: usize = 8;
     /// The most attempts.
     pub const ATTEMPTS_MAX: usize = 64;
+    /// The most things that are left open.
+    pub const RESIDUE_MAX: usize = 8;
     /// The longest text in it, in characters.
     pub const TEXT_CHARS_MAX: usize = 500;
+
+    /// That `level` was proved, and nothing else.
+    #[must_use]
+    pub const fn of(level: Level) -> Self {
+        Self {
+            level,
+            network: false,
+            missing: Vec::new(),
+            attempts: Vec::new(),
+            landlock_abi: None,
+            user: None,
+            residue: Vec::new(),
+        }
+    }
 
     /// What is missing for `level`, and what to do about it.
     #[must_use]
@@ -64,6 +115,7 @@ impl Report {
     pub fn cut(mut self) -> Self {
         self.missing.truncate(Self::MISSING_MAX);
         self.attempts.truncate(Self::ATTEMPTS_MAX);
+        self.residue.truncate(Self::RESIDUE_MAX);
         for text in self.texts_mut() {
             if let Some((end, _)) = text.char_indices().nth(Self::TEXT_CHARS_MAX) {
                 text.truncate(end);
@@ -79,11 +131,12 @@ impl Report {
     /// The first bound that it breaks.
     pub fn check(&self) -> Result<(), TooLong> {
         let missing = self.missing.iter().flat_map(|it| [&it.seen, &it.hint]);
-        let texts = missing.chain(self.attempts.iter().map(|it| &it.what));
+        let texts = missing.chain(self.attempts.iter().map(|it| &it.what)).chain(&self.residue);
         let longest = texts.map(|text| text.chars().count()).max().unwrap_or(0);
         let bounds = [
             ("missing", self.missing.len(), Self::MISSING_MAX),
             ("attempts", self.attempts.len(), Self::ATTEMPTS_MAX),
+            ("residue", self.residue.len(), Self::RESIDUE_MAX),
             ("the characters of a text", longest, Self::TEXT_CHARS_MAX),
         ];
         let broken = bounds.into_iter().find(|(_, found, max)| found > max);
@@ -92,7 +145,8 @@ impl Report {
 
     fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let missing = self.missing.iter_mut().flat_map(|it| [&mut it.seen, &mut it.hint]);
-        missing.chain(self.attempts.iter_mut().map(|it| &mut it.what))
+        let attempts = self.attempts.iter_mut().map(|it| &mut it.what);
+        missing.chain(attempts).chain(&mut self.residue)
     }
 }
 
@@ -131,14 +185,10 @@ pub enum Expected {
 mod tests {
     use super::*;
 
-    fn of(level: Level) -> Report {
-        Report { level, network: false, missing: Vec::new(), attempts: Vec::new() }
-    }
-
     #[test]
     fn an_agent_is_capable_of_what_it_has_proved_and_no_more() {
         let capabilities =
-            |level| of(level).capabilities().map(String::from).collect::<Vec<String>>();
+            |level| Report::of(level).capabilities().map(String::from).collect::<Vec<String>>();
         assert_eq!(capabilities(Level::L3), ["sandbox-l1", "sandbox-l2", "sandbox-l3"]);
         assert_eq!(capabilities(Level::L1), ["sandbox-l1"]);
         assert_eq!(capabilities(Level::L0), [""; 0]);
@@ -149,16 +199,28 @@ mod tests {
         let text = || "\u{e4}".repeat(Report::TEXT_CHARS_MAX + 1);
         let missing = || Missing { level: Level::L3, seen: text(), hint: text() };
         let attempt = || Attempt { what: text(), expected: Expected::Works, held: true };
+        let short = || Report::of(Level::L2);
         let long = [
-            Report { missing: alloc::vec![missing()], ..of(Level::L2) },
-            Report { attempts: alloc::vec![attempt()], ..of(Level::L2) },
-            Report { missing: alloc::vec![missing(); Report::MISSING_MAX + 1], ..of(Level::L2) },
-            Report { attempts: alloc::vec![attempt(); Report::ATTEMPTS_MAX + 1], ..of(Level::L2) },
+            Report { missing: alloc::vec![missing()], ..short() },
+            Report { attempts: alloc::vec![attempt()], ..short() },
+            Report { residue: alloc::vec![text()], ..short() },
+            Report { missing: alloc::vec![missing(); Report::MISSING_MAX + 1], ..short() },
+            Report { attempts: alloc::vec![attempt(); Report::ATTEMPTS_MAX + 1], ..short() },
+            Report { residue: alloc::vec![String::new(); Report::RESIDUE_MAX + 1], ..short() },
         ];
         for report in long {
             assert!(report.check().is_err(), "{report:?}");
             assert_eq!(report.cut().check(), Ok(()));
         }
-        assert_eq!(of(Level::L0).check(), Ok(()));
+        assert_eq!(short().check(), Ok(()));
+    }
+
+    #[test]
+    fn reports_of_older_and_of_newer_agents_are_understood() {
+        let older: Report = serde_json::from_str(r#"{"level":"L2"}"#).unwrap();
+        assert_eq!(older, Report::of(Level::L2));
+        let newer: Report =
+            serde_json::from_str(r#"{"level":"L2","landlock_abi":99,"user":"Odd"}"#).unwrap();
+        assert_eq!((newer.landlock_abi, newer.user), (Some(99), Some(User::Unknown)));
     }
 }

@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::demand::SIGNAL;
 use super::{Attempt, Expected, Level, Network, Policy};
 
 /// What is outside of the sandbox.
@@ -110,7 +111,7 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
                 .map_err(io::Error::from)
                 .and_then(|()| fs::read("/etc/shadow").map(drop)),
         ),
-        ("signal a process outside", kill(process, Signal::SIGCONT).map_err(io::Error::from)),
+        (SIGNAL, kill(process, Signal::SIGCONT).map_err(io::Error::from)),
     ];
     // A user of its own has no files outside, so nothing keeps it from changing their modes.
     if policy.level >= Level::L3 || policy.user.is_none() {

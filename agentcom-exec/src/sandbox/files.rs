@@ -10,8 +10,9 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope, path_beneath_rules,
 };
 
 use super::Policy;
@@ -39,16 +40,28 @@ const ABOUT: [&str; 8] = [
 ];
 
 /// Confines this process and all that it will start. If it is `isolated`, its processes, network and
-/// temporary files are its own already.
-pub(super) fn confine(policy: &Policy, isolated: bool) -> io::Result<()> {
+/// temporary files are its own already. The version that the kernel has.
+pub(super) fn confine(policy: &Policy, isolated: bool) -> io::Result<u32> {
     let status = ruleset(policy, isolated).map_err(io::Error::other)?;
-    match status {
-        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+    match status.ruleset {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {
+            Ok(abi(&status.landlock))
+        }
         RulesetStatus::NotEnforced => Err(io::Error::other("Landlock is not enforced")),
     }
 }
 
-fn ruleset(policy: &Policy, isolated: bool) -> Result<RulesetStatus, RulesetError> {
+/// Its number, also where it is newer than what is known here.
+fn abi(status: &LandlockStatus) -> u32 {
+    match *status {
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+        LandlockStatus::Available { effective_abi, kernel_abi } => {
+            kernel_abi.unwrap_or(effective_abi as i32).unsigned_abs()
+        }
+    }
+}
+
+fn ruleset(policy: &Policy, isolated: bool) -> Result<RestrictionStatus, RulesetError> {
     let read = AccessFs::from_read(NEWEST);
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
@@ -66,15 +79,14 @@ fn ruleset(policy: &Policy, isolated: bool) -> Result<RulesetStatus, RulesetErro
     if !isolated && !policy.network.is_open() {
         rules = rules.handle_access(AccessNet::from_all(NEWEST))?;
     }
-    let status = rules
+    rules
         .create()?
         .add_rules(path_beneath_rules(listed, AccessFs::ReadDir))?
         .add_rules(path_beneath_rules(policy.readable(), read))?
         .add_rules(path_beneath_rules(about.iter().map(Path::new), look))?
         .add_rules(path_beneath_rules(DEVICES.into_iter().chain([TERMINAL]), device))?
         .add_rules(path_beneath_rules(own, own_files()))?
-        .restrict_self()?;
-    Ok(status.ruleset)
+        .restrict_self()
 }
 
 /// All but devices, which nobody in a sandbox has to make.

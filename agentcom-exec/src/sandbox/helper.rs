@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Targets};
 use super::syscalls::{self, Metadata, Profile, Sockets};
-use super::{Level, Policy, doors, files, launch, namespace, privileges};
+use super::{Attempt, Level, Policy, doors, files, launch, namespace, privileges};
 use crate::guard::{GuardCommand, Input, Refusal, RefusalKind};
 
 /// What a helper is to do.
@@ -44,6 +44,14 @@ pub(crate) enum Act {
     Run(Box<GuardCommand>, Input),
     /// Somebody who tries to break out, and prints how it went.
     Try(Targets),
+}
+
+/// What somebody prints who tried to break out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Tried {
+    /// The version of Landlock that the kernel has.
+    pub(super) abi: u32,
+    pub(super) attempts: Vec<Attempt>,
 }
 
 /// What a helper ends with that has not become a command.
@@ -75,7 +83,7 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     if isolated && !order.inside {
         return outside(order, socket);
     }
-    confine(&order.policy, own_user.is_some())?;
+    let abi = confine(&order.policy, own_user.is_some())?;
     match order.act {
         Act::Run(command, input) => {
             let command = prepare(*command, input, &order.policy)?;
@@ -84,8 +92,8 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
         Act::Try(targets) => {
             // Whoever waits for that has a broker to begin with.
             hang_up(socket);
-            let attempts = attempts::all(&targets, &order.policy);
-            let printed = serde_json::to_writer(io::stdout(), &attempts);
+            let tried = Tried { abi, attempts: attempts::all(&targets, &order.policy) };
+            let printed = serde_json::to_writer(io::stdout(), &tried);
             printed.map_err(|error| refusal("attempts", &error.into()))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -109,7 +117,8 @@ fn outside(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }
 
-fn confine(policy: &Policy, user_is_own: bool) -> Result<(), Refusal> {
+/// The version of Landlock by which it is confined.
+fn confine(policy: &Policy, user_is_own: bool) -> Result<u32, Refusal> {
     let isolated = policy.level >= Level::L3;
     let metadata = match (isolated || user_is_own, nix::unistd::getuid().is_root()) {
         (true, _) => Metadata::Open,
@@ -123,13 +132,14 @@ fn confine(policy: &Policy, user_is_own: bool) -> Result<(), Refusal> {
     privileges::limit(&policy.limits, isolated || user_is_own)
         .map_err(|error| refusal("limits", &error))?;
     privileges::drop_all().map_err(|error| refusal("privileges", &error))?;
-    files::confine(policy, isolated).map_err(|error| refusal("Landlock", &error))?;
+    let abi = files::confine(policy, isolated).map_err(|error| refusal("Landlock", &error))?;
     let sockets = match (isolated, policy.network.is_open()) {
         (true, _) => Sockets::Own,
         (false, true) => Sockets::Internet,
         (false, false) => Sockets::None,
     };
-    syscalls::confine(Profile { sockets, metadata }).map_err(|error| refusal("seccomp", &error))
+    syscalls::confine(Profile { sockets, metadata }).map_err(|error| refusal("seccomp", &error))?;
+    Ok(abi)
 }
 
 /// A guard that is killed takes the command with it.

@@ -11,9 +11,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::attempts::Targets;
 use super::cell::hand_over;
-use super::helper::{Act, Order};
+use super::demand::Ground;
+use super::helper::{Act, Order, Tried};
 use super::report::{asked, failed, of_files};
-use super::{Attempt, Level, Missing, Network, Policy, Report, Sandbox, Started, launch::launch};
+use super::{
+    Attempt, Level, Missing, Network, Policy, Report, Sandbox, Started, User, launch::launch,
+};
 use crate::egress::Broker;
 use crate::guard::Spawner;
 
@@ -44,11 +47,25 @@ fn first_of(
     for &level in levels {
         let network = sandbox.network.at(level);
         let reaches = !network.is_none();
-        match attempts(spawner, &Sandbox { level, network, ..sandbox.clone() }) {
-            Ok(attempts) => match failed(&attempts) {
-                None => return Report { level, network: reaches, missing, attempts },
-                Some(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
-            },
+        match tried(spawner, &Sandbox { level, network, ..sandbox.clone() }) {
+            Ok((ground, Tried { abi, mut attempts })) => {
+                let residue = ground.residue(&mut attempts);
+                match failed(&attempts) {
+                    None => {
+                        let (landlock_abi, user) = (Some(abi), Some(ground.user));
+                        return Report {
+                            network: reaches,
+                            missing,
+                            attempts,
+                            landlock_abi,
+                            user,
+                            residue,
+                            ..Report::of(level)
+                        };
+                    }
+                    Some(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
+                }
+            }
             Err(seen) => missing.push(Missing { level, hint: hint(level, &seen), seen }),
         }
     }
@@ -70,9 +87,7 @@ fn hint(level: Level, seen: &str) -> String {
              profile that allows the calls of Landlock"
         }
         _ if seen.contains("seccomp") => "a kernel with CONFIG_SECCOMP_FILTER",
-        _ if seen.contains("signal a process") || seen.contains("by its name") => {
-            "Linux 6.12 or later, or run the sidecar as root with a user for its sandboxes"
-        }
+        _ if seen.contains("by its name") => "Linux 6.12 or later",
         Level::L0 | Level::L1 | Level::L2 | Level::L3 => {
             "report this with the kernel's version, `uname -r`"
         }
@@ -80,12 +95,19 @@ fn hint(level: Level, seen: &str) -> String {
     hint.to_owned()
 }
 
-/// What is tried in a sandbox like `sandbox`, and how it ended.
+/// What is tried in a sandbox like `sandbox`, and how it ended, but for what is left open there.
 ///
 /// # Errors
 ///
 /// Why there is no such sandbox.
 pub fn attempts(spawner: &Spawner, sandbox: &Sandbox) -> Result<Vec<Attempt>, String> {
+    let (ground, mut tried) = tried(spawner, sandbox)?;
+    ground.residue(&mut tried.attempts);
+    Ok(tried.attempts)
+}
+
+/// The same, and where that was.
+fn tried(spawner: &Spawner, sandbox: &Sandbox) -> Result<(Ground, Tried), String> {
     let files = |error: io::Error| format!("files for the proof: {error}");
     let root = tempfile::Builder::new().prefix("agentcom-sandbox-").tempdir().map_err(files)?;
     let [workspace, scratch, outside, granted] =
@@ -128,10 +150,16 @@ pub fn attempts(spawner: &Spawner, sandbox: &Sandbox) -> Result<Vec<Attempt>, St
     drop(services);
     let ended = ended.map_err(|refusal| refusal.message)?;
     let printed = fs::read(output).map_err(files)?;
-    serde_json::from_slice(&printed).map_err(|error| match ended {
+    let tried: Tried = serde_json::from_slice(&printed).map_err(|error| match ended {
         Ok(status) => format!("the attempts ended with {status}: {error}"),
         Err(ended) => format!("the attempts ended: {ended}"),
-    })
+    })?;
+    let user = match user {
+        Some(_) => User::Own,
+        None if sandbox.level >= Level::L3 && nix::unistd::getuid().is_root() => User::MappedRoot,
+        None => User::Same,
+    };
+    Ok((Ground { level: sandbox.level, user, abi: tried.abi }, tried))
 }
 
 /// Waits until a helper ends, with a broker for what it reaches meanwhile.

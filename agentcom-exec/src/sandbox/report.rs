@@ -15,14 +15,13 @@ pub(super) fn of_files(mut missing: Vec<Missing>) -> Report {
             (Level::L0, Vec::new())
         }
     };
-    Report { level, network: false, missing, attempts }
+    Report { missing, attempts, ..Report::of(level) }
 }
 
 /// What holds where nothing has to.
 pub(super) fn of_nothing() -> Report {
     let missing = Level::ALL[1..].iter().map(|&level| asked(level, "no sandbox"));
-    let (missing, attempts) = (missing.collect(), Vec::new());
-    Report { level: Level::L0, network: true, missing, attempts }
+    Report { network: true, missing: missing.collect(), ..Report::of(Level::L0) }
 }
 
 /// A level is not there since less was asked for.

@@ -22,7 +22,7 @@ use crate::testing::{ADMIN, Hub};
 /// What such an agent has proved.
 fn sandbox() -> Report {
     let attempt = Attempt { what: "read".into(), expected: Expected::Blocked, held: true };
-    Report { level: Level::L2, network: false, missing: Vec::new(), attempts: vec![attempt] }
+    Report { attempts: vec![attempt], ..Report::of(Level::L2) }
 }
 
 /// An agent that works.

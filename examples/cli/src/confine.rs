@@ -109,6 +109,12 @@ pub(crate) fn told(report: &Report) -> String {
     }
 }
 
+/// By what commands are confined that are, and as whom; nothing where that was not told.
+pub(crate) fn means(report: &Report) -> Option<String> {
+    let (abi, user) = (report.landlock_abi?, report.user?);
+    Some(format!("Landlock ABI {abi}; commands run as {user}"))
+}
+
 /// Why a program cannot do coding tasks in the sandbox that there is, and what to do about it.
 /// `open` is the flag that grants it the whole network.
 pub(crate) fn no_program(flag: &str, open: &str, why: NoCommands) -> Failure {
@@ -195,7 +201,7 @@ mod tests {
         let weak = |level| {
             let (seen, hint) = ("no namespaces".to_owned(), "allow them".to_owned());
             let missing = vec![Missing { level: Level::L3, seen, hint }];
-            let report = Report { level, network: false, missing, attempts: Vec::new() };
+            let report = Report { missing, ..Report::of(level) };
             too_weak(TooWeak { demanded: Level::L3, report }, "--open-network")
         };
         let failure = weak(Level::L2);

@@ -87,7 +87,7 @@ fn an_agent_is_told_which_sandbox_a_task_wants() {
 fn report(level: Level) -> Report {
     let missing = Missing { level: Level::L3, seen: "no namespaces".into(), hint: "allow".into() };
     let attempt = Attempt { what: "read".into(), expected: Expected::Blocked, held: true };
-    Report { level, network: false, missing: vec![missing], attempts: vec![attempt] }
+    Report { missing: vec![missing], attempts: vec![attempt], ..Report::of(level) }
 }
 
 /// An agent says what it has proved, and claims more.

@@ -149,8 +149,8 @@ fn it_says_what_it_has_proved_of_its_sandbox_as_far_as_a_hub_listens() {
     use crate::sandbox::{Level, Missing, Report as Proved};
     let missing = |seen: &str| Missing { level: Level::L2, seen: seen.into(), hint: "h".into() };
     let long = missing(&"x".repeat(Proved::TEXT_CHARS_MAX + 1));
-    let (missing, attempts) = (alloc::vec![missing("s"), long], Vec::new());
-    let report = Proved { level: Level::L1, network: false, missing, attempts };
+    let missing = alloc::vec![missing("s"), long];
+    let report = Proved { missing, ..Proved::of(Level::L1) };
     let config = SidecarConfig { sandbox: Some(report), ..config(2) };
     let mut rig = Rig::with(config, Journal::default(), 1);
     rig.wake();

@@ -8,7 +8,7 @@ use agentcom_exec::sandbox::{self, Attempt, Level, Network, Report, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::Context;
-use crate::confine::told;
+use crate::confine::{means, told};
 use crate::exit::Outcome;
 use crate::print::{CAUTION, FAINT, GOOD, STRONG};
 use crate::table::one_line;
@@ -111,8 +111,10 @@ fn sandbox(report: &Report, with_hosts: &Report) -> Finding {
     let unheld = (report.level >= Level::L3 && !with_hosts.network).then(|| {
         format!("programs cannot be held to hosts that are named: {}", with_hosts.why(Level::L3))
     });
-    let seen = format!("{seen}{network}");
-    Finding { about: "sandbox", seen, hints: hints.chain(unheld).collect() }
+    let residue = report.residue.iter().map(|open| format!("left open: {open}"));
+    let means = means(report).map(|means| format!("; {means}")).unwrap_or_default();
+    let seen = format!("{seen}{network}{means}");
+    Finding { about: "sandbox", seen, hints: hints.chain(unheld).chain(residue).collect() }
 }
 
 async fn git() -> Finding {

@@ -47,7 +47,9 @@ fn of_sandbox(report: &Report) -> String {
         };
         line(word, &attempt.what)
     });
-    missing.chain(tried).collect()
+    let means = confine::means(report).map(|means| line("held by", &means));
+    let residue = report.residue.iter().map(|open| line("left open", open));
+    means.into_iter().chain(missing).chain(residue).chain(tried).collect()
 }
 
 #[cfg(test)]
@@ -81,6 +83,16 @@ mod tests {
               cannot        read a file outside
               can           write there
         "#]].assert_eq(&plain(&agent));
+        let open = json!({"agent_id": "a-1", "fsm_state": "idle", "executors": [], "sandbox": {
+            "level": "L2", "landlock_abi": 4, "user": "Same", "residue": ["a command can signal"]}});
+        expect![[r#"
+            a-1
+              phase         idle
+              sandbox       L2; commands are confined
+              held by       Landlock ABI 4; commands run as the same user as the agent
+              left open     a command can signal
+        "#]]
+        .assert_eq(&plain(&open));
         let older = json!({"agent_id": "a-1", "fsm_state": "idle", "executors": []});
         expect![[r#"
             a-1
