@@ -69,11 +69,13 @@ pub enum Stop {
     Money,
     /// Its files take more than they may.
     Disk,
+    /// It has more processes than it may.
+    Processes,
 }
 
 impl Stop {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Turns,
         Self::Repetition,
         Self::NoProgress,
@@ -82,6 +84,7 @@ impl Stop {
         Self::Time,
         Self::Money,
         Self::Disk,
+        Self::Processes,
     ];
 }
 
@@ -96,6 +99,7 @@ impl fmt::Display for Stop {
             Self::Time => "its time is over",
             Self::Money => "its money is spent",
             Self::Disk => "its files take more than they may",
+            Self::Processes => "it has more processes than it may",
         })
     }
 }

@@ -15,10 +15,13 @@
 //! Two things can be granted to a command that needs them: hosts that are named, or all of the network
 //! ([`Network`]), and folders beside its workspace that it may change ([`Policy::write`]).
 //!
-//! What L2 leaves open, and is said in its [`Report`]: that a file outside is there, and with which
-//! size and times, can be found out; before Linux 6.12, that processes of the same user can be
-//! signalled, unless the sandbox has a user of its own; how many processes there are has no limit, unless the sandbox
-//! has a user of its own.
+//! What L2 leaves open: that a file outside is there, and with which size and times, can be found out;
+//! and before Linux 6.12 processes of the same user can be signalled, unless the sandbox has a user of
+//! its own, which its [`Report`] says.
+//!
+//! What the kernel does not bound is looked at over and over, and a command that takes more is stopped:
+//! what all files take together ([`Quota`]), and how many processes and threads there are
+//! ([`Limits::processes`]).
 //!
 //! At all levels commands see no more of the environment than is meant for them, hold no descriptors
 //! of the sidecar's, and end with their task: that is the guard's doing.

@@ -45,6 +45,11 @@ pub(crate) enum Ended {
     Late,
     /// Its files are more than they may be: it was stopped for that, or has left so many.
     DiskFull(Excess),
+    /// It had more processes and threads than it may, and was killed for that.
+    TooManyProcesses {
+        /// How many it may have.
+        most: u64,
+    },
     /// Its guard is gone, and nobody knows.
     Lost,
 }
@@ -71,6 +76,7 @@ impl Session {
             match self.heard(ctx).await {
                 Ok(Said::Exited(how)) => return Ended::Ran(how),
                 Ok(Said::Refused(refusal)) => return Ended::Refused(refusal),
+                Ok(Said::TooManyProcesses { most }) => return Ended::TooManyProcesses { most },
                 Ok(Said::Started { .. } | Said::Contact(_) | Said::Clear { .. }) => {}
                 Err(_) => return Ended::Lost,
             }

@@ -31,6 +31,7 @@ use crate::session::Session;
 /// | a code in `permanent_exit_codes`, 126, 127, not found, not executable, bad input | permanent |
 /// | any other code | retryable |
 /// | in a sandbox: its files are more than [`Limits::disk_bytes`](crate::sandbox::Limits::disk_bytes) | permanent: another attempt would add to them |
+/// | in a sandbox: it has more processes and threads than [`Limits::processes`](crate::sandbox::Limits::processes) | permanent |
 /// | killed by a signal, also below a shell (128 + signal) | crash |
 /// | asked to stop | stopped: TERM, 200 ms, KILL |
 ///

@@ -107,7 +107,10 @@ async fn command(spawner: &Spawner, level: Option<Level>) -> Outcome<()> {
         match running.next().await? {
             Said::Refused(refusal) => return Err(refusal.message.into()),
             Said::Clear { .. } => return Ok(()),
-            Said::Started { .. } | Said::Contact(_) | Said::Exited(_) => {}
+            Said::Started { .. }
+            | Said::Contact(_)
+            | Said::TooManyProcesses { .. }
+            | Said::Exited(_) => {}
         }
     }
 }

@@ -272,6 +272,9 @@ impl<'a> Conversation<'a> {
                 Event::Guard(Ok(Said::Refused(refusal))) => {
                     return Err(AcpError::NotStarted(refusal).into());
                 }
+                Event::Guard(Ok(Said::TooManyProcesses { .. })) => {
+                    return Err(Halt::Stopped(Stop::Processes));
+                }
                 Event::Closed | Event::Guard(_) => {
                     if self.closed && (self.exit.is_some() || !self.is_guarded) {
                         return Err(self.death().await.into());
@@ -310,7 +313,13 @@ impl<'a> Conversation<'a> {
                 match &said {
                     Ok(Said::Exited(how)) => self.exit = Some(*how),
                     Ok(Said::Contact(contact)) => self.story.contact(contact),
-                    Ok(Said::Started { .. } | Said::Refused(_) | Said::Clear { .. }) | Err(_) => {}
+                    Ok(
+                        Said::Started { .. }
+                        | Said::TooManyProcesses { .. }
+                        | Said::Refused(_)
+                        | Said::Clear { .. },
+                    )
+                    | Err(_) => {}
                 }
                 self.is_guarded = said.as_ref().is_ok_and(|said| !said.is_last());
                 Event::Guard(said)

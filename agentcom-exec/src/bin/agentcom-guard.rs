@@ -49,7 +49,10 @@ async fn ending(running: &mut guard::Running) -> io::Result<How> {
         match running.next().await? {
             Said::Exited(how) => return Ok(how),
             Said::Refused(refusal) => return Err(io::Error::other(refusal.message)),
-            Said::Started { .. } | Said::Contact(_) | Said::Clear { .. } => {}
+            Said::Started { .. }
+            | Said::Contact(_)
+            | Said::TooManyProcesses { .. }
+            | Said::Clear { .. } => {}
         }
     }
 }

@@ -154,6 +154,9 @@ impl Conversation {
                         return None;
                     }
                     Ok(Said::Contact(contact)) => course.contact(&contact),
+                    Ok(Said::TooManyProcesses { .. }) => {
+                        return Some(How::Stopped(Stop::Processes));
+                    }
                     Ok(Said::Started { .. } | Said::Clear { .. }) => {}
                     Err(_) => {
                         let seen = "its guard was killed".to_owned();
@@ -206,7 +209,7 @@ impl Conversation {
                 Ok(Said::Exited(how)) => self.died = Some(how),
                 Ok(Said::Refused(refusal)) => self.refused = Some(refusal),
                 Ok(Said::Contact(contact)) => course.contact(&contact),
-                Ok(Said::Started { .. }) => {}
+                Ok(Said::Started { .. } | Said::TooManyProcesses { .. }) => {}
                 Ok(Said::Clear { .. }) | Err(_) => return,
             }
         }
@@ -223,7 +226,10 @@ impl Conversation {
             match said {
                 Said::Contact(contact) => course.contact(&contact),
                 Said::Clear { .. } => break,
-                Said::Refused(_) | Said::Started { .. } | Said::Exited(_) => {}
+                Said::Refused(_)
+                | Said::Started { .. }
+                | Said::TooManyProcesses { .. }
+                | Said::Exited(_) => {}
             }
         }
         // What it last said explains how it ended.

@@ -191,9 +191,13 @@ impl Work<'_> {
                 return Err(Trouble::Model(error.clone()));
             }
             let report = self.check(place, &status, number).await?;
-            // What has filled the disk is not let at it again, since it would begin where it was stopped.
-            let is_over =
-                |how: &How| matches!(how, How::Failed(_) | How::Stopped(Stop::Time | Stop::Disk));
+            // What has filled the disk, or the machine, is not let at it again, since it would begin where it was stopped.
+            let is_over = |how: &How| {
+                matches!(
+                    how,
+                    How::Failed(_) | How::Stopped(Stop::Time | Stop::Disk | Stop::Processes)
+                )
+            };
             let has_time = self.time_left() != Some(Duration::ZERO);
             let can_go_on = has_time && ended.as_ref().is_some_and(|ended| !is_over(&ended.how));
             if !report.status.is_mendable() || number >= most || !can_go_on {

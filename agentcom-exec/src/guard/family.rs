@@ -4,7 +4,7 @@
 //! number which was given to a stranger is never hit. The job's first process is reaped last, since
 //! as long as it is not, its number also names its process group.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -75,11 +75,63 @@ impl Family {
         self.orphans().len() + usize::from(!self.reaped && self.ended().is_none())
     }
 
+    /// Kills all that descend from the guard, and not only what it has to reap.
+    ///
+    /// What has a descriptor before it is seen to descend once more is no stranger: its number names
+    /// it as long as it lives.
+    #[cfg(target_os = "linux")]
+    pub(super) fn kill_all(&self) {
+        use rustix::process::{self, PidfdFlags, pidfd_open, pidfd_send_signal};
+        /// Each takes a descriptor; the next round kills more.
+        const AT_ONCE: usize = 256;
+        let number = |pid: Pid| process::Pid::from_raw(pid.as_raw());
+        let open = |pid| Some((pid, pidfd_open(number(pid)?, PidfdFlags::empty()).ok()?));
+        let found: Vec<_> = descendants().into_keys().take(AT_ONCE).filter_map(open).collect();
+        let still = descendants();
+        for (_, descriptor) in found.iter().filter(|(pid, _)| still.contains_key(pid)) {
+            let _ = pidfd_send_signal(descriptor, process::Signal::KILL);
+        }
+    }
+
     fn orphans(&self) -> BTreeSet<Pid> {
         let mut children = children();
         children.remove(&self.first);
         children
     }
+}
+
+/// How many processes and threads descend from this one, if they may be more than `most`.
+pub(super) fn more_than(most: u64) -> Option<u64> {
+    // All that the machine has is seen at a glance.
+    let all = std::fs::read_to_string("/proc/loadavg").ok();
+    let all = all.and_then(|line| line.split([' ', '/']).nth(4)?.parse::<u64>().ok());
+    if all.is_some_and(|all| all <= most) {
+        return None;
+    }
+    let count = descendants().into_values().sum();
+    (count > most).then_some(count)
+}
+
+/// All processes that descend from this one, with the number of their threads.
+fn descendants() -> BTreeMap<Pid, u64> {
+    let me = Pid::this();
+    let mut children: BTreeMap<Pid, Vec<(Pid, u64)>> = BTreeMap::new();
+    for (process, fields) in processes() {
+        let field = |number: usize| fields.get(number).and_then(|field| field.parse::<u64>().ok());
+        let parent = field(PARENT).and_then(|parent| i32::try_from(parent).ok());
+        if let Some(parent) = parent {
+            let threads = field(THREADS).unwrap_or(1).max(1);
+            children.entry(Pid::from_raw(parent)).or_default().push((process, threads));
+        }
+    }
+    let (mut found, mut left) = (BTreeMap::new(), vec![me]);
+    while let Some(parent) = left.pop() {
+        for (process, threads) in children.remove(&parent).into_iter().flatten() {
+            found.insert(process, threads);
+            left.push(process);
+        }
+    }
+    found
 }
 
 /// The children of this process: what it started, and what was handed to it as subreaper.
@@ -102,31 +154,38 @@ fn children() -> BTreeSet<Pid> {
 /// The same on kernels that keep no list of children.
 fn children_by_search() -> BTreeSet<Pid> {
     let me = std::process::id().to_string();
-    processes_where(|fields| fields.get(1) == Some(&&*me))
+    processes_where(|fields| fields.get(PARENT) == Some(&me))
 }
 
 /// The processes of a session that have not ended.
 pub(super) fn of_session(session: Pid) -> BTreeSet<Pid> {
     let session = session.to_string();
-    processes_where(|fields| fields.first() != Some(&"Z") && fields.get(3) == Some(&&*session))
+    let is_of = |fields: &[String]| fields.get(SESSION) == Some(&session);
+    processes_where(|fields| fields.first().is_some_and(|state| state != "Z") && is_of(fields))
 }
 
-/// The processes whose fields in `/proc/<pid>/stat` pass; these are state, parent, process group,
-/// session and others.
-fn processes_where(passes: impl Fn(&[&str]) -> bool) -> BTreeSet<Pid> {
-    let is_one = |path: &Path| {
+/// Where fields stand in `/proc/<pid>/stat` behind the name, proc(5).
+const PARENT: usize = 1;
+const SESSION: usize = 3;
+const THREADS: usize = 17;
+
+fn processes_where(passes: impl Fn(&[String]) -> bool) -> BTreeSet<Pid> {
+    processes().filter(|(_, fields)| passes(fields)).map(|(process, _)| process).collect()
+}
+
+/// All processes, with their fields in `/proc/<pid>/stat` behind the name.
+fn processes() -> impl Iterator<Item = (Pid, Vec<String>)> {
+    let fields = |path: &Path| {
         let stat = std::fs::read_to_string(path.join("stat")).ok()?;
         let (_, behind_name) = stat.rsplit_once(')')?;
-        let fields: Vec<&str> = behind_name.split_ascii_whitespace().take(4).collect();
-        passes(&fields).then_some(())
+        let fields = behind_name.split_ascii_whitespace().take(THREADS + 1);
+        Some(fields.map(str::to_owned).collect())
     };
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| is_one(&entry.path()).is_some())
-        .filter_map(|entry| pid(entry.file_name().to_str()?))
-        .collect()
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(move |entry| {
+        let process = pid(entry.file_name().to_str()?)?;
+        Some((process, fields(&entry.path())?))
+    })
 }
 
 fn pid(text: &str) -> Option<Pid> {
@@ -136,6 +195,26 @@ fn pid(text: &str) -> Option<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_descends_is_counted_with_its_threads() {
+        use std::io::{BufRead as _, BufReader};
+        use std::os::unix::process::CommandExt as _;
+        let script = "sleep 600 & sleep 600 & (sleep 600 & echo $! && wait) & wait";
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script]).stdout(std::process::Stdio::piped()).process_group(0);
+        let mut shell = shell.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let found = descendants();
+        let (first, deepest) = (pid(&shell.id().to_string()).unwrap(), pid(line.trim()).unwrap());
+        assert_eq!((found[&deepest], found[&first]), (1, 1));
+        assert!(!found.contains_key(&Pid::this()) && !found.contains_key(&Pid::from_raw(1)));
+        assert_eq!(more_than(u64::MAX), None);
+        assert!(more_than(4).is_some_and(|count| count > 4));
+        killpg(first, Signal::SIGKILL).unwrap();
+        shell.wait().unwrap();
+    }
 
     #[test]
     fn both_ways_to_list_children_agree() {

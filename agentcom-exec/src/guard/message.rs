@@ -62,7 +62,7 @@ impl Order {
 pub(super) const STOP: u8 = b's';
 
 /// What a guard says, in this order: `Refused` alone, or `Started`, `Exited` and `Clear`, and anywhere
-/// between these `Contact`.
+/// between these `Contact`; and `TooManyProcesses` before the `Exited` to which it leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// The command could not be started.
@@ -74,6 +74,12 @@ pub enum Said {
     },
     /// The command wanted to reach a host.
     Contact(Contact),
+    /// The command and what it started are more processes and threads than the
+    /// [limit](crate::sandbox::Limits::processes) of its sandbox, and are killed.
+    TooManyProcesses {
+        /// How many there may be.
+        most: u64,
+    },
     /// The command has ended; what it left behind may still run.
     Exited(How),
     /// The guard is done.
@@ -88,7 +94,10 @@ impl Said {
     pub(crate) fn is_last(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Clear { .. } => true,
-            Self::Started { .. } | Self::Contact(_) | Self::Exited(_) => false,
+            Self::Started { .. }
+            | Self::Contact(_)
+            | Self::TooManyProcesses { .. }
+            | Self::Exited(_) => false,
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::family::Family;
+use super::family::{Family, more_than};
 use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said};
 use crate::egress::{Broker, Contact};
 use crate::sandbox::{self, Level, Network, Started};
@@ -25,6 +25,15 @@ const SWEEP_MAX: Duration = Duration::from_secs(5);
 
 /// How long the sweep waits for the next process to end before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long it is between two counts of the job's processes at least.
+const COUNT_EVERY: Duration = Duration::from_millis(50);
+
+/// Counts take at most one part in so many of the time.
+const COUNT_PART: u32 = 20;
+
+/// Of the processes in a sandbox so many may be the sandbox's own.
+const OWN_PROCESSES: u64 = 2;
 
 /// Serves one order.
 pub(super) async fn serve() -> io::Result<()> {
@@ -37,8 +46,10 @@ pub(super) async fn serve() -> io::Result<()> {
     let order = ears.order().await?;
     let grace = Duration::from_millis(order.grace_ms);
     let leftovers = order.command.leftovers;
-    let network = order.command.sandbox.as_ref().map(|policy| policy.network.clone());
-    let network = network.unwrap_or_default();
+    let policy = order.command.sandbox.clone();
+    let most = policy.as_ref().filter(|policy| policy.level > Level::L0);
+    let most = most.map(|policy| policy.limits.processes);
+    let network = policy.map(|policy| policy.network).unwrap_or_default();
     let Started { child, doors } = match start(order.command, order.input) {
         Ok(started) => started,
         Err(refusal) => return ears.say(&Said::Refused(refusal)).await,
@@ -51,8 +62,20 @@ pub(super) async fn serve() -> io::Result<()> {
     let _ = ears.say(&Said::Started { pid: first.as_raw() }).await;
     let mut exited = None;
     let broker = Broker::new(network.hosts().to_vec(), contacts);
+    let mut is_too_many = false;
     let watching = async {
-        if ears.watch(&family, leftovers, &mut exited).await == End::Asked {
+        let watched = ears.watch(&family, leftovers, &mut exited);
+        let end = tokio::select! {
+            end = watched => end,
+            most = outnumbered(most) => End::TooMany { most },
+        };
+        if let End::TooMany { most } = end {
+            // From a word of warning it would make more of itself.
+            is_too_many = true;
+            family.signal(Signal::SIGKILL);
+            let _ = ears.say(&Said::TooManyProcesses { most }).await;
+        }
+        if end == End::Asked {
             family.signal(Signal::SIGTERM);
             ears.wait_for(&family, Instant::now() + grace).await;
             ears.tell_exit(&family, &mut exited).await;
@@ -63,7 +86,7 @@ pub(super) async fn serve() -> io::Result<()> {
         never = broker.serve(at(&network, doors)) => match never {},
     }
     drop(broker);
-    let survivors = ears.sweep(&mut family, &mut exited).await;
+    let survivors = ears.sweep(&mut family, &mut exited, is_too_many).await;
     ears.tell_contacts().await;
     let _ = ears.say(&Said::Clear { survivors }).await;
     Ok(())
@@ -78,6 +101,8 @@ enum End {
     Gone,
     /// Someone asks the job to stop.
     Asked,
+    /// The job has more processes than it may.
+    TooMany { most: u64 },
 }
 
 /// All that a guard listens to.
@@ -189,10 +214,19 @@ impl Ears {
     }
 
     /// Kills until nothing is left; returns how many processes resist.
-    async fn sweep(&mut self, family: &mut Family, exited: &mut Option<How>) -> usize {
+    async fn sweep(
+        &mut self,
+        family: &mut Family,
+        exited: &mut Option<How>,
+        is_too_many: bool,
+    ) -> usize {
         let deadline = Instant::now() + SWEEP_MAX;
         loop {
             family.signal(Signal::SIGKILL);
+            #[cfg(target_os = "linux")]
+            if is_too_many {
+                family.kill_all();
+            }
             family.bury();
             self.tell_exit(family, exited).await;
             if family.is_gone() {
@@ -203,6 +237,21 @@ impl Ears {
             }
             let _ = timeout(SWEEP_PAUSE, self.child.recv()).await;
         }
+    }
+}
+
+/// Waits until the job has more processes and threads than it may: how many that is. A limit of the
+/// kernel binds neither root nor a user who has others outside of the sandbox. Cancel safe.
+async fn outnumbered(most: Option<u64>) -> u64 {
+    let Some(most) = most else { return std::future::pending().await };
+    let mut wait = COUNT_EVERY;
+    loop {
+        tokio::time::sleep(wait).await;
+        let began = Instant::now();
+        if more_than(most.saturating_add(OWN_PROCESSES)).is_some() {
+            return most;
+        }
+        wait = COUNT_EVERY.max(began.elapsed() * COUNT_PART);
     }
 }
 

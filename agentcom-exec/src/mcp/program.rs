@@ -56,7 +56,11 @@ impl Program {
         let Talk { mut running, socket, err: errors } = spawner.spawn_talk(&command).await?;
         match running.next().await? {
             Said::Refused(refusal) => Err(io::Error::other(refusal.message)),
-            Said::Started { .. } | Said::Contact(_) | Said::Exited(_) | Said::Clear { .. } => {
+            Said::Started { .. }
+            | Said::Contact(_)
+            | Said::TooManyProcesses { .. }
+            | Said::Exited(_)
+            | Said::Clear { .. } => {
                 let words = Arc::new(Mutex::new(Kept::at_most(WORDS_BYTES_MAX)));
                 let mut reading = JoinSet::new();
                 reading.spawn(read(errors, Arc::clone(&words)));
@@ -96,7 +100,7 @@ impl Program {
         loop {
             match self.running.next().await {
                 Ok(Said::Exited(how)) => return Some(how),
-                Ok(Said::Started { .. } | Said::Contact(_)) => {}
+                Ok(Said::Started { .. } | Said::Contact(_) | Said::TooManyProcesses { .. }) => {}
                 Ok(Said::Clear { .. } | Said::Refused(_)) | Err(_) => return None,
             }
         }

@@ -136,6 +136,9 @@ pub fn summary(name: &str, input: &Value, content: &str) -> String {
     let told: Value = serde_json::from_str(content).unwrap_or_default();
     let went = match (&told["ok"], told["exit_code"].as_i64()) {
         (Value::Bool(true), _) if told["disk_full"] == true => "disk full".to_owned(),
+        (Value::Bool(true), _) if told["too_many_processes"] == true => {
+            "too many processes".to_owned()
+        }
         (Value::Bool(true), Some(code)) if code != 0 => format!("exit code {code}"),
         (Value::Bool(true), None) if told["timed_out"] == true => "timed out".to_owned(),
         (Value::Bool(true), _) => "ok".to_owned(),

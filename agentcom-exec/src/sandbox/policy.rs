@@ -149,8 +149,8 @@ pub struct Limits {
     pub disk_bytes: u64,
     /// Open files of each process.
     pub files: u64,
-    /// Processes and threads, of all that run as the sandbox's user. Not set where that user is
-    /// shared with others outside.
+    /// Processes and threads of the command and all that it starts: more are killed with it. Where
+    /// the sandbox's user is not shared with others outside, the kernel starts no more of that user's.
     pub processes: u64,
     /// Processor time of each process, in seconds.
     pub cpu_seconds: u64,

@@ -35,7 +35,7 @@ struct Input {
 
 #[derive(Serialize)]
 struct Output {
-    /// Absent where a signal ended it, its time was over, or the disk was full.
+    /// Absent where a signal ended it, its time was over, or it took too much.
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
@@ -45,6 +45,9 @@ struct Output {
     /// Whether the files of the workspace are more than they may be, made so by this command.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     disk_full: bool,
+    /// Whether it had more processes and threads than it may, and was killed for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    too_many_processes: bool,
     truncated: bool,
     duration_ms: u64,
 }
@@ -143,7 +146,7 @@ impl RunCommand {
             Ended::Ran(How::Signalled(signal)) => (None, Some(*signal)),
             Ended::Refused(refusal) => return Err(cannot(&refusal.message)),
             Ended::Lost => return Err(cannot(&"its guard was killed")),
-            Ended::Late | Ended::DiskFull(_) => (None, None),
+            Ended::Late | Ended::DiskFull(_) | Ended::TooManyProcesses { .. } => (None, None),
         };
         Ok(Output {
             exit_code,
@@ -152,6 +155,7 @@ impl RunCommand {
             stderr: ran.stderr,
             timed_out: ran.ended == Ended::Late,
             disk_full: matches!(ran.ended, Ended::DiskFull(_)),
+            too_many_processes: matches!(ran.ended, Ended::TooManyProcesses { .. }),
             truncated: ran.truncated,
             duration_ms: Span::from(started.elapsed()).0,
         })

@@ -262,6 +262,9 @@ impl Checker<'_> {
             }
             Ended::Refused(refusal) => return Found::new(Status::Unverifiable, refusal.message),
             Ended::DiskFull(excess) => (Status::Fail, None, format!("\n{excess}")),
+            Ended::TooManyProcesses { most } => {
+                (Status::Fail, None, format!("\nit had more than {most} processes and threads"))
+            }
             Ended::Lost => (Status::Error, None, "\nits guard was killed".to_owned()),
             Ended::Late => (Status::Timeout, None, format!("\nnot within {left:?}")),
         };

@@ -43,7 +43,7 @@ impl Conversation<'_> {
         let call_off = match turn {
             Ok(_) => None,
             // What it takes to hear of it, it goes on filling the disk.
-            Err(Halt::Asked | Halt::Stopped(Stop::Disk)) => Some(CALL_OFF_WITHIN),
+            Err(Halt::Asked | Halt::Stopped(Stop::Disk | Stop::Processes)) => Some(CALL_OFF_WITHIN),
             Err(Halt::Stopped(_) | Halt::Failed(AcpError::Silent { .. })) => {
                 Some(self.agent.acp.patience.call_off)
             }

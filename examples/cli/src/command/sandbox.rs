@@ -106,6 +106,10 @@ async fn ending(running: &mut Running, print: Printer) -> Result<How, Failure> {
             Ok(Said::Exited(how)) => ended = Some(how),
             Ok(Said::Refused(refusal)) => return Err(Failure::new(Exit::Failure, refusal.message)),
             Ok(Said::Contact(contact)) => print.note(&format!("network: {contact}")),
+            Ok(Said::TooManyProcesses { most }) => {
+                let what = format!("it had more than {most} processes and threads");
+                return Err(Failure::new(Exit::Failure, what));
+            }
             Ok(Said::Started { .. }) => {}
             Ok(Said::Clear { .. }) | Err(_) => {
                 return ended.ok_or_else(|| io::Error::other("its guard was killed").into());

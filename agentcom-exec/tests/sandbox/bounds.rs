@@ -1,0 +1,92 @@
+//! This file tests what commands may use, and what in their workspace is not theirs.
+
+use std::fs;
+
+use agentcom_exec::sandbox::Level;
+
+use crate::support::{eventually, mark, marked};
+use crate::{OTHER, Place, is_root, levels};
+
+#[tokio::test]
+async fn limits_end_what_takes_too_much() {
+    for level in levels() {
+        let mut place = Place::new(level);
+        place.sandbox.limits.file_bytes = 10_000;
+        place.run("head -c 20000 /dev/zero > big; test $(wc -c < big) = 10000").await.assert(0, "");
+        place.sandbox.limits.files = 16;
+        let script = "for i in 3 4 5 6 7 8 9; do eval \"exec $i</dev/null\"; done; ulimit -n";
+        place.run(script).await.assert(0, "16\n");
+        place.sandbox.limits.memory_bytes = 100 << 20;
+        let ran = place.run("head -c 300000000 /dev/zero | tail -c 250000000 | wc -c").await;
+        assert_ne!(ran.out.trim(), "250000000", "{level}: {ran:?}");
+        // As root in its namespace it is exempt.
+        if level == Level::L3 && !is_root() {
+            place.sandbox.limits.processes = 20;
+            let ran = place.run("for i in $(seq 60); do sleep 5 & done; wait").await;
+            assert!(!ran.err.is_empty(), "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_more_processes_than_it_may_is_stopped_with_all_of_them() {
+    const MOST: u64 = 40;
+    // The first waits for all that it starts, the second for nothing; both end by themselves.
+    let scripts = [
+        "for i in $(seq 1000); do sleep 20 & done; wait",
+        "end=$(($(date +%s) + 15))
+         fork() { while [ $(date +%s) -lt $end ]; do setsid sleep 15 & fork & sleep 0.02; done; }
+         fork & setsid sleep 15",
+    ];
+    for level in levels() {
+        let mut place = Place::new(level);
+        place.sandbox.limits.processes = MOST;
+        for (number, script) in scripts.iter().enumerate() {
+            let mark = mark(&format!("many-{level}-{number}"));
+            let begun = std::time::Instant::now();
+            let ran = place.run(&format!("export MARK={mark}; {script}")).await;
+            // Whom the kernel bounds it does not let start more.
+            let is_bounded = level == Level::L3 && !is_root();
+            assert_eq!(ran.too_many, (!is_bounded).then_some(MOST), "{level}: {ran:?}");
+            assert!(is_bounded || begun.elapsed().as_secs() < 15, "{level}: {:?}", begun.elapsed());
+            eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+        }
+        // A few more are no reason.
+        place.run("for i in $(seq 10); do sleep 0.2 & done; wait; echo ok").await.assert(0, "ok\n");
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_its_own_is_limited_and_may_change_modes() {
+    if !is_root() {
+        return;
+    }
+    for level in levels() {
+        let mut place = Place::new(level);
+        place.sandbox.user = Some(OTHER);
+        place.sandbox.limits.processes = 20;
+        for path in ["", "workspace"] {
+            std::os::unix::fs::chown(place.at(path), Some(OTHER), Some(OTHER)).unwrap();
+        }
+        place
+            .run("id -u; id -g; touch file && chmod 755 file && echo ok")
+            .await
+            .assert(0, &format!("{OTHER}\n{OTHER}\nok\n"));
+        let ran = place.run("for i in $(seq 60); do sleep 5 & done; wait").await;
+        assert!(!ran.err.is_empty(), "{level}: {ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn git_cannot_be_tampered_with_in_a_namespace() {
+    for level in levels().into_iter().filter(|&level| level == Level::L3) {
+        let place = Place::new(level);
+        fs::create_dir_all(place.at("workspace/.git/hooks")).unwrap();
+        let script =
+            "echo x > .git/hooks/post-commit; mv .git old; rm -rf .git; echo x > .git/config";
+        place.run(script).await;
+        assert_eq!(fs::read_dir(place.at("workspace")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(place.at("workspace/.git")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(place.at("workspace/.git/hooks")).unwrap().count(), 0);
+    }
+}
