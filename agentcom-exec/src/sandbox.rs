@@ -50,6 +50,8 @@ mod launch;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod network;
+#[cfg(target_os = "linux")]
+mod no_git;
 mod policy;
 #[cfg(target_os = "linux")]
 mod privileges;

@@ -141,6 +141,23 @@ async fn files_of_a_confined_command_are_bounded_and_what_was_there_is_not_held_
 }
 
 #[tokio::test]
+async fn a_confined_command_with_too_many_processes_is_not_tried_again() {
+    if prove(&spawner(), &Sandbox::new(Level::L2)).level < Level::L2 {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut sandbox = Sandbox::new(Level::L2);
+    sandbox.limits.processes = 20;
+    let shell = shell().in_directory(root.path()).in_sandbox(sandbox);
+    let text = "echo begun; for i in $(seq 200); do sleep 10 & done; wait";
+    let outcome = shell.run(&job(1, "shell", &command(text)), &Watched::new()).await;
+    let JobOutcome::Failed { category: Category::Permanent, error, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(error.starts_with("it had more than 20 processes and threads"), "{error}");
+}
+
+#[tokio::test]
 async fn an_argv_is_passed_on_without_a_shell() {
     assert_eq!(result(r#"{"argv":["echo","$HOME; id"]}"#).await.stdout, "$HOME; id\n");
 }

@@ -130,7 +130,18 @@ impl Sandbox {
             limits: self.limits,
             ..Policy::new(self.level, workspace, scratch.path())
         };
-        Ok(Cell { policy, _scratch: scratch })
+        #[cfg(target_os = "linux")]
+        let no_git = match self.level {
+            // Elsewhere nothing keeps a command from changing what is there either.
+            Level::L0 | Level::L1 | Level::L2 => None,
+            Level::L3 => super::no_git::NoGit::in_place(&policy.workspace)?,
+        };
+        Ok(Cell {
+            policy,
+            _scratch: scratch,
+            #[cfg(target_os = "linux")]
+            _no_git: no_git,
+        })
     }
 }
 
@@ -168,6 +179,8 @@ pub enum NoCommands {
 pub struct Cell {
     policy: Policy,
     _scratch: TempDir,
+    #[cfg(target_os = "linux")]
+    _no_git: Option<super::no_git::NoGit>,
 }
 
 impl Cell {

@@ -16,8 +16,8 @@ pub struct Policy {
     /// command is refused; or [`Level::L0`], with which it runs as the sidecar's user and nothing but
     /// its environment is as in a sandbox.
     pub level: Level,
-    /// The folder that it may change; absolute. In L3 its `.git` cannot be changed, so that nobody
-    /// outside follows what was planted there.
+    /// The folder that it may change; absolute. In L3 its `.git` cannot be changed, nor made where
+    /// a [`Cell`](super::Cell) holds its place, so that nobody outside follows what was planted there.
     pub workspace: PathBuf,
     /// A folder for temporary files, outside the workspace and empty at first; absolute. It is
     /// `TMPDIR`, and `HOME` where that is no folder of [`Policy::write`].

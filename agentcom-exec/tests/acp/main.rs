@@ -26,6 +26,7 @@ use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::wire::Route;
 use agentcom_exec::acp::Acp;
+use agentcom_exec::sandbox::Sandbox;
 use async_trait::async_trait;
 use fixture::{Fixture, git, going, said};
 use serde_json::{Value, json};
@@ -189,6 +190,22 @@ async fn an_agent_that_fills_the_disk_is_stopped_and_what_it_did_is_kept() {
     assert_eq!(result["stopped"], "disk", "{result:#}");
     let remaining = json!(["the model was stopped: its files take more than they may"]);
     assert_eq!((&result["remaining"], &result["pushed"]), (&remaining, &json!(true)));
+}
+
+#[tokio::test]
+async fn an_agent_with_too_many_processes_is_stopped_and_what_it_did_is_kept() {
+    let mut fixture = Fixture::going("works");
+    fixture.sandbox = Sandbox::new(Level::L2);
+    fixture.sandbox.limits.processes = 20;
+    let forks = "echo two > b.txt; for i in $(seq 200); do sleep 10 & done; wait";
+    fixture.acp = Acp::new(["/bin/sh", "-c", forks]);
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TaskId(1), fixture.succeed());
+    let outcome = executor.run(&job, &Person::default()).await;
+    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
+    let result: Value = result.read().unwrap();
+    assert_eq!(result["stopped"], "processes", "{result:#}");
+    assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "two\n");
 }
 
 #[tokio::test]

@@ -90,3 +90,17 @@ async fn git_cannot_be_tampered_with_in_a_namespace() {
         assert_eq!(fs::read_dir(place.at("workspace/.git/hooks")).unwrap().count(), 0);
     }
 }
+
+#[tokio::test]
+async fn no_git_is_made_in_a_namespace_where_there_is_none_and_nothing_is_left_of_that() {
+    for level in levels().into_iter().filter(|&level| level == Level::L3) {
+        let place = Place::new(level);
+        let script = "mkdir .git || echo no
+            echo x > .git/config || echo no
+            rmdir .git || echo no
+            mv .git old || echo no
+            ln -s old .git/link || echo no";
+        place.run(script).await.assert(0, "no\nno\nno\nno\nno\n");
+        assert_eq!(fs::read_dir(place.at("workspace")).unwrap().count(), 0);
+    }
+}
