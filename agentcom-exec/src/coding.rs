@@ -53,6 +53,7 @@ use crate::keys::Keys;
 use crate::mcp::Server;
 use crate::output::report;
 use crate::sandbox::Sandbox;
+use crate::tool::Tool;
 use crate::transcripts::Transcripts;
 use routed::Means;
 use work::Work;
@@ -98,6 +99,9 @@ pub struct Settings {
     /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one
     /// of them cannot be connected to.
     pub mcp: Vec<Server>,
+    /// Tools of whoever embeds this, which models have beside those of this crate: see [`Tool`], which
+    /// shows one. Each takes the place of one of this crate with the same name.
+    pub tools: Vec<Arc<dyn Tool>>,
 }
 
 impl Settings {

@@ -10,7 +10,7 @@
 //!
 //! The file tools work on an open [`Workspace`], beneath which they stay whatever paths and links
 //! say; commands are confined to it by the kernel. Whoever embeds this adds tools of their own by
-//! implementing [`Tool`].
+//! implementing [`Tool`], and gives them to coding tasks with [`crate::coding::Settings::tools`].
 //!
 //! What a tool answers is bounded, and always JSON: `{"ok":true,…}`, or
 //! `{"ok":false,"error":"not_found","message":"…"}`, whose message says what to do instead. Beside that
@@ -49,6 +49,57 @@ pub use workspace::Workspace;
 pub use write_file::WriteFile;
 
 /// Something that a model may do.
+///
+/// A tool of one's own, which [`Settings::tools`](crate::coding::Settings::tools) gives to models:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use agentcom_core::agentic::Reach;
+/// use agentcom_core::port::executor::JobContext;
+/// use agentcom_exec::tool::{Spec, Tool, ToolError, ToolErrorKind};
+/// use async_trait::async_trait;
+/// use serde_json::{Value, json};
+///
+/// /// Says who is to be asked about a part of the code.
+/// #[derive(Debug)]
+/// struct Owners;
+///
+/// #[async_trait]
+/// impl Tool for Owners {
+///     fn spec(&self) -> Spec {
+///         Spec {
+///             name: "owner_of".into(),
+///             description: "Says which team owns a folder.".into(),
+///             input: json!({
+///                 "type": "object",
+///                 "properties": { "folder": { "type": "string" } },
+///                 "required": ["folder"],
+///             }),
+///         }
+///     }
+///
+///     // What it tells is written by the company itself, and is no secret.
+///     fn reach(&self) -> Reach {
+///         Reach::default()
+///     }
+///
+///     async fn call(&self, input: Value, _ctx: &dyn JobContext) -> Result<Value, ToolError> {
+///         let folder = input["folder"].as_str().ok_or_else(|| {
+///             ToolError::new(ToolErrorKind::BadInput, "say which `folder` is meant")
+///         })?;
+///         Ok(json!({ "team": if folder.starts_with("docs") { "writers" } else { "core" } }))
+///     }
+/// }
+///
+/// let tools: Vec<Arc<dyn Tool>> = vec![Arc::new(Owners)];
+/// # assert_eq!(tools[0].spec().name, "owner_of");
+/// ```
+///
+/// It is called wherever the sidecar runs, outside of the sandbox, unless it sees to that itself; what
+/// [`Tool::reach`] says decides whether a call is made at all (the Rule of Two: of untrusted text,
+/// private data and effects outside no three come together in a task). An answer
+/// longer than [`Toolbox::ANSWER_BYTES_MAX`] is not passed on.
 #[async_trait]
 pub trait Tool: fmt::Debug + Send + Sync {
     /// What the model is told of it.

@@ -39,7 +39,8 @@ pub trait Worker: fmt::Debug + Send + Sync {
     /// The name of its model, or its own if it chooses its model itself.
     fn name(&self) -> &str;
 
-    /// Whether it works with the tools of this machine, and so with those of its MCP servers.
+    /// Whether it works with the tools of this machine, and so with those of its MCP servers and
+    /// with [`Settings::tools`].
     fn has_tools(&self) -> bool {
         false
     }
@@ -119,7 +120,7 @@ impl Worker for WithTools {
     }
 
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
-        let Settings { spawner, sandbox, .. } = bench.settings;
+        let Settings { spawner, sandbox, tools: own, .. } = bench.settings;
         let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
         let path = bench.workspace.path();
         let tools = if sandbox.level.runs_commands() {
@@ -128,7 +129,7 @@ impl Worker for WithTools {
         } else {
             Toolbox::of_files(bench.workspace)
         };
-        let tools = tools.after(bench.met);
+        let tools = own.iter().cloned().fold(tools.after(bench.met), Toolbox::with_shared);
         let remote = bench.connections.iter().flat_map(Connection::tools);
         let tools = remote.cloned().fold(tools, Toolbox::with);
         let model = &*self.0;

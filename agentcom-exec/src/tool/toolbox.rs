@@ -47,6 +47,9 @@ impl Met {
 }
 
 impl Toolbox {
+    /// The longest that a tool may answer, in bytes of JSON.
+    pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
     /// The file tools, on `workspace`.
     #[must_use]
     pub fn of_files(workspace: &Arc<Workspace>) -> Self {
@@ -65,8 +68,14 @@ impl Toolbox {
 
     /// One tool more; it takes the place of one with the same name.
     #[must_use]
-    pub fn with(mut self, tool: impl Tool + 'static) -> Self {
-        self.tools.insert(tool.spec().name, Arc::new(tool));
+    pub fn with(self, tool: impl Tool + 'static) -> Self {
+        self.with_shared(Arc::new(tool))
+    }
+
+    /// The same with a tool that others have as well.
+    #[must_use]
+    pub fn with_shared(mut self, tool: Arc<dyn Tool>) -> Self {
+        self.tools.insert(tool.spec().name, tool);
         self
     }
 
@@ -106,7 +115,8 @@ impl Toolbox {
     ///
     /// # Errors
     ///
-    /// If there is no such tool, or what the tool says.
+    /// If there is no such tool, what it answers is longer than [`Self::ANSWER_BYTES_MAX`], or what
+    /// the tool says.
     pub async fn call(
         &self,
         name: &str,
@@ -118,7 +128,15 @@ impl Toolbox {
             let message = format!("there is no tool `{name}`; there are {}", names.join(", "));
             return Err(ToolError::new(ToolErrorKind::UnknownTool, message));
         };
-        tool.call(input, ctx).await
+        let told = tool.call(input, ctx).await?;
+        let bytes = told.to_string().len();
+        if bytes > Self::ANSWER_BYTES_MAX {
+            let message =
+                format!("the answer takes {bytes} bytes, and at most {}", Self::ANSWER_BYTES_MAX);
+            let message = format!("{message} are passed on; ask `{name}` for less");
+            return Err(ToolError::new(ToolErrorKind::TooLarge, message));
+        }
+        Ok(told)
     }
 
     /// What the model is told of a call of the tool of that name: what came of it, and which sandbox

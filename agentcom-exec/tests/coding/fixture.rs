@@ -3,6 +3,7 @@
 #[path = "../support/place.rs"]
 mod place;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentcom_core::endpoint::Tuning;
@@ -18,6 +19,7 @@ use agentcom_exec::mcp::Server;
 use agentcom_exec::model::Patience;
 use agentcom_exec::sandbox::{self, Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
+use agentcom_exec::tool::Tool;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -32,6 +34,7 @@ pub(crate) struct Fixture {
     model: StandIn,
     pub(crate) sandbox: Sandbox,
     pub(crate) mcp: Vec<Server>,
+    pub(crate) tools: Vec<Arc<dyn Tool>>,
     pub(crate) worktrees_kept: Duration,
     pub(crate) github: Option<GitHub>,
     pub(crate) publishing: Publishing,
@@ -52,9 +55,9 @@ impl Fixture {
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
         let sandbox = Sandbox::new(level.max(Level::L2));
         let worktrees_kept = Settings::days(Settings::WORKTREES_KEPT_DAYS);
-        let (mcp, risk) = (Vec::new(), Rules::default());
+        let (mcp, tools, risk) = (Vec::new(), Vec::new(), Rules::default());
         let (github, publishing) = (None, Publishing::default());
-        Self { dir, model, sandbox, mcp, worktrees_kept, github, publishing, risk, mark }
+        Self { dir, model, sandbox, mcp, tools, worktrees_kept, github, publishing, risk, mark }
     }
 
     fn mark_of(&self, task: TaskId) -> String {
@@ -74,6 +77,7 @@ impl Fixture {
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             mcp: self.mcp.clone(),
+            tools: self.tools.clone(),
             worktrees_kept: self.worktrees_kept,
             github: self.github.clone(),
             publishing: self.publishing.clone(),

@@ -14,6 +14,7 @@ mod fixture;
 mod levels;
 mod mcp;
 mod money;
+mod own_tools;
 mod publish;
 mod routed;
 mod stopped;

@@ -42,6 +42,7 @@ pub(crate) fn settings(dir: &Path, sandbox: &Sandbox) -> Settings {
         publishing: Publishing::default(),
         risk: Rules::default(),
         mcp: Vec::new(),
+        tools: Vec::new(),
     }
 }
 

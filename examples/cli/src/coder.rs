@@ -160,6 +160,7 @@ impl Coder {
             publishing: self.push.publishing(),
             risk: self.risk.rules(),
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
+            tools: Vec::new(),
         };
         let patience = Patience::default();
         let local = self.ollama.as_deref().map(|url| {

@@ -146,6 +146,7 @@ fn executors(
             publishing: coding.publishing.settings(),
             risk: coding.risk.rules(),
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
+            tools: Vec::new(),
         };
         let chain = chain(coding, &place)?;
         models = chain.endpoints(&Host::name());
