@@ -152,7 +152,8 @@ pub struct Identify {
     /// are forgotten; one that says nothing of them leaves them as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Announced>,
-    /// What it has proved of its sandbox (v1).
+    /// What it has proved of its sandbox (v1). One that says nothing of it and runs nothing leaves what
+    /// is known as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Box<SandboxReport>>,
 }

@@ -92,14 +92,18 @@ fn report(level: Level) -> Report {
 
 /// An agent says what it has proved, and claims more.
 fn identify(bench: &mut Bench, session: u64, report: Option<Report>) {
-    let frame = ToHub::Identify(Identify {
-        agent_id: "a".into(),
-        token: String::new(),
+    let frame = Identify {
         capabilities: Some(["gpu", "sandbox-l3"].map(String::from).into()),
         executors: Some(["code"].map(String::from).into()),
         sandbox: report.map(Into::into),
         ..Identify::default()
-    });
+    };
+    say(bench, session, frame);
+}
+
+fn say(bench: &mut Bench, session: u64, frame: Identify) {
+    let frame = Identify { agent_id: "a".into(), token: String::new(), ..frame };
+    let frame = ToHub::Identify(frame);
     let (session, token) = (SessionId(session), Some(crate::testing::bench::token("a")));
     bench.step(Input::Frame { session, frame: Ok(frame), token, facts: Facts::default() });
 }
@@ -130,6 +134,23 @@ fn what_an_agent_has_proved_counts_and_not_what_it_claims_and_is_kept_while_it_i
         (known(&bench), capabilities(&bench)),
         (None, ["gpu", "sandbox-l3"].map(String::from).into())
     );
+}
+
+#[test]
+fn one_that_runs_nothing_and_says_nothing_of_its_sandbox_leaves_what_is_known() {
+    let (mut bench, _) = bench(&[]);
+    bench.open(77, Dialect::V1);
+    identify(&mut bench, 77, Some(report(Level::L2)));
+    let known = |bench: &Bench| bench.hub.state().agent(&agent_id("a")).unwrap().sandbox.clone();
+    // As `agentcom-sidecar check` does, with the name of an agent.
+    let look = Identify { executors: Some(Vec::new()), ..Identify::default() };
+    bench.open(78, Dialect::V1);
+    say(&mut bench, 78, look.clone());
+    assert_eq!(known(&bench), Some(report(Level::L2).into()));
+    assert!(capabilities(&bench).is_empty());
+    // What it does say counts.
+    say(&mut bench, 78, Identify { sandbox: Some(report(Level::L1).into()), ..look });
+    assert_eq!(known(&bench), Some(report(Level::L1).into()));
 }
 
 #[test]
