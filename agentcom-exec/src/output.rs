@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{JobContext, News};
+use agentcom_core::task::Trace;
 
 /// The beginning and the end of a stream of bytes, in bounded memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,6 +152,15 @@ pub(crate) fn report(ctx: &dyn JobContext, event_type: &str, text: &str) {
     }
     if let Ok(event) = Json::of(&Event { event_type, text }) {
         ctx.report(News { percent: None, event: Some(event), left: None });
+    }
+}
+
+/// Tells that so many processes of a command could not be killed, with the end of its attempt as well.
+pub(crate) fn survived(ctx: &dyn JobContext, survivors: usize) {
+    if survivors > 0 {
+        report(ctx, "error", &format!("{survivors} processes could not be killed"));
+        let count = u32::try_from(survivors).unwrap_or(u32::MAX);
+        ctx.report(News::of_trace(Trace::Survivors(count)));
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::egress::Contact;
 use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner};
-use crate::output::{Fresh, Kept, report};
+use crate::output::{Fresh, Kept, report, survived};
 use crate::sandbox::{Excess, Quota, Sandbox};
 
 /// How long news of output is gathered before it is passed on.
@@ -87,9 +87,7 @@ impl Session {
     pub(crate) async fn settled(&mut self, ctx: &dyn JobContext) {
         while let Ok(said) = self.heard(ctx).await {
             if let Said::Clear { survivors } = said {
-                if survivors > 0 {
-                    report(ctx, "error", &format!("{survivors} processes could not be killed"));
-                }
+                survived(ctx, survivors);
                 break;
             }
         }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use agentcom_core::json::Json;
@@ -11,6 +12,7 @@ use agentcom_core::port::executor::{Executor, JobOutcome};
 use agentcom_core::task::Category;
 use agentcom_core::time::Span;
 use agentcom_exec::environment::Environment;
+use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::{Level, Sandbox, prove};
 use agentcom_exec::shell::Shell;
 use serde::Deserialize;
@@ -330,4 +332,22 @@ async fn a_job_whose_guard_is_killed_is_a_crash_and_leaves_no_group_behind() {
     let outcome = shell().run(&job(1, "shell", &input), &ctx).await;
     assert!(matches!(outcome, JobOutcome::Failed { category: Category::Crash, .. }), "{outcome:?}");
     eventually("nothing is left", || marked(&mark).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn processes_that_could_not_be_killed_are_told_with_the_attempt() {
+    // A guard that says so: the system has no process that nobody can kill at hand.
+    let dir = tempfile::tempdir().unwrap();
+    let guard = dir.path().join("guard");
+    let said =
+        [r#"{"Started":{"pid":1}}"#, r#"{"Exited":{"Exited":0}}"#, r#"{"Clear":{"survivors":2}}"#];
+    let script = format!("#!/bin/sh\nprintf '%s\\n' '{}' >&0\nexec /bin/cat\n", said.join("\n"));
+    std::fs::write(&guard, script).unwrap();
+    std::fs::set_permissions(&guard, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ctx = Watched::new();
+    let shell = Shell::new(Spawner::at(&guard));
+    let outcome = shell.run(&job(1, "shell", r#"{"command":"true"}"#), &ctx).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    assert_eq!(ctx.left().survivors, 2);
+    assert_eq!(ctx.text_of("error"), "2 processes could not be killed");
 }

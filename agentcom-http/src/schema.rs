@@ -42,7 +42,7 @@ const TYPES: [Line; 43] = [
     ("held", "{task_id, generation}"),
     (
         "left",
-        "{transcripts?: [text], answered?: flag}, what an attempt leaves behind, each text 64 hexadecimal digits",
+        "{transcripts?: [text], answered?: flag, survivors?: number}, what an attempt leaves behind, each text 64 hexadecimal digits",
     ),
     ("op", "{kind: text, input?: json}"),
     ("priority", "urgent (or critical), high, normal, low, or 0 to 3"),

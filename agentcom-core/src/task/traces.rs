@@ -13,6 +13,8 @@ pub enum Trace {
     Transcript(BlobId),
     /// Whether its model answered a call, or was silent for as long as it was given.
     Answered(bool),
+    /// So many processes of one of its commands could not be killed.
+    Survivors(u32),
 }
 
 /// What an attempt left behind.
@@ -25,6 +27,14 @@ pub struct Traces {
     /// Whether its model answered any call; nothing if that is not known, as of one that was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<bool>,
+    /// How many processes of its commands could not be killed, and may be there still.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub survivors: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Traces {
@@ -44,6 +54,7 @@ impl Traces {
             Trace::Answered(answered) => {
                 self.answered = Some(answered || self.answered == Some(true));
             }
+            Trace::Survivors(more) => self.survivors = self.survivors.saturating_add(more),
         }
     }
 
@@ -93,6 +104,15 @@ mod tests {
             said.iter().for_each(|said| traces.add(Trace::Answered(*said)));
             assert_eq!((traces.answered, traces.is_none()), (answered, answered.is_none()));
         }
+    }
+
+    #[test]
+    fn processes_that_are_left_add_up() {
+        let mut traces = Traces::default();
+        [2, 1].into_iter().for_each(|count| traces.add(Trace::Survivors(count)));
+        assert_eq!(serde_json::to_string(&traces).unwrap(), r#"{"survivors":3}"#);
+        traces.add(Trace::Survivors(u32::MAX));
+        assert_eq!((traces.survivors, traces.is_none()), (u32::MAX, false));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::agentic::{Ended, How};
 use crate::coding::Bench;
 use crate::guard::{self, Running, Said, Talk};
 use crate::lines;
-use crate::output::report;
+use crate::output::{report, survived};
 use crate::sandbox::{Excess, Quota};
 use crate::session::Stream;
 use login::Login;
@@ -313,11 +313,9 @@ impl<'a> Conversation<'a> {
                 match &said {
                     Ok(Said::Exited(how)) => self.exit = Some(*how),
                     Ok(Said::Contact(contact)) => self.story.contact(contact),
+                    Ok(Said::Clear { survivors }) => survived(self.bench.ctx, *survivors),
                     Ok(
-                        Said::Started { .. }
-                        | Said::TooManyProcesses { .. }
-                        | Said::Refused(_)
-                        | Said::Clear { .. },
+                        Said::Started { .. } | Said::TooManyProcesses { .. } | Said::Refused(_),
                     )
                     | Err(_) => {}
                 }

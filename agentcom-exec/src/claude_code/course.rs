@@ -19,6 +19,7 @@ use crate::agentic::{Ended, How};
 use crate::coding::Bench;
 use crate::egress::Contact;
 use crate::model::{Call, Message, ModelError, Reply, Usage, history};
+use crate::output::survived;
 
 /// How many messages a model may send, those of its own agents included.
 const MESSAGES_MAX: usize = 5_000;
@@ -231,6 +232,11 @@ impl<'a> Course<'a> {
             }
             self.transcript.add(&Message::Tool { call, content: told });
         }
+    }
+
+    /// So many of its processes could not be killed.
+    pub(super) fn survived(&self, survivors: usize) {
+        survived(self.ctx, survivors);
     }
 
     /// Tells of a host that it, or what it started, wanted to reach.

@@ -157,7 +157,8 @@ impl Conversation {
                     Ok(Said::TooManyProcesses { .. }) => {
                         return Some(How::Stopped(Stop::Processes));
                     }
-                    Ok(Said::Started { .. } | Said::Clear { .. }) => {}
+                    Ok(Said::Clear { survivors }) => course.survived(survivors),
+                    Ok(Said::Started { .. }) => {}
                     Err(_) => {
                         let seen = "its guard was killed".to_owned();
                         return Some(How::Failed(ModelError::Broken(seen)));
@@ -210,7 +211,8 @@ impl Conversation {
                 Ok(Said::Refused(refusal)) => self.refused = Some(refusal),
                 Ok(Said::Contact(contact)) => course.contact(&contact),
                 Ok(Said::Started { .. } | Said::TooManyProcesses { .. }) => {}
-                Ok(Said::Clear { .. }) | Err(_) => return,
+                Ok(Said::Clear { survivors }) => return course.survived(survivors),
+                Err(_) => return,
             }
         }
     }
@@ -225,7 +227,10 @@ impl Conversation {
         while let Ok(Ok(said)) = timeout_at(by, self.running.next()).await {
             match said {
                 Said::Contact(contact) => course.contact(&contact),
-                Said::Clear { .. } => break,
+                Said::Clear { survivors } => {
+                    course.survived(survivors);
+                    break;
+                }
                 Said::Refused(_)
                 | Said::Started { .. }
                 | Said::TooManyProcesses { .. }

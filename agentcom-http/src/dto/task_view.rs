@@ -171,6 +171,7 @@ struct AttemptView {
     error: Option<Box<str>>,
     tokens_used: Option<u64>,
     transcripts: Vec<BlobId>,
+    survivors: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<Box<Decision>>,
 }
@@ -369,6 +370,7 @@ impl From<Attempt> for AttemptView {
         let left = ended.as_ref().map(|ended| ended.left.clone()).unwrap_or_default();
         Self {
             transcripts: left.transcripts,
+            survivors: left.survivors,
             generation: lease,
             agent_id: agent,
             assigned_at,

@@ -32,7 +32,7 @@ fn sample(kind: &str) -> Value {
         "incarnation_id" => json!("inc-0000000000000001"),
         "granted" => json!({ "micros": 7 }),
         "not_granted" => json!({ "no_price": "m" }),
-        "left" => json!({ "transcripts": ["00ab"], "answered": true }),
+        "left" => json!({ "transcripts": ["00ab"], "answered": true, "survivors": 1 }),
         "held" => json!({ "task_id": "task-0000000000000001", "generation": 1 }),
         "op" => json!({ "kind": "shell", "input": {} }),
         "priority" => json!("high"),

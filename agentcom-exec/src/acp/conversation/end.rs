@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{AcpError, Conversation, Halt, Heard, LAST_WORDS_BYTES, StopReason, message};
 use crate::guard::Said;
+use crate::output::survived;
 
 /// How long its last words are awaited: somebody else may hold its pipe.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
@@ -94,8 +95,16 @@ impl Conversation<'_> {
         let ending = async {
             while self.is_guarded {
                 let said = self.running.next().await;
-                if let Ok(Said::Contact(contact)) = &said {
-                    self.story.contact(contact);
+                match &said {
+                    Ok(Said::Contact(contact)) => self.story.contact(contact),
+                    Ok(Said::Clear { survivors }) => survived(self.bench.ctx, *survivors),
+                    Ok(
+                        Said::Started { .. }
+                        | Said::TooManyProcesses { .. }
+                        | Said::Refused(_)
+                        | Said::Exited(_),
+                    )
+                    | Err(_) => {}
                 }
                 self.is_guarded = said.is_ok_and(|said| !said.is_last());
             }

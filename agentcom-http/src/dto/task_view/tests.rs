@@ -24,7 +24,7 @@ fn a_finished_task_shows_its_whole_life() {
     let failed = Ended {
         error: Some("exit code 2".into()),
         tokens: Some(10),
-        left: Traces { transcripts: vec![said], ..Traces::default() },
+        left: Traces { transcripts: vec![said], survivors: 2, ..Traces::default() },
         ..Ended::new(Wall(1_200), Outcome::Failed(Category::Retryable))
     };
     let ended = Ended { tokens: Some(25), ..Ended::new(Wall(1_900), Outcome::Completed) };

@@ -122,9 +122,19 @@ fn attempt_line(attempt: &Value) -> String {
         if outcome.is_empty() { "running".into() } else { outcome },
         text::field(attempt, "category"),
         text::field(attempt, "error"),
+        survivors(attempt),
         transcripts(attempt),
     ];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// What is left of the commands of an attempt, for a person to look after.
+fn survivors(attempt: &Value) -> String {
+    match attempt["survivors"].as_u64().unwrap_or(0) {
+        0 => String::new(),
+        1 => "1 process could not be killed".into(),
+        more => format!("{more} processes could not be killed"),
+    }
 }
 
 /// Where what was said in an attempt is kept.
@@ -228,7 +238,7 @@ mod tests {
             "op": {"kind": "shell", "input": {"command": "echo hello"}}, "needed_capabilities": ["a", "b"],
             "created_at": 1000, "attempts": [
                 {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1",
-                    "transcripts": ["0123456789abcdef", "ba98"]},
+                    "survivors": 2, "transcripts": ["0123456789abcdef", "ba98"]},
                 {"generation": 2, "agent_id": "y", "route": {
                     "tier": "standard", "chosen": {"endpoint": "gpu", "model": "m", "score": 1}}}],
             "complexity": {"effective_tier": "complex", "source": "explicit", "inferred": {
@@ -244,7 +254,7 @@ mod tests {
               tier         complex, as was said; it looks trivial (90 % sure by `typo`)
               needs        a, b
               created      1970-01-01 00:00:01 UTC (1 min ago)
-              attempt      1 on x, failed, retryable, exit code 1, transcript 0123456789ab ba98
+              attempt      1 on x, failed, retryable, exit code 1, 2 processes could not be killed, transcript 0123456789ab ba98
               attempt      2 on y, m at gpu, running
               asks         89abcdef: May it?
               output
