@@ -13,6 +13,7 @@
 //! said becomes a transcript like any other ([`crate::transcripts`]).
 
 mod announced;
+mod drafts;
 mod input;
 mod models;
 mod outcome;
@@ -37,6 +38,7 @@ use agentcom_core::wire::Assignment;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+pub use drafts::{BadDrafts, Drafts};
 pub use input::{BadCodingInput, CodingInput};
 pub use models::{Chain, MessagesModels, OllamaModels};
 pub use publish::Publishing;
@@ -94,6 +96,8 @@ pub struct Settings {
     pub github: Option<GitHub>,
     /// When branches are pushed at all.
     pub publishing: Publishing,
+    /// Which of them are drafts.
+    pub drafts: Drafts,
     /// By what it is judged how closely a person should look at a change.
     pub risk: Rules,
     /// MCP servers, whose tools models have beside those of this crate. A task is tried again if one

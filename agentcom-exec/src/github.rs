@@ -54,6 +54,9 @@ pub struct Proposal<'a> {
     pub title: &'a str,
     /// What it is about and what speaks for it.
     pub body: &'a str,
+    /// Whether it is not ready for review. One that is open already stays what it is: only people, and
+    /// GitHub's GraphQL API, make one of the other.
+    pub draft: bool,
 }
 
 /// A pull request that is there.
@@ -65,6 +68,8 @@ pub struct Pull {
     pub url: String,
     /// Whether it was there already.
     pub existed: bool,
+    /// Whether it is a draft.
+    pub draft: bool,
 }
 
 /// Why there is no pull request.
@@ -98,6 +103,14 @@ pub enum GitHubError {
         /// What it says.
         why: String,
     },
+}
+
+impl GitHubError {
+    /// Whether the repository has no drafts, as private ones of some plans: GitHub has a text for that,
+    /// and no code.
+    fn is_for_want_of_drafts(&self) -> bool {
+        matches!(self, Self::Refused { status: 422, why } if why.to_lowercase().contains("draft"))
+    }
 }
 
 /// GitHub, or what speaks its protocol.
@@ -147,7 +160,8 @@ impl GitHub {
     }
 
     /// Opens a pull request for a branch, or finds the one that is open and brings what was written
-    /// into it before up to date. Dropping the future may leave either done.
+    /// into it before up to date. What cannot be a draft in its repository is opened as ready, and a draft
+    /// that is ready by now says so. Dropping the future may leave either done.
     ///
     /// # Errors
     ///
@@ -158,21 +172,32 @@ impl GitHub {
         proposal: &Proposal<'_>,
     ) -> Result<Pull, GitHubError> {
         if let Some(found) = self.find(repository, proposal.head).await? {
-            return self.renew(repository, &found, proposal.body).await;
+            return self.renew(repository, &found, proposal).await;
         }
-        let Proposal { head, base, title, body } = proposal;
-        let opened = json!({ "head": head, "base": base, "title": title, "body": body });
-        match self.ask(Method::POST, repository, &["pulls"], Some(&opened)).await {
-            Ok(pull) => Ok(read(&pull, false)?),
-            // Somebody else was as quick.
-            Err(refused @ GitHubError::Refused { status: 422, .. }) => {
-                match self.find(repository, head).await? {
-                    Some(found) => self.renew(repository, &found, body).await,
-                    None => Err(refused),
-                }
-            }
-            Err(other) => Err(other),
+        let refused = match self.open(repository, proposal).await {
+            Err(refused @ GitHubError::Refused { status: 422, .. }) => refused,
+            opened => return opened,
+        };
+        // Somebody else was as quick.
+        if let Some(found) = self.find(repository, proposal.head).await? {
+            return self.renew(repository, &found, proposal).await;
         }
+        if proposal.draft && refused.is_for_want_of_drafts() {
+            return self.open(repository, &Proposal { draft: false, ..*proposal }).await;
+        }
+        Err(refused)
+    }
+
+    async fn open(
+        &self,
+        repository: &Repository,
+        Proposal { head, base, title, body, draft }: &Proposal<'_>,
+    ) -> Result<Pull, GitHubError> {
+        let opened = json!({
+            "head": head, "base": base, "title": title, "body": body, "draft": draft,
+        });
+        let pull = self.ask(Method::POST, repository, &["pulls"], Some(&opened)).await?;
+        read(&pull, false)
     }
 
     /// Whether the repository at the address of a remote is one of its own, by the host.
@@ -215,11 +240,14 @@ impl GitHub {
         &self,
         repository: &Repository,
         found: &Value,
-        body: &str,
+        Proposal { body, draft, .. }: &Proposal<'_>,
     ) -> Result<Pull, GitHubError> {
         let pull = read(found, true)?;
         let before = found["body"].as_str().unwrap_or_default();
-        let after = with_evidence(before, body);
+        let after = match pull.draft && !draft {
+            true => with_evidence(before, &body::ready(body)),
+            false => with_evidence(before, body),
+        };
         if after != before {
             let number = pull.number.to_string();
             let change = json!({ "body": after });
@@ -291,7 +319,7 @@ fn read(pull: &Value, existed: bool) -> Result<Pull, GitHubError> {
     let url = pull["html_url"].as_str().map(str::to_owned);
     let odd = || GitHubError::Refused { status: 200, why: "the answer is no pull request".into() };
     let (number, url) = number.zip(url).ok_or_else(odd)?;
-    Ok(Pull { number, url, existed })
+    Ok(Pull { number, url, existed, draft: pull["draft"] == true })
 }
 
 /// What an answer says is wrong.

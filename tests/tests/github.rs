@@ -11,7 +11,7 @@ fn repository() -> Repository {
 }
 
 fn proposal(body: &str) -> Proposal<'_> {
-    Proposal { head: "agentcom/task-1", base: "main", title: "Fix it", body }
+    Proposal { head: "agentcom/task-1", base: "main", title: "Fix it", body, draft: false }
 }
 
 async fn propose(there: &StandIn, body: &str) -> Result<Pull, GitHubError> {
@@ -96,6 +96,53 @@ async fn each_way_of_saying_no_has_its_error() {
         assert_eq!(propose(&there, BODY).await, Err(expected));
     }
     assert_eq!(there.pulls(), Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test]
+async fn a_draft_stays_one_and_says_when_it_is_ready() {
+    let there = StandIn::start().await;
+    let github = GitHub::at(&there.api(), TOKEN.into()).unwrap();
+    let draft = Proposal { draft: true, ..proposal(BODY) };
+    let opened = github.propose(&repository(), &draft).await.unwrap();
+    assert!(opened.draft && there.pulls()[0]["draft"] == true);
+    assert_eq!(github.propose(&repository(), &draft).await, Ok(Pull { existed: true, ..opened }));
+    assert_eq!(there.pulls()[0]["body"], BODY);
+    // Only people make it ready; it is told once, however often it is asked for.
+    let told = BODY.replace(
+        "<!-- agentcom: end",
+        "\nIt is ready for review by now; a person has to mark it so.\n<!-- agentcom: end",
+    );
+    for _ in 0..2 {
+        assert!(propose(&there, BODY).await.unwrap().draft);
+        assert_eq!(there.pulls()[0]["body"], told);
+    }
+    let patches = there.asked().iter().filter(|asked| asked.starts_with("PATCH")).count();
+    assert_eq!((there.pulls().len(), patches), (1, 1));
+    // What is done in part again takes it back.
+    github.propose(&repository(), &draft).await.unwrap();
+    assert_eq!(there.pulls()[0]["body"], BODY);
+}
+
+#[tokio::test]
+async fn what_is_open_is_not_made_a_draft() {
+    let there = StandIn::start().await;
+    propose(&there, BODY).await.unwrap();
+    let github = GitHub::at(&there.api(), TOKEN.into()).unwrap();
+    let draft = Proposal { draft: true, ..proposal(BODY) };
+    let again = github.propose(&repository(), &draft).await.unwrap();
+    assert!(again.existed && !again.draft);
+    assert_eq!(there.pulls()[0]["body"], BODY);
+}
+
+#[tokio::test]
+async fn where_there_are_no_drafts_it_is_opened_as_ready() {
+    let there = StandIn::start().await;
+    there.take_no_drafts();
+    let github = GitHub::at(&there.api(), TOKEN.into()).unwrap();
+    let draft = Proposal { draft: true, ..proposal(BODY) };
+    let opened = github.propose(&repository(), &draft).await.unwrap();
+    assert!(!opened.existed && !opened.draft);
+    assert_eq!(there.pulls().len(), 1);
 }
 
 #[tokio::test]

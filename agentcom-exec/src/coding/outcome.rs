@@ -13,14 +13,13 @@ use agentcom_core::verify::Verdict;
 use agentcom_core::wire::Assignment;
 use serde::Serialize;
 
+use super::Settings;
 use super::place::Place;
 use super::publish::Withheld;
 use crate::agentic::{Ended, How};
 use crate::blobs::BlobId;
 use crate::git::{CheckoutError, GitError, Status};
-use crate::github::{
-    self, Checked, Evidence, GitHub, GitHubError, Pull, Repository, body_of, title_of,
-};
+use crate::github::{self, Checked, Evidence, GitHubError, Pull, Repository, body_of, title_of};
 use crate::mcp::McpError;
 use crate::model::{ModelError, Usage};
 use crate::sandbox::Level;
@@ -68,6 +67,9 @@ struct CodingResult<'a> {
     withheld: Option<String>,
     files_changed: usize,
     pull_request: Option<&'a str>,
+    /// Whether it is a draft.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pull_request_draft: bool,
     /// Why there is none where there should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_request_error: Option<String>,
@@ -177,6 +179,7 @@ impl Done {
                 Some(Ok(pull)) => Some(&pull.url),
                 Some(Err(_)) | None => None,
             },
+            pull_request_draft: matches!(&self.pull, Some(Ok(pull)) if pull.draft),
             pull_request_error: match &self.pull {
                 Some(Err(error)) => Some(error.to_string()),
                 Some(Ok(_)) | None => None,
@@ -211,12 +214,13 @@ impl Done {
         &self,
         place: &Place<'_>,
         job: &Assignment,
-        github: Option<&GitHub>,
+        settings: &Settings,
     ) -> Result<Option<Result<Pull, GitHubError>>, Trouble> {
-        let Some(github) = github else { return Ok(None) };
+        let Some(github) = &settings.github else { return Ok(None) };
         let Some(repository) = Repository::of_remote(&place.remote().await?) else {
             return Ok(None);
         };
+        let partial = self.partial();
         let body = body_of(&Evidence {
             task: job.task_id,
             description: &job.description,
@@ -230,12 +234,13 @@ impl Done {
                 tree: &self.report.tree,
                 lines: &self.report.lines(),
             }),
-            partial: self.partial().as_ref(),
+            partial: partial.as_ref(),
             cost: self.cost,
         });
         let title = title_of(&job.description, &self.branch);
         let (head, base) = (&*self.branch, &*self.base);
-        let proposal = github::Proposal { head, base, title: &title, body: &body };
+        let draft = settings.drafts.hold(partial.is_some(), self.risk.tier);
+        let proposal = github::Proposal { head, base, title: &title, body: &body, draft };
         // The branch is pushed by now, and what was done is not lost for want of a pull request.
         Ok(Some(github.propose(&repository, &proposal).await))
     }

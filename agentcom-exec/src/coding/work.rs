@@ -142,7 +142,7 @@ impl Work<'_> {
         match publisher.admit(place, &done.status).await? {
             Ok(()) => {
                 done.status = place.push().await?;
-                done.pull = done.propose(place, self.job, github).await?;
+                done.pull = done.propose(place, self.job, self.settings).await?;
                 place.tidy(&done.status).await?;
             }
             Err(withheld) => done.withheld = Some(withheld),

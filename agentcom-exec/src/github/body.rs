@@ -112,6 +112,17 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
     text
 }
 
+/// `body`, which says of a pull request that is a draft that it is one no more.
+pub(super) fn ready(body: &str) -> String {
+    const READY: &str = "It is ready for review by now; a person has to mark it so.\n";
+    match body.rfind(END) {
+        Some(end) => {
+            format!("{}\n\n{READY}{END}{}", body[..end].trim_end(), &body[end + END.len()..])
+        }
+        None => format!("{body}\n\n{READY}"),
+    }
+}
+
 /// Lines under a heading; nothing if there are none.
 fn list(text: &mut String, heading: &str, lines: &[String]) {
     if !lines.is_empty() {
@@ -247,6 +258,14 @@ mod tests {
         assert_eq!(with_evidence("Mine.\n", &new), format!("Mine.\n\n{new}"));
         let around = format!("Before.\n{old}\nAfter.");
         assert_eq!(with_evidence(&around, &new), format!("Before.\n{new}\nAfter."));
+    }
+
+    #[test]
+    fn of_a_draft_that_is_none_any_more_the_marked_part_says_so() {
+        let body = ready(&evidence("Fix it"));
+        let told = "</details>\n\nIt is ready for review by now; a person has to mark it so.\n";
+        assert!(body.ends_with(&format!("{told}{END}")), "{body}");
+        assert_eq!(with_evidence(&body, "x"), "x");
     }
 
     #[test]

@@ -36,6 +36,7 @@ struct Seen {
     asked: Vec<String>,
     instead: VecDeque<Option<Instead>>,
     is_public: bool,
+    has_no_drafts: bool,
 }
 
 /// A server that ends when this is dropped.
@@ -87,6 +88,11 @@ impl StandIn {
     /// Has the next requests answered otherwise; `None` is the right answer.
     pub fn next(&self, answers: impl IntoIterator<Item = Option<Instead>>) {
         lock(&self.seen).instead.extend(answers);
+    }
+
+    /// Has no drafts any more, as private repositories of some plans.
+    pub fn take_no_drafts(&self) {
+        lock(&self.seen).has_no_drafts = true;
     }
 
     /// Changes what a pull request says, as a person does.
@@ -148,6 +154,10 @@ fn serve(seen: &mut Seen, method: &Method, uri: &str, body: &Value) -> (u16, Val
             let message = format!("A pull request already exists for owner:{head}.");
             let errors = json!([{ "message": message }]);
             return (422, json!({ "message": "Validation Failed", "errors": errors }));
+        }
+        if seen.has_no_drafts && body["draft"] == true {
+            let message = "Draft pull requests are not supported in this repository.";
+            return (422, json!({ "message": message }));
         }
         let number = seen.pulls.len() + 1;
         let mut pull = body.clone();

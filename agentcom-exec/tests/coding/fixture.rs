@@ -64,14 +64,17 @@ impl Fixture {
         format!("{}-{task}.", self.mark)
     }
 
-    fn coding(&self) -> Coding {
-        let models = OllamaModels {
+    pub(crate) fn models(&self) -> OllamaModels {
+        OllamaModels {
             url: self.model.url(),
             model: "succeed".into(),
             tuning: Tuning::default(),
             patience: Patience::default(),
-        };
-        Coding::with_ollama(models, self.settings())
+        }
+    }
+
+    fn coding(&self) -> Coding {
+        Coding::with_ollama(self.models(), self.settings())
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -9,6 +9,7 @@ mod chain;
 mod checked;
 mod cut;
 mod disk;
+mod drafts;
 mod elsewhere;
 mod fixture;
 mod levels;

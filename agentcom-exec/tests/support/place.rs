@@ -5,7 +5,7 @@ use std::process::Command;
 
 use agentcom_core::id::TaskId;
 use agentcom_core::risk::Rules;
-use agentcom_exec::coding::{Publishing, Settings};
+use agentcom_exec::coding::{Drafts, Publishing, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::sandbox::Sandbox;
 use agentcom_exec::transcripts::Transcripts;
@@ -40,6 +40,7 @@ pub(crate) fn settings(dir: &Path, sandbox: &Sandbox) -> Settings {
         transcripts: Transcripts::at(dir.join("transcripts")),
         github: None,
         publishing: Publishing::default(),
+        drafts: Drafts::default(),
         risk: Rules::default(),
         mcp: Vec::new(),
         tools: Vec::new(),

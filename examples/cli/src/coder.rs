@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentcom_core::config::Secret;
 use agentcom_core::endpoint::Announced;
 use agentcom_core::port::executor::Executor;
-use agentcom_exec::coding::{Chain, MessagesModels, OllamaModels, Programs, Settings};
+use agentcom_exec::coding::{Chain, Drafts, MessagesModels, OllamaModels, Programs, Settings};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::github::{self, GitHub};
 use agentcom_exec::guard::Spawner;
@@ -68,6 +68,10 @@ pub(crate) struct Coder {
     /// as a patch
     #[arg(long, value_name = "DAYS", default_value_t = Settings::WORKTREES_KEPT_DAYS)]
     worktrees_kept: u32,
+    /// Which changes to propose as drafts: `never`, `partial` for those of tasks that are done in
+    /// part, `risky` for those of tier 3 as well, or `always`
+    #[arg(long, value_name = "WHICH", default_value = "partial")]
+    drafts: Drafts,
     #[command(flatten)]
     push: Push,
     #[command(flatten)]
@@ -96,6 +100,7 @@ impl Default for Coder {
             mcp: None,
             worktrees_kept: Settings::WORKTREES_KEPT_DAYS,
             push: Push::default(),
+            drafts: Drafts::default(),
             risk: Risk::default(),
             github_api: github::API.to_owned(),
             github_token: None,
@@ -158,6 +163,7 @@ impl Coder {
             transcripts: Transcripts::at(dir.join(TRANSCRIPTS)),
             github: token.map(|token| GitHub::at(&self.github_api, token)).transpose()?,
             publishing: self.push.publishing(),
+            drafts: self.drafts,
             risk: self.risk.rules(),
             mcp: self.mcp.as_deref().map_or(Ok(Vec::new()), servers)?,
             tools: Vec::new(),

@@ -144,6 +144,7 @@ fn executors(
             transcripts: Transcripts::at(settings.state_dir.join("transcripts")),
             github: github.transpose()?,
             publishing: coding.publishing.settings(),
+            drafts: coding.drafts,
             risk: coding.risk.rules(),
             mcp: settings.mcp(&|name| std::env::var(name).ok())?,
             tools: Vec::new(),

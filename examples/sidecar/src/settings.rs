@@ -13,7 +13,7 @@ use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think, Tuning};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
-use agentcom_exec::coding;
+use agentcom_exec::coding::{self, Drafts};
 use agentcom_exec::egress::Destination;
 use agentcom_exec::keys::Keys;
 use agentcom_exec::model::Ollama;
@@ -113,6 +113,9 @@ pub struct Code {
     /// When branches are pushed.
     #[serde(default)]
     pub publishing: Publishing,
+    /// Which changes are proposed as drafts.
+    #[serde(default)]
+    pub drafts: Drafts,
     /// By what it is judged how closely a person should look at a change.
     #[serde(default)]
     pub risk: Risk,

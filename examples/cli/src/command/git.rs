@@ -72,6 +72,9 @@ struct Submit {
     /// Only push
     #[arg(long)]
     no_pr: bool,
+    /// Open the pull request as a draft; one that is open stays what it is
+    #[arg(long)]
+    draft: bool,
     /// Where GitHub's API is
     #[arg(long, value_name = "URL", default_value = github::API, env = "AGENTCOM_GITHUB_API", hide_env_values = true)]
     github_api: String,
@@ -163,6 +166,7 @@ impl Submit {
             attempt,
             risk: &risk,
             report,
+            draft: self.draft,
         };
         let pull = match self.no_pr {
             true => None,
@@ -173,7 +177,7 @@ impl Submit {
         said["not_checked"] = report.err().into();
         said["pull_request"] = pull.as_ref().map_or(
             Value::Null,
-            |pull| json!({ "number": pull.number, "url": pull.url, "existed": pull.existed }),
+            |pull| json!({ "number": pull.number, "url": pull.url, "existed": pull.existed, "draft": pull.draft }),
         );
         Ok(ctx.print.data(&said, || {
             let mut out = render(&status);

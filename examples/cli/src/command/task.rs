@@ -172,6 +172,10 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
     );
     let pushed = if result["pushed"] == true { "pushed" } else { "not pushed" };
     let commit = format!("{}, {pushed}, risk tier {}", field("commit"), field("risk_tier"));
+    let pull_request = match result["pull_request_draft"] == true {
+        true => "draft",
+        false => "pull request",
+    };
     let passed_over = result["passed_over"].as_array().into_iter().flatten();
     let passed_over = passed_over
         .map(|one| format!("{}: {}", text::field(one, "model"), text::field(one, "why")))
@@ -182,7 +186,7 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
         ("passed over", passed_over),
         ("branch", field("branch")),
         ("commit", commit),
-        ("pull request", field("pull_request")),
+        (pull_request, field("pull_request")),
         ("no request", field("pull_request_error")),
     ];
     for name in ["done", "remaining"] {

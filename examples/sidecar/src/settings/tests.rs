@@ -284,3 +284,15 @@ fn who_reads_what_is_pushed_is_as_the_table_says_and_else_as_is_found() {
     let error = error_of(&text("[coding.publishing]\nvisibility = \"mine\"\n"));
     assert!(error.contains("unknown variant `mine`, expected `public` or `private`"), "{error}");
 }
+
+#[test]
+fn which_changes_are_drafts_is_said_in_a_word() {
+    use agentcom_exec::coding::Drafts;
+    let coding = |text: &str| format!("[coding]\nrepository = \".\"\nmodel = \"m\"\n{text}");
+    let drafts =
+        |text: &str| Settings::parse(&coding(text), &|_| None).unwrap().coding.unwrap().drafts;
+    assert_eq!(drafts(""), Drafts::Partial);
+    assert_eq!(drafts("drafts = \"risky\"\n"), Drafts::Risky);
+    let error = error_of(&coding("drafts = \"some\"\n"));
+    assert!(error.contains("`never`, `partial`, `risky`, `always`"), "{error}");
+}

@@ -23,6 +23,8 @@ pub(super) struct Proposal<'a> {
     pub(super) risk: &'a Risk,
     /// The report of its checks, or why it counts for nothing.
     pub(super) report: Result<&'a Value, &'a str>,
+    /// Whether it is not ready for review.
+    pub(super) draft: bool,
 }
 
 impl Proposal<'_> {
@@ -61,7 +63,8 @@ impl Proposal<'_> {
         });
         let title = title_of(&description, &self.status.branch);
         let (head, base) = (self.status.branch.as_str(), self.status.base.as_str());
-        let proposal = github::Proposal { head, base, title: &title, body: &body };
+        let proposal =
+            github::Proposal { head, base, title: &title, body: &body, draft: self.draft };
         Ok(Some(GitHub::at(api, token)?.propose(&repository, &proposal).await?))
     }
 
