@@ -132,7 +132,8 @@ impl Ollama {
             }
             400 if seen.contains("context length") => ModelError::TooLong(seen),
             429 => ModelError::Quota { seen, after: None },
-            499..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after: None },
+            // Ollama itself never gives up waiting for a request; a proxy before it does.
+            408 | 499..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after: None },
             _ => ModelError::Refused { status, seen },
         }
     }

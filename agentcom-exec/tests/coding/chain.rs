@@ -107,6 +107,18 @@ async fn a_model_that_cannot_be_asked_is_passed_over_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_server_that_gave_up_waiting_is_asked_again() {
+    let slow = vec![ollama::Turn::Status(408, "request timeout".into())];
+    let turns = slow.into_iter().chain(near()).collect();
+    let (outcome, local, cloud) = ended(Tier::Standard, turns, far()).await;
+    assert_eq!((local, cloud, &result(&outcome)["model"]), (3, 0, &json!("near")));
+    let slow = vec![messages::Turn::Status(408, None, "request timeout".into())];
+    let turns = slow.into_iter().chain(far()).collect();
+    let (outcome, local, cloud) = ended(Tier::Complex, near(), turns).await;
+    assert_eq!((local, cloud, &result(&outcome)["model"]), (0, 3, &json!("far")));
+}
+
+#[tokio::test]
 async fn if_none_can_be_asked_the_last_says_why() {
     let gone = vec![ollama::Turn::Status(404, "model 'near' not found".into())];
     let refused = vec![messages::Turn::Status(403, None, "the account is closed".into())];
