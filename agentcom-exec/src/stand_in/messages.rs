@@ -16,8 +16,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use super::scripted::{self, Act, Scripted};
-use super::wire::{self, Wire};
+use super::scripted::{self, Act, Open, Scripted};
+use super::wire::Wire;
 
 pub use ways::WAYS;
 
@@ -132,11 +132,11 @@ async fn messages(
         return error(400, None, "final assistant content cannot end with trailing whitespace");
     }
     match model.ask(asked) {
-        Turn::Reply { says, calls, stops } => sse(events(&says, &calls, &stops), false),
+        Turn::Reply { says, calls, stops } => sse(events(&says, &calls, &stops), None),
         Turn::Status(status, after, message) => error(status, after, &message),
-        Turn::Events { events, hangs } => sse(events, hangs),
+        Turn::Events { events, hangs } => sse(events, hangs.then(|| model.open())),
         Turn::Wire(wire) => wire.into_response(),
-        Turn::Never => wire::never().await,
+        Turn::Never => model.open().for_ever().await,
     }
 }
 
@@ -168,17 +168,17 @@ fn error(status: u16, after: Option<u64>, message: &str) -> Response {
     response
 }
 
-fn sse(events: Vec<String>, hangs: bool) -> Response {
+/// Events, and then nothing more for as long as the answer is `open`; none are the end of it.
+fn sse(events: Vec<String>, open: Option<Open>) -> Response {
     let pieces = events.into_iter().map(|data| {
         let kind = serde_json::from_str::<Value>(&data).unwrap_or_default()["type"].clone();
         let kind = kind.as_str().unwrap_or("message").to_owned();
         Ok::<_, Infallible>(format!("event: {kind}\ndata: {data}\n\n"))
     });
     let pieces = stream::iter(pieces.collect::<Vec<_>>());
-    let body = if hangs {
-        Body::from_stream(pieces.chain(stream::pending()))
-    } else {
-        Body::from_stream(pieces)
+    let body = match open {
+        Some(open) => Body::from_stream(pieces.chain(stream::once(open.for_ever()))),
+        None => Body::from_stream(pieces),
     };
     ([("content-type", "text/event-stream")], body).into_response()
 }

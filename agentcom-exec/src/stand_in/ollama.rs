@@ -17,7 +17,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::scripted::{self, Act, Scripted};
-use super::wire::{self, Wire};
+use super::wire::Wire;
 
 pub use ways::WAYS;
 
@@ -179,10 +179,10 @@ async fn chat(State(model): State<Scripted<Turn>>, body: Bytes) -> Response {
         }
         Turn::Bytes { pieces, hangs: false } => ndjson(stream::iter(pieces)),
         Turn::Bytes { pieces, hangs: true } => {
-            ndjson(stream::iter(pieces).chain(stream::pending()))
+            ndjson(stream::iter(pieces).chain(stream::once(model.open().for_ever())))
         }
         Turn::Wire(wire) => wire.into_response(),
-        Turn::Never => wire::never().await,
+        Turn::Never => model.open().for_ever().await,
     }
 }
 

@@ -35,6 +35,20 @@ pub type Script<T> = Box<dyn FnMut(&Value, usize) -> T + Send>;
 struct Model<T> {
     script: Script<T>,
     asked: Vec<Value>,
+    /// Held by each answer that is being given as well.
+    open: Arc<()>,
+}
+
+/// An answer that is being given. The server drops it when whoever asked has hung up.
+#[derive(Debug)]
+pub(super) struct Open(Arc<()>);
+
+impl Open {
+    /// What does not come, for as long as it is waited for.
+    pub(super) async fn for_ever<R>(self) -> R {
+        let _counted = &self.0;
+        std::future::pending().await
+    }
 }
 
 /// A model that follows a script.
@@ -65,6 +79,11 @@ impl<T> Scripted<T> {
         model.asked.push(asked);
         act
     }
+
+    /// An answer that is being given from now on.
+    pub(super) fn open(&self) -> Open {
+        Open(Arc::clone(&self.lock().open))
+    }
 }
 
 /// A server that ends when this is dropped.
@@ -91,7 +110,8 @@ impl<T: Act> StandIn<T> {
     ///
     /// If nothing can listen on loopback.
     pub async fn that(script: Script<T>) -> Self {
-        let model = Scripted(Arc::new(Mutex::new(Model { script, asked: Vec::new() })));
+        let model =
+            Scripted(Arc::new(Mutex::new(Model { script, asked: Vec::new(), open: Arc::new(()) })));
         Self { server: Server::start(T::router(model.clone())).await, model }
     }
 
@@ -120,6 +140,12 @@ impl<T: Act> StandIn<T> {
     #[must_use]
     pub fn asked(&self) -> Vec<Value> {
         self.model.lock().asked.clone()
+    }
+
+    /// How many of its answers that take for ever are waited for: connections that nobody has closed.
+    #[must_use]
+    pub fn waited_for(&self) -> usize {
+        Arc::strong_count(&self.model.lock().open) - 1
     }
 }
 

@@ -118,8 +118,3 @@ impl Wire {
         response
     }
 }
-
-/// An answer that does not come.
-pub(super) async fn never() -> Response {
-    std::future::pending().await
-}

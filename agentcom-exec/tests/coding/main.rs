@@ -12,6 +12,7 @@ mod disk;
 mod drafts;
 mod elsewhere;
 mod fixture;
+mod hang_up;
 mod levels;
 mod mcp;
 mod money;
