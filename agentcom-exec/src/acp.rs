@@ -45,6 +45,8 @@ use crate::sandbox::{Network, Sandbox};
 
 use conversation::Conversation;
 pub use error::AcpError;
+#[cfg(feature = "stand-in")]
+pub use message::messages_in;
 pub use permission::{BadRule, Inside, Permissions, Rule, Ruling, ToolKind};
 
 /// How long an agent may take to stop in good order.

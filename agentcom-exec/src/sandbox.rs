@@ -74,6 +74,8 @@ pub use prove::{attempts, prove};
 
 pub use agentcom_core::sandbox::{Attempt, BadLevel, Expected, Level, Missing, Report, User};
 pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
+#[cfg(all(target_os = "linux", feature = "stand-in"))]
+pub use launch::order_again;
 pub use network::Network;
 pub use policy::{Limits, Policy};
 pub(crate) use quota::size;

@@ -85,6 +85,45 @@ pub(super) fn read(line: &[u8]) -> Result<Incoming, Unread> {
     }
 }
 
+/// The messages in what an agent says, each read as far as in a conversation and written again, a line
+/// each: for the fuzzer. What is longer than a line may be ends it.
+#[cfg(feature = "stand-in")]
+#[must_use]
+pub fn messages_in(said: &[u8]) -> Vec<String> {
+    const LINE_BYTES_MAX: usize = 64 * 1024;
+    let mut lines = crate::lines::Lines::at_most(LINE_BYTES_MAX);
+    let mut messages = Vec::new();
+    // It comes in pieces, wherever those end.
+    let (first, second) = said.split_at(said.len() / 2);
+    for piece in [first, second] {
+        let Ok(ended) = lines.push(piece) else { break };
+        messages.extend(ended.iter().filter_map(|line| Some(again(read(line).ok()?).to_string())));
+    }
+    messages
+}
+
+#[cfg(feature = "stand-in")]
+fn again(message: Incoming) -> Value {
+    match message {
+        Incoming::Request { id, method, params } => {
+            json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+        }
+        Incoming::Notice { method, params } => {
+            // What is no news is passed over.
+            let _ = serde_json::from_value::<Updated>(params.clone());
+            notice(&method, &params)
+        }
+        Incoming::Response { id, result } => {
+            if let Ok(result) = &result {
+                let _ = serde_json::from_value::<Initialized>(result.clone());
+                let _ = serde_json::from_value::<Session>(result.clone());
+                let _ = serde_json::from_value::<Prompted>(result.clone());
+            }
+            response(&id, &result)
+        }
+    }
+}
+
 pub(super) fn request(id: u64, method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }

@@ -62,7 +62,7 @@ pub(super) fn launch(mut helper: Command, order: &Order) -> Result<Started, Refu
     Err(serde_json::from_slice(&said).unwrap_or_else(|error| failed(error.into())))
 }
 
-fn send(socket: &mut UnixStream, order: &Order) -> io::Result<()> {
+fn send(socket: &mut impl Write, order: &Order) -> io::Result<()> {
     let bytes = serde_json::to_vec(order)?;
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     socket.write_all(&length.to_be_bytes())?;
@@ -70,7 +70,7 @@ fn send(socket: &mut UnixStream, order: &Order) -> io::Result<()> {
 }
 
 /// Reads an order.
-pub(super) fn receive(socket: &mut UnixStream) -> io::Result<Order> {
+pub(super) fn receive(socket: &mut impl Read) -> io::Result<Order> {
     let mut length = [0; 4];
     socket.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length) as usize;
@@ -80,4 +80,14 @@ pub(super) fn receive(socket: &mut UnixStream) -> io::Result<Order> {
     let mut bytes = vec![0; length];
     socket.read_exact(&mut bytes)?;
     Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// Reads an order as a helper does, and writes it again, for the fuzzer; nothing if it is refused.
+#[cfg(feature = "stand-in")]
+#[must_use]
+pub fn order_again(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let order = receive(&mut bytes).ok()?;
+    let mut again = Vec::new();
+    send(&mut again, &order).ok()?;
+    Some(again)
 }

@@ -1,0 +1,6 @@
+//! This file fuzzes [`agentcom_tests::fuzz::sandbox_order`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: agentcom_tests::fuzz::let_panics_be_caught(), |input: &[u8]| {
+    agentcom_tests::fuzz::sandbox_order(input);
+});
