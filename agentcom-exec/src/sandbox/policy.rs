@@ -188,7 +188,7 @@ impl Default for Limits {
             file_bytes: 512 * MIB,
             disk_bytes: 2048 * MIB,
             files: 1024,
-            processes: 512,
+            processes: 2048,
             cpu_seconds: 600,
         }
     }

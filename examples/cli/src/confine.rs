@@ -27,6 +27,10 @@ pub(crate) struct Confine {
     /// [default: 2048]
     #[arg(long = "sandbox-disk", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=Limits::DISK_MIB_MAX))]
     disk: Option<u64>,
+    /// How many processes and threads a confined command may be, all that it starts among them
+    /// [default: 2048]
+    #[arg(long = "sandbox-processes", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    processes: Option<u64>,
 }
 
 /// A level that something holds at.
@@ -87,7 +91,9 @@ impl Confine {
 
     fn sandbox(&self) -> Result<Sandbox, Failure> {
         let read = there(&self.read)?;
-        let limits = self.disk.map_or_else(Limits::default, |mib| Limits::default().with_disk(mib));
+        let usual = Limits::default();
+        let limits = self.disk.map_or(usual, |mib| usual.with_disk(mib));
+        let limits = Limits { processes: self.processes.unwrap_or(usual.processes), ..limits };
         Ok(Sandbox { read, user: self.user, limits, ..Sandbox::new(Level::L2) })
     }
 }

@@ -23,6 +23,8 @@ pub struct Confine {
     pub user: Option<u32>,
     /// How many MiB all files in their folder, and their temporary ones, may take; 2048 if not said.
     pub disk_mib: Option<u64>,
+    /// How many processes and threads a command may be, all that it starts among them; 2048 if not said.
+    pub processes: Option<u64>,
 }
 
 impl Confine {
@@ -52,8 +54,12 @@ impl Confine {
         if self.disk_mib == Some(0) {
             bail!("sandbox.disk_mib is 0; commands could write nothing");
         }
-        let limits = Limits::default();
-        let limits = self.disk_mib.map_or(limits, |mib| limits.with_disk(mib));
+        if self.processes == Some(0) {
+            bail!("sandbox.processes is 0; no command could be run");
+        }
+        let usual = Limits::default();
+        let limits = self.disk_mib.map_or(usual, |mib| usual.with_disk(mib));
+        let limits = Limits { processes: self.processes.unwrap_or(usual.processes), ..limits };
         let read = self.read.clone();
         Ok(Sandbox { read, user: self.user, limits, ..Sandbox::new(self.level) })
     }

@@ -115,6 +115,10 @@ fn commands_are_confined_as_the_table_says_or_not_at_all() {
     let small = read("[sandbox]\nlevel = \"L2\"\ndisk_mib = 3\n").unwrap().unwrap();
     assert_eq!(small.limits.disk_bytes, 3 << 20);
     assert!(read("[sandbox]\nlevel = \"L2\"\ndisk_mib = 0\n").is_err());
+    assert_eq!(small.limits.processes, 2048);
+    let few = read("[sandbox]\nlevel = \"L2\"\nprocesses = 9\n").unwrap().unwrap();
+    assert_eq!((few.limits.processes, few.limits.disk_bytes), (9, 2 << 30));
+    assert!(read("[sandbox]\nlevel = \"L2\"\nprocesses = 0\n").is_err());
     assert_eq!(read("[sandbox]\nlevel = \"L1\"\n").unwrap().unwrap().level, Level::L1);
     let none = read("[sandbox]\nlevel = \"L0\"\n").unwrap_err().to_string();
     assert!(none.contains("set sandbox.i_accept_no_sandbox = true"), "{none}");
@@ -166,7 +170,7 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
     assert!(error.contains("`https://a.example` is no host that can be granted"), "{error}");
     assert_eq!(acp.auth.as_deref(), Some("gemini-api-key"));
     assert_eq!(acp.home, Some(home.canonicalize().unwrap()));
-    assert_eq!(acp.patience.answer, std::time::Duration::from_secs(5));
+    assert_eq!(acp.patience.answer, Duration::from_secs(5));
     expect![[r#"
         sidecar.toml: TOML parse error at line 5, column 15
           |
