@@ -2,7 +2,6 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::endpoint::Server;
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::name::{AgentId, Credential, EndpointId, Key};
 use crate::time::{Mono, Now, Wall};
@@ -50,8 +49,8 @@ pub enum Due {
     Rate(Key),
     /// An endpoint is to be looked at.
     Probe(EndpointId),
-    /// Tasks for the model that a server has loaded no longer come first.
-    Batch(Server),
+    /// Tasks for the model that a server has loaded no longer come first; by one of its names.
+    Batch(EndpointId),
     /// The quota of a key is renewed, or more tasks may use the key.
     Parked(Credential),
 }

@@ -148,7 +148,7 @@ impl State {
             Due::Quarantine(id) => self.agents.contains_key(id),
             Due::Rate(key) => self.bucket(key).is_some(),
             Due::Probe(id) => self.endpoint(id).is_some(),
-            Due::Batch(server) => self.endpoints.names(server).next().is_some(),
+            Due::Batch(id) => self.endpoint(id).is_some(),
             Due::Parked(key) => self.settings().routing.parked.contains_key(key),
         }
     }

@@ -47,8 +47,9 @@ pub struct Endpoints {
     /// The server of each, and what each server is called.
     servers: BTreeMap<EndpointId, Server>,
     names: BTreeMap<Server, BTreeSet<EndpointId>>,
-    /// The model of each server that was last given a task, and whether tasks for it come first.
-    last: BTreeMap<Server, (Box<str>, bool)>,
+    /// The model of each server that was last given a task, and, while tasks for it come first, the
+    /// name by which it is known when that ends.
+    last: BTreeMap<Server, (Box<str>, Option<EndpointId>)>,
     held: BTreeMap<(EndpointId, Box<str>), BTreeSet<TaskId>>,
     /// Ready tasks, by what they want.
     waiting: BTreeMap<Wanted, BTreeSet<TaskId>>,
@@ -63,11 +64,6 @@ impl Endpoints {
     #[must_use]
     pub fn health(&self, id: &EndpointId) -> Option<&Health> {
         self.health.get(id)
-    }
-
-    /// What a server is called.
-    pub(super) fn names(&self, server: &Server) -> impl Iterator<Item = &EndpointId> {
-        self.names.get(server).into_iter().flatten()
     }
 
     /// An endpoint, and all others that are the same server.
@@ -105,12 +101,13 @@ impl Endpoints {
     /// The model of an endpoint's server that was last given a task.
     #[must_use]
     pub fn last(&self, id: &EndpointId) -> Option<&str> {
-        self.batch(id).map(|(model, _)| &**model)
+        self.batch(id).map(|(model, _)| model)
     }
 
     /// The same, and whether tasks for it come first.
-    fn batch(&self, id: &EndpointId) -> Option<&(Box<str>, bool)> {
-        self.last.get(self.servers.get(id)?)
+    fn batch(&self, id: &EndpointId) -> Option<(&str, bool)> {
+        let (model, comes_first) = self.last.get(self.servers.get(id)?)?;
+        Some((model, comes_first.is_some()))
     }
 
     /// Whether a task looks at an endpoint.
@@ -210,12 +207,24 @@ impl State {
     /// Says anew which endpoints are one server.
     fn set_servers(&mut self, routing: &Routing) {
         let (servers, names) = servers(routing);
-        let last = self.endpoints.last.keys();
-        let gone: Vec<Server> = last.filter(|it| !names.contains_key(*it)).cloned().collect();
-        for server in gone {
-            self.endpoints.last.remove(&server);
-            self.alarms.set(Due::Batch(server), None);
+        // Those whose name is another's now; all before any has a new one, for names may be swapped.
+        let mut renamed = Vec::new();
+        for (server, (_, comes_first)) in &mut self.endpoints.last {
+            if let Some(id) = comes_first.take_if(|id| servers.get(id) != Some(server)) {
+                renamed.push((server.clone(), self.alarms.when(&Due::Batch(id.clone()))));
+                self.alarms.set(Due::Batch(id), None);
+            }
         }
+        for (server, until) in renamed {
+            let name = names.get(&server).and_then(BTreeSet::first);
+            let Some((name, (_, comes_first))) = name.zip(self.endpoints.last.get_mut(&server))
+            else {
+                continue;
+            };
+            *comes_first = Some(name.clone());
+            self.alarms.set(Due::Batch(name.clone()), until);
+        }
+        self.endpoints.last.retain(|server, _| names.contains_key(server));
         (self.endpoints.servers, self.endpoints.names) = (servers, names);
     }
 
@@ -251,9 +260,10 @@ impl State {
     }
 
     /// A batch of tasks for one model had its time.
-    pub(super) fn end_batch(&mut self, server: &Server) {
-        if let Some((_, comes_first)) = self.endpoints.last.get_mut(server) {
-            *comes_first = false;
+    pub(super) fn end_batch(&mut self, id: &EndpointId) {
+        let mut last = self.endpoints.last.values_mut();
+        if let Some((_, comes_first)) = last.find(|(_, it)| it.as_ref() == Some(id)) {
+            *comes_first = None;
             self.wake_routed();
         }
     }
@@ -266,8 +276,11 @@ impl State {
         let is_other = self.endpoints.last(endpoint) != Some(model);
         if let Some(server) = self.endpoints.servers.get(endpoint).filter(|_| is_other).cloned() {
             let until = self.now.mono + BATCH;
-            self.alarms.set(Due::Batch(server.clone()), Some(When::Mono(until)));
-            self.endpoints.last.insert(server, (model.clone(), true));
+            let last = (model.clone(), Some(endpoint.clone()));
+            if let Some((_, Some(before))) = self.endpoints.last.insert(server, last) {
+                self.alarms.set(Due::Batch(before), None);
+            }
+            self.alarms.set(Due::Batch(endpoint.clone()), Some(When::Mono(until)));
         }
     }
 
@@ -346,7 +359,10 @@ impl State {
                 .keys()
                 .all(|key| self.alarms.when(&Due::Parked(key.clone())).is_some())
             && last.iter().all(|(server, (_, comes_first))| {
-                *comes_first == self.alarms.when(&Due::Batch(server.clone())).is_some()
+                comes_first.as_ref().is_none_or(|id| {
+                    self.endpoints.servers.get(id) == Some(server)
+                        && self.alarms.when(&Due::Batch(id.clone())).is_some()
+                })
             })
     }
 }

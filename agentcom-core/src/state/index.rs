@@ -305,8 +305,8 @@ impl State {
         if let Due::Affinity(id) = &due {
             self.wake_one(*id);
         }
-        if let Due::Batch(server) = &due {
-            self.end_batch(server);
+        if let Due::Batch(id) = &due {
+            self.end_batch(id);
         }
         self.alarms.set(due, None);
     }

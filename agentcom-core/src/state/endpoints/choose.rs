@@ -99,10 +99,10 @@ impl State {
         }
         if let Some((last, true)) = self.endpoints.batch(id)
             && bound > 0
-            && **last != **model
+            && last != *model
             && self.wants_at(id, last)
         {
-            return Verdict::Batch(last.clone());
+            return Verdict::Batch(last.into());
         }
         let facts = Facts {
             held: u32::try_from(all).unwrap_or(u32::MAX),
