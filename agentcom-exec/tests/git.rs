@@ -71,7 +71,7 @@ async fn start(dir: &Path) -> Result<Started, CheckoutError> {
 }
 
 #[tokio::test]
-async fn a_task_starts_from_what_the_remote_has_at_that_moment() {
+async fn a02_a_task_starts_from_what_the_remote_has_at_that_moment() {
     let ground = Ground::new();
     let clone = ground.clone("mine");
     ground.moves_on();
@@ -112,7 +112,7 @@ async fn a_task_that_was_begun_is_gone_on_with_here_and_in_another_clone() {
 }
 
 #[tokio::test]
-async fn a_worktree_leaves_the_clone_as_it_is() {
+async fn a26_a_worktree_leaves_the_clone_as_it_is() {
     let ground = Ground::new();
     let clone = ground.clone("mine");
     fs::write(clone.join("lib.rs"), "half done\n").unwrap();
@@ -164,7 +164,7 @@ async fn what_is_committed_names_its_task_and_is_pushed() {
 }
 
 #[tokio::test]
-async fn nothing_is_pushed_over_what_somebody_else_pushed() {
+async fn b29_nothing_is_pushed_over_what_somebody_else_pushed() {
     let ground = Ground::new();
     let [mine, theirs] = ["mine", "theirs"].map(|name| ground.clone(name));
     for (clone, text) in [(&mine, "two\n"), (&theirs, "three\n")] {

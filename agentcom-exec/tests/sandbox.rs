@@ -208,7 +208,7 @@ async fn a_command_works_in_its_workspace_and_ends_as_it_ends() {
 }
 
 #[tokio::test]
-async fn what_is_outside_can_neither_be_read_nor_written_nor_seen_through_links() {
+async fn b31_what_is_outside_can_neither_be_read_nor_written_nor_seen_through_links() {
     for level in levels() {
         let place = Place::new(level);
         let ran =
@@ -222,7 +222,7 @@ async fn what_is_outside_can_neither_be_read_nor_written_nor_seen_through_links(
 }
 
 #[tokio::test]
-async fn nothing_of_the_sidecars_environment_and_files_is_handed_on() {
+async fn b31_nothing_of_the_sidecars_environment_and_files_is_handed_on() {
     for level in levels() {
         let place = Place::new(level);
         let names = "env | cut -d= -f1 | sort | tr '\\n' ' '";

@@ -121,7 +121,7 @@ async fn what_is_no_text_file_is_refused_by_its_kind() {
 }
 
 #[tokio::test]
-async fn no_path_and_no_link_leads_out_of_the_workspace() {
+async fn b31_no_path_and_no_link_leads_out_of_the_workspace() {
     let desk = Desk::new();
     let outside = desk.dir.path().join("outside").canonicalize().unwrap();
     symlink(&outside, desk.at("absolute")).unwrap();

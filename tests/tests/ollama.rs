@@ -77,7 +77,7 @@ async fn a_request_turns_off_what_the_server_would_do_in_silence() {
 }
 
 #[tokio::test]
-async fn a_model_is_held_to_a_format_and_then_offered_no_tools() {
+async fn a34_a_model_is_held_to_a_format_and_then_offered_no_tools() {
     let schema = json!({ "type": "object", "required": ["name"] });
     let tools = [Spec { name: "read_file".into(), description: String::new(), input: json!({}) }];
     for (format, sent) in [
@@ -228,7 +228,7 @@ fn write() -> Turn {
 }
 
 #[tokio::test]
-async fn a_model_looks_changes_and_says_that_it_is_done() {
+async fn a36_a_model_looks_changes_and_says_that_it_is_done() {
     let run =
         Run::of(vec![read().counting(100, 10), write().counting(200, 20), Turn::says("Two.")])
             .await;
@@ -276,7 +276,7 @@ async fn several_calls_of_one_turn_are_made_in_order() {
 }
 
 #[tokio::test]
-async fn calls_within_the_text_and_calls_of_nothing_are_answered() {
+async fn a34_calls_within_the_text_and_calls_of_nothing_are_answered() {
     let text =
         "I read it.\n```json\n{\"name\": \"read_file\", \"arguments\": {\"path\": \"a.txt\"}}\n```";
     let run = Run::of(vec![
@@ -294,7 +294,7 @@ async fn calls_within_the_text_and_calls_of_nothing_are_answered() {
 }
 
 #[tokio::test]
-async fn a_model_that_goes_nowhere_is_stopped() {
+async fn a36_a_model_that_goes_nowhere_is_stopped() {
     let stopped = |run: &Run| match run.ended.how {
         How::Stopped(stop) => stop,
         How::Answered | How::Failed(_) => panic!("{:?}", run.ended),
@@ -344,7 +344,7 @@ async fn what_passes_is_tried_again_and_what_does_not_is_not() {
 }
 
 #[tokio::test]
-async fn what_becomes_too_long_is_shortened_and_the_task_stays() {
+async fn a34_what_becomes_too_long_is_shortened_and_the_task_stays() {
     let long = "x".repeat(30_000);
     let turns = StandIn::that(Box::new(move |asked, number| match number {
         0..10 => {

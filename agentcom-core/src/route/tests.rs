@@ -107,7 +107,7 @@ fn only_work_of_models_is_routed_and_by_the_model_and_the_program_that_it_names(
 }
 
 #[test]
-fn a_loaded_model_on_an_idle_machine_suits_best() {
+fn a40_a_loaded_model_on_an_idle_machine_suits_best() {
     let plain = Facts::default();
     assert_eq!(plain.score(), 450_000);
     assert!(Facts { is_warm: true, ..plain }.score() > Facts { is_last: true, ..plain }.score());

@@ -138,7 +138,7 @@ agentcom_core::executor_conformance!(
 );
 
 #[tokio::test]
-async fn what_it_did_is_pushed_with_what_it_took_by_all_of_its_models() {
+async fn b27_what_it_did_is_pushed_with_what_it_took_by_all_of_its_models() {
     let claude = Claude::new().await;
     let outcome = claude.done(1, "works").await;
     assert!(matches!(outcome, JobOutcome::Done { tokens: Some(6655), .. }), "{outcome:?}");
@@ -152,7 +152,8 @@ async fn what_it_did_is_pushed_with_what_it_took_by_all_of_its_models() {
 }
 
 #[tokio::test]
-async fn it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_but_what_is_for_it() {
+async fn a33_it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_but_what_is_for_it()
+{
     let mut claude = Claude::new().await;
     let state = tempfile::tempdir().unwrap();
     claude.cli.state = Some(state.path().to_owned());

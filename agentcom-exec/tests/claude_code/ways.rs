@@ -91,7 +91,7 @@ async fn at(level: Level) -> Claude {
 }
 
 #[tokio::test]
-async fn whatever_it_does_ends_in_good_order_and_the_next_task_is_done() {
+async fn b27_whatever_it_does_ends_in_good_order_and_the_next_task_is_done() {
     const AT_ONCE: usize = 8;
     const WITHIN: Duration = Duration::from_secs(60);
     for level in levels() {
@@ -141,7 +141,7 @@ async fn what_it_starts_ends_with_it_and_what_is_outside_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_ends_before_anything_was_done_says_why_and_whether_to_try_again() {
+async fn a33_what_ends_before_anything_was_done_says_why_and_whether_to_try_again() {
     let Some(level) = levels().last() else { return };
     let claude = at(level).await;
     for (task, way, end) in [

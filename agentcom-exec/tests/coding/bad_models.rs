@@ -363,7 +363,7 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn the_worst_that_models_do_ends_in_good_order_and_does_no_harm() {
+async fn a36_the_worst_that_models_do_ends_in_good_order_and_does_no_harm() {
     let proved = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
     for level in [Level::L2, Level::L3].into_iter().filter(|&level| level <= proved) {
         let outside = tempfile::tempdir().unwrap();

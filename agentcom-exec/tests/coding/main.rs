@@ -48,7 +48,7 @@ agentcom_core::executor_conformance!(
 );
 
 #[tokio::test]
-async fn tasks_share_a_clone_and_each_has_a_branch_of_its_own() {
+async fn b29_tasks_share_a_clone_and_each_has_a_branch_of_its_own() {
     /// So many that git would fail for some of them if they did not take turns.
     const TASKS: u64 = 16;
     let fixture = Fixture::new().await;

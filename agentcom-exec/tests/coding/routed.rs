@@ -48,7 +48,7 @@ async fn ended_with(route: Route, tuning: Tuning) -> JobOutcome {
 }
 
 #[tokio::test]
-async fn the_model_that_the_hub_chose_does_the_task() {
+async fn b25_the_model_that_the_hub_chose_does_the_task() {
     let write = json!({ "path": "b.txt", "content": "b" });
     let near = ollama::StandIn::of([
         ollama::Turn::calls("write_file", write.clone()),
@@ -132,7 +132,7 @@ async fn seen(route: Route) -> Seen {
 }
 
 #[tokio::test]
-async fn a_look_sees_the_models_of_a_server_and_which_are_loaded() {
+async fn a40_a_look_sees_the_models_of_a_server_and_which_are_loaded() {
     let near = ollama::StandIn::of([]).await;
     let found = seen(route(Api::Ollama, &near.url(), None)).await;
     assert_eq!((&found.error, found.version.as_deref()), (&None, Some("0.0.0")));

@@ -153,7 +153,7 @@ async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_
 }
 
 #[tokio::test]
-async fn a_tool_that_outlasts_the_time_is_stopped_and_what_was_taken_until_then_is_told() {
+async fn b26_a_tool_that_outlasts_the_time_is_stopped_and_what_was_taken_until_then_is_told() {
     let write = json!({ "path": "b.txt", "content": "two" });
     let waits = json!({ "command": "sleep 600", "timeout_ms": 600_000 });
     let turns = [Turn::calls("write_file", write), Turn::calls("run_command", waits)];

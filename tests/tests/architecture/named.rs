@@ -119,9 +119,13 @@ fn whatever_the_proofs_have_found_is_held_by_a_test() {
 fn tests() -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
     for source in sources() {
-        for attribute in ["#[test]", "#[tokio::test]"] {
+        for attribute in ["#[test]", "#[tokio::test"] {
             for (at, _) in source.code.match_indices(attribute) {
                 let Some(function) = words(&source.code[at..], "fn").next() else { continue };
+                // Where it is given to a macro, what comes next is no test by that.
+                if source.code[at..at + function].contains(';') {
+                    continue;
+                }
                 let rest = source.code[at + function + "fn".len()..].trim_start();
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0);
                 *found.entry(&rest[..end]).or_insert(0) += 1;

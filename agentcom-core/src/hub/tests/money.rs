@@ -410,7 +410,7 @@ fn restarted(bench: &mut Bench) {
 }
 
 #[test]
-fn a_restart_forgets_neither_what_was_spent_nor_what_is_reserved() {
+fn b15_a_restart_forgets_neither_what_was_spent_nor_what_is_reserved() {
     let mut bench = Bench::new();
     set_cap(&mut bench, "day", 100);
     let (agent, held) = at_work(&mut bench, "a", draft());

@@ -67,7 +67,7 @@ fn a_task_is_given_its_model_and_keeps_what_else_there_was() {
 }
 
 #[test]
-fn what_the_model_at_hand_failed_at_is_tried_by_the_next_class() {
+fn b24_what_the_model_at_hand_failed_at_is_tried_by_the_next_class() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", local(&["qwen"]));
     fleet.set("work", cloud(&["opus"]));
@@ -231,7 +231,7 @@ fn an_attempt_that_asked_no_model_says_nothing_of_its_endpoint() {
 }
 
 #[test]
-fn what_one_endpoint_does_not_serve_another_does() {
+fn b24_what_one_endpoint_does_not_serve_another_does() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", local(&["qwen"]));
     fleet.set("work", cloud(&["opus"]));
@@ -260,7 +260,7 @@ fn only_who_has_the_key_is_given_what_wants_it_and_without_anybody_the_chain_goe
 }
 
 #[test]
-fn endpoints_are_looked_at_by_tasks_and_what_these_see_is_believed() {
+fn a40_endpoints_are_looked_at_by_tasks_and_what_these_see_is_believed() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", Endpoint::new(Api::Ollama, "http://gpu:11434"));
     let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
@@ -395,7 +395,7 @@ fn the_chain_of_a_tier_can_be_changed() {
 }
 
 #[test]
-fn of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen() {
+fn b21_of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen() {
     let mut fleet = Fleet::new();
     fleet.set("a", local(&["qwen"]));
     fleet.set("b", Endpoint { host: Some(agent_id("host")), ..local(&["qwen"]) });

@@ -119,7 +119,7 @@ async fn a_model_is_asked_as_was_said_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
+async fn b28_a_task_goes_from_the_queue_through_a_correction_to_a_pull_request() {
     let Some(dir) = ground() else { return };
     let dir = dir.path();
     let github = GitHub::start().await;
@@ -287,7 +287,7 @@ fn a_claude_code_cli_that_cannot_work_is_refused_before_anything_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_model_says_does_not_make_a_task_done() {
+async fn b33_what_a_model_says_does_not_make_a_task_done() {
     let Some(dir) = ground() else { return };
     let dir = dir.path();
     // It makes the test pass by changing the test.

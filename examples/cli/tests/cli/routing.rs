@@ -16,7 +16,8 @@ async fn willing() -> Ollama {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hub_chooses_the_model_and_says_why_and_what_nobody_serves_waits_until_somebody_does() {
+async fn b25_the_hub_chooses_the_model_and_says_why_and_what_nobody_serves_waits_until_somebody_does()
+ {
     let Some(dir) = ground() else { return };
     let ollama = willing().await;
     let url = ollama.url();

@@ -28,7 +28,7 @@ fn refusals(fleet: &mut Fleet, session: u64) -> Vec<String> {
 }
 
 #[test]
-fn what_an_agent_announces_is_asked_by_its_announcers_and_nobody_else() {
+fn b22_what_an_agent_announces_is_asked_by_its_announcers_and_nobody_else() {
     let mut fleet = Fleet::new();
     let other = fleet.join("other", 9, &[]);
     let one = announces(&mut fleet, "one", &[("box-ollama", local(&["qwen"]))]);

@@ -76,7 +76,7 @@ fn of_two_tiers() -> Endpoint {
 }
 
 #[test]
-fn models_for_higher_tiers_are_tried_when_those_for_its_own_failed() {
+fn b24_models_for_higher_tiers_are_tried_when_those_for_its_own_failed() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", of_two_tiers());
     let coder = fleet.join("one", 1, &[]);
