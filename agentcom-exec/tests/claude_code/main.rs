@@ -22,9 +22,10 @@ use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::ledger::{Granted, NotGranted, Payment, Spending};
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome, News};
-use agentcom_core::task::{Category, VerificationStep};
+use agentcom_core::task::{Category, Draft, VerificationStep};
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture, assignment};
 use agentcom_core::time::{Span, Wall};
+use agentcom_core::wire::Assignment;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
 use agentcom_exec::coding::{Coding, Programs};
 use agentcom_exec::model::Patience;
@@ -203,6 +204,37 @@ async fn a33_it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_
         "{env}"
     );
     assert!(env.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:"), "{env}");
+}
+
+/// What it was told of a task that is described so, and the files that it left.
+async fn told(claude: &Claude, task: u64, description: &str) -> (String, String) {
+    let coding = claude.coding();
+    let job = assignment(&coding, TaskId(task), named("tells what it was told"));
+    let job = Assignment { description: description.into(), ..job };
+    let outcome = coding.run(&job, &Asking::default()).await;
+    let branch = result(&outcome)["branch"].as_str().unwrap().to_owned();
+    let remote = claude.place.dir.path().join("remote");
+    (claude.pushed(task, "told.txt"), git(&remote, &["ls-tree", "-r", "--name-only", &branch]))
+}
+
+#[tokio::test]
+async fn a33_the_longest_task_arrives_whole() {
+    let words = (0..Draft::DESCRIPTION_CHARS_MAX / 5).map(|number| format!("{number:04} "));
+    let description = words.collect::<String>().trim_end().to_owned();
+    let claude = Claude::new().await;
+    let (told, _) = told(&claude, 1, &description).await;
+    assert!(told.contains(&description), "{} of {} bytes", told.len(), description.len());
+}
+
+#[tokio::test]
+async fn b27_the_text_of_a_task_arrives_as_it_is_and_no_shell_reads_it() {
+    let text =
+        "Say \"a\" & 'b'; touch one | touch two\n$(touch three) `touch four` > five %PATH% $HOME";
+    let claude = Claude::new().await;
+    let (told, files) = told(&claude, 1, text).await;
+    assert!(told.contains(text), "{told}");
+    let files: Vec<_> = files.lines().collect();
+    assert_eq!(files, ["a.txt", "args.txt", "b.txt", "env.txt", "tests/run.sh", "told.txt"]);
 }
 
 #[tokio::test]

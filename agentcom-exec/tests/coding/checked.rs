@@ -7,6 +7,7 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
+use agentcom_core::time::Span;
 use agentcom_core::wire::Assignment;
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
@@ -155,6 +156,36 @@ fn never_good(fixture: &Fixture) -> Assignment {
     let job = assignment(&*fixture.executor(), TASK, fixture.succeed());
     let verification_steps = vec![step("file_exists", "b.txt"), step("file_exists", "c.txt")];
     Assignment { verification_steps, max_verification_retries: 1, ..job }
+}
+
+#[tokio::test]
+async fn b17_what_does_not_hold_is_corrected_only_where_that_was_asked_for() {
+    for corrections in [0, 1] {
+        let (fixture, begun) = rounds(|| Turn::says("It is fine.")).await;
+        let job = Assignment { max_verification_retries: corrections, ..never_good(&fixture) };
+        let outcome = fixture.executor().run(&job, &Asking::default()).await;
+        let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(result.read::<Value>().unwrap()["rounds"], 1 + corrections);
+        assert_eq!(begun.lock().unwrap().len(), 1 + corrections as usize);
+    }
+}
+
+#[tokio::test]
+async fn b33_a_check_that_was_out_of_time_has_not_passed_and_counts_for_the_risk() {
+    let fixture = Fixture::new().await;
+    let executor = fixture.executor();
+    let mut job = assignment(&*executor, TASK, fixture.succeed());
+    job.verification_steps = vec![step("command_succeeds", "sleep 1000")];
+    job.verification_timeout_ms = Some(Span(200));
+    let outcome = executor.run(&job, &Asking::default()).await;
+    let JobOutcome::Partial { result, verification: Some(report), .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    let (result, report): (Value, Value) = (result.read().unwrap(), report.read().unwrap());
+    assert_eq!(
+        (&report["checks"][0]["status"], &result["risk_tier"]),
+        (&json!("timeout"), &json!(3))
+    );
 }
 
 /// Has the next attempt at a task done by another model, and tells in how many rounds that ended.

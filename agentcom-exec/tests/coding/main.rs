@@ -26,12 +26,15 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
+use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture, assignment};
 use agentcom_core::time::Span;
 use agentcom_core::wire::Assignment;
+use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use fixture::{Fixture, git};
+use serde_json::{Value, json};
 
 /// The worktree that is there.
 #[track_caller]
@@ -66,6 +69,37 @@ async fn b29_tasks_share_a_clone_and_each_has_a_branch_of_its_own() {
     let branches = git(&fixture.dir.path().join("remote"), &["branch", "--list", "agentcom/*"]);
     assert_eq!(branches.lines().count() as u64, TASKS, "{branches}");
     assert_eq!(std::fs::read_dir(fixture.dir.path().join("worktrees")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a26_tasks_at_one_file_do_not_meet_and_their_base_stays_as_it_is() {
+    let model = StandIn::that(Box::new(|asked: &Value, _| {
+        let first = asked["messages"].as_array().unwrap().len() == 2;
+        let write = json!({ "path": "a.txt", "content": asked["model"] });
+        if first { Turn::calls("write_file", write) } else { Turn::says("Done.") }
+    }));
+    let fixture = Fixture::of(model.await);
+    let remote = fixture.dir.path().join("remote");
+    let base = git(&remote, &["rev-parse", "main"]);
+    let (executor, ctx) = (fixture.executor(), Asking::default());
+    let one = |task: u64| {
+        let input = Json::of(&json!({ "model": format!("model-{task}") })).unwrap();
+        let job = assignment(&*executor, TaskId(task), input);
+        let (executor, ctx) = (&executor, &ctx);
+        async move { executor.run(&job, ctx).await }
+    };
+    for outcome in futures_util::future::join_all((1..=4).map(one)).await {
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        let result: Value = result.read().unwrap();
+        let branch = result["branch"].as_str().unwrap();
+        let text = git(&remote, &["show", &format!("{branch}:a.txt")]);
+        assert_eq!(text, result["model"], "{branch}");
+    }
+    assert_eq!(
+        git(&remote, &["rev-parse", "main"]),
+        base,
+        "what is proposed is for people to take"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +168,7 @@ async fn each_attempt_says_which_sandbox_held_it() {
     let outcome = executor.run(&job, &ctx).await;
     let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
     let level = fixture.sandbox.level.as_str();
-    assert_eq!(result.read::<serde_json::Value>().unwrap()["sandbox"], level);
+    assert_eq!(result.read::<Value>().unwrap()["sandbox"], level);
     let told = ctx.text_of("status");
     assert!(told.contains(&format!("sandbox {level}")), "{told}");
 }

@@ -173,6 +173,33 @@ async fn b26_a_tool_that_outlasts_the_time_is_stopped_and_what_was_taken_until_t
 }
 
 #[tokio::test]
+async fn b26_why_a_model_was_stopped_and_after_how_many_turns_is_told() {
+    let write = || Turn::calls("write_file", json!({ "path": "b.txt", "content": "two" }));
+    let read = || Turn::calls("read_file", json!({ "path": "a.txt" }));
+    let ended = async |turns: Vec<Turn>| {
+        let fixture = Fixture::of(StandIn::of(turns).await);
+        let executor = fixture.executor();
+        executor.run(&assignment(&*executor, TASK, fixture.succeed()), &Asking::default()).await
+    };
+    for (turns, stopped, count) in [
+        (vec![write(), Turn::says("Done.")], Value::Null, 2),
+        (vec![write(), read(), read(), read()], json!("repetition"), 4),
+        (vec![write(), Turn::says(""), Turn::says(""), Turn::says("")], json!("silence"), 4),
+    ] {
+        let outcome = ended(turns).await;
+        let (JobOutcome::Done { result, .. } | JobOutcome::Partial { result, .. }) = outcome else {
+            panic!("{outcome:?}")
+        };
+        let result: Value = result.read().unwrap();
+        assert_eq!((&result["stopped"], &result["turns"]), (&stopped, &json!(count)), "{result:#}");
+    }
+    let JobOutcome::Failed { error, .. } = ended(vec![read(); 3]).await else {
+        panic!("nothing was done")
+    };
+    assert!(error.starts_with("the model was stopped: "), "{error}");
+}
+
+#[tokio::test]
 async fn a_model_that_was_silent_for_all_its_time_has_not_answered() {
     let fixture = Fixture::of(StandIn::of([Turn::hangs("")]).await);
     let (executor, ctx) = (fixture.executor(), Watched::new());

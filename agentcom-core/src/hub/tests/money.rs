@@ -9,7 +9,7 @@ use crate::money::{Micros, Usage};
 use crate::name::ModelName;
 use crate::price::Price;
 use crate::state::{Dirty, Loader, rows_of};
-use crate::task::Category;
+use crate::task::{Category, Priority};
 use crate::wire::{Held, SpendAnswered, SpendCall};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
@@ -328,6 +328,44 @@ fn nobody_is_asked_where_that_is_not_wanted() {
     assert!(matches!(refused, Some(Err(NotGranted::Cap(_)))));
 }
 
+/// A bench on which nobody is asked, where 10 may be spent in a day, and were.
+fn spent_for_the_day() -> (Bench, u64, Held) {
+    let config = HubConfig { raise_within: Span(0), ..HubConfig::default() };
+    let mut bench = Bench::with(config);
+    set_cap(&mut bench, "day", 10);
+    let (agent, held) = at_work(&mut bench, "a", draft());
+    assert_eq!(reserve(&mut bench, agent, call(held, 1, 10)), Some(Ok(10)));
+    used(&mut bench, agent, call(held, 1, 10));
+    (bench, agent, held)
+}
+
+#[test]
+fn a24_a_spent_budget_goes_before_work_however_urgent_it_is() {
+    let (mut bench, ..) = spent_for_the_day();
+    let mut urgent = draft();
+    urgent.priority = Priority::Urgent;
+    urgent.group.goal_id = crate::name::GoalId::new("g").ok();
+    urgent.share.budget = Some(Micros(1_000));
+    let (agent, held) = at_work(&mut bench, "b", urgent);
+    let refused = reserve(&mut bench, agent, call(held, 1, 1));
+    let Some(Err(NotGranted::Cap(breach))) = refused else { panic!("{refused:?}") };
+    assert_eq!(breach.cap.to_string(), "day");
+}
+
+#[test]
+fn b14_a_budget_that_was_used_up_is_there_again_the_next_day() {
+    let (mut bench, agent, held) = spent_for_the_day();
+    for number in [2, 3] {
+        let refused = reserve(&mut bench, agent, call(held, number, 1));
+        assert!(matches!(refused, Some(Err(NotGranted::Cap(_)))), "{refused:?}");
+    }
+    bench.complete(agent, held);
+    // Meanwhile nothing is booked by which it could be counted anew.
+    bench.pass(Span::from_mins(24 * 60));
+    let (agent, held) = at_work(&mut bench, "b", draft());
+    assert_eq!(reserve(&mut bench, agent, call(held, 1, 10)), Some(Ok(10)));
+}
+
 #[test]
 fn a_question_about_money_falls_away_with_its_attempt() {
     let mut bench = Bench::new();
@@ -422,4 +460,9 @@ fn b15_a_restart_forgets_neither_what_was_spent_nor_what_is_reserved() {
     let back = bench.join("a", Dialect::V1, 1, &[]);
     assert_eq!(reserve(&mut bench, back, call(held, 2, 60)), Some(Ok(60)), "as before");
     assert_eq!(reserve(&mut bench, back, call(held, 3, 11)), None, "90 are spent, at the worst");
+    // What comes after it is booked beside what there was, and not in its place.
+    let (other, next) = at_work(&mut bench, "b", draft());
+    assert_eq!(reserve(&mut bench, other, call(next, 1, 10)), Some(Ok(10)));
+    used(&mut bench, other, call(next, 1, 7));
+    assert_eq!((reserved(&bench), booked(&bench, "all")), (0, 97));
 }

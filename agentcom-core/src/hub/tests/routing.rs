@@ -13,10 +13,11 @@ mod servers;
 use super::*;
 use crate::command::{EndpointCommand, Rejected};
 use crate::endpoint::{
-    Api, Breaker, Endpoint, Fault, Meant, ModelOptions, Seen, Served, Sign, Think,
+    Api, Breaker, Endpoint, Fault, Machine, Meant, ModelOptions, Seen, Served, Sign, Think,
 };
 use crate::name::EndpointId;
 use crate::route::Verdict;
+use crate::state::probed_by;
 use crate::task::{Category, Tier};
 use crate::view::Reason;
 use alloc::borrow::ToOwned;
@@ -302,6 +303,28 @@ fn a_look_that_finds_nobody_counts_as_a_failure() {
 }
 
 #[test]
+fn b20_looks_that_nobody_answers_hold_nothing_up() {
+    let mut fleet = Fleet::new();
+    for name in ["hole-1", "hole-2", "hole-3"] {
+        let url = alloc::format!("http://{name}:11434");
+        fleet.set(name, Endpoint::new(Api::Ollama, &url));
+    }
+    let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
+    fleet.bench.pass(Span(1));
+    assert_eq!(fleet.holds(looker), 3);
+    fleet.set("gpu", local(&["qwen"]));
+    let task = fleet.submit(Tier::Standard, None);
+    let at = |model: &str| Some(("gpu".into(), model.into()));
+    assert_eq!(fleet.given(coder), [(task, at("qwen"))]);
+    fleet.serve(coder);
+    // They are over in their time, and others follow.
+    fleet.pass_hearing(looker, Span::from_secs(31));
+    assert_eq!(fleet.holds(looker), 0);
+    fleet.pass_hearing(looker, Span::from_secs(30));
+    assert_eq!(fleet.holds(looker), 3);
+}
+
+#[test]
 fn what_a_stranger_says_of_an_endpoint_is_not_believed() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", local(&["qwen"]));
@@ -415,4 +438,24 @@ fn b21_of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen() {
     fleet.bench.frame(host, report("98"));
     fleet.submit(Tier::Standard, None);
     assert_eq!(fleet.names(host), ["a"]);
+}
+
+#[test]
+fn b21_how_busy_a_machine_is_that_looks_at_its_own_endpoint_counts_for_that() {
+    for (busy, chosen) in [("a", "b"), ("b", "a")] {
+        let mut fleet = Fleet::new();
+        fleet.set("a", local(&["qwen"]));
+        fleet.set("b", elsewhere(local(&["qwen"])));
+        let (coder, looker) = (fleet.join("c", 1, &[]), fleet.looker());
+        fleet.bench.pass(Span(1));
+        while let Some(look) = fleet.look(looker) {
+            let looked_at = probed_by(&fleet.bench.task(look.task_id).spec).unwrap();
+            let cpu_per_mille = if looked_at.as_str() == busy { 950 } else { 30 };
+            let machine = Some(Machine { cpu_per_mille, ram_mib: 16 << 10 });
+            let served = Served { model: "qwen".into(), warm: true, context: None, tools: None };
+            fleet.saw(looker, look, &Seen { machine, models: vec![served], ..Seen::default() });
+        }
+        fleet.submit(Tier::Standard, None);
+        assert_eq!(fleet.names(coder), [chosen]);
+    }
 }

@@ -129,8 +129,9 @@ fn there_are_no_more_endpoints_than_may_be() {
 #[test]
 fn a_task_may_name_another_model_where_others_are_served() {
     let mut fleet = Fleet::new();
-    let agent = announces(&mut fleet, "a", &[("a", Endpoint { others: true, ..local(&["qwen"]) })]);
-    let looker = announces_probe(&mut fleet);
+    let endpoint = || Endpoint { others: true, ..local(&["qwen"]) };
+    let agent = announces(&mut fleet, "a", &[("a", endpoint())]);
+    let looker = announces_probe(&mut fleet, endpoint());
     let served = |model: &str, tools| Served {
         model: model.into(),
         warm: false,
@@ -158,8 +159,9 @@ fn a_task_may_name_another_model_where_others_are_served() {
     assert_eq!(fleet.names(agent), ["a"], "{other:?}");
 }
 
-fn announces_probe(fleet: &mut Fleet) -> u64 {
-    let models = [(EndpointId::new("a").unwrap(), Endpoint { others: true, ..local(&["qwen"]) })];
+/// Another agent of that machine connects, that looks at endpoints.
+fn announces_probe(fleet: &mut Fleet, endpoint: Endpoint) -> u64 {
+    let models = [(EndpointId::new("a").unwrap(), endpoint)];
     let frame = Identify {
         executors: Some(["probe"].map(String::from).into()),
         models: Some(models.into()),
@@ -168,6 +170,37 @@ fn announces_probe(fleet: &mut Fleet) -> u64 {
     let session = fleet.identify("a-2", frame);
     fleet.bench.pass(Span(1));
     session
+}
+
+#[test]
+fn b23_an_agent_that_is_back_resets_nothing_of_what_is_known_of_its_endpoint() {
+    let mut fleet = Fleet::new();
+    let endpoint = || Endpoint::new(Api::Ollama, "http://gpu:11434");
+    let joins = |fleet: &mut Fleet| announces(fleet, "one", &[("a", endpoint())]);
+    joins(&mut fleet);
+    let looker = announces_probe(&mut fleet, endpoint());
+    let look = fleet.look(looker).expect("it was never heard of");
+    let served = Served { model: "qwen".into(), warm: true, context: None, tools: Some(true) };
+    fleet.saw(looker, look, &Seen { models: vec![served], ..Seen::default() });
+    let health = |fleet: &Fleet| {
+        let id = EndpointId::new("a").unwrap();
+        fleet.bench.hub.state().endpoints().health(&id).unwrap().clone()
+    };
+    let well = health(&fleet);
+    assert_eq!(well.seen.as_ref().unwrap().models.len(), 1);
+    let one = joins(&mut fleet);
+    assert_eq!(health(&fleet), well);
+    let task = fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.given(one), [(task, Some(("a".into(), "qwen".into())))], "at once");
+    for _ in 0..2 {
+        fleet.fault(one, Fault::Busy, None);
+    }
+    let ill = health(&fleet);
+    assert!(matches!(ill.breaker, Breaker::Open { .. }), "{ill:?}");
+    joins(&mut fleet);
+    assert_eq!(health(&fleet), ill, "nor is it taken for well by that");
+    announces(&mut fleet, "one", &[("a", endpoint()), ("a-acp", program(Api::Acp))]);
+    assert_eq!(health(&fleet), ill, "nor with another that it has now");
 }
 
 #[test]
