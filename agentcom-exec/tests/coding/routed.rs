@@ -1,5 +1,7 @@
 //! This file tests tasks whose model the hub chose, and looks at the servers of such models.
 
+use std::time::Duration;
+
 use agentcom_core::endpoint::{Api, Fault, ModelOptions, Seen, Tuning};
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
@@ -157,6 +159,19 @@ async fn a_look_says_why_a_server_cannot_be_asked() {
     ] {
         let error = seen(route).await.error.unwrap();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn b20_a_look_at_a_server_that_never_answers_ends_within_the_time_for_looks() {
+    // It takes connections, and nobody reads what comes.
+    let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", hole.local_addr().unwrap());
+    let looks = [route(Api::Ollama, &url, None), route(Api::Messages, &url, Some("me"))].map(seen);
+    let looks = futures_util::future::join_all(looks);
+    let seen = tokio::time::timeout(Duration::from_secs(30), looks).await.unwrap();
+    for seen in seen {
+        assert!(seen.error.is_some() && seen.models.is_empty(), "{seen:?}");
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) const TABLE: &[(&str, &str, Held)] = &[
     ("b17", "five rounds of correction nobody asked for", Tests(&["b17_no_rounds_of_correction_are_asked_for_unless_somebody_does", "b17_what_does_not_hold_is_corrected_only_where_that_was_asked_for"])),
     ("b18", "an idle hub spun", Tests(&["b18_an_idle_hub_does_not_spin", "b18_an_idle_hub_decides_nothing"])),
     ("b19", "each second a tick did heavy work", Tests(&["b19_a_full_queue_costs_no_ticks"])),
-    ("b20", "health checks blocked the registry", Tests(&["b20_looks_that_nobody_answers_hold_nothing_up"])),
+    ("b20", "health checks blocked the registry", Tests(&["b20_looks_that_nobody_answers_hold_nothing_up", "b20_a_look_at_a_server_that_never_answers_ends_within_the_time_for_looks"])),
     ("b21", "load balancing did nothing", Tests(&["b21_of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen", "b21_how_busy_a_machine_is_that_looks_at_its_own_endpoint_counts_for_that"])),
     ("b22", "an agent's own host was never preferred", Tests(&["b22_what_an_agent_announces_is_asked_by_its_announcers_and_nobody_else"])),
     ("b23", "each reconnect reset an endpoint", Tests(&["b23_an_agent_that_is_back_resets_nothing_of_what_is_known_of_its_endpoint"])),
