@@ -109,12 +109,16 @@ fn function(block: &str) -> Option<Call> {
 /// of the text is.
 const MENDED_MAX: usize = 4;
 
+/// How often something may begin like JSON and be none, before the rest of the text is left alone. Each
+/// takes as long as it is deep.
+const TRIED_MAX: usize = 4096;
+
 /// Calls of tools that there are, as JSON anywhere in the text, and the text around them.
 fn bare(text: &str, tools: &[Spec]) -> (Vec<Call>, String) {
     let (mut calls, mut rest_of_text) = (Vec::new(), String::new());
     let mut rest = text;
-    let mut mended = 0;
-    while let Some(begin) = rest.find(['{', '[']) {
+    let (mut mended, mut tried) = (0, 0);
+    while let Some(begin) = rest.find(['{', '[']).filter(|_| tried < TRIED_MAX) {
         let mut values = serde_json::Deserializer::from_str(&rest[begin..]).into_iter::<Value>();
         let value = match values.next() {
             Some(Ok(value)) => Some((value, begin + values.byte_offset())),
@@ -133,6 +137,7 @@ fn bare(text: &str, tools: &[Spec]) -> (Vec<Call>, String) {
                 end
             }
             Some(_) | None => {
+                tried += 1;
                 let next = begin + 1;
                 rest_of_text.push_str(&rest[..next]);
                 next

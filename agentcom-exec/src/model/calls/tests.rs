@@ -152,6 +152,15 @@ fn long_texts_full_of_brackets_are_read_in_time() {
 }
 
 #[test]
+fn a_call_is_found_behind_much_that_only_begins_like_one_and_not_behind_too_much() {
+    let call = r#"{"name": "read_file", "arguments": {"path": "a"}}"#;
+    let behind = |count: usize| found(&format!("{}{call}", "{ x ".repeat(count))).0.len();
+    assert_eq!((behind(TRIED_MAX - 1), behind(TRIED_MAX)), (1, 0));
+    let text = "[{".repeat(100_000);
+    assert_eq!(found(&text), (vec![], text));
+}
+
+#[test]
 fn a_long_name_is_kept_where_a_tool_has_it_and_cut_where_none_does() {
     let long = "é".repeat(1_000);
     let call = || Call { id: None, name: long.clone(), input: json!({}) };
