@@ -8,7 +8,7 @@
 //!               └─ result ───────────▶ how it ended, tokens, dollars
 //! ```
 //!
-//! It runs under the guard and in the sandbox, and reaches its API at a [gate](gate) that has its key:
+//! It runs under the guard and in the sandbox, and reaches its API at a [gate] that has its key:
 //! it reads what strangers wrote, and so is given nothing to lose.
 //! What its tools may do is held by the kernel and not by its promises; the list of tools says what it
 //! is to try at all. It loads no settings, hooks, servers or instructions from the repository or from
