@@ -15,20 +15,16 @@ use agentcom_exec::shell::Shell;
 use agentcom_exec::wake::{Wake, WakeConfig};
 use async_trait::async_trait;
 use serde_json::json;
-use support::{CLAN, CLAN_SIZE, marked, spawner};
+use support::{CLAN, CLAN_SIZE, Clans, spawner};
 
 #[derive(Debug)]
 struct Fixture {
-    mark: String,
+    clans: Clans,
 }
 
 impl Fixture {
     fn new() -> Self {
-        Self { mark: support::mark_of_thread("suite") }
-    }
-
-    fn mark_of(&self, task: TaskId) -> String {
-        format!("{}-{task}.", self.mark)
+        Self { clans: Clans::of("suite", CLAN_SIZE) }
     }
 }
 
@@ -44,7 +40,7 @@ impl ExecutorFixture for Fixture {
 
     fn run_on(&self, task: TaskId) -> Json {
         let command = format!("trap '' TERM; {CLAN}; {CLAN}");
-        Json::of(&json!({ "command": command, "env": { "MARK": self.mark_of(task) } })).unwrap()
+        Json::of(&json!({ "command": command, "env": { "MARK": self.clans.mark(task) } })).unwrap()
     }
 
     fn print_much(&self) -> Json {
@@ -55,11 +51,11 @@ impl ExecutorFixture for Fixture {
     }
 
     async fn is_up(&self, task: TaskId) -> bool {
-        marked(&self.mark_of(task)).len() == CLAN_SIZE
+        self.clans.is_up(task)
     }
 
     async fn is_alive(&self, task: TaskId) -> bool {
-        !marked(&self.mark_of(task)).is_empty()
+        self.clans.is_alive(task)
     }
 
     async fn wait(&self, span: Span) {
@@ -80,7 +76,7 @@ mod shell {
 #[derive(Debug)]
 struct Woken {
     dir: tempfile::TempDir,
-    mark: String,
+    clans: Clans,
 }
 
 /// What is woken: `$0` is the task, `$1` all that is known of it.
@@ -104,11 +100,7 @@ impl Woken {
         let dir = tempfile::tempdir().unwrap();
         let clan = format!("trap '' TERM; {CLAN}; {CLAN}");
         std::fs::write(dir.path().join("clan.sh"), clan).unwrap();
-        Self { dir, mark: support::mark_of_thread("woken") }
-    }
-
-    fn mark_of(&self, task: TaskId) -> String {
-        format!("{}-{task}.", self.mark)
+        Self { dir, clans: Clans::of("woken", CLAN_SIZE) }
     }
 }
 
@@ -130,7 +122,7 @@ impl ExecutorFixture for Woken {
     }
 
     fn run_on(&self, task: TaskId) -> Json {
-        Json::of(&json!({ "mark": self.mark_of(task) })).unwrap()
+        Json::of(&json!({ "mark": self.clans.mark(task) })).unwrap()
     }
 
     fn print_much(&self) -> Json {
@@ -138,11 +130,11 @@ impl ExecutorFixture for Woken {
     }
 
     async fn is_up(&self, task: TaskId) -> bool {
-        marked(&self.mark_of(task)).len() == CLAN_SIZE
+        self.clans.is_up(task)
     }
 
     async fn is_alive(&self, task: TaskId) -> bool {
-        !marked(&self.mark_of(task)).is_empty()
+        self.clans.is_alive(task)
     }
 
     async fn wait(&self, span: Span) {

@@ -19,7 +19,7 @@ use serde_json::json;
 
 pub(crate) use place::{git, said};
 
-use crate::support::{self, CLAN_SIZE, marked, spawner};
+use crate::support::{CLAN_SIZE, Clans, spawner};
 
 /// The stand-in.
 const AGENT: &str = env!("CARGO_BIN_EXE_agentcom-acp-stand-in");
@@ -30,28 +30,24 @@ pub(crate) struct Fixture {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) acp: Acp,
     pub(crate) sandbox: Sandbox,
-    mark: String,
+    clans: Clans,
 }
 
 impl Fixture {
     /// One whose agent goes `way`.
     pub(crate) fn going(way: &str) -> Self {
         let dir = place::made();
-        let mark = support::mark_of_thread("acp");
+        let clans = Clans::of("acp", CLAN_SIZE);
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L2)).level;
         let mut sandbox = Sandbox::new(level.max(Level::L2));
         sandbox.read.push(AGENT.into());
         let acp = Acp { files: true, ..Acp::new(Self::command(way)) };
-        Self { dir, acp, sandbox, mark }
+        Self { dir, acp, sandbox, clans }
     }
 
     /// The command line of an agent that goes `way`.
     pub(crate) fn command(way: &str) -> Vec<String> {
         [AGENT, ARG, way].map(str::to_owned).into()
-    }
-
-    fn mark_of(&self, task: TaskId) -> String {
-        format!("{}-{task}.", self.mark)
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -80,7 +76,7 @@ impl ExecutorFixture for Fixture {
     }
 
     fn run_on(&self, task: TaskId) -> Json {
-        going(&format!("runs-on {}", self.mark_of(task)))
+        going(&format!("runs-on {}", self.clans.mark(task)))
     }
 
     fn print_much(&self) -> Json {
@@ -88,11 +84,11 @@ impl ExecutorFixture for Fixture {
     }
 
     async fn is_up(&self, task: TaskId) -> bool {
-        marked(&self.mark_of(task)).len() == CLAN_SIZE
+        self.clans.is_up(task)
     }
 
     async fn is_alive(&self, task: TaskId) -> bool {
-        !marked(&self.mark_of(task)).is_empty()
+        self.clans.is_alive(task)
     }
 
     async fn wait(&self, span: Span) {

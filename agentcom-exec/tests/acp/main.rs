@@ -176,17 +176,22 @@ async fn an_agent_that_wants_a_login_is_logged_in_once_as_was_said() {
     }
 }
 
+/// What comes of a task of which an agent does a part.
+async fn partial(fixture: &Fixture) -> Value {
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TaskId(1), fixture.succeed());
+    let outcome = executor.run(&job, &Person::default()).await;
+    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
+    result.read().unwrap()
+}
+
 #[tokio::test]
 async fn an_agent_that_fills_the_disk_is_stopped_and_what_it_did_is_kept() {
     let mut fixture = Fixture::going("works");
     fixture.sandbox.limits.disk_bytes = 8 << 20;
     let fills = "n=0; while :; do head -c 500000 /dev/zero > f$n; n=$((n+1)); done";
     fixture.acp = Acp::new(["/bin/sh", "-c", fills]);
-    let executor = fixture.executor();
-    let job = assignment(&*executor, TaskId(1), fixture.succeed());
-    let outcome = executor.run(&job, &Person::default()).await;
-    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
-    let result: Value = result.read().unwrap();
+    let result = partial(&fixture).await;
     assert_eq!(result["stopped"], "disk", "{result:#}");
     let remaining = json!(["the model was stopped: its files take more than they may"]);
     assert_eq!((&result["remaining"], &result["pushed"]), (&remaining, &json!(true)));
@@ -199,11 +204,7 @@ async fn an_agent_with_too_many_processes_is_stopped_and_what_it_did_is_kept() {
     fixture.sandbox.limits.processes = 20;
     let forks = "echo two > b.txt; for i in $(seq 200); do sleep 10 & done; wait";
     fixture.acp = Acp::new(["/bin/sh", "-c", forks]);
-    let executor = fixture.executor();
-    let job = assignment(&*executor, TaskId(1), fixture.succeed());
-    let outcome = executor.run(&job, &Person::default()).await;
-    let JobOutcome::Partial { result, .. } = outcome else { panic!("{outcome:?}") };
-    let result: Value = result.read().unwrap();
+    let result = partial(&fixture).await;
     assert_eq!(result["stopped"], "processes", "{result:#}");
     assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "two\n");
 }

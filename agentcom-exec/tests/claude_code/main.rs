@@ -33,7 +33,7 @@ use agentcom_exec::sandbox::{Level, Network, Sandbox};
 use async_trait::async_trait;
 use fixture::{Fixture, git, said};
 use serde_json::{Value, json};
-use support::{CLAN_SIZE, marked, spawner};
+use support::{CLAN_SIZE, Clans, spawner};
 
 /// What only the program is to see.
 const SECRET: &str = "sk-what-only-it-is-to-see";
@@ -43,18 +43,18 @@ const SECRET: &str = "sk-what-only-it-is-to-see";
 pub(crate) struct Claude {
     pub(crate) place: Fixture,
     pub(crate) cli: ClaudeCode,
-    mark: String,
+    clans: Clans,
 }
 
 impl Claude {
     pub(crate) async fn new() -> Self {
         let program = Program::find(env!("CARGO_BIN_EXE_agentcom-claude-stand-in")).unwrap();
-        let mark = support::mark_of_thread("claude");
+        let clans = Clans::of("claude", CLAN_SIZE);
         let mut cli = ClaudeCode::new(program);
         cli.env = [("ANTHROPIC_API_KEY".to_owned(), Secret::new(SECRET))].into();
         let place = Fixture::new().await;
         cli.network = Self::network_at(place.sandbox.level);
-        Self { place, cli, mark }
+        Self { place, cli, clans }
     }
 
     /// What is granted beside its API where its sandbox is that of a level.
@@ -65,10 +65,6 @@ impl Claude {
     /// What an agent has that has this program.
     pub(crate) fn programs(&self) -> Programs {
         Programs { acp: None, claude_code: Some(self.cli.clone()) }
-    }
-
-    fn mark_of(&self, task: TaskId) -> String {
-        format!("{}-{task}.", self.mark)
     }
 
     pub(crate) fn coding(&self) -> Coding {
@@ -113,7 +109,7 @@ impl ExecutorFixture for Claude {
     }
 
     fn run_on(&self, task: TaskId) -> Json {
-        named(&format!("clan {}", self.mark_of(task)))
+        named(&format!("clan {}", self.clans.mark(task)))
     }
 
     fn print_much(&self) -> Json {
@@ -121,11 +117,11 @@ impl ExecutorFixture for Claude {
     }
 
     async fn is_up(&self, task: TaskId) -> bool {
-        marked(&self.mark_of(task)).len() == CLAN_SIZE
+        self.clans.is_up(task)
     }
 
     async fn is_alive(&self, task: TaskId) -> bool {
-        !marked(&self.mark_of(task)).is_empty()
+        self.clans.is_alive(task)
     }
 
     async fn wait(&self, span: Span) {

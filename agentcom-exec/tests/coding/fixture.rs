@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 pub(crate) use place::{git, said};
 
-use crate::support::{self, CLAN, CLAN_SIZE, marked, spawner};
+use crate::support::{CLAN, CLAN_SIZE, Clans, spawner};
 
 /// A remote, a clone, and a model that does what its name says.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Fixture {
     pub(crate) github: Option<GitHub>,
     pub(crate) publishing: Publishing,
     pub(crate) risk: Rules,
-    mark: String,
+    clans: Clans,
 }
 
 impl Fixture {
@@ -51,17 +51,14 @@ impl Fixture {
     /// One with another model.
     pub(crate) fn of(model: StandIn) -> Self {
         let dir = place::made();
-        let mark = support::mark_of_thread("coding");
+        // The shell itself was started before it had the mark.
+        let clans = Clans::of("coding", CLAN_SIZE - 1);
         let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
         let sandbox = Sandbox::new(level.max(Level::L2));
         let worktrees_kept = Settings::days(Settings::WORKTREES_KEPT_DAYS);
         let (mcp, tools, risk) = (Vec::new(), Vec::new(), Rules::default());
         let (github, publishing) = (None, Publishing::default());
-        Self { dir, model, sandbox, mcp, tools, worktrees_kept, github, publishing, risk, mark }
-    }
-
-    fn mark_of(&self, task: TaskId) -> String {
-        format!("{}-{task}.", self.mark)
+        Self { dir, model, sandbox, mcp, tools, worktrees_kept, github, publishing, risk, clans }
     }
 
     pub(crate) fn models(&self) -> OllamaModels {
@@ -130,7 +127,7 @@ impl ExecutorFixture for Fixture {
     }
 
     fn run_on(&self, task: TaskId) -> Json {
-        Json::of(&json!({ "model": format!("run {}", self.mark_of(task)) })).unwrap()
+        Json::of(&json!({ "model": format!("run {}", self.clans.mark(task)) })).unwrap()
     }
 
     fn print_much(&self) -> Json {
@@ -138,12 +135,11 @@ impl ExecutorFixture for Fixture {
     }
 
     async fn is_up(&self, task: TaskId) -> bool {
-        // The shell itself was started before it had the mark.
-        marked(&self.mark_of(task)).len() == CLAN_SIZE - 1
+        self.clans.is_up(task)
     }
 
     async fn is_alive(&self, task: TaskId) -> bool {
-        !marked(&self.mark_of(task)).is_empty()
+        self.clans.is_alive(task)
     }
 
     async fn wait(&self, span: Span) {

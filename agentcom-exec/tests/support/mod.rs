@@ -130,3 +130,32 @@ pub const CLAN: &str =
 
 /// How many processes [`CLAN`] makes.
 pub const CLAN_SIZE: usize = 6;
+
+/// The clans that the jobs of a fixture start, one for each task, told apart by their marks.
+#[derive(Debug)]
+pub struct Clans {
+    mark: String,
+    size: usize,
+}
+
+impl Clans {
+    /// Those of a fixture of that name, of which `size` processes each have the mark.
+    pub fn of(name: &str, size: usize) -> Self {
+        Self { mark: mark_of_thread(name), size }
+    }
+
+    /// The mark of a task.
+    pub fn mark(&self, task: TaskId) -> String {
+        format!("{}-{task}.", self.mark)
+    }
+
+    /// Whether all that the job of a task starts has started.
+    pub fn is_up(&self, task: TaskId) -> bool {
+        marked(&self.mark(task)).len() == self.size
+    }
+
+    /// Whether anything of it is still there.
+    pub fn is_alive(&self, task: TaskId) -> bool {
+        !marked(&self.mark(task)).is_empty()
+    }
+}
