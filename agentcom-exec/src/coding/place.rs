@@ -162,11 +162,6 @@ impl<'a> Place<'a> {
         self.tree.remote().await
     }
 
-    /// The addresses that the branch is pushed to.
-    pub(super) async fn push_addresses(&self) -> Result<Vec<String>, CheckoutError> {
-        self.tree.push_addresses().await
-    }
-
     /// All files of the branch.
     pub(super) async fn files(&self) -> Result<Vec<String>, CheckoutError> {
         self.tree.files().await

@@ -66,7 +66,7 @@ impl Publisher<'_> {
         if self.met.admit(PUSH).is_ok() {
             return Ok(Ok(()));
         }
-        for remote in place.push_addresses().await? {
+        for remote in place.git().push_addresses().await? {
             let is_private = self.visibility(&remote).await == Visibility::Private;
             let to = place_of(&remote);
             if !is_private && !self.is_allowed(&to, status).await {

@@ -191,7 +191,8 @@ impl Work<'_> {
                 return Err(Trouble::Model(error.clone()));
             }
             let report = self.check(place, &status, number).await?;
-            // What has filled the disk, or the machine, is not let at it again, since it would begin where it was stopped.
+            // What has filled the disk, or the machine, is not let at it again, since it would begin
+            // where it was stopped.
             let is_over = |how: &How| {
                 matches!(
                     how,

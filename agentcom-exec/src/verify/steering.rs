@@ -111,7 +111,7 @@ pub(super) fn steers(path: &str, before: Option<&str>, after: Option<&str>) -> b
     if steers_tests(path) {
         return true;
     }
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let name = name_of(path);
     if name.ends_with("_test.go") {
         // All tests of a Go package are run by this function, where there is one.
         let decides = |text: Option<&str>| text.is_some_and(|text| text.contains("func TestMain("));
@@ -139,8 +139,13 @@ pub(super) fn steers(path: &str, before: Option<&str>, after: Option<&str>) -> b
 
 /// Whether [`steers`] has to know what is in a file.
 pub(super) fn is_mixed(path: &str) -> bool {
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let name = name_of(path);
     name.ends_with("_test.go") || MANIFESTS.iter().any(|manifest| manifest.name == name)
+}
+
+/// The name of a file without its folders.
+fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// Takes out what is new and no test can be run by.
