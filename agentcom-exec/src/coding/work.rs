@@ -2,6 +2,7 @@
 //! propose.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,10 +167,7 @@ impl Work<'_> {
     async fn rounds(&self, place: &Place<'_>, standing: &mut Standing) -> Result<Round, Trouble> {
         let most = self.job.max_verification_retries.saturating_add(1);
         let seen = place.rounds().await?;
-        let disk_bytes = self.settings.sandbox.limits.disk_bytes;
-        let workspace = Workspace::open(&place.dir).map_err(Trouble::Workspace)?;
-        // What earlier attempts have done was there when this one began.
-        let workspace = Arc::new(workspace.at_most(disk_bytes));
+        let workspace = self.workspace(place.dir.clone()).await.map_err(Trouble::Workspace)?;
         let mut brief = self.brief();
         let mut number = seen;
         loop {
@@ -206,6 +204,13 @@ impl Work<'_> {
             }
             brief.so_far = Some(report.for_model());
         }
+    }
+
+    /// The worktree with its bound. What earlier attempts have done was there when this one began.
+    async fn workspace(&self, dir: PathBuf) -> io::Result<Arc<Workspace>> {
+        let disk_bytes = self.settings.sandbox.limits.disk_bytes;
+        let open = move || Ok(Arc::new(Workspace::open(dir)?.at_most(disk_bytes)));
+        tokio::task::spawn_blocking(open).await.map_err(io::Error::other).and_then(|opened| opened)
     }
 
     async fn work(
