@@ -85,7 +85,8 @@ pub struct Endpoint {
     /// What an agent has to be able to do to use it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<Capability>,
-    /// The agent on whose machine it runs, which knows how busy that is.
+    /// The agent on whose machine it runs, which knows how busy that is; without a word who announced
+    /// a loopback address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<AgentId>,
     /// The agents that say that they were started with it, and that alone use it; none if an operator

@@ -48,6 +48,14 @@ impl Server {
         };
         Self { address: address.into(), owner }
     }
+
+    /// The agent that is known to be on its machine.
+    pub(crate) const fn neighbour(&self) -> Option<&AgentId> {
+        match &self.owner {
+            Some(Owner::Agent(agent)) => Some(agent),
+            Some(Owner::Name(_) | Owner::Account(_)) | None => None,
+        }
+    }
 }
 
 /// The host, the port and the path of an address in the one way in which all who mean them write them,

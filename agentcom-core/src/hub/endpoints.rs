@@ -106,6 +106,11 @@ fn look_spec(id: &EndpointId, endpoint: &Endpoint) -> Option<Spec> {
 /// A task ends; if it looked at an endpoint, what it saw is known now.
 pub(super) fn looked(tx: &mut Tx<'_>, id: TaskId, life: &Life) {
     let Some(id) = tx.state.task(id).and_then(|task| probed_by(&task.spec)) else { return };
+    let ended = life.last_attempt().and_then(|attempt| attempt.ended.as_ref());
+    if ended.is_some_and(|ended| ended.outcome == Outcome::TimedOut) {
+        // Whoever looks gives up earlier, unless it stands still itself: then it cannot be asked either.
+        return hear(tx, &id, Sign::Failed(None), None, Some(UNSEEN.into()));
+    }
     if life.state != TaskState::Completed {
         return;
     }
@@ -131,6 +136,9 @@ pub(super) fn served(tx: &mut Tx<'_>, id: TaskId, ended: &Ended) {
         false => hear(tx, &endpoint, Sign::Failed(None), None, Some(SILENT.into())),
     }
 }
+
+/// What is said of an endpoint that was looked at in vain.
+const UNSEEN: &str = "who looked at it did not say in 30 s what it saw";
 
 /// What is said of an endpoint whose model did not answer.
 const SILENT: &str = "its model answered no call in the time that a task had for it";

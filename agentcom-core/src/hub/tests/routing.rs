@@ -23,6 +23,7 @@ use crate::view::Reason;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
+use announced::announces;
 use fleet::Fleet;
 
 /// An endpoint that serves `models`, as is known without asking it.
@@ -290,8 +291,8 @@ fn a_look_that_finds_nobody_counts_as_a_failure() {
     fleet.set("gpu", local(&["qwen"]));
     let looker = fleet.looker();
     let missed = Seen { error: Some("refused".into()), ..Seen::default() };
-    for _ in 0..2 {
-        fleet.pass_hearing(looker, Span::from_secs(60));
+    for wait in [0, 60] {
+        fleet.pass_hearing(looker, Span::from_secs(wait) + Span(1));
         let look = fleet.look(looker).unwrap();
         fleet.saw(looker, look, &missed);
     }
@@ -300,6 +301,28 @@ fn a_look_that_finds_nobody_counts_as_a_failure() {
     let look = fleet.look(looker).unwrap();
     fleet.saw(looker, look, &Seen::default());
     assert!(matches!(fleet.breaker("gpu"), Breaker::Closed { failures: 0, .. }));
+}
+
+#[test]
+fn a_look_that_an_agent_never_ends_counts_as_a_failure() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let looker = fleet.looker();
+    for failures in [1, 2] {
+        fleet.pass_hearing(looker, Span(1));
+        assert!(fleet.look(looker).is_some());
+        fleet.pass_hearing(looker, Span::from_secs(30));
+        assert_eq!(fleet.look(looker), None);
+        let breaker = fleet.breaker("gpu");
+        match failures {
+            1 => assert!(matches!(breaker, Breaker::Closed { failures: 1, .. }), "{breaker:?}"),
+            _ => assert!(matches!(breaker, Breaker::Open { .. }), "{breaker:?}"),
+        }
+        fleet.pass_hearing(looker, Span::from_secs(60));
+        let id = EndpointId::new("gpu").unwrap();
+        let health = fleet.bench.hub.state().endpoints().health(&id).unwrap();
+        assert!(health.error.as_ref().unwrap().contains("did not say in 30 s"));
+    }
 }
 
 #[test]
@@ -317,11 +340,13 @@ fn b20_looks_that_nobody_answers_hold_nothing_up() {
     let at = |model: &str| Some(("gpu".into(), model.into()));
     assert_eq!(fleet.given(coder), [(task, at("qwen"))]);
     fleet.serve(coder);
-    // They are over in their time, and others follow.
+    // They are over in their time, and others follow a minute later.
     fleet.pass_hearing(looker, Span::from_secs(31));
     assert_eq!(fleet.holds(looker), 0);
-    fleet.pass_hearing(looker, Span::from_secs(30));
-    assert_eq!(fleet.holds(looker), 3);
+    fleet.pass_hearing(looker, Span::from_secs(60));
+    let looked_at = |held: Held| probed_by(&fleet.bench.task(held.task_id).spec);
+    let held = fleet.bench.holds(&agent_id("looker")).into_iter().filter_map(looked_at);
+    assert_eq!(held.filter(|id| id.as_str().starts_with("hole-")).count(), 3);
 }
 
 #[test]
@@ -352,6 +377,18 @@ fn tasks_for_two_models_in_turn_pay_for_one_change_of_model() {
     let served: Vec<_> = (0..12).map(|_| fleet.serve(coder).unwrap().1).collect();
     assert_eq!(served[..6], ["a"; 6]);
     assert_eq!(served[6..], ["b"; 6]);
+}
+
+#[test]
+fn a_batch_keeps_nobody_waiting_where_another_model_is_loaded_beside() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", Endpoint { models_at_once: 2, ..local(&["a", "b"]) });
+    let coder = fleet.join("one", 1, &[]);
+    fleet.submit(Tier::Standard, Some("a"));
+    fleet.submit(Tier::Standard, Some("b"));
+    fleet.submit(Tier::Standard, Some("a"));
+    let served: Vec<_> = (0..3).map(|_| fleet.serve(coder).unwrap().1).collect();
+    assert_eq!(served, ["a", "b", "a"], "the oldest comes first");
 }
 
 #[test]
@@ -438,6 +475,25 @@ fn b21_of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen() {
     fleet.bench.frame(host, report("98"));
     fleet.submit(Tier::Standard, None);
     assert_eq!(fleet.names(host), ["a"]);
+}
+
+#[test]
+fn b21_how_busy_an_agent_is_counts_for_the_loopback_that_it_announces() {
+    let url = "http://127.0.0.1:11434";
+    let endpoint = || Endpoint { url: url.into(), ..local(&["qwen"]) };
+    for (busy, chosen) in [(0, "b"), (1, "a")] {
+        let mut fleet = Fleet::new();
+        let one = announces(&mut fleet, "one", &[("a", endpoint())]);
+        let two = announces(&mut fleet, "two", &[("b", endpoint())]);
+        for (at, session) in [one, two].into_iter().enumerate() {
+            let cpu = if at == busy { "97" } else { "2" };
+            let figures = Json::parse(&alloc::format!(r#"{{"cpu_percent":{cpu}}}"#)).unwrap();
+            fleet.bench.frame(session, ToHub::ResourceReport { figures });
+        }
+        fleet.submit(Tier::Standard, None);
+        let given = [fleet.names(one), fleet.names(two)].concat();
+        assert_eq!(given, [chosen]);
+    }
 }
 
 #[test]

@@ -97,8 +97,9 @@ impl State {
             let other = others.map(|(name, _)| Box::from(*name)).next();
             return Verdict::Occupied(other.unwrap_or_default());
         }
+        // Where more may be loaded, another is loaded beside the last, and nothing is paid for twice.
         if let Some((last, true)) = self.endpoints.batch(id)
-            && bound > 0
+            && bound == 1
             && last != *model
             && self.wants_at(id, last)
         {
@@ -108,7 +109,7 @@ impl State {
             held: u32::try_from(all).unwrap_or(u32::MAX),
             is_warm: served.is_some_and(|served| served.warm),
             is_last: self.endpoints.last(id) == Some(*model),
-            ..self.machine(endpoint, health)
+            ..self.machine(id, endpoint, health)
         };
         Verdict::Suits(facts.score())
     }
@@ -161,9 +162,11 @@ impl State {
     }
 
     /// How busy the machine is on which an endpoint runs, as its sidecar says, or who looked last.
-    fn machine(&self, endpoint: &Endpoint, health: &Health) -> Facts {
+    fn machine(&self, id: &EndpointId, endpoint: &Endpoint, health: &Health) -> Facts {
         let seen = health.seen.as_deref().and_then(|seen| seen.machine);
-        let session = endpoint.host.as_ref().and_then(|host| self.session_of(host));
+        let neighbour = || self.endpoints.servers.get(id)?.neighbour();
+        let host = endpoint.host.as_ref().or_else(neighbour);
+        let session = host.and_then(|host| self.session_of(host));
         let figures = session.and_then(|session| session.resources.as_ref());
         let figures: Figures = figures.and_then(|it| it.read().ok()).unwrap_or_default();
         let per_mille = |part: u64, whole: u64| {
