@@ -200,7 +200,7 @@ impl Worker for Agent {
     }
 
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
-        let sandbox = self.acp.sandbox(&bench.settings.sandbox);
+        let sandbox = self.acp.sandbox(bench.sandbox);
         let cell = sandbox.around(bench.workspace.path())?;
         let command = GuardCommand {
             argv: self.acp.command.clone(),

@@ -273,7 +273,7 @@ impl Worker for ClaudeCode {
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
         let gate = self.gate().await?;
         let held = gate.as_ref().map_or_else(|| self.clone(), |gate| self.through(gate));
-        let cell = held.sandbox(&bench.settings.sandbox).around(bench.workspace.path())?;
+        let cell = held.sandbox(bench.sandbox).around(bench.workspace.path())?;
         let command = GuardCommand {
             argv: held.argv(bench.limits.turns),
             env: held.environment(bench.env),

@@ -130,6 +130,10 @@ impl Executor for Shell {
         if let Err(little) = level.suffices(job.sandbox) {
             return JobOutcome::retryable(little);
         }
+        let sandbox = match sandbox {
+            Some(sandbox) => Some(sandbox.clone().for_work_in(&self.root).await),
+            None => None,
+        };
         let cell = match sandbox.map(|sandbox| sandbox.around(&self.root)) {
             Some(Err(error)) => return JobOutcome::retryable(format_args!("the sandbox: {error}")),
             Some(Ok(cell)) => Some(cell),

@@ -135,8 +135,8 @@ async fn files_of_a_confined_command_are_bounded_and_what_was_there_is_not_held_
         assert!(error.starts_with("all files take "), "{error}");
     }
     assert!(begun.elapsed() < Duration::from_secs(20));
-    // What it finds full it may look at, and make room in.
-    for text in ["cat old", "rm new"] {
+    // Whatever it finds it may look at, and make room in, and add to as much as it may.
+    for text in ["cat old", "rm new", "head -c 15000 old > newer"] {
         let outcome = run(text).await;
         assert!(matches!(outcome, JobOutcome::Done { .. }), "{text}: {outcome:?}");
     }

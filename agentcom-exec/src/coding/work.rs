@@ -27,6 +27,7 @@ use crate::git::Status;
 use crate::mcp::Connection;
 use crate::model::{ModelError, Usage};
 use crate::output::report;
+use crate::sandbox::Sandbox;
 use crate::tool::{Met, Workspace};
 use crate::transcripts::{Draft, Head};
 use crate::verify::{Checker, Report};
@@ -167,14 +168,17 @@ impl Work<'_> {
     async fn rounds(&self, place: &Place<'_>, standing: &mut Standing) -> Result<Round, Trouble> {
         let most = self.job.max_verification_retries.saturating_add(1);
         let seen = place.rounds().await?;
-        let workspace = self.workspace(place.dir.clone()).await.map_err(Trouble::Workspace)?;
+        let sandbox = self.settings.sandbox.clone().for_work_in(&place.dir).await;
+        let disk_bytes = sandbox.limits.disk_bytes;
+        let workspace =
+            workspace(place.dir.clone(), disk_bytes).await.map_err(Trouble::Workspace)?;
         let mut brief = self.brief();
         let mut number = seen;
         loop {
             // What earlier attempts have done counts, whatever stopped them; it is checked once more.
             let ended = if number < most {
                 number += 1;
-                Some(self.work(&workspace, &brief, standing).await?)
+                Some(self.work(&workspace, &sandbox, &brief, standing).await?)
             } else {
                 None
             };
@@ -206,16 +210,10 @@ impl Work<'_> {
         }
     }
 
-    /// The worktree with its bound. What earlier attempts have done was there when this one began.
-    async fn workspace(&self, dir: PathBuf) -> io::Result<Arc<Workspace>> {
-        let disk_bytes = self.settings.sandbox.limits.disk_bytes;
-        let open = move || Ok(Arc::new(Workspace::open(dir)?.at_most(disk_bytes)));
-        tokio::task::spawn_blocking(open).await.map_err(io::Error::other).and_then(|opened| opened)
-    }
-
     async fn work(
         &self,
         workspace: &Arc<Workspace>,
+        sandbox: &Sandbox,
         brief: &Brief,
         standing: &mut Standing,
     ) -> Result<Ended, Trouble> {
@@ -235,6 +233,7 @@ impl Work<'_> {
             let bench = Bench {
                 workspace,
                 settings,
+                sandbox,
                 env,
                 connections,
                 met,
@@ -341,9 +340,10 @@ impl Work<'_> {
         let change = change_of(status);
         let env = self.settings.environment.of(self.job, &Default::default());
         let checked = place.in_clean_checkout(&status.head, async |dir, tree| {
+            let sandbox = self.settings.sandbox.clone().for_work_in(dir).await;
             let checker = Checker {
                 spawner: &self.settings.spawner,
-                sandbox: &self.settings.sandbox,
+                sandbox: &sandbox,
                 env: &env,
                 dir,
                 commit: (&status.head, tree),
@@ -389,4 +389,10 @@ async fn put_to_work(worker: &dyn Worker, brief: &Brief, bench: &Bench<'_>) -> i
         Ok(()) => worker.work(brief, bench).await,
         Err(three) => Ok(Ended::as_of(How::Failed(ModelError::ThreeOfThree(three)))),
     }
+}
+
+/// A worktree whose files may take so many bytes together.
+async fn workspace(dir: PathBuf, disk_bytes: u64) -> io::Result<Arc<Workspace>> {
+    let open = move || Ok(Arc::new(Workspace::open(dir)?.at_most(disk_bytes)));
+    tokio::task::spawn_blocking(open).await.map_err(io::Error::other).and_then(|opened| opened)
 }

@@ -18,7 +18,7 @@ use crate::agentic::transcript::Transcript;
 use crate::agentic::{Brief, Ended, Loop};
 use crate::mcp::Connection;
 use crate::model::Model;
-use crate::sandbox::Network;
+use crate::sandbox::{Network, Sandbox};
 use crate::tool::{Met, RunCommand, Toolbox, Workspace};
 use crate::transcripts::Draft;
 
@@ -74,6 +74,9 @@ pub struct Bench<'a> {
     pub workspace: &'a Arc<Workspace>,
     /// Where and how coding tasks are done on this machine.
     pub settings: &'a Settings,
+    /// What commands and foreign agents are confined by: that of the settings, whose bound on files is
+    /// beside what was there when the attempt began.
+    pub sandbox: &'a Sandbox,
     /// What commands see of the environment.
     pub env: &'a BTreeMap<String, String>,
     /// Connections to MCP servers, for workers that have tools of this machine.
@@ -120,8 +123,8 @@ impl Worker for WithTools {
     }
 
     async fn work(&self, brief: &Brief, bench: &Bench<'_>) -> io::Result<Ended> {
-        let Settings { spawner, sandbox, tools: own, .. } = bench.settings;
-        let (spawner, sandbox) = (spawner.clone(), sandbox.clone());
+        let Settings { spawner, tools: own, .. } = bench.settings;
+        let (spawner, sandbox) = (spawner.clone(), bench.sandbox.clone());
         let path = bench.workspace.path();
         let tools = if sandbox.level.runs_commands() {
             let commands = RunCommand::new(spawner, sandbox, path, bench.env.clone());

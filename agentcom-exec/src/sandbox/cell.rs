@@ -102,6 +102,18 @@ impl Sandbox {
         }
     }
 
+    /// The same for work that begins now in `folder`: its files may take [`Limits::disk_bytes`] beside
+    /// what is there already. Looks at all of that, and so may take a while.
+    #[must_use]
+    pub async fn for_work_in(mut self, folder: &Path) -> Self {
+        let folder = folder.to_owned();
+        let look = tokio::task::spawn_blocking(move || Quota::taken(&[&folder])).await;
+        // A look that was not made, since the program ends, has seen nothing.
+        let there = look.unwrap_or_default();
+        self.limits.disk_bytes = self.limits.disk_bytes.saturating_add(there);
+        self
+    }
+
     /// Surroundings for a command that may change what is in `workspace`.
     ///
     /// # Errors
@@ -191,8 +203,8 @@ impl Cell {
     }
 
     /// What its files may take together, those for temporary use among them, from now on:
-    /// [`Limits::disk_bytes`], or what is there if that is more. Whoever runs the command looks at that,
-    /// and stops it. Looks at all of them, and so may take a while.
+    /// [`Limits::disk_bytes`], or what is there if that is more; see [`Sandbox::for_work_in`]. Whoever
+    /// runs the command looks at that, and stops it. Looks at all of them, and so may take a while.
     pub async fn quota(&self) -> Quota {
         let Policy { workspace, scratch, limits, user, .. } = self.policy();
         let own_user = user.filter(|_| nix::unistd::getuid().is_root());

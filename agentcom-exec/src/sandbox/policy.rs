@@ -144,8 +144,10 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// The size of each file that is written, in bytes.
     pub file_bytes: u64,
-    /// All files in the workspace, and the temporary ones, in bytes. No kernel holds this: whoever runs
-    /// the command looks at it over and over, and stops it.
+    /// All files in the workspace, and the temporary ones, in bytes; those that were there before the
+    /// work are not counted where it is begun with
+    /// [`Sandbox::for_work_in`](super::Sandbox::for_work_in). No kernel holds this: whoever runs the
+    /// command looks at it over and over, and stops it.
     pub disk_bytes: u64,
     /// Open files of each process.
     pub files: u64,

@@ -4,9 +4,10 @@
 //! is looked at over and over while the command runs, which can pass the bound by as much as it
 //! writes between two looks.
 //!
-//! **Invariant:** files may take as much as the limit says, or as much as they took when the work
-//! began, whichever is more. So what was there before is held against nobody, and whoever finds the
-//! disk full can make room; but nothing may be added.
+//! **Invariant:** files may take as much as the limit says, or as much as they took when a command
+//! began, whichever is more. So whoever finds the disk full can make room, but add nothing. For that
+//! what was there before the work is held against nobody, the limit is raised by it when the work
+//! begins ([`Sandbox::for_work_in`](super::Sandbox::for_work_in)).
 
 use std::fmt;
 use std::io;
@@ -117,6 +118,12 @@ impl Quota {
         if is_whole { Ok(()) } else { Err(Excess::Hidden) }
     }
 
+    /// How many bytes are in these folders now. Blocking.
+    pub(crate) fn taken(folders: &[&Path]) -> u64 {
+        // Whoever may have hidden something there: it does not count.
+        Self::of(0, folders, 0).look().bytes
+    }
+
     fn look(&self) -> Look {
         let mut look = Look { bytes: 0, is_whole: true };
         for folder in &self.folders {
@@ -192,7 +199,7 @@ mod tests {
     }
 
     fn taken(folder: &Path) -> u64 {
-        quota(0, folder).look().bytes
+        Quota::taken(&[folder])
     }
 
     #[test]

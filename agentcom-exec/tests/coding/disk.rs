@@ -7,22 +7,31 @@ use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assig
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, said};
+use crate::fixture::{Fixture, git, said};
 
 fn write(path: &str, content: &str) -> Turn {
     Turn::calls("write_file", json!({ "path": path, "content": content }))
 }
 
 #[tokio::test]
-async fn what_a_repository_takes_by_itself_is_held_against_nobody_and_nothing_may_be_added() {
+async fn what_a_repository_takes_by_itself_is_held_against_nobody_and_so_much_may_be_added() {
+    let command = |line: &str| Turn::calls("run_command", json!({ "command": line }));
     let turns = [
-        Turn::calls("run_command", json!({ "command": "cat a.txt" })),
+        command("head -c 1500 /dev/zero > kept"),
+        write("more.txt", &"more ".repeat(200)),
+        command("rm kept"),
         write("more.txt", "one more"),
         write("a.txt", "two\n"),
         Turn::says("Done."),
     ];
     let mut fixture = Fixture::of(StandIn::of(turns).await);
-    fixture.sandbox.limits.disk_bytes = 100;
+    let clone = fixture.dir.path().join("clone");
+    std::fs::write(clone.join("big.txt"), "big\n".repeat(25_000)).unwrap();
+    git(&clone, &["add", "-A"]);
+    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    git(&clone, &[&who[..], &["commit", "-q", "-m", "Big"]].concat());
+    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    fixture.sandbox.limits.disk_bytes = 2_600;
     let executor = fixture.executor();
     let mut job = assignment(&*executor, TaskId(1), fixture.succeed());
     let step = |target: &str| VerificationStep {
@@ -30,7 +39,8 @@ async fn what_a_repository_takes_by_itself_is_held_against_nobody_and_nothing_ma
         target: target.to_owned(),
         description: None,
     };
-    job.verification_steps = vec![step("grep two a.txt"), step("head -c 9000 /dev/zero > more")];
+    let has_room = "grep two a.txt && grep 'one more' more.txt && head -c 500 /dev/zero > some";
+    job.verification_steps = [has_room, "head -c 9000 /dev/zero > some"].map(step).into();
     let outcome = executor.run(&job, &Asking::default()).await;
     let JobOutcome::Partial { verification, .. } = outcome else { panic!("{outcome:?}") };
     let report: Value = verification.unwrap().read().unwrap();

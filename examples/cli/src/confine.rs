@@ -24,7 +24,7 @@ pub(crate) struct Confine {
     #[arg(long = "sandbox-user", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
     user: Option<u32>,
     /// How many MiB all files in the directory of a confined command, and its temporary ones, may take
-    /// [default: 2048]
+    /// beside those that were there before [default: 2048]
     #[arg(long = "sandbox-disk", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=Limits::DISK_MIB_MAX))]
     disk: Option<u64>,
     /// How many processes and threads a confined command may be, all that it starts among them

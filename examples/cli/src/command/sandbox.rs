@@ -56,7 +56,7 @@ async fn confined(
     print: Printer,
 ) -> Result<How, Failure> {
     let cwd = std::env::current_dir()?;
-    let cell = sandbox.around(&cwd)?;
+    let cell = sandbox.clone().for_work_in(&cwd).await.around(&cwd)?;
     let command = GuardCommand {
         argv,
         env: std::env::vars().collect::<BTreeMap<_, _>>(),

@@ -21,7 +21,8 @@ pub struct Confine {
     pub read: Vec<PathBuf>,
     /// The user that they become, if the sidecar is root.
     pub user: Option<u32>,
-    /// How many MiB all files in their folder, and their temporary ones, may take; 2048 if not said.
+    /// How many MiB all files in their folder, and their temporary ones, may take beside those that were
+    /// there before; 2048 if not said.
     pub disk_mib: Option<u64>,
     /// How many processes and threads a command may be, all that it starts among them; 2048 if not said.
     pub processes: Option<u64>,
