@@ -289,18 +289,23 @@ pub struct Machine {
     pub ram_mib: u32,
 }
 
-/// Why an endpoint did not serve a task that was routed to it. The task is not to blame.
+/// Why an endpoint did not serve a task that was routed to it. The task is not to blame, unless it is
+/// the same over and over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// It does not answer, or breaks off.
+    /// It does not answer.
     Unreachable,
+    /// Its answer broke off, or was none. What the task asks may be the reason.
+    Broken,
     /// It has no time, or is loading.
     Busy,
     /// It does not have the model that it said it had.
     NoModel,
     /// Its quota is used up.
     Quota,
+    /// Nobody pays for its model. It says nothing of the endpoint.
+    NotPaid,
 }
 
 /// What operators say about routing, and which keys are parked.

@@ -24,6 +24,10 @@ pub struct Price {
 }
 
 impl Price {
+    /// That of what costs nothing.
+    pub const FREE: Self =
+        Self { input: Micros(0), output: Micros(0), cache_read: Micros(0), cache_write: Micros(0) };
+
     /// What `usage` costs, rounded up.
     #[must_use]
     pub fn of(&self, usage: Usage) -> Micros {

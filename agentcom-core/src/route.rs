@@ -213,6 +213,26 @@ pub enum Verdict {
     Missing,
     /// It cannot call tools, as its server says.
     NoTools,
+    /// There are caps on what is spent, and nobody has said what it costs.
+    NoPrice,
+}
+
+impl Verdict {
+    /// Whether the model can be asked, or will be when something passes by itself.
+    const fn is_passing(&self) -> bool {
+        match self {
+            Self::Suits(_)
+            | Self::Open(_)
+            | Self::Tried
+            | Self::Parked(..)
+            | Self::Returning(_)
+            | Self::Full(_)
+            | Self::Occupied(_)
+            | Self::Batch(_)
+            | Self::NoRoom => true,
+            Self::NoAgent(_) | Self::Missing | Self::NoTools | Self::NoPrice => false,
+        }
+    }
 }
 
 /// What was decided on, and what else there was.
@@ -275,6 +295,14 @@ impl Decision {
         });
     }
 
+    /// Whether there is a model that did not fail at the task and can be asked, now or when something
+    /// passes by itself.
+    pub(crate) fn has_other(&self) -> bool {
+        let chosen = self.chosen.iter().map(|it| (it.fallback, true));
+        let others = self.alternatives.iter().map(|it| (it.fallback, it.verdict.is_passing()));
+        chosen.chain(others).any(|(behind, passes)| passes && behind != Some(Fallback::Again))
+    }
+
     /// As it is kept with an attempt.
     pub(crate) fn kept(mut self) -> Box<Self> {
         self.alternatives.truncate(Self::ALTERNATIVES_MAX);
@@ -334,6 +362,7 @@ fn rank(verdict: &Verdict) -> Option<u32> {
         | Verdict::NoAgent(_)
         | Verdict::NoRoom
         | Verdict::Missing
+        | Verdict::NoPrice
         | Verdict::NoTools => None,
     }
 }

@@ -230,7 +230,9 @@ impl Worker for Agent {
             How::Answered | How::Stopped(_) => true,
         };
         if is_told {
-            let came_to = Spending { model, usage: ended.usage, micros: ended.cost };
+            // Of one that does not say what it cost, that counts which it may cost.
+            let micros = ended.cost.or(self.acp.cost_max);
+            let came_to = Spending { model, usage: ended.usage, micros };
             tokio::select! {
                 () = bench.ctx.cancelled() => {}
                 _ = bench.ctx.pay(Payment::CameTo(came_to)) => {}

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::clipped;
 use super::tx::Tx;
@@ -13,9 +14,11 @@ use crate::id::TaskId;
 use crate::json::Json;
 use crate::name::{Credential, EndpointId, Kind, Principal, Tag};
 use crate::rng::Rng;
+use crate::route::{Chosen, Wanted};
 use crate::state::{Health, PROBE, Pulse, Requirements, probed_by};
 use crate::task::{
-    Category, Draft, Ended, Group, Life, Outcome, Priority, Retry, Spec, Task, TaskState, Times,
+    Attempt, Category, Draft, Ended, Group, Life, Outcome, Priority, Retry, Spec, Task, TaskState,
+    Times,
 };
 use crate::time::Span;
 
@@ -100,7 +103,7 @@ fn look_spec(id: &EndpointId, endpoint: &Endpoint) -> Option<Spec> {
         group: Group { tags: Tag::new(PROBE).into_iter().collect(), ..Group::default() },
         ..Draft::new(Kind::new(PROBE).ok()?, Json::of(&input).ok()?)
     };
-    draft.into_spec(Principal::System, alloc::vec::Vec::new()).ok()
+    draft.into_spec(Principal::System, Vec::new()).ok()
 }
 
 /// A task ends; if it looked at an endpoint, what it saw is known now.
@@ -185,7 +188,9 @@ pub(super) fn unserved(tx: &Tx<'_>, id: TaskId, fault: Fault) -> Option<Unserved
 }
 
 impl Unserved {
-    /// How the attempt ends: nobody is to blame, and the task is in front of its lane.
+    /// How the attempt ends: nobody is to blame, and the task is in front of its lane. But what breaks off
+    /// over and over, and what nobody pays for, counts as a failure at the task, so that others are
+    /// tried, and it has an end.
     pub(super) fn end_of(
         &self,
         tx: &Tx<'_>,
@@ -194,10 +199,14 @@ impl Unserved {
     ) -> (Ended, TaskState) {
         let outcome = match self.fault {
             Fault::Quota => Outcome::Failed(Category::Quota),
-            Fault::Unreachable | Fault::Busy | Fault::NoModel => Outcome::Released,
+            Fault::Broken if has_broken_off_often(task) => Outcome::Failed(Category::Retryable),
+            Fault::Unreachable | Fault::Busy | Fault::NoModel | Fault::Broken => Outcome::Released,
+            Fault::NotPaid if others_may_go_on(tx, task) => Outcome::Failed(Category::Retryable),
+            Fault::NotPaid => Outcome::Failed(Category::Permanent),
         };
-        let (ended, _) = tx.end_of(task, outcome, error, None);
-        (ended, tx.front(task))
+        let counts = matches!(outcome, Outcome::Failed(Category::Retryable | Category::Permanent));
+        let (ended, then) = tx.end_of(task, outcome, error, None);
+        (ended, if counts { then } else { tx.front(task) })
     }
 
     /// Draws the conclusion for the endpoint, which asks to be left alone for so long `least`.
@@ -205,13 +214,42 @@ impl Unserved {
         let account = tx.state.endpoint(&self.endpoint).map(|it| it.account(&self.endpoint));
         match (self.fault, account) {
             (Fault::Quota, Some(account)) => park(tx, account, least.unwrap_or(LOOK_EVERY)),
-            (Fault::Quota, None) => {}
-            (Fault::Unreachable | Fault::Busy | Fault::NoModel, _) => {
+            (Fault::Quota, None) | (Fault::NotPaid, _) => {}
+            (Fault::Unreachable | Fault::Busy | Fault::NoModel | Fault::Broken, _) => {
                 let error = error.map(|error| clipped(error, ERROR_CHARS_MAX));
                 hear(tx, &self.endpoint, Sign::Failed(least), None, error);
             }
         }
     }
+}
+
+/// So often in all an answer may break off at one task, of one model, before that is the task's.
+const BROKEN_MAX: usize = 3;
+
+/// Whether the model of the latest attempt did not serve the task so often before that its answer has
+/// to do with what it is asked.
+fn has_broken_off_often(task: &Task) -> bool {
+    let chosen = |attempt: &Attempt| {
+        let chosen = attempt.route.as_ref()?.chosen.as_ref()?;
+        Some((chosen.endpoint.clone(), chosen.model.clone()))
+    };
+    let own = task.life.last_attempt().and_then(chosen);
+    let is_released = |attempt: &&Attempt| {
+        attempt.ended.as_ref().is_some_and(|ended| ended.outcome == Outcome::Released)
+    };
+    let before = task.life.attempts.iter().filter(is_released).filter(|it| chosen(it) == own);
+    before.count() + 1 >= BROKEN_MAX
+}
+
+/// Whether there is a model for a task, or will be, other than that of its latest attempt and those that
+/// failed at it.
+fn others_may_go_on(tx: &Tx<'_>, task: &Task) -> bool {
+    let Some(wanted) = Wanted::of(task) else { return false };
+    let own = task.life.last_attempt().and_then(|it| it.route.as_ref()?.chosen.as_ref());
+    let failed: Vec<&Chosen> = task.life.failed_with().chain(own).collect();
+    let wanted = Wanted { failed: true, ..wanted };
+    let decision = tx.state.route(&wanted, &Requirements::of(&task.spec), &failed);
+    decision.is_some_and(|decision| decision.has_other())
 }
 
 /// Something was heard of an endpoint.

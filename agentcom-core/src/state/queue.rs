@@ -201,6 +201,9 @@ impl State {
         let before = core::mem::replace(&mut self.settings, settings);
         if before.routing != self.settings.routing {
             self.set_routing(&before.routing);
+        } else if (&before.caps, &before.prices) != (&self.settings.caps, &self.settings.prices) {
+            // What has no price is not asked where there are caps.
+            self.wake_routed();
         }
         let verdicts = self
             .ready

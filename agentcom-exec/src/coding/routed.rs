@@ -2,6 +2,7 @@
 
 use agentcom_core::config::Secret;
 use agentcom_core::endpoint::{Api, Endpoint, Fault, Tuning};
+use agentcom_core::ledger::NotGranted;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::Tier;
 use agentcom_core::wire::Route;
@@ -81,37 +82,47 @@ pub(super) fn workers(
 
 /// How a task ends whose endpoint did not serve it; `None` if the task is to blame, or this agent.
 pub(super) fn unserved(api: Api, error: &ModelError, usage: Usage) -> Option<JobOutcome> {
-    let fault = match error {
+    Some(JobOutcome::Unserved {
+        fault: fault(api, error)?,
+        error: error.to_string(),
+        retry_after: error.retry_after().map(Into::into),
+        tokens: Some(usage.total()),
+    })
+}
+
+/// Whether a task goes on later or elsewhere whose endpoint does not serve it to its end. What nobody
+/// pays for any more ends with what was done.
+pub(super) fn goes_on(api: Api, error: &ModelError) -> bool {
+    fault(api, error).is_some_and(|fault| fault != Fault::NotPaid)
+}
+
+/// What kept an endpoint from serving; `None` if the task is to blame, or this agent.
+fn fault(api: Api, error: &ModelError) -> Option<Fault> {
+    Some(match error {
         // That one agent cannot run it says nothing of the program that others have, and which
         // models it knows nobody has said.
         ModelError::NotRun(_) | ModelError::NoModel { .. } if api.program().is_some() => {
             return None;
         }
-        ModelError::Unreachable { .. } | ModelError::Silent(_) | ModelError::Broken(_) => {
-            Fault::Unreachable
-        }
+        ModelError::Unreachable { .. } => Fault::Unreachable,
+        ModelError::Silent(_) | ModelError::Broken(_) => Fault::Broken,
         ModelError::Busy { .. } => Fault::Busy,
         ModelError::Quota { .. } | ModelError::Spent { .. } => Fault::Quota,
         ModelError::Agent(error) if error.is_quota() => Fault::Quota,
         ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
         // Whoever does not know the key serves nobody who has it.
         ModelError::Refused { status: 401 | 403, .. } => Fault::Unreachable,
+        ModelError::NotPaid(NotGranted::Superseded | NotGranted::Unheard) => return None,
+        ModelError::NotPaid(_) => Fault::NotPaid,
         ModelError::Refused { .. }
         | ModelError::Agent(_)
         | ModelError::NotRun(_)
         | ModelError::ThreeOfThree(_)
         | ModelError::Declined(_)
-        | ModelError::NotPaid(_)
         // It was asked for what it cannot do.
         | ModelError::NoThinking(_)
         | ModelError::TooLong(_)
         | ModelError::Truncated { .. } => return None,
-    };
-    Some(JobOutcome::Unserved {
-        fault,
-        error: error.to_string(),
-        retry_after: error.retry_after().map(Into::into),
-        tokens: Some(usage.total()),
     })
 }
 

@@ -187,8 +187,12 @@ impl Work<'_> {
             let had_it = |ended: &Ended| !matches!(ended.how, How::Failed(_));
             let had_it = ended.as_ref().is_some_and(had_it);
             let status = place.commit(answer, number, had_it, &standing.met).await?;
+            // What was done until then is on the branch, for whoever goes on.
+            let goes_on = |error: &ModelError| {
+                self.job.route.as_ref().is_some_and(|route| routed::goes_on(route.api, error))
+            };
             if let Some(Ended { how: How::Failed(error), .. }) = &ended
-                && status.ahead == 0
+                && (status.ahead == 0 || goes_on(error))
             {
                 return Err(Trouble::Model(error.clone()));
             }

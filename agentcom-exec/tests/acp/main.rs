@@ -280,6 +280,13 @@ async fn what_an_agent_may_cost_is_reserved_and_what_it_cost_is_booked() {
     assert_eq!(micros(&reserved), [(model.clone(), Some(Micros::DOLLAR))]);
     assert_eq!(micros(&spent), [(model, Some(Micros(250_000)))]);
     assert_eq!(spent[0].usage.total(), 120);
+    // Nobody knows what one cost that does not say so: it is booked at the most.
+    let mut silent = Fixture::going("does-nothing");
+    silent.acp.cost_max = Some(Micros::DOLLAR);
+    let (executor, person) = (silent.executor(), Person::default());
+    executor.run(&assignment(&*executor, TaskId(1), silent.succeed()), &person).await;
+    let spent = person.spent.lock().unwrap().clone();
+    assert_eq!(spent.first().map(|one| one.micros), Some(Some(Micros::DOLLAR)));
     // What may not be paid for is not begun, and what costs too much is stopped.
     let executor = fixture.executor();
     let poor = Person { is_poor: true, ..Person::default() };

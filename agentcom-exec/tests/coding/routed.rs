@@ -17,7 +17,7 @@ use agentcom_exec::probe::Probe;
 use agentcom_exec::stand_in::{messages, ollama};
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, git};
 
 fn keys() -> Keys {
     Keys::read(["me=KEY"], |_| Some(messages::KEY.to_owned())).unwrap()
@@ -121,6 +121,45 @@ async fn what_keeps_an_endpoint_from_serving_is_not_laid_on_the_task() {
     let JobOutcome::Failed { category: Category::Permanent, .. } = refused else {
         panic!("{refused:?}")
     };
+}
+
+#[tokio::test]
+async fn an_endpoint_that_ends_behind_a_change_is_told_of_and_whoever_goes_on_has_the_change() {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let spent = messages::StandIn::of([
+        messages::Turn::calls("write_file", &write),
+        messages::Turn::Status(429, Some(900), "no".into()),
+    ]);
+    let half = || ollama::Turn::sends("{\"message\":{\"content\":\"I\"},\"done\":false}\n");
+    // It is asked twice more.
+    let changes = ollama::Turn::calls("write_file", write.clone());
+    let dies = ollama::StandIn::of([changes, half(), half(), half()]);
+    let (spent, dies) = (spent.await, dies.await);
+    let quota = (Fault::Quota, Some(Span::from_secs(900)));
+    for (route_there, expected) in [
+        (route(Api::Messages, &spent.url(), Some("me")), quota),
+        (route(Api::Ollama, &dies.url(), None), (Fault::Broken, None)),
+    ] {
+        let goes_on = ollama::StandIn::of([ollama::Turn::says("Done.")]).await;
+        let goes_on_at = goes_on.url();
+        let fixture = Fixture::of(goes_on);
+        let coding = Coding::with_chain(Chain::default(), fixture.settings());
+        let executor = coding.with_keys(keys(), Tuning::default());
+        let mut job = assignment(&executor, TaskId(1), Json::null());
+        job.route = Some(route_there.into());
+        let outcome = executor.run(&job, &Asking::default()).await;
+        let JobOutcome::Unserved { fault, retry_after, tokens, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((fault, retry_after), expected);
+        assert!(tokens > Some(0), "what it took until then counts");
+        job.route = Some(route(Api::Ollama, &goes_on_at, None).into());
+        let outcome = executor.run(&job, &Asking::default()).await;
+        let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
+        let branch = result.read::<Value>().unwrap()["branch"].as_str().unwrap().to_owned();
+        let remote = fixture.dir.path().join("remote");
+        assert_eq!(git(&remote, &["show", &format!("{branch}:b.txt")]), "two");
+    }
 }
 
 /// What is seen of an endpoint.

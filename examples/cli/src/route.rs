@@ -67,6 +67,7 @@ fn words(verdict: &Verdict) -> String {
         Verdict::NoRoom => "waits for its agents".into(),
         Verdict::Missing => "is not there; `ollama pull` fetches models".into(),
         Verdict::NoTools => "cannot call tools".into(),
+        Verdict::NoPrice => "has no price, and there are caps; `agentcom price` says one".into(),
     }
 }
 
@@ -95,6 +96,7 @@ mod tests {
             Verdict::NoRoom,
             Verdict::Missing,
             Verdict::NoTools,
+            Verdict::NoPrice,
         ];
         let endpoint = || EndpointId::new("gpu").unwrap();
         let alternative = |verdict| Alternative {

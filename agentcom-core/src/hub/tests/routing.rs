@@ -3,7 +3,9 @@
 
 mod announced;
 mod fallback;
+mod faults;
 pub(super) mod fleet;
+mod looks;
 mod programs;
 mod quota;
 mod random;
@@ -259,110 +261,6 @@ fn only_who_has_the_key_is_given_what_wants_it_and_without_anybody_the_chain_goe
     assert_eq!(fleet.names(poor), [""; 0]);
     let rich = fleet.join("b", 1, &["key-me"]);
     assert_eq!(fleet.given(rich), [(next, Some(("work".into(), "opus".into())))]);
-}
-
-#[test]
-fn a40_endpoints_are_looked_at_by_tasks_and_what_these_see_is_believed() {
-    let mut fleet = Fleet::new();
-    fleet.set("gpu", Endpoint::new(Api::Ollama, "http://gpu:11434"));
-    let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
-    let task = fleet.submit(Tier::Standard, None);
-    fleet.bench.pass(Span(1));
-    assert_eq!(fleet.names(coder), [""; 0]);
-    let look = fleet.look(looker).expect("it was never heard of, so somebody looks");
-    let served = |model: &str, warm| Served {
-        model: model.into(),
-        warm,
-        context: None,
-        tools: Some(model != "embed"),
-    };
-    let models = vec![served("embed", true), served("cold", false), served("warm", true)];
-    fleet.saw(looker, look, &Seen { models, ..Seen::default() });
-    assert_eq!(fleet.given(coder), [(task, Some(("gpu".into(), "warm".into())))]);
-    // Nothing of it is left to look at for a while.
-    fleet.serve(coder);
-    fleet.pass_hearing(looker, Span::from_secs(59));
-    assert_eq!(fleet.look(looker), None);
-}
-
-#[test]
-fn a_look_that_finds_nobody_counts_as_a_failure() {
-    let mut fleet = Fleet::new();
-    fleet.set("gpu", local(&["qwen"]));
-    let looker = fleet.looker();
-    let missed = Seen { error: Some("refused".into()), ..Seen::default() };
-    for wait in [0, 60] {
-        fleet.pass_hearing(looker, Span::from_secs(wait) + Span(1));
-        let look = fleet.look(looker).unwrap();
-        fleet.saw(looker, look, &missed);
-    }
-    assert!(matches!(fleet.breaker("gpu"), Breaker::Open { .. }));
-    fleet.pass_hearing(looker, Span::from_secs(16));
-    let look = fleet.look(looker).unwrap();
-    fleet.saw(looker, look, &Seen::default());
-    assert!(matches!(fleet.breaker("gpu"), Breaker::Closed { failures: 0, .. }));
-}
-
-#[test]
-fn a_look_that_an_agent_never_ends_counts_as_a_failure() {
-    let mut fleet = Fleet::new();
-    fleet.set("gpu", local(&["qwen"]));
-    let looker = fleet.looker();
-    for failures in [1, 2] {
-        fleet.pass_hearing(looker, Span(1));
-        assert!(fleet.look(looker).is_some());
-        fleet.pass_hearing(looker, Span::from_secs(30));
-        assert_eq!(fleet.look(looker), None);
-        let breaker = fleet.breaker("gpu");
-        match failures {
-            1 => assert!(matches!(breaker, Breaker::Closed { failures: 1, .. }), "{breaker:?}"),
-            _ => assert!(matches!(breaker, Breaker::Open { .. }), "{breaker:?}"),
-        }
-        fleet.pass_hearing(looker, Span::from_secs(60));
-        let id = EndpointId::new("gpu").unwrap();
-        let health = fleet.bench.hub.state().endpoints().health(&id).unwrap();
-        assert!(health.error.as_ref().unwrap().contains("did not say in 30 s"));
-    }
-}
-
-#[test]
-fn b20_looks_that_nobody_answers_hold_nothing_up() {
-    let mut fleet = Fleet::new();
-    for name in ["hole-1", "hole-2", "hole-3"] {
-        let url = alloc::format!("http://{name}:11434");
-        fleet.set(name, Endpoint::new(Api::Ollama, &url));
-    }
-    let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
-    fleet.bench.pass(Span(1));
-    assert_eq!(fleet.holds(looker), 3);
-    fleet.set("gpu", local(&["qwen"]));
-    let task = fleet.submit(Tier::Standard, None);
-    let at = |model: &str| Some(("gpu".into(), model.into()));
-    assert_eq!(fleet.given(coder), [(task, at("qwen"))]);
-    fleet.serve(coder);
-    // They are over in their time, and others follow a minute later.
-    fleet.pass_hearing(looker, Span::from_secs(31));
-    assert_eq!(fleet.holds(looker), 0);
-    fleet.pass_hearing(looker, Span::from_secs(60));
-    let looked_at = |held: Held| probed_by(&fleet.bench.task(held.task_id).spec);
-    let held = fleet.bench.holds(&agent_id("looker")).into_iter().filter_map(looked_at);
-    assert_eq!(held.filter(|id| id.as_str().starts_with("hole-")).count(), 3);
-}
-
-#[test]
-fn what_a_stranger_says_of_an_endpoint_is_not_believed() {
-    let mut fleet = Fleet::new();
-    fleet.set("gpu", local(&["qwen"]));
-    let looker = fleet.looker();
-    fleet.pass_hearing(looker, Span(1));
-    let own = fleet.look(looker).unwrap();
-    fleet.saw(looker, own, &Seen::default());
-    let input = Json::parse(r#"{"endpoint":"gpu"}"#).unwrap();
-    fleet.bench.submit(Draft::new(Kind::new("probe").unwrap(), input));
-    let forged = fleet.look(looker).unwrap();
-    let before = fleet.breaker("gpu");
-    fleet.saw(looker, forged, &Seen { error: Some("no".into()), ..Seen::default() });
-    assert_eq!(fleet.breaker("gpu"), before);
 }
 
 #[test]

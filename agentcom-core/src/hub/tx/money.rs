@@ -19,8 +19,9 @@ use crate::ledger::{
 };
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
-use crate::price;
+use crate::price::{self, Price};
 use crate::question::{Question, SpendAsk};
+use crate::route::Class;
 use crate::state::{Dirty, payer};
 use crate::task::{Ended, Hold, Life, Outcome, Spec, Task, TaskEvent};
 use crate::wire::{SpendAnswered, ToAgent};
@@ -194,7 +195,7 @@ impl Tx<'_> {
         let money =
             TaskMoney { budget, spent: spend.map_or(Micros(0), |spend| spend.total.micros) };
         let (settings, ledger) = (self.state.settings(), self.state.ledger());
-        let price = price::find(&settings.prices, call.model.as_str());
+        let price = self.price_of(task, &call.model);
         let worst = call.micros.or_else(|| price.map(|price| price.at_most(call.usage)));
         let is_capped = ledger.is_capped(&settings.caps, &payer, money) && self.on(Guard::Cap);
         let micros = match worst {
@@ -211,6 +212,17 @@ impl Tx<'_> {
         }
     }
 
+    /// What a call of a model costs, if that is known: nothing on a machine of one's own, unless somebody
+    /// has said otherwise.
+    fn price_of(&self, task: &Task, model: &ModelName) -> Option<Price> {
+        let is_own = || {
+            let chosen = task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()?;
+            Some(self.state.endpoint(&chosen.endpoint)?.class == Class::Local)
+        };
+        let free = || is_own().unwrap_or(false).then_some(Price::FREE);
+        price::find(&self.state.settings().prices, model.as_str()).or_else(free)
+    }
+
     fn reserve(&mut self, id: TaskId, hold: &Hold, call: &Call, micros: Micros) {
         let Some(life) = self.state.life(id) else { return };
         let Spending { model, usage, .. } = &call.spending;
@@ -223,7 +235,7 @@ impl Tx<'_> {
     fn book(&mut self, id: TaskId, hold: &Hold, call: u32, came_to: Spending) {
         let Some(task) = self.state.task(id).cloned() else { return };
         let Spending { model, usage, micros } = came_to;
-        let by_price = || price::find(&self.state.settings().prices, model.as_str());
+        let by_price = || self.price_of(&task, &model);
         let micros = micros.or_else(|| by_price().map(|price| price.of(usage))).unwrap_or_default();
         let entry = Tally { calls: 1, micros, usage };
         self.book_accounts(&task.spec, hold, Some(&model), entry);

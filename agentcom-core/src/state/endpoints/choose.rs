@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 
 use super::{Health, Offer, offers};
 use crate::endpoint::{Breaker, Endpoint};
+use crate::ledger::Who;
 use crate::name::{Capability, EndpointId};
+use crate::price;
 use crate::route::{
-    Candidate, Chosen, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
+    Candidate, Chosen, Class, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
 };
 use crate::state::{Abilities, Requirements, State};
 use crate::wire::Figures;
@@ -82,6 +84,9 @@ impl State {
         if let Some(lack) = lack {
             return lack.clone();
         }
+        if self.is_unpriced(endpoint, model) {
+            return Verdict::NoPrice;
+        }
         if let Some(need) = lacking(endpoint, able) {
             return Verdict::NoAgent(need);
         }
@@ -129,6 +134,24 @@ impl State {
         let groups = self.fleet.able(requirements).into_iter();
         let meant = groups.filter(|group| pinned.is_none_or(|pinned| pinned == Some(*group)));
         meant.filter_map(|group| Some(&self.fleet.group(group)?.abilities)).collect()
+    }
+
+    /// Whether a server is paid for a model, that is bounded, and nobody has said what the model costs. A
+    /// program says itself what it costs.
+    fn is_unpriced(&self, endpoint: &Endpoint, model: &str) -> bool {
+        let is_paid = endpoint.class == Class::Cloud && endpoint.api.program().is_none();
+        let is_bounded = || {
+            self.settings.caps.keys().any(|cap| match cap.who() {
+                Who::Model(Some(capped)) => capped.as_str() == model,
+                Who::All
+                | Who::Task
+                | Who::Goal(_)
+                | Who::Agent(_)
+                | Who::Repo(_)
+                | Who::Model(None) => true,
+            })
+        };
+        is_paid && is_bounded() && price::find(&self.settings.prices, model).is_none()
     }
 
     /// What keeps all models of an endpoint from being asked.

@@ -74,10 +74,10 @@ struct Stopped {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Tokens {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,11 +155,12 @@ impl Answer {
     fn count(&mut self, tokens: Option<Tokens>) {
         let Some(tokens) = tokens else { return };
         let seen = self.reply.usage;
+        let more = |seen: u64, told: Option<u64>| seen.max(told.unwrap_or(0));
         self.reply.usage = Usage {
-            input_tokens: seen.input_tokens.max(tokens.input_tokens),
-            output_tokens: seen.output_tokens.max(tokens.output_tokens),
-            cache_read_tokens: seen.cache_read_tokens.max(tokens.cache_read_input_tokens),
-            cache_write_tokens: seen.cache_write_tokens.max(tokens.cache_creation_input_tokens),
+            input_tokens: more(seen.input_tokens, tokens.input_tokens),
+            output_tokens: more(seen.output_tokens, tokens.output_tokens),
+            cache_read_tokens: more(seen.cache_read_tokens, tokens.cache_read_input_tokens),
+            cache_write_tokens: more(seen.cache_write_tokens, tokens.cache_creation_input_tokens),
         };
     }
 
@@ -200,5 +201,27 @@ fn wrong(error: Wrong) -> ModelError {
             ModelError::Busy { seen: message, after: None }
         }
         _ => ModelError::Broken(format!("{kind}: {message}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_of_tokens_may_be_null() {
+        let nulls = r#"{"input_tokens":7,"output_tokens":null,"cache_creation_input_tokens":null}"#;
+        let mut answer = Answer::default();
+        for event in [
+            format!(r#"{{"type":"message_start","message":{{"usage":{nulls}}}}}"#),
+            format!(r#"{{"type":"message_delta","delta":{{}},"usage":{nulls}}}"#),
+            r#"{"type":"message_delta","delta":{},"usage":null}"#.to_owned(),
+        ] {
+            assert_eq!(answer.take(&event, &mut |_| {}).unwrap(), None);
+        }
+        let Some(reply) = answer.take(r#"{"type":"message_stop"}"#, &mut |_| {}).unwrap() else {
+            panic!("it was the last event")
+        };
+        assert_eq!(reply.usage, Usage { input_tokens: 7, ..Usage::default() });
     }
 }

@@ -4,9 +4,11 @@ use super::super::*;
 use crate::command::EndpointCommand;
 use crate::endpoint::{Announced, Breaker, Endpoint, Fault, Seen};
 use crate::id::{Boot, SessionId};
-use crate::name::EndpointId;
+use crate::ledger::{Call, Granted, Spending};
+use crate::money::Usage;
+use crate::name::{EndpointId, ModelName};
 use crate::task::{Category, Tier, Traces};
-use crate::wire::{Complete, Failed, Identify};
+use crate::wire::{Complete, Failed, Identify, SpendCall};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -190,6 +192,22 @@ impl Fleet {
             left: Default::default(),
         };
         self.bench.frame(session, ToHub::TaskFailed(frame));
+    }
+
+    /// What the hub grants for a call of a model of which the agent does not say what it costs.
+    pub(super) fn asks_to_pay(&mut self, session: u64, model: &str) -> Granted {
+        let Held { task_id, generation } = self.held(session, "code").unwrap();
+        self.bench.accept(session, Held { task_id, generation });
+        self.bench.said(session);
+        let usage = Usage { input_tokens: 1_000, ..Usage::default() };
+        let model = ModelName::new(model).unwrap();
+        let call = Call { number: 1, spending: Spending { model, usage, micros: None } };
+        let frame = SpendCall { task_id, generation, call };
+        self.bench.frame(session, ToHub::SpendReserve(frame));
+        let said = self.bench.said(session).into_iter().find_map(|frame| {
+            if let ToAgent::SpendAnswered(answer) = frame { answer.granted } else { None }
+        });
+        said.unwrap()
     }
 
     /// The agent does the coding task that it holds: which, and with which model.
