@@ -73,7 +73,8 @@ pub struct Endpoint {
     /// Whether tasks may name others of its models than those.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub others: bool,
-    /// How models of an Ollama server are asked, whoever asks; what is not said agents say.
+    /// How models of a server are asked, whoever asks; what is not said agents say of Ollama servers. How
+    /// much to think can be said of those only.
     #[serde(default, skip_serializing_if = "Tuning::is_default")]
     pub tuning: Tuning,
     /// How many tasks each of its models works on at once, 1 to [`Endpoint::SLOTS_MAX`].
@@ -196,8 +197,12 @@ impl Endpoint {
         if !self.models.iter().all(|meant| is_fine(&meant.model)) {
             return bad("models", "must have names of 1 to 256 bytes without spaces");
         }
-        if self.api != Api::Ollama && !self.tuning.is_default() {
-            return bad("tuning", "can be said of Ollama servers only");
+        if self.api.program().is_some() && !self.tuning.is_default() {
+            return bad("tuning", "can be said of servers only");
+        }
+        let mut options = core::iter::once(&self.tuning.all).chain(self.tuning.models.values());
+        if self.api != Api::Ollama && options.any(|options| options.think.is_some()) {
+            return bad("tuning", "says how much to think of Ollama servers only");
         }
         let mut tuned = self.tuning.models.keys();
         if tuned.len() > Self::MODELS_MAX || !tuned.all(|model| is_fine(model)) {
@@ -380,6 +385,13 @@ mod tests {
             endpoint.check().map_err(|bad| bad.field)
         };
         assert_eq!(tuned(Api::Ollama, "qwen3:8b"), Ok(()));
+        let with_context = |api, url: &str| {
+            let mut endpoint = Endpoint::new(api, url);
+            endpoint.tuning.all.context_tokens = ContextTokens::try_from(32_768).ok();
+            endpoint.check().map_err(|bad| bad.field)
+        };
+        assert_eq!(with_context(Api::Messages, "http://gpu"), Ok(()));
+        assert_eq!(with_context(Api::Acp, ""), Err("tuning"));
         for bad in [tuned(Api::Messages, "m"), tuned(Api::Ollama, "two words")] {
             assert_eq!(bad, Err("tuning"));
         }

@@ -1,5 +1,5 @@
-//! This file says how models of Ollama servers are asked: how long their context is, and how much they
-//! think before they answer.
+//! This file says how models of servers are asked: how long their context is, and, of Ollama servers, how
+//! much they think before they answer.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

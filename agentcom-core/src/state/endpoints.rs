@@ -418,8 +418,9 @@ fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) ->
         listed.iter().find(|it| it.is_called(name)).or_else(alias)
     };
     // What was never asked is believed to have what it is said to have; and others than Ollama know
-    // models by more names than they list.
-    let is_sure = endpoint.api == Api::Ollama && seen.is_some();
+    // models by more names than they list. A list of as many as are kept may have been longer.
+    let is_whole = |seen: &Seen| seen.models.len() < Endpoint::MODELS_MAX;
+    let is_sure = endpoint.api == Api::Ollama && seen.is_some_and(is_whole);
     let said = |name: &'a str| match served(name) {
         None if is_sure => Offer::missing(name),
         served => Offer::of(name, served),

@@ -2,7 +2,8 @@
 //!
 //! Some servers drop the beginning of what is too long for them, say nothing, and answer all the same.
 //! What is left to see is that a request which begins like the one before and is longer took fewer
-//! tokens. Other servers count only what is new to them; so what could be all of that is believed.
+//! tokens, or that requests become longer and longer and take no more. Other servers count only what is
+//! new to them; so what could be all of that is believed.
 
 use crate::model::{ModelError, Reply};
 
@@ -11,9 +12,14 @@ use crate::model::{ModelError, Reply};
 pub(super) struct Read {
     bytes: u64,
     tokens: u64,
+    /// How long a request was when it last took more tokens than the one before.
+    grown_at: u64,
 }
 
 impl Read {
+    /// Hardly any text has more bytes in a token, and what is added to a request brings tokens of its own.
+    const TOKEN_BYTES: u64 = 6;
+
     /// Believes an answer to a request of so many bytes, or not.
     ///
     /// # Errors
@@ -21,11 +27,16 @@ impl Read {
     /// [`ModelError::Truncated`] if the model cannot have read all of it.
     pub(super) fn check(&mut self, bytes: u64, reply: Reply) -> Result<Reply, ModelError> {
         let (before, tokens) = (*self, reply.usage.read());
-        *self = Self { bytes, tokens };
         // No text has more tokens than bytes.
         let is_more_than_new = tokens > bytes.saturating_sub(before.bytes);
-        let is_less_than_before = tokens < before.tokens - before.tokens / 10;
-        if bytes >= before.bytes && is_less_than_before && is_more_than_new {
+        let stands = bytes >= before.bytes && tokens <= before.tokens && is_more_than_new;
+        let grown_at = if stands { before.grown_at } else { bytes };
+        *self = Self { bytes, tokens, grown_at };
+        // Nobody counts so exactly.
+        let tolerance = before.tokens / 10;
+        let is_less_than_before = tokens < before.tokens - tolerance;
+        let has_stopped = bytes - grown_at > Self::TOKEN_BYTES * tolerance;
+        if stands && (is_less_than_before || has_stopped) {
             return Err(ModelError::Truncated { read: tokens, sent: before.tokens });
         }
         Ok(reply)
@@ -51,6 +62,21 @@ mod tests {
         assert!(believed(&[(9_000, 3_000), (9_600, 3_200), (12_000, 4_000)]));
         assert!(!believed(&[(9_000, 3_000), (9_600, 1_500)]), "half of it was dropped");
         assert!(believed(&[(9_000, 3_000), (9_600, 2_900)]), "nobody counts so exactly");
+    }
+
+    #[test]
+    fn requests_that_become_longer_do_not_take_the_same_for_ever() {
+        let flat: Vec<_> = (0..12).map(|turn| (9_000 + 1_000 * turn, 3_000)).collect();
+        assert!(believed(&flat[..2]) && !believed(&flat));
+        let leap = [(9_000, 3_000), (60_000, 3_000), (60_500, 3_000), (62_500, 3_000)];
+        assert!(
+            believed(&leap[..3]) && !believed(&leap),
+            "only what was new, or the most it reads"
+        );
+        let spaces: Vec<_> = (0..40).map(|turn| (9_000 + 1_000 * turn, 3_000 + turn)).collect();
+        assert!(believed(&spaces), "few tokens are more tokens");
+        let same: Vec<_> = (1..40).map(|turn| (1_000 * turn, 300)).collect();
+        assert!(believed(&same), "the same is new each time");
     }
 
     #[test]

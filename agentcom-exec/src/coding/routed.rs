@@ -1,7 +1,7 @@
 //! This file asks the model that the hub chose, and says what kept its endpoint from serving.
 
 use agentcom_core::config::Secret;
-use agentcom_core::endpoint::{Api, Endpoint, Fault, Tuning};
+use agentcom_core::endpoint::{Api, ContextTokens, Endpoint, Fault, Tuning};
 use agentcom_core::ledger::NotGranted;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::Tier;
@@ -74,7 +74,9 @@ pub(super) fn workers(
                 None => Secret::new("none"),
             };
             let model = Messages::new(&route.url, key, &route.model);
-            Box::new(model.map_err(|error| error.to_string())?)
+            let model = model.map_err(|error| error.to_string())?;
+            let context = route.options.context_tokens.map(ContextTokens::get);
+            Box::new(model.with_context(context.unwrap_or(Messages::CONTEXT_TOKENS)))
         }
     };
     Ok(vec![Box::new(WithTools(model))])

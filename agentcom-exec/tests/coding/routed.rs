@@ -89,6 +89,14 @@ async fn a_model_is_asked_as_the_hub_says_and_else_as_its_agent_says() {
         let asked = &server.asked()[0];
         assert_eq!((&asked["options"]["num_ctx"], &asked["think"]), (&json!(num_ctx), &think));
     }
+    // A server of the Messages API is told no more than how long an answer may be.
+    for (said, most) in [(r#"{"context_tokens":8192}"#, 2_048), ("{}", 8_192)] {
+        let server = messages::StandIn::of([]).await;
+        let options = read(said).all;
+        let route = Route { options, ..route(Api::Messages, &server.url(), Some("me")) };
+        ended_with(route, read(own)).await;
+        assert_eq!(server.asked()[0]["max_tokens"], most);
+    }
 }
 
 #[tokio::test]

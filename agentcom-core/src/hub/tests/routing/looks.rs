@@ -105,3 +105,26 @@ fn what_a_stranger_says_of_an_endpoint_is_not_believed() {
     fleet.saw(looker, forged, &Seen { error: Some("no".into()), ..Seen::default() });
     assert_eq!(fleet.breaker("gpu"), before);
 }
+
+#[test]
+fn a_list_that_may_have_been_longer_does_not_say_what_is_missing() {
+    for (listed, verdict) in [(Endpoint::MODELS_MAX - 1, None), (Endpoint::MODELS_MAX, Some("own"))]
+    {
+        let mut fleet = Fleet::new();
+        fleet.set("gpu", local(&["own"]));
+        let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
+        fleet.bench.pass(Span(1));
+        let look = fleet.look(looker).unwrap();
+        let served = |n| Served {
+            model: alloc::format!("m{n}").into(),
+            warm: false,
+            context: None,
+            tools: Some(true),
+        };
+        let models = (0..listed).map(served).collect();
+        fleet.saw(looker, look, &Seen { models, ..Seen::default() });
+        fleet.submit(Tier::Standard, None);
+        let given = fleet.given(coder).pop().and_then(|(_, at)| at);
+        assert_eq!(given.as_ref().map(|(_, model)| &**model), verdict);
+    }
+}
