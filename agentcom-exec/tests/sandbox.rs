@@ -6,6 +6,8 @@
 
 #[path = "sandbox/bounds.rs"]
 mod bounds;
+#[path = "sandbox/others.rs"]
+mod others;
 mod support;
 
 use std::collections::BTreeMap;

@@ -13,10 +13,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::{Resource, Rlimit, prlimit, setpriority_process};
 use serde::{Deserialize, Serialize};
 
 use super::demand::SIGNAL;
@@ -113,6 +114,7 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
         ),
         (SIGNAL, kill(process, Signal::SIGCONT).map_err(io::Error::from)),
     ];
+    tried.extend(changing(process));
     // A user of its own has no files outside, so nothing keeps it from changing their modes.
     if policy.level >= Level::L3 || policy.user.is_none() {
         let open = Permissions::from_mode(0o666);
@@ -136,6 +138,23 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
         tried.push((WRITE, write_and_read(&targets.granted.join("file"))));
     }
     tried
+}
+
+/// What changes a process, and asks for no more than its user.
+fn changing(process: Pid) -> [(&'static str, Tried); 3] {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let named = rustix::process::Pid::from_raw(process.as_raw());
+    let limited = prlimit(named, Resource::Core, none);
+    let waits = setpriority_process(named, 1);
+    let mut any = CpuSet::new();
+    // Some are not there, and are passed over.
+    let any = (0..CpuSet::count()).try_for_each(|number| any.set(number)).map(|()| any);
+    let chosen = any.and_then(|any| sched_setaffinity(process, &any));
+    [
+        ("set a limit of a process outside", limited.map(drop).map_err(io::Error::from)),
+        ("set the priority of a process outside", waits.map_err(io::Error::from)),
+        ("choose where a process outside runs", chosen.map_err(io::Error::from)),
+    ]
 }
 
 fn working(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)> {

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Targets};
-use super::syscalls::{self, Metadata, Profile, Sockets};
+use super::syscalls::{self, Metadata, Numbers, Profile, Sockets};
 use super::{Attempt, Level, Policy, doors, files, launch, namespace, privileges};
 use crate::guard::{GuardCommand, Input, Refusal, RefusalKind};
 
@@ -138,7 +138,9 @@ fn confine(policy: &Policy, user_is_own: bool) -> Result<u32, Refusal> {
         (false, true) => Sockets::Internet,
         (false, false) => Sockets::None,
     };
-    syscalls::confine(Profile { sockets, metadata }).map_err(|error| refusal("seccomp", &error))?;
+    let numbers = if isolated { Numbers::Own } else { Numbers::OfTheMachine };
+    let profile = Profile { sockets, metadata, numbers };
+    syscalls::confine(profile).map_err(|error| refusal("seccomp", &error))?;
     Ok(abi)
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Profile {
     /// Whose files can be reached by system calls that Landlock does not govern: those which change
     /// modes, owners, times and attributes.
     pub(super) metadata: Metadata,
+    /// Whom numbers name.
+    pub(super) numbers: Numbers,
 }
 
 /// Which sockets can be opened, beside pairs of them.
@@ -64,6 +66,16 @@ pub(super) enum Metadata {
     /// It cannot, but for times of open files: the process is root, and can open files of the system
     /// to read them.
     Fixed,
+}
+
+/// Whose processes have numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Those of the sandbox, which end with it.
+    Own,
+    /// Those of the machine. The kernel asks for no more than the same user, and Landlock governs
+    /// signals alone, so a process can change only itself.
+    OfTheMachine,
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -105,6 +117,9 @@ fn refused(profile: Profile) -> io::Result<Rules> {
     let cloning = namespaces.map(|bit| one(0, SeccompCmpOp::MaskedEq(bit), bit));
     rules.insert(libc::SYS_clone, cloning.collect::<io::Result<_>>()?);
     rules.insert(libc::SYS_socket, sockets(profile.sockets)?);
+    if profile.numbers == Numbers::OfTheMachine {
+        rules.extend(others()?);
+    }
     let metadata: &[&[i64]] = match profile.metadata {
         Metadata::Open => &[],
         Metadata::OfOpenFiles => &[lists::METADATA_BY_PATH],
@@ -116,7 +131,7 @@ fn refused(profile: Profile) -> io::Result<Rules> {
     if profile.metadata != Metadata::Open {
         // Without a path it is about an open file, as `touch` does it. The times of a system file do
         // less harm than its mode.
-        rules.insert(libc::SYS_utimensat, vec![one(1, SeccompCmpOp::Ne, 0)?]);
+        rules.insert(libc::SYS_utimensat, vec![rule(vec![is_given(1)?])?]);
     }
     Ok(rules)
 }
@@ -136,21 +151,48 @@ fn sockets(some: Sockets) -> io::Result<Vec<SeccompRule>> {
         condition(0, SeccompCmpOp::Eq, number(libc::AF_NETLINK))?,
         condition(2, SeccompCmpOp::Gt, number(libc::NETLINK_ROUTE))?,
     ];
-    [others, kernel]
-        .map(|rule| SeccompRule::new(rule).map_err(io::Error::other))
-        .into_iter()
-        .collect()
+    [others, kernel].into_iter().map(rule).collect()
+}
+
+/// What is refused to whoever would change others than itself: processes by their number, also by one's
+/// own, which a filter does not know; groups, and all of a user. To look is not refused.
+fn others() -> io::Result<Rules> {
+    const ITSELF: u64 = 0;
+    const IO_OF_A_PROCESS: u64 = 1;
+    let is_other = |argument| condition(argument, SeccompCmpOp::Ne, ITSELF);
+    let of_processes = lists::OF_PROCESSES.iter();
+    let mut rules = of_processes
+        .map(|&call| Ok((call, vec![rule(vec![is_other(0)?])?])))
+        .collect::<io::Result<Rules>>()?;
+    rules.insert(libc::SYS_prlimit64, vec![rule(vec![is_other(0)?, is_given(2)?])?]);
+    let priorities = [
+        (libc::SYS_setpriority, u64::from(libc::PRIO_PROCESS)),
+        (libc::SYS_ioprio_set, IO_OF_A_PROCESS),
+    ];
+    for (call, of_a_process) in priorities {
+        let of_others = one(0, SeccompCmpOp::Ne, of_a_process)?;
+        rules.insert(call, vec![of_others, rule(vec![is_other(1)?])?]);
+    }
+    Ok(rules)
 }
 
 fn one(argument: u8, op: SeccompCmpOp, value: u64) -> io::Result<SeccompRule> {
-    SeccompRule::new(vec![condition(argument, op, value)?]).map_err(io::Error::other)
+    rule(vec![condition(argument, op, value)?])
 }
 
+fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
+    SeccompRule::new(conditions).map_err(io::Error::other)
+}
+
+/// Of flags and numbers the kernel sees four bytes.
 fn condition(argument: u8, op: SeccompCmpOp, value: u64) -> io::Result<SeccompCondition> {
-    // Pointers have all their bytes; flags and numbers of requests and families have four.
-    let is_pointer = op == SeccompCmpOp::Ne && value == 0;
-    let length = if is_pointer { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
-    SeccompCondition::new(argument, length, op, value).map_err(io::Error::other)
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value).map_err(io::Error::other)
+}
+
+/// Whether a pointer, of which it sees all bytes, leads anywhere.
+fn is_given(argument: u8) -> io::Result<SeccompCondition> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)
+        .map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -172,8 +214,10 @@ mod tests {
     fn all_profiles_can_be_compiled() {
         for sockets in [Sockets::None, Sockets::Internet, Sockets::Own] {
             for metadata in [Metadata::Open, Metadata::OfOpenFiles, Metadata::Fixed] {
-                let rules = refused(Profile { sockets, metadata }).unwrap();
-                assert!(rules.len() > lists::REFUSED.len());
+                for numbers in [Numbers::Own, Numbers::OfTheMachine] {
+                    let rules = refused(Profile { sockets, metadata, numbers }).unwrap();
+                    assert!(rules.len() > lists::REFUSED.len());
+                }
             }
         }
         assert!(allowed().unwrap().len() > lists::ALLOWED.len());

@@ -104,3 +104,11 @@ pub(super) const METADATA_OF_OPEN_FILES: &[i64] = calls!(
     }
     x86_64 {}
 );
+
+/// What changes the process that the first argument names, 0 being whoever asks.
+pub(super) const OF_PROCESSES: &[i64] = calls!(
+    any {
+        SYS_sched_setaffinity, SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr,
+    }
+    x86_64 {}
+);

@@ -1,0 +1,137 @@
+//! This file tests that a command changes no process outside.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use agentcom_exec::sandbox::Level;
+use nix::libc;
+
+use crate::{OTHER, Place, is_root, levels};
+
+/// Says what a system call returns, or `-` and its error number. What begins with an `x` is bytes.
+const CALL: &str = r#"
+    my @words = map { /^x(.*)/ ? pack("H*", $1) : $_ + 0 } @ARGV;
+    my $returned = syscall(shift(@words), @words);
+    print $returned < 0 ? -($! + 0) : $returned"#;
+
+/// A place whose commands are of a user that others outside have too.
+fn place(level: Level) -> Place {
+    let mut place = Place::new(level);
+    if is_root() {
+        place.sandbox.user = Some(OTHER);
+        for path in ["", "workspace", "outside"] {
+            std::os::unix::fs::chown(place.at(path), Some(OTHER), Some(OTHER)).unwrap();
+        }
+    }
+    place
+}
+
+/// What a system call returns there, or its error number.
+async fn call(place: &Place, number: i64, words: &[&str]) -> Result<i64, i32> {
+    let number = number.to_string();
+    let argv = [&["perl", "-e", CALL, &number], words].concat();
+    let ran = place.run_with(&argv, None).await;
+    let said: i64 = ran.out.parse().unwrap_or_else(|_| panic!("{ran:?}"));
+    if said < 0 { Err(i32::try_from(-said).unwrap()) } else { Ok(said) }
+}
+
+/// A process outside, the first of its group, of the user that commands there are of.
+struct Bystander(Child);
+
+impl Bystander {
+    fn beside(place: &Place) -> Self {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60").process_group(0);
+        let user = place.sandbox.user.filter(|_| place.sandbox.level > Level::L0);
+        user.into_iter().for_each(|user| _ = sleep.uid(user).gid(user));
+        Self(sleep.spawn().unwrap())
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).unwrap();
+    }
+}
+
+/// `sched_attr` of `SCHED_BATCH` and the lowest priority: whoever is not root cannot raise it.
+const BATCH: &str = concat!(
+    "x300000000300000000000000000000001300000000000000",
+    "000000000000000000000000000000000000000000000000"
+);
+
+/// An `rlimit` of 0: of core files, nobody misses them.
+const NO_LIMIT: &str = "x00000000000000000000000000000000";
+
+/// The priority of ordinary processes, of `ioprio_set`.
+const USUAL_IO: &str = "16388";
+
+/// Calls that change a process, with `PID` for its number.
+#[rustfmt::skip]
+const CHANGES: [(&str, i64, &[&str]); 10] = [
+    ("its limits", libc::SYS_prlimit64, &["PID", "4", NO_LIMIT, "0"]),
+    ("its priority", libc::SYS_setpriority, &["0", "PID", "5"]),
+    ("the priority of its group", libc::SYS_setpriority, &["1", "PID", "6"]),
+    ("its processors", libc::SYS_sched_setaffinity, &["PID", "8", "xffffffffffffffff"]),
+    ("its scheduler", libc::SYS_sched_setscheduler, &["PID", "3", "x00000000"]),
+    ("how it is scheduled", libc::SYS_sched_setparam, &["PID", "x00000000"]),
+    ("all about how it is scheduled", libc::SYS_sched_setattr, &["PID", BATCH, "0"]),
+    ("its turn at the disk", libc::SYS_ioprio_set, &["1", "PID", USUAL_IO]),
+    ("the turn of its group", libc::SYS_ioprio_set, &["2", "PID", USUAL_IO]),
+    ("that it goes on", libc::SYS_kill, &["PID", "18"]),
+];
+
+#[tokio::test]
+async fn a_command_changes_no_process_outside_by_its_number() {
+    for level in [Level::L0].into_iter().chain(levels()) {
+        let place = place(level);
+        let bystander = Bystander::beside(&place);
+        let pid = bystander.0.id().to_string();
+        for (what, number, words) in CHANGES {
+            let words = words.iter().map(|&word| if word == "PID" { &*pid } else { word });
+            let expected = match level {
+                Level::L0 => Ok(0),
+                Level::L1 | Level::L2 => Err(libc::EPERM),
+                // What is outside has no number there.
+                Level::L3 => Err(libc::ESRCH),
+            };
+            let seen = call(&place, number, &words.collect::<Vec<_>>()).await;
+            assert_eq!(seen, expected, "{level}: {what}");
+        }
+    }
+}
+
+/// Calls of a process that is about itself, or looks at another.
+#[rustfmt::skip]
+const ALLOWED: [(i64, &[&str]); 7] = [
+    (libc::SYS_prlimit64, &["0", "4", NO_LIMIT, "0"]),
+    (libc::SYS_setpriority, &["0", "0", "5"]),
+    (libc::SYS_sched_setaffinity, &["0", "8", "xffffffffffffffff"]),
+    (libc::SYS_sched_setscheduler, &["0", "3", "x00000000"]),
+    (libc::SYS_sched_setparam, &["0", "x00000000"]),
+    (libc::SYS_sched_setattr, &["0", BATCH, "0"]),
+    (libc::SYS_ioprio_set, &["1", "0", USUAL_IO]),
+];
+
+#[tokio::test]
+async fn a_command_changes_itself_and_not_all_that_is_of_its_user() {
+    let other = OTHER.to_string();
+    let of_all = [
+        (libc::SYS_setpriority, ["1", "0", "5"]),
+        (libc::SYS_setpriority, ["2", "0", "0"]),
+        (libc::SYS_ioprio_set, ["3", "0", USUAL_IO]),
+        (libc::SYS_ioprio_set, ["3", &other, USUAL_IO]),
+    ];
+    // A shell and its tools, and a look at the limits of another process.
+    let script = "ulimit -n 100 && nice -n 3 sh -c 'ulimit -n; nice' && prlimit -p $$ > table";
+    for level in levels() {
+        let place = place(level);
+        for (number, words) in of_all.iter().filter(|_| level < Level::L3) {
+            assert_eq!(call(&place, *number, words).await, Err(libc::EPERM), "{number}: {words:?}");
+        }
+        for (number, words) in ALLOWED {
+            assert_eq!(call(&place, number, words).await, Ok(0), "{level}: {number}: {words:?}");
+        }
+        place.run(script).await.assert(0, "100\n3\n");
+    }
+}
