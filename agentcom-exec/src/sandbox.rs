@@ -8,7 +8,7 @@
 //! | level | what holds | what it needs |
 //! |---|---|---|
 //! | [`Level::L3`] | all of L2; nothing outside can be seen or touched, its metadata included; a network of its own with nothing in it but loopback; nothing outlives it | user namespaces |
-//! | [`Level::L2`] | files outside cannot be read or written; no network; no other process can be signalled, traced or changed; no privileges | Linux 6.2 |
+//! | [`Level::L2`] | files outside cannot be read or written; no network; no other process can be signalled, traced or changed; nothing is shared with others by number or name; no privileges | Linux 6.2 |
 //! | [`Level::L1`] | file tools stay beneath the workspace; no commands are run | |
 //! | [`Level::L0`] | nothing: commands do what the sidecar's user may | that somebody asks for it by name |
 //!

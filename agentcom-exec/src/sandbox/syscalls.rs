@@ -29,7 +29,7 @@ pub(super) struct Profile {
     /// Whose files can be reached by system calls that Landlock does not govern: those which change
     /// modes, owners, times and attributes.
     pub(super) metadata: Metadata,
-    /// Whom numbers name.
+    /// Whom and what numbers name.
     pub(super) numbers: Numbers,
 }
 
@@ -68,13 +68,14 @@ pub(super) enum Metadata {
     Fixed,
 }
 
-/// Whose processes have numbers.
+/// Whose processes have numbers, and what processes share by number or by name: the memory, semaphores and
+/// queues of System V and of POSIX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Numbers {
     /// Those of the sandbox, which end with it.
     Own,
     /// Those of the machine. The kernel asks for no more than the same user, and Landlock governs
-    /// signals alone, so a process can change only itself.
+    /// signals alone, so a process can change only itself, and nothing is shared.
     OfTheMachine,
 }
 
@@ -118,6 +119,7 @@ fn refused(profile: Profile) -> io::Result<Rules> {
     rules.insert(libc::SYS_clone, cloning.collect::<io::Result<_>>()?);
     rules.insert(libc::SYS_socket, sockets(profile.sockets)?);
     if profile.numbers == Numbers::OfTheMachine {
+        rules.extend(lists::SHARED.iter().map(|&call| (call, Vec::new())));
         rules.extend(others()?);
     }
     let metadata: &[&[i64]] = match profile.metadata {

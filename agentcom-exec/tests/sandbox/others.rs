@@ -1,4 +1,5 @@
-//! This file tests that a command changes no process outside.
+//! This file tests that a command changes no process outside, and neither uses nor leaves behind what
+//! all processes of the machine share by number.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -133,5 +134,118 @@ async fn a_command_changes_itself_and_not_all_that_is_of_its_user() {
             assert_eq!(call(&place, number, words).await, Ok(0), "{level}: {number}: {words:?}");
         }
         place.run(script).await.assert(0, "100\n3\n");
+    }
+}
+
+/// Something that processes share by number.
+struct Shared {
+    what: &'static str,
+    /// What makes it, with `KEY` for one that nobody else has, and says its number.
+    make: (i64, &'static [&'static str]),
+    /// What uses it, with `ID` for its number.
+    uses: &'static [(i64, &'static [&'static str])],
+    /// What removes it.
+    remove: (i64, &'static [&'static str]),
+}
+
+/// `IPC_CREAT`, for everybody.
+const MAKE: &str = "950";
+
+/// Room for an answer.
+const ROOM: &str = concat!(
+    "x0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000"
+);
+
+const SHARED: [Shared; 3] = [
+    Shared {
+        what: "memory",
+        make: (libc::SYS_shmget, &["KEY", "4096", MAKE]),
+        uses: &[(libc::SYS_shmat, &["ID", "0", "0"]), (libc::SYS_shmctl, &["ID", "2", ROOM])],
+        remove: (libc::SYS_shmctl, &["ID", "0", "0"]),
+    },
+    Shared {
+        what: "semaphores",
+        make: (libc::SYS_semget, &["KEY", "1", MAKE]),
+        uses: &[
+            (libc::SYS_semop, &["ID", "x000001000000", "1"]),
+            (libc::SYS_semtimedop, &["ID", "x000001000000", "1", "0"]),
+        ],
+        remove: (libc::SYS_semctl, &["ID", "0", "0", "0"]),
+    },
+    Shared {
+        what: "messages",
+        make: (libc::SYS_msgget, &["KEY", MAKE]),
+        uses: &[
+            (libc::SYS_msgsnd, &["ID", "x010000000000000041", "1", "2048"]),
+            (libc::SYS_msgrcv, &["ID", ROOM, "1", "0", "2048"]),
+        ],
+        remove: (libc::SYS_msgctl, &["ID", "0", "0"]),
+    },
+];
+
+#[tokio::test]
+async fn a_command_neither_uses_nor_leaves_what_all_processes_share_by_number() {
+    let key = std::process::id().to_string();
+    let free = place(Level::L0);
+    for Shared { what, make, uses, remove } in SHARED {
+        let on = async |place: &Place, (number, words): (i64, &[&str]), id: &str| {
+            let word = |&word| match word {
+                "KEY" => &*key,
+                "ID" => id,
+                other => other,
+            };
+            call(place, number, &words.iter().map(word).collect::<Vec<_>>()).await
+        };
+        let id = on(&free, make, "").await.unwrap().to_string();
+        let mut seen = Vec::new();
+        for level in levels() {
+            let confined = place(level);
+            for &act in [make].iter().chain(uses).chain([&remove]) {
+                seen.push((level, act.0, on(&confined, act, &id).await));
+            }
+        }
+        let mut works = Vec::new();
+        for &act in uses.iter().chain([&remove]) {
+            works.push(on(&free, act, &id).await);
+        }
+        // It is removed before anything is asserted, so that nothing is left of a test that fails.
+        assert!(works.iter().all(Result::is_ok), "{what}: {works:?}");
+        for (level, number, seen) in seen {
+            let expected = match level {
+                Level::L3 => seen.is_ok() == (number == make.0),
+                Level::L0 | Level::L1 | Level::L2 => seen == Err(libc::EPERM),
+            };
+            assert!(expected, "{level}: {what}, {number}: {seen:?}");
+        }
+        // `IPC_CREAT` apart: what was made at L3 is gone with it.
+        let (number, words) = make;
+        let found = on(&free, (number, &[&words[..words.len() - 1], &["0"]].concat()), "").await;
+        assert_eq!(found, Err(libc::ENOENT), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_neither_makes_nor_removes_a_queue_that_all_processes_share_by_name() {
+    let name: String = format!("agentcom-{}", std::process::id());
+    let name = name.bytes().chain([0]).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let name = format!("x{name}");
+    let make = [&*name, "66", "384", "0"];
+    let free = place(Level::L0);
+    call(&free, libc::SYS_mq_open, &make).await.unwrap();
+    let mut seen = Vec::new();
+    for level in levels() {
+        let confined = place(level);
+        seen.push((level, call(&confined, libc::SYS_mq_unlink, &[&name]).await));
+        if level < Level::L3 {
+            seen.push((level, call(&confined, libc::SYS_mq_open, &make).await));
+        }
+    }
+    assert_eq!(call(&free, libc::SYS_mq_unlink, &[&name]).await, Ok(0), "{seen:?}");
+    for (level, seen) in seen {
+        let expected = if level >= Level::L3 { libc::ENOENT } else { libc::EPERM };
+        assert_eq!(seen, Err(expected), "{level}");
     }
 }

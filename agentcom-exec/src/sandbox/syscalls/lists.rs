@@ -112,3 +112,13 @@ pub(super) const OF_PROCESSES: &[i64] = calls!(
     }
     x86_64 {}
 );
+
+/// What makes, uses and removes what processes share by number or by name. It stays when they end, and
+/// nothing bounds it.
+pub(super) const SHARED: &[i64] = calls!(
+    any {
+        SYS_shmget, SYS_shmat, SYS_shmctl, SYS_semget, SYS_semop, SYS_semtimedop, SYS_semctl,
+        SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl, SYS_mq_open, SYS_mq_unlink,
+    }
+    x86_64 {}
+);
