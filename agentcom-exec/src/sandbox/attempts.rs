@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -26,8 +26,8 @@ use super::{Attempt, Expected, Level, Network, Policy};
 /// What is outside of the sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Targets {
-    /// A folder with a file, [`Targets::SECRET`], of the same user, and with another,
-    /// [`Targets::SERVICE`], at which somebody listens.
+    /// A folder with a file, [`Targets::SECRET`], of the same user, and with two others,
+    /// [`Targets::SERVICE`] and [`Targets::MAILBOX`], at which somebody listens.
     pub(super) outside: PathBuf,
     /// A folder to which a policy that grants any lets write.
     pub(super) granted: PathBuf,
@@ -44,6 +44,8 @@ pub(crate) struct Targets {
 impl Targets {
     pub(super) const SECRET: &str = "secret";
     pub(super) const SERVICE: &str = "service";
+    /// Where messages are taken from whoever sends any.
+    pub(super) const MAILBOX: &str = "mailbox";
 }
 
 /// What whoever all of the network is granted can do, and nobody else.
@@ -98,6 +100,7 @@ fn breaking_out(targets: &Targets, policy: &Policy) -> Vec<(&'static str, Tried)
             UnixStream::connect(targets.outside.join(Targets::SERVICE)).map(drop),
         ),
         ("talk to a service by its name", by_name(&targets.name)),
+        ("send to a service by its file", send(&targets.outside.join(Targets::MAILBOX))),
         ("trace a process outside", ptrace::attach(process).map_err(io::Error::from)),
         ("see the environment of a process outside", fs::read(about("environ")).map(drop)),
         (
@@ -217,6 +220,12 @@ fn ask(port: u16) -> Tried {
     let mut answer = [0; YES.len()];
     broker.read_exact(&mut answer)?;
     if answer == *YES { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+}
+
+/// A pair of sockets needs no leave, and each of them can send elsewhere.
+fn send(file: &Path) -> Tried {
+    let (socket, _other) = UnixDatagram::pair()?;
+    socket.send_to(b"text", file).map(drop)
 }
 
 fn by_name(name: &str) -> Tried {

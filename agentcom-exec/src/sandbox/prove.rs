@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -118,6 +118,7 @@ fn tried(spawner: &Spawner, sandbox: &Sandbox) -> Result<(Ground, Tried), String
     fs::write(outside.join(Targets::SECRET), "secret").map_err(files)?;
     let name = root.path().to_string_lossy().into_owned();
     let services = services(&outside.join(Targets::SERVICE), &name).map_err(files)?;
+    let mailbox = UnixDatagram::bind(outside.join(Targets::MAILBOX)).map_err(files)?;
     let user = sandbox.user.filter(|_| nix::unistd::getuid().is_root());
     if let Some(user) = user {
         hand_over(root.path(), user).map_err(files)?;
@@ -147,7 +148,7 @@ fn tried(spawner: &Spawner, sandbox: &Sandbox) -> Result<(Ground, Tried), String
     let ended = launch(helper, &order).map(|helper| brokered(helper, &network));
     let _ = bystander.kill();
     let _ = bystander.wait();
-    drop(services);
+    drop((services, mailbox));
     let ended = ended.map_err(|refusal| refusal.message)?;
     let printed = fs::read(output).map_err(files)?;
     let tried: Tried = serde_json::from_slice(&printed).map_err(|error| match ended {

@@ -36,9 +36,10 @@ pub(super) struct Profile {
 /// Which sockets can be opened, beside pairs of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sockets {
-    /// None.
+    /// None; and no pairs of those that take an address with each message, at which a service listens
+    /// in a file.
     None,
-    /// Those of the network. What services of the machine listen at in its files is not governed by
+    /// Those of the network, and the same pairs. What services of the machine listen at in its files is not governed by
     /// Landlock on most kernels, and is not to be reached.
     Internet,
     /// Those between processes as well: whoever listens in a file that can be seen is the sandbox's
@@ -118,6 +119,7 @@ fn refused(profile: Profile) -> io::Result<Rules> {
     let cloning = namespaces.map(|bit| one(0, SeccompCmpOp::MaskedEq(bit), bit));
     rules.insert(libc::SYS_clone, cloning.collect::<io::Result<_>>()?);
     rules.insert(libc::SYS_socket, sockets(profile.sockets)?);
+    rules.insert(libc::SYS_socketpair, pairs(profile.sockets)?);
     if profile.numbers == Numbers::OfTheMachine {
         rules.extend(lists::SHARED.iter().map(|&call| (call, Vec::new())));
         rules.extend(others()?);
@@ -154,6 +156,22 @@ fn sockets(some: Sockets) -> io::Result<Vec<SeccompRule>> {
         condition(2, SeccompCmpOp::Gt, number(libc::NETLINK_ROUTE))?,
     ];
     [others, kernel].into_iter().map(rule).collect()
+}
+
+/// Which pairs of sockets are refused: those of other families, and those that can send to others than
+/// each other.
+fn pairs(some: Sockets) -> io::Result<Vec<SeccompRule>> {
+    /// The bits of a type that are not flags.
+    const TYPE: u64 = 0xf;
+    let mut pairs = vec![one(0, SeccompCmpOp::Ne, u64::from(libc::AF_UNIX.unsigned_abs()))?];
+    if some != Sockets::Own {
+        // The kernel takes the second for the first.
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+            let kind = u64::from(kind.unsigned_abs());
+            pairs.push(one(1, SeccompCmpOp::MaskedEq(TYPE), kind)?);
+        }
+    }
+    Ok(pairs)
 }
 
 /// What is refused to whoever would change others than itself: processes by their number, also by one's

@@ -1,10 +1,11 @@
-//! This file tests that a command changes no process outside, and neither uses nor leaves behind what
-//! all processes of the machine share by number.
+//! This file tests that a command changes no process outside, talks to nobody there, and neither uses
+//! nor leaves behind what all processes of the machine share by number.
 
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
-use agentcom_exec::sandbox::Level;
+use agentcom_exec::sandbox::{Level, Network};
 use nix::libc;
 
 use crate::{OTHER, Place, is_root, levels};
@@ -247,5 +248,31 @@ async fn a_command_neither_makes_nor_removes_a_queue_that_all_processes_share_by
     for (level, seen) in seen {
         let expected = if level >= Level::L3 { libc::ENOENT } else { libc::EPERM };
         assert_eq!(seen, Err(expected), "{level}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_sends_nothing_to_a_service_by_its_file_whatever_its_socket_is_paired_with() {
+    let script = r#"
+        for my $type (1, 2, 3, 5) {
+            socketpair(my $one, my $other, 1, $type, 0) or next;
+            send($one, "sent", 0, pack("S Z108", 1, "$ENV{OUTSIDE}/service"));
+            connect($one, pack("S Z108", 1, "$ENV{OUTSIDE}/service")) and send($one, "said", 0);
+        }"#;
+    let hears = |service: &UnixDatagram| service.recv(&mut [0; 16]).is_ok();
+    let networks = [Network::None, Network::Open];
+    for level in [Level::L0].into_iter().chain(levels()) {
+        for network in networks.clone() {
+            let mut place = place(level);
+            place.sandbox.network = network;
+            let path = place.at("outside/service");
+            let service = UnixDatagram::bind(&path).unwrap();
+            service.set_nonblocking(true).unwrap();
+            if is_root() {
+                std::os::unix::fs::chown(path, Some(OTHER), Some(OTHER)).unwrap();
+            }
+            place.run_with(&["perl", "-e", script], None).await.assert(0, "");
+            assert_eq!(hears(&service), level == Level::L0, "{level}: {:?}", place.sandbox.network);
+        }
     }
 }
