@@ -30,6 +30,8 @@ mod serve;
 mod spawner;
 
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
 
 pub(crate) use message::Input;
@@ -51,23 +53,30 @@ pub fn dispatch() -> Option<ExitCode> {
     let role = args.next()?;
     #[cfg(target_os = "linux")]
     if role == crate::sandbox::ARG {
-        close_inherited();
         return Some(crate::sandbox::main());
     }
     (role == ARG).then(|| main(args))
 }
 
-/// Closes what whoever started this process left open for it, beside standard input, output and
-/// error: it is not for jobs.
-fn close_inherited() {
-    const FIRST: i32 = 3;
-    let numbers = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
-    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+/// Closes all that this process has open, beside standard input, output and error, and `kept`: what
+/// whoever started it left open is not for jobs, and not everybody marks what is not to be handed on.
+///
+/// # Errors
+///
+/// If nobody says what is open. Then no job is to be started.
+pub(crate) fn close_all_but(kept: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    const OPEN: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    const FIRST: RawFd = 3;
+    let kept = kept.map(|kept| kept.as_raw_fd());
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<RawFd>().ok();
+    let numbers = std::fs::read_dir(OPEN)?.filter_map(|entry| entry.map(number).transpose());
     // The list is complete before anything is closed, and its own descriptor is closed by then.
-    let open: Vec<i32> = open.filter_map(numbers).filter(|&number| number >= FIRST).collect();
-    for number in open {
+    let numbers = numbers.collect::<io::Result<Vec<RawFd>>>()?;
+    let beside = |&number: &RawFd| number >= FIRST && Some(number) != kept;
+    for number in numbers.into_iter().filter(beside) {
         let _ = nix::unistd::close(number);
     }
+    Ok(())
 }
 
 /// Is the guard: takes an order from standard input, a socket, and returns when nothing of the job
@@ -78,7 +87,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if args.into_iter().next().is_some() {
         return ExitCode::from(USAGE);
     }
-    close_inherited();
+    if close_all_but(None).is_err() {
+        return ExitCode::FAILURE;
+    }
     let served =
         tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
             let served = runtime.block_on(serve::serve());

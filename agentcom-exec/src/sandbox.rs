@@ -24,7 +24,8 @@
 //! ([`Limits::processes`]).
 //!
 //! At all levels commands see no more of the environment than is meant for them, hold no descriptors
-//! of the sidecar's, and end with their task: that is the guard's doing.
+//! of the sidecar's, and end with their task: that is the guard's doing, which closes whatever is open
+//! before it starts one.
 //!
 //! A level is never assumed: [`prove()`] tries to break out of a real sandbox and reports what was
 //! blocked, and a command whose sandbox cannot be set up is refused, not run without it. Whoever relies

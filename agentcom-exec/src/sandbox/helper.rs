@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{self, Targets};
 use super::syscalls::{self, Metadata, Numbers, Profile, Sockets};
 use super::{Attempt, Level, Policy, doors, files, launch, namespace, privileges};
-use crate::guard::{GuardCommand, Input, Refusal, RefusalKind};
+use crate::guard::{self, GuardCommand, Input, Refusal, RefusalKind};
 
 /// What a helper is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +59,8 @@ const FAILED: u8 = 125;
 
 /// Is the helper.
 pub(crate) fn main() -> ExitCode {
-    let Ok(mut socket) = take_socket() else { return ExitCode::from(FAILED) };
+    let socket = guard::close_all_but(None).and_then(|()| take_socket());
+    let Ok(mut socket) = socket else { return ExitCode::from(FAILED) };
     let served = launch::receive(&mut socket)
         .map_err(|error| refusal("order", &error))
         .and_then(|order| serve(order, &mut socket));
@@ -87,6 +88,8 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     match order.act {
         Act::Run(command, input) => {
             let command = prepare(*command, input, &order.policy)?;
+            // Nothing that was opened on the way is handed on either.
+            guard::close_all_but(Some(socket.as_fd())).map_err(|error| refusal("files", &error))?;
             if isolated { init(command, socket) } else { Err(replace(command)) }
         }
         Act::Try(targets) => {

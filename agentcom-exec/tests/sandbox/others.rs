@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use agentcom_exec::sandbox::{Level, Network};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 
 use crate::{OTHER, Place, is_root, levels};
@@ -274,5 +275,23 @@ async fn a_command_sends_nothing_to_a_service_by_its_file_whatever_its_socket_is
             place.run_with(&["perl", "-e", script], None).await.assert(0, "");
             assert_eq!(hears(&service), level == Level::L0, "{level}: {:?}", place.sandbox.network);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_an_embedder_leaves_open_is_closed_to_a_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(dir.path().join("file")).unwrap();
+    let leaked = [file.try_clone().unwrap(), file];
+    for file in &leaked {
+        // As a C library opens what it does not think about.
+        fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    }
+    let script = "for fd in /proc/$$/fd/*; do readlink $fd; done | grep file$; true";
+    let on = |ran: std::process::Output| String::from_utf8(ran.stdout).unwrap().lines().count();
+    // Whoever starts it without a guard hands it on.
+    assert_eq!(on(Command::new("sh").args(["-c", script]).output().unwrap()), leaked.len());
+    for level in [Level::L0].into_iter().chain(levels()) {
+        place(level).run(script).await.assert(0, "");
     }
 }
