@@ -80,11 +80,23 @@ pub(super) fn furnish(policy: &Policy) -> io::Result<()> {
     for path in policy.writable() {
         root.show(path, Some(MsFlags::empty()))?;
     }
-    root.show(&policy.workspace.join(".git"), Some(MsFlags::MS_RDONLY))?;
+    root.show(&git(policy)?, Some(MsFlags::MS_RDONLY))?;
     let proc = root.folder(Path::new("/proc"))?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some(Path::new("proc")), &proc, Some("proc"), quiet, none())?;
     root.become_root()
+}
+
+/// Where git looks for the repository: a folder, or a file that says where. Over a link nothing can be
+/// mounted, so a command could put another in its place.
+fn git(policy: &Policy) -> io::Result<PathBuf> {
+    let git = policy.workspace.join(".git");
+    if git.is_symlink() {
+        let why = "is a symbolic link, which cannot be kept as it is; a folder can, and a file that says \
+                   `gitdir: PATH`";
+        return Err(io::Error::other(format!("{} {why}", git.display())));
+    }
+    Ok(git)
 }
 
 /// A root that is being furnished.

@@ -17,7 +17,8 @@ pub struct Policy {
     /// its environment is as in a sandbox.
     pub level: Level,
     /// The folder that it may change; absolute. In L3 its `.git` cannot be changed, nor made where
-    /// a [`Cell`](super::Cell) holds its place, so that nobody outside follows what was planted there.
+    /// a [`Cell`](super::Cell) holds its place, so that nobody outside follows what was planted there;
+    /// where it is a symbolic link, no command is run.
     pub workspace: PathBuf,
     /// A folder for temporary files, outside the workspace and empty at first; absolute. It is
     /// `TMPDIR`, and `HOME` where that is no folder of [`Policy::write`].

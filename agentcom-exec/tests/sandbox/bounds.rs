@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use agentcom_exec::guard::RefusalKind;
 use agentcom_exec::sandbox::Level;
 
 use crate::support::{eventually, mark, marked};
@@ -102,5 +103,29 @@ async fn no_git_is_made_in_a_namespace_where_there_is_none_and_nothing_is_left_o
             ln -s old .git/link || echo no";
         place.run(script).await.assert(0, "no\nno\nno\nno\nno\n");
         assert_eq!(fs::read_dir(place.at("workspace")).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_leads_git_to_its_repository_cannot_be_changed_and_a_link_is_refused() {
+    for level in levels().into_iter().filter(|&level| level == Level::L3) {
+        let place = Place::new(level);
+        let git = place.at("workspace/.git");
+        fs::write(&git, "gitdir: elsewhere").unwrap();
+        let script = "for try in 'echo x >' 'rm -f' 'mv file' 'ln -sfn file'; do
+            eval \"$try .git\" || echo no
+        done; cat .git";
+        fs::write(place.at("workspace/file"), "").unwrap();
+        place.run(script).await.assert(0, "no\nno\nno\nno\ngitdir: elsewhere");
+        fs::create_dir(place.at("outside/repository")).unwrap();
+        for to in ["../outside/repository", "nowhere"] {
+            fs::remove_file(&git).unwrap();
+            std::os::unix::fs::symlink(to, &git).unwrap();
+            let refusal = place.run("echo x > file").await.ended.unwrap_err();
+            assert_eq!(refusal.kind, RefusalKind::Sandbox);
+            assert!(refusal.message.contains(".git is a symbolic link"), "{refusal:?}");
+            assert_eq!(fs::read_link(&git).unwrap(), std::path::Path::new(to));
+            assert_eq!(fs::read_to_string(place.at("workspace/file")).unwrap(), "");
+        }
     }
 }
