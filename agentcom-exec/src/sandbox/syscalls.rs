@@ -112,12 +112,18 @@ fn refused(profile: Profile) -> io::Result<Rules> {
     const NAMESPACES: u64 = 0x7e02_0000;
     /// Types into the terminal, as if its user did.
     const TERMINAL: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+    const KEEPS_SIZE: u64 = libc::FALLOC_FL_KEEP_SIZE.unsigned_abs() as u64;
+    const MAKES_HOLE: u64 = libc::FALLOC_FL_PUNCH_HOLE.unsigned_abs() as u64;
     let mut rules: Rules = lists::REFUSED.iter().map(|&call| (call, Vec::new())).collect();
     let typing = TERMINAL.map(|request| one(1, SeccompCmpOp::Eq, request));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<io::Result<_>>()?);
     let namespaces = (0..u64::BITS).map(|bit| 1 << bit).filter(|bit| NAMESPACES & bit != 0);
     let cloning = namespaces.map(|bit| one(0, SeccompCmpOp::MaskedEq(bit), bit));
     rules.insert(libc::SYS_clone, cloning.collect::<io::Result<_>>()?);
+    // Room beyond the end of a file is in no size that a quota could count; to make a hole keeps the
+    // size as well.
+    let beyond = SeccompCmpOp::MaskedEq(KEEPS_SIZE | MAKES_HOLE);
+    rules.insert(libc::SYS_fallocate, vec![one(1, beyond, KEEPS_SIZE)?]);
     rules.insert(libc::SYS_socket, sockets(profile.sockets)?);
     rules.insert(libc::SYS_socketpair, pairs(profile.sockets)?);
     if profile.numbers == Numbers::OfTheMachine {

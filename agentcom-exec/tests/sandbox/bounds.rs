@@ -30,6 +30,22 @@ async fn limits_end_what_takes_too_much() {
 }
 
 #[tokio::test]
+async fn no_room_is_taken_that_the_size_of_a_file_does_not_show() {
+    let script = r#"
+        open(my $file, "+>", "file") or die;
+        for my $how (0, 1, 3, 17) {
+            my $done = syscall(FALLOCATE, fileno($file), $how, 4096, 4096);
+            printf("%d: %s, %d\n", $how, $done < 0 ? $! + 0 : "ok", -s $file);
+        }"#;
+    let script = script.replace("FALLOCATE", &nix::libc::SYS_fallocate.to_string());
+    for level in levels() {
+        let ran = Place::new(level).run_with(&["perl", "-e", &script], None).await;
+        // To keep the size is refused, with zeros for content or without, but for a hole.
+        ran.assert(0, "0: ok, 8192\n1: 1, 8192\n3: ok, 8192\n17: 1, 8192\n");
+    }
+}
+
+#[tokio::test]
 async fn who_has_more_processes_than_it_may_is_stopped_with_all_of_them() {
     const MOST: u64 = 40;
     // The first waits for all that it starts, the second for nothing; both end by themselves.
