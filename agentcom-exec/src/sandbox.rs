@@ -16,6 +16,7 @@
 //! ([`Network`]), and folders beside its workspace that it may change ([`Policy::write`]).
 //!
 //! What L2 leaves open: that a file outside is there, and with which size and times, can be found out;
+//! files of the same user that [`Policy::read`] grants can get other modes, where that user is not root;
 //! and before Linux 6.12 processes of the same user can be signalled, unless the sandbox has a user of
 //! its own, which its [`Report`] says.
 //!

@@ -62,7 +62,10 @@ impl Sockets {
 pub(super) enum Metadata {
     /// It can: what is outside is out of reach.
     Open,
-    /// Only of files that are open, which only its own can be.
+    /// Only of files that are open: its own, and of those that it may read ([`Policy::read`]) those of
+    /// the same user.
+    ///
+    /// [`Policy::read`]: super::Policy::read
     OfOpenFiles,
     /// It cannot, but for times of open files: the process is root, and can open files of the system
     /// to read them.
