@@ -6,6 +6,7 @@
 mod branch;
 mod checkout;
 mod look;
+mod settings;
 mod worktree;
 
 use std::io;
@@ -15,7 +16,10 @@ use std::time::Duration;
 
 use agentcom_core::name::Capability;
 use agentcom_core::repo::capability_of;
+use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
+
+use settings::{OF_OTHERS, READABLE, WITHOUT_PROGRAMS};
 
 pub use branch::{slug_of, task_branch, task_of};
 pub use checkout::{Changed, Checkout, CheckoutError, Commit, Start, Started, Status};
@@ -23,9 +27,8 @@ pub use worktree::Alone;
 
 /// How long git may take, the transfer of a large repository included.
 const WITHIN: Duration = Duration::from_secs(300);
-/// Keeps git from running what the folder that it works in may hold.
-const WITHOUT_PROGRAMS: &[&str] =
-    &["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false"];
+/// So much of what it prints is read at once, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
 /// So much of what git said about a failure is kept.
 const SAID_MAX: usize = 2_000;
 
@@ -78,8 +81,8 @@ impl Git {
         Self { dir: dir.into(), repository: None }
     }
 
-    /// Runs git in `dir` on `repository`, whatever the `.git` in `dir` says, and without hooks: for
-    /// folders in which somebody else may write.
+    /// Runs git in `dir` on `repository`, whatever the `.git` in `dir` says: for folders in which somebody
+    /// else may write.
     #[must_use]
     pub fn pinned(dir: impl Into<PathBuf>, repository: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), repository: Some(repository.into()) }
@@ -91,22 +94,29 @@ impl Git {
         &self.dir
     }
 
-    /// Runs git with `args`, and returns what it printed, without the end of the last line. It asks
-    /// nobody for a password. Dropping the future kills it.
+    /// Runs git with `args` and without hooks, and returns what it printed, without the end of the last
+    /// line. It asks nobody for a password. Dropping the future kills it.
     ///
     /// # Errors
     ///
     /// If it cannot be run, takes longer than five minutes, or says no.
     pub async fn run(&self, args: &[&str]) -> Result<String, GitError> {
+        self.printed(&[READABLE, WITHOUT_PROGRAMS], args).await.map(|printed| text_of(&printed))
+    }
+
+    /// As [`Git::run`], but with the hooks of its user, unless somebody else may write here.
+    async fn run_as_user(&self, args: &[&str]) -> Result<String, GitError> {
+        let programs = if self.repository.is_some() { WITHOUT_PROGRAMS } else { &[] };
+        self.printed(&[READABLE, programs], args).await.map(|printed| text_of(&printed))
+    }
+
+    fn command(&self, settings: &[&[&str]], args: &[&str]) -> Command {
+        let of_others = if self.repository.is_some() { OF_OTHERS } else { &[] };
         let mut command = Command::new("git");
-        // Names are told as they are, not in quotes.
-        command
-            .args(["-c", "core.quotePath=false"])
-            .args(if self.repository.is_some() { WITHOUT_PROGRAMS } else { &[] })
-            .args(args)
-            .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+        for setting in settings.iter().copied().chain([of_others]).flatten() {
+            command.args(["-c", setting]);
+        }
+        command.args(args).current_dir(&self.dir).stdin(Stdio::null()).kill_on_drop(true);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_EDITOR", "false");
         // A hook that calls this would have it work on the hook's repository.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
@@ -115,25 +125,76 @@ impl Git {
         if let Some(repository) = &self.repository {
             command.env("GIT_DIR", repository).env("GIT_WORK_TREE", &self.dir);
         }
+        command
+    }
+
+    async fn printed(&self, settings: &[&[&str]], args: &[&str]) -> Result<Vec<u8>, GitError> {
+        let mut command = self.command(settings, args);
         let verb = || (*args.first().unwrap_or(&"")).to_owned();
         let Ok(ended) = tokio::time::timeout(WITHIN, command.output()).await else {
             return Err(GitError::TooLong { command: verb(), within: WITHIN });
         };
-        let output = ended.map_err(|error| {
-            // The folder may be what is missing.
-            if error.kind() == io::ErrorKind::NotFound && self.dir.is_dir() {
-                return GitError::Missing;
-            }
-            GitError::NotRun(format!("{error} in {}", self.dir.display()))
-        })?;
+        let output = ended.map_err(|error| self.not_run(&error))?;
         if output.status.success() {
-            let text = String::from_utf8_lossy(&output.stdout);
-            return Ok(text.trim_end_matches('\n').to_owned());
+            return Ok(output.stdout);
         }
         // What is no error to git, as that there is nothing to commit, it prints.
         let streams = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes));
         let said = streams.iter().map(|text| text.trim()).find(|text| !text.is_empty());
         Err(GitError::Failed { command: verb(), said: end_of(said.unwrap_or_default()).to_owned() })
+    }
+
+    fn not_run(&self, error: &io::Error) -> GitError {
+        // The folder may be what is missing.
+        if error.kind() == io::ErrorKind::NotFound && self.dir.is_dir() {
+            return GitError::Missing;
+        }
+        GitError::NotRun(format!("{error} in {}", self.dir.display()))
+    }
+
+    /// Hands on what git prints piece by piece: there may be more of it than fits into memory.
+    async fn stream(&self, args: &[&str], mut take: impl FnMut(&[u8])) -> Result<(), GitError> {
+        let mut command = self.command(&[READABLE, WITHOUT_PROGRAMS], args);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let reading = async {
+            let mut child = command.spawn()?;
+            let mut printed = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            let mut piece = vec![0; PIECE_BYTES];
+            loop {
+                match printed.read(&mut piece).await? {
+                    0 => return child.wait().await,
+                    length => take(&piece[..length]),
+                }
+            }
+        };
+        let verb = || (*args.first().unwrap_or(&"")).to_owned();
+        match tokio::time::timeout(WITHIN, reading).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(GitError::Failed { command: verb(), said: status.to_string() }),
+            Ok(Err(error)) => Err(self.not_run(&error)),
+            Err(_) => Err(GitError::TooLong { command: verb(), within: WITHIN }),
+        }
+    }
+
+    /// Asks for what is not committed, as records. Where somebody else may write, no submodule is looked
+    /// into: git would believe the settings that it finds there.
+    fn status(&self) -> Vec<&'static str> {
+        let mut args = vec!["status", "--porcelain", "-z"];
+        args.extend(self.repository.as_ref().map(|_| "--ignore-submodules=dirty"));
+        args
+    }
+
+    /// What git prints with an end of NUL behind each, as it does with `-z`: names may hold all but that.
+    async fn records(&self, args: &[&str]) -> Result<Vec<Vec<u8>>, GitError> {
+        let printed = self.printed(&[READABLE, WITHOUT_PROGRAMS], args).await?;
+        let records = printed.split(|&byte| byte == 0).filter(|record| !record.is_empty());
+        Ok(records.map(<[u8]>::to_vec).collect())
+    }
+
+    /// The same as text.
+    async fn names(&self, args: &[&str]) -> Result<Vec<String>, GitError> {
+        let records = self.records(args).await?;
+        Ok(records.iter().map(|record| String::from_utf8_lossy(record).into_owned()).collect())
     }
 
     /// The lines that git prints.
@@ -149,6 +210,10 @@ impl Git {
             Err(other) => Err(other),
         }
     }
+}
+
+fn text_of(printed: &[u8]) -> String {
+    String::from_utf8_lossy(printed).trim_end_matches('\n').to_owned()
 }
 
 fn end_of(text: &str) -> &str {

@@ -1,6 +1,9 @@
 //! This file tests branches of tasks in real clones of a real remote, which is a folder beside them.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "git/settings.rs"]
+mod settings;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! This file brings a clone to the branch of a task, says where that stands, commits and pushes it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
@@ -84,7 +85,7 @@ pub struct Commit<'a> {
 pub struct Changed {
     /// Where it is, from the root of the repository on.
     pub path: String,
-    /// How many lines came; `None` for what is no text.
+    /// How many lines came; `None` for what is no text. What that is, the change can say itself.
     pub added: Option<u64>,
     /// How many lines went; `None` for what is no text.
     pub deleted: Option<u64>,
@@ -266,9 +267,6 @@ impl Checkout {
         let counts = self.git.run(&["rev-list", "--left-right", "--count", &both]).await?;
         let mut counts = counts.split_whitespace().map(|count| count.parse().unwrap_or(0));
         let (behind, ahead) = (counts.next().unwrap_or(0), counts.next().unwrap_or(0));
-        let changed = self.git.lines(&["diff", "--numstat", "--no-renames", &both]).await?;
-        let added = ["diff", "--name-only", "--no-renames", "--diff-filter=A", &both];
-        let added = self.git.lines(&added).await?;
         let theirs = format!("refs/remotes/{REMOTE}/{branch}");
         let has = self.git.maybe(&["rev-parse", "--verify", "--quiet", &theirs]).await?;
         let head = self.git.run(&["rev-parse", "HEAD"]).await?;
@@ -277,12 +275,23 @@ impl Checkout {
             base,
             ahead,
             behind,
-            changed: changed.iter().filter_map(|line| changed_file(line, &added)).collect(),
+            changed: self.changed(&both).await?,
             uncommitted: self.uncommitted().await?,
             pushed: has.as_ref() == Some(&head),
             head,
             branch,
         })
+    }
+
+    async fn changed(&self, both: &str) -> Result<Vec<Changed>, CheckoutError> {
+        let diff = async |more: &[&str]| {
+            // What the change says of submodules hides nothing of it.
+            let args = ["diff", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none"];
+            self.git.names(&[&args[..], more, &[both]].concat()).await
+        };
+        let counted = diff(&["--numstat"]).await?;
+        let new = diff(&["--name-only", "--diff-filter=A"]).await?.into_iter().collect();
+        Ok(counted.iter().filter_map(|record| changed_file(record, &new)).collect())
     }
 
     /// Commits all that is not committed, and says in the message for which task and in which attempt.
@@ -306,7 +315,7 @@ impl Checkout {
         args.extend(["commit", "--quiet", "--message", commit.message]);
         args.extend(commit.round.map(|_| "--allow-empty"));
         args.extend(trailers.iter().flat_map(|trailer| ["--trailer", trailer]));
-        self.git.run(&args).await?;
+        self.git.run_as_user(&args).await?;
         Ok(())
     }
 
@@ -325,7 +334,7 @@ impl Checkout {
         }
         let name = format!("refs/heads/{}", status.branch);
         let push = ["push", "--quiet", "--set-upstream", REMOTE, &format!("{name}:{name}")];
-        match self.git.run(&push).await {
+        match self.git.run_as_user(&push).await {
             Ok(_) => Ok(Status { pushed: true, ..status }),
             Err(GitError::Failed { said, .. }) if said.contains("[rejected]") => {
                 Err(CheckoutError::Overtaken(status.branch))
@@ -392,13 +401,14 @@ impl Checkout {
         name.map(str::to_owned).ok_or(CheckoutError::NoDefault)
     }
 
-    /// Files that are not committed, as `git status --porcelain` shows them.
+    /// Files that are not committed, as `git status --porcelain` shows them, but for no name being in
+    /// quotes.
     ///
     /// # Errors
     ///
     /// If git says no.
     pub async fn uncommitted(&self) -> Result<Vec<String>, CheckoutError> {
-        Ok(self.git.lines(&["status", "--porcelain"]).await?)
+        Ok(self.git.names(&self.git.status()).await?)
     }
 }
 
@@ -407,9 +417,9 @@ fn base_key(branch: &str) -> String {
     format!("branch.{branch}.agentcomBase")
 }
 
-/// A line of `git diff --numstat`, of a file that is new if it is among `new`.
-fn changed_file(line: &str, new: &[String]) -> Option<Changed> {
-    let mut fields = line.splitn(3, '\t');
+/// A record of `git diff --numstat`, of a file that is new if it is among `new`.
+fn changed_file(record: &str, new: &BTreeSet<String>) -> Option<Changed> {
+    let mut fields = record.splitn(3, '\t');
     let (added, deleted) = (fields.next()?.parse().ok(), fields.next()?.parse().ok());
     let path = fields.next()?.to_owned();
     Some(Changed { is_new: new.contains(&path), path, added, deleted })

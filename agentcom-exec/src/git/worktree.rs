@@ -1,8 +1,10 @@
 //! This file keeps worktrees: one for each attempt at a task, and one for each time that it is
 //! checked.
 
+use std::ffi::OsStr;
 use std::fs::TryLockError;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -122,17 +124,27 @@ impl Checkout {
     }
 
     /// Makes ordinary folders of new folders that are repositories of their own: git would commit none
-    /// of their files, or nothing at all. What is committed already, such as submodules, stays as it is.
+    /// of their files, or nothing at all. What is committed already, such as submodules, stays as it is,
+    /// but where nobody else than a model can have filled a submodule, what it put there is no
+    /// repository afterwards: git would go in, and run what its settings name.
     ///
     /// # Errors
     ///
     /// If git says no, or what makes a folder a repository cannot be removed.
     pub async fn disown(&self) -> Result<(), CheckoutError> {
-        for line in self.uncommitted().await? {
-            let Some(folder) = line.strip_prefix("?? ").filter(|path| path.ends_with('/')) else {
+        if self.git.repository.is_some() {
+            for record in self.git.records(&["ls-files", "--stage", "-z"]).await? {
+                let Some(folder) = submodule_of(&record) else { continue };
+                let removed = remove_repository_beneath(self.git.dir(), folder);
+                removed.map_err(|error| failed(&self.git.dir().join(folder), &error))?;
+            }
+        }
+        for record in self.git.records(&self.git.status()).await? {
+            let Some(folder) = record.strip_prefix(b"?? ").filter(|path| path.ends_with(b"/"))
+            else {
                 continue;
             };
-            let folder = self.git.dir().join(folder);
+            let folder = self.git.dir().join(OsStr::from_bytes(folder));
             remove_repositories(&folder).map_err(|error| failed(&folder, &error))?;
         }
         Ok(())
@@ -151,7 +163,14 @@ impl Checkout {
         self.git.run(&["add", "--all", "--intent-to-add"]).await?;
         // Git itself writes it: what passes through here as text would lose bytes.
         let output = format!("--output={}", patch.display());
-        let diff = ["diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color"];
+        let diff = [
+            "diff",
+            "--binary",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--ignore-submodules=dirty",
+        ];
         self.git.run(&[&diff[..], &[&output, "HEAD"]].concat()).await?;
         let written = tokio::fs::metadata(patch).await.map_err(|error| failed(patch, &error))?;
         if written.len() == 0 {
@@ -208,14 +227,32 @@ impl Checkout {
     }
 }
 
+/// Where a submodule is, if a line of the index is one.
+fn submodule_of(record: &[u8]) -> Option<&Path> {
+    let rest = record.strip_prefix(b"160000 ")?;
+    let at = rest.iter().position(|&byte| byte == b'\t')?;
+    Some(Path::new(OsStr::from_bytes(&rest[at + 1..])))
+}
+
+/// Removes what makes `folder` a repository, unless a link leads out of `top` on the way there.
+fn remove_repository_beneath(top: &Path, folder: &Path) -> std::io::Result<()> {
+    let mut at = top.to_owned();
+    for part in folder {
+        at.push(part);
+        if !at.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+            return Ok(());
+        }
+    }
+    remove_any(&at.join(".git"))
+}
+
 fn remove_repositories(folder: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         // Links are not followed.
         let is_dir = entry.file_type()?.is_dir();
         match (entry.file_name() == ".git", is_dir) {
-            (true, true) => std::fs::remove_dir_all(entry.path())?,
-            (true, false) => std::fs::remove_file(entry.path())?,
+            (true, _) => remove_any(&entry.path())?,
             (false, true) => remove_repositories(&entry.path())?,
             (false, false) => {}
         }
@@ -227,13 +264,18 @@ fn remove_repositories(folder: &Path) -> std::io::Result<()> {
 /// no worktree without it.
 fn restore_link(dir: &Path, repository: &Path) -> std::io::Result<()> {
     let link = dir.join(".git");
-    match link.symlink_metadata() {
-        Ok(there) if there.is_dir() => std::fs::remove_dir_all(&link)?,
-        Ok(_) => std::fs::remove_file(&link)?,
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+    remove_any(&link)?;
     std::fs::write(link, format!("gitdir: {}\n", repository.display()))
+}
+
+/// Removes what is there, if anything is. Links are not followed.
+fn remove_any(path: &Path) -> std::io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(there) if there.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> CheckoutError {
