@@ -138,24 +138,41 @@ impl Checker<'_> {
                 let left_out = &self.change.uncommitted;
                 Found::unless((!left_out.is_empty()).then(|| left_out.join("\n")))
             }
-            Check::DiffWithin { lines, paths } => Found::unless(self.beyond(*lines, paths)),
+            Check::DiffWithin { lines, paths } => self.beyond(*lines, paths).await,
             Check::TestsNotWeakened { except } => Found::unless(self.weakened(except).await),
         }
     }
 
     /// What the change touches beyond what it may.
-    fn beyond(&self, lines: Option<u64>, paths: &[String]) -> Option<String> {
+    async fn beyond(&self, lines: Option<u64>, paths: &[String]) -> Found {
         let files = &self.change.files;
         let outside = files.iter().map(|file| &*file.path);
         let outside: Vec<&str> =
             outside.filter(|path| !paths.is_empty() && !is_among(path, paths)).collect();
         if !outside.is_empty() {
-            return Some(format!("it touches {}", outside.join(", ")));
+            return Found::new(Status::Fail, format!("it touches {}", outside.join(", ")));
         }
-        let touched = files.iter().map(|file| file.added.unwrap_or(0) + file.deleted.unwrap_or(0));
-        let touched: u64 = touched.sum();
-        let most = lines?;
-        (touched > most).then(|| format!("it touches {touched} lines; {most} are allowed"))
+        let Some(most) = lines else { return Found::unless(None) };
+        let no_text: Vec<&str> = files
+            .iter()
+            .filter(|file| file.added.is_none())
+            .map(|file| &*file.path)
+            .take(FILES_SHOWN)
+            .collect();
+        // The change can say of any file that it is no text, so its lines count as well.
+        let touched = match no_text.is_empty() {
+            true => Ok(files.iter().filter_map(|file| Some(file.added? + file.deleted?)).sum()),
+            false => self.git.lines_touched(&self.change.base, self.commit.0).await,
+        };
+        let with = if no_text.is_empty() { "" } else { ", with what is no text: " };
+        match touched {
+            Ok(touched) if touched > most => {
+                let said = format!("it touches {touched} lines{with}{}", no_text.join(", "));
+                Found::new(Status::Fail, format!("{said}; {most} are allowed"))
+            }
+            Ok(_) => Found::unless(None),
+            Err(error) => Found::new(Status::Error, format!("lines cannot be counted: {error}")),
+        }
     }
 
     /// Tests that were there before and are changed or gone, files that say how tests run, and what

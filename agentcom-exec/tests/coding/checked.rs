@@ -90,6 +90,20 @@ async fn a_manifest_may_change_where_it_says_nothing_of_tests() {
 }
 
 #[tokio::test]
+async fn a_change_has_as_many_lines_if_it_says_that_they_are_no_text() {
+    let long = |end: &str| format!("{}{end}", "x\n".repeat(100));
+    for end in ["", "\0"] {
+        let check = checked("new.py", &long(end), step("diff_within", "60")).await;
+        assert_eq!(check["status"], "fail", "{check:#}");
+        let output = check["output"].as_str().unwrap();
+        assert!(output.ends_with("; 60 are allowed"), "{output}");
+        assert_eq!(output.contains("with what is no text: new.py"), end == "\0", "{output}");
+    }
+    let check = checked("new.png", "\u{89}PNG\0\n\0\n", step("diff_within", "60")).await;
+    assert_eq!(check["status"], "pass", "{check:#}");
+}
+
+#[tokio::test]
 async fn what_tests_are_run_is_for_the_base_to_say() {
     let model = StandIn::of([write("package.json", "{}"), Turn::says("Done.")]).await;
     let fixture = Fixture::of(model);
