@@ -6,6 +6,7 @@
 mod branch;
 mod checkout;
 mod look;
+mod resume;
 mod settings;
 mod worktree;
 

@@ -112,6 +112,46 @@ async fn a_task_that_was_begun_is_gone_on_with_here_and_in_another_clone() {
     assert!(there.resumed);
     assert_eq!(there.branch, BRANCH);
     assert_eq!(fs::read_to_string(other.join("lib.rs")).unwrap(), "two\n");
+
+    // And back, to where the branch is checked out, and to a worktree.
+    commit(&other, "lib.rs", "three\n");
+    Checkout::at(&other).await.unwrap().push().await.unwrap();
+    assert!(start(&clone).await.unwrap().resumed);
+    assert_eq!(fs::read_to_string(clone.join("lib.rs")).unwrap(), "three\n");
+    commit(&other, "lib.rs", "four\n");
+    Checkout::at(&other).await.unwrap().push().await.unwrap();
+    git(&clone, &["switch", "--quiet", "trunk"]);
+    let dir = ground.dir.path().join("apart");
+    let checkout = Checkout::at(&clone).await.unwrap();
+    checkout.start(&Start { worktree: Some(&dir), ..fix() }).await.unwrap();
+    assert_eq!(fs::read_to_string(dir.join("lib.rs")).unwrap(), "four\n");
+    commit(&dir, "lib.rs", "five\n");
+    let pushed = Checkout::at(&dir).await.unwrap().push().await.unwrap();
+    assert_eq!((pushed.pushed, pushed.ahead), (true, 4));
+}
+
+#[tokio::test]
+async fn a_branch_that_has_gone_apart_from_the_remotes_is_not_worked_on() {
+    let ground = Ground::new();
+    let [mine, theirs] = ["mine", "theirs"].map(|name| ground.clone(name));
+    for (clone, text) in [(&mine, "two\n"), (&theirs, "three\n")] {
+        start(clone).await.unwrap();
+        commit(clone, "lib.rs", text);
+    }
+    Checkout::at(&theirs).await.unwrap().push().await.unwrap();
+    git(&mine, &["switch", "--quiet", "trunk"]);
+    let dir = ground.dir.path().join("apart");
+    let checkout = Checkout::at(&mine).await.unwrap();
+    for worktree in [None, Some(dir.as_path())] {
+        let refused = checkout.start(&Start { worktree, ..fix() }).await.unwrap_err();
+        assert_eq!(refused, CheckoutError::Diverged(BRANCH.into()));
+    }
+    assert_eq!(git(&mine, &["branch", "--show-current"]), "trunk");
+    assert!(!dir.exists());
+    assert_eq!(git(&mine, &["show", &format!("{BRANCH}:lib.rs")]), "two");
+    git(&mine, &["branch", "-m", BRANCH, "mine"]);
+    assert!(start(&mine).await.unwrap().resumed);
+    assert_eq!(fs::read_to_string(mine.join("lib.rs")).unwrap(), "three\n");
 }
 
 #[tokio::test]

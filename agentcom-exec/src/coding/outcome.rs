@@ -294,7 +294,12 @@ impl Trouble {
         let passing = match self {
             Self::Stopped => return JobOutcome::Stopped,
             Self::Git(CheckoutError::Git(error)) => !matches!(error, GitError::Missing),
-            Self::Git(CheckoutError::Overtaken(_) | CheckoutError::Uncommitted(_)) => true,
+            // Another agent may have a clone that is not in the way.
+            Self::Git(
+                CheckoutError::Overtaken(_)
+                | CheckoutError::Diverged(_)
+                | CheckoutError::Uncommitted(_),
+            ) => true,
             Self::Git(_) => false,
             Self::Model(error) => error.is_passing(),
             Self::Workspace(_) | Self::OtherRepository { .. } | Self::Mcp(_) => true,

@@ -159,6 +159,12 @@ pub enum CheckoutError {
     /// The remote has commits that the branch does not have.
     #[error("`{REMOTE}` has commits on `{0}` that are not here; nothing is pushed over them")]
     Overtaken(String),
+    /// Here and at the remote a branch has commits that the other has not.
+    #[error(
+        "`{0}` has commits here that `{REMOTE}` has not, and the other way round: bring them together, \
+         or give the branch here a name of your own, and that of `{REMOTE}` is gone on with"
+    )]
+    Diverged(String),
 }
 
 impl Checkout {
@@ -183,12 +189,13 @@ impl Checkout {
 
     /// Brings the clone, or a worktree of its own, to the branch of a task, which starts from its
     /// base as the remote has it at this moment. If the branch is there already, here or at the
-    /// remote, it goes on with that.
+    /// remote, it goes on with that, as far as either has it. What is checked out runs no hooks.
     ///
     /// # Errors
     ///
-    /// If there are changes that are not committed, unless a worktree is asked for; if the remote or
-    /// the base is not there; if git says no. The clone is as it was then, but for what was fetched.
+    /// If there are changes that are not committed, unless a worktree is asked for; if here and at the
+    /// remote the branch has commits that the other has not; if the remote or the base is not there; if
+    /// git says no. The clone is as it was then, but for what was fetched.
     pub async fn start(&self, start: &Start<'_>) -> Result<Started, CheckoutError> {
         if start.worktree.is_none() {
             let uncommitted = self.uncommitted().await?;
@@ -199,7 +206,7 @@ impl Checkout {
         let known = self.known(start.task).await?;
         let base = match (start.base, &known) {
             (Some(base), _) => base.to_owned(),
-            (None, Some(branch)) => self.base_of(branch).await?,
+            (None, Some(known)) => self.base_of(&known.branch).await?,
             (None, None) => self.default_branch().await?,
         };
         match self.fetch(&base).await {
@@ -210,7 +217,10 @@ impl Checkout {
             Err(other) => return Err(other.into()),
         }
         let resumed = known.is_some();
-        let branch = known.unwrap_or_else(|| task_branch(start.task, start.description));
+        let (branch, is_behind) = match known {
+            Some(known) => (known.branch, known.is_behind),
+            None => (task_branch(start.task, start.description), false),
+        };
         let from = format!("{REMOTE}/{base}");
         let dir = match start.worktree {
             Some(dir) => self.add_worktree(dir, &branch, &from, resumed).await?,
@@ -221,6 +231,9 @@ impl Checkout {
                 self.git.dir().to_owned()
             }
         };
+        if is_behind {
+            self.catch_up(&dir, &branch).await?;
+        }
         self.git.run(&["config", &base_key(&branch), &base]).await?;
         Ok(Started { branch, base, dir, resumed })
     }
@@ -361,28 +374,8 @@ impl Checkout {
         Ok(self.git.lines(&["remote", "get-url", "--push", "--all", REMOTE]).await?)
     }
 
-    /// The branch of a task that is there already; one that only the remote has is brought here.
-    async fn known(&self, task: TaskId) -> Result<Option<String>, CheckoutError> {
-        let list = ["for-each-ref", "--format=%(refname:short)", "refs/heads/agentcom/"];
-        let here = self.git.lines(&list).await?;
-        if let Some(branch) = here.into_iter().find(|branch| task_of(branch) == Some(task)) {
-            return Ok(Some(branch));
-        }
-        let pattern = format!("refs/heads/agentcom/{task}*");
-        let there = self.git.lines(&["ls-remote", "--heads", REMOTE, &pattern]).await?;
-        let names = there.iter().filter_map(|line| line.split_once("refs/heads/"));
-        let Some((_, branch)) = names.clone().find(|(_, name)| task_of(name) == Some(task)) else {
-            return Ok(None);
-        };
-        self.fetch(branch).await?;
-        self.git
-            .run(&["branch", "--quiet", "--track", branch, &format!("{REMOTE}/{branch}")])
-            .await?;
-        Ok(Some(branch.to_owned()))
-    }
-
     /// Brings what is known here of a branch of the remote up to date.
-    async fn fetch(&self, branch: &str) -> Result<(), GitError> {
+    pub(super) async fn fetch(&self, branch: &str) -> Result<(), GitError> {
         let heads = format!("+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}");
         self.git.run(&["fetch", "--quiet", REMOTE, &heads]).await.map(drop)
     }

@@ -294,6 +294,12 @@ impl From<CheckoutError> for Failure {
             CheckoutError::Overtaken(_) => {
                 (Exit::Conflict, Some("`git pull --rebase` brings them here; then submit again"))
             }
+            CheckoutError::Diverged(_) => (
+                Exit::Conflict,
+                Some(
+                    "on the branch, `git pull --rebase origin BRANCH` brings them together; `git branch -m BRANCH mine` keeps yours apart",
+                ),
+            ),
         };
         let failure = Self::new(exit, &error);
         match hint {

@@ -1,0 +1,70 @@
+//! This file finds the branch of a task that was begun before, and brings it up to what the remote has
+//! of it.
+
+use std::path::Path;
+
+use agentcom_core::id::TaskId;
+
+use super::checkout::REMOTE;
+use super::{Checkout, CheckoutError, Git, task_of};
+
+/// A branch that is there already.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) branch: String,
+    /// Whether the remote has commits on it that are not here, and all that are here.
+    pub(super) is_behind: bool,
+}
+
+impl Checkout {
+    /// The branch of a task that is there already; one that only the remote has is brought here.
+    ///
+    /// # Errors
+    ///
+    /// If here and at the remote each have commits that the other has not, or git says no.
+    pub(super) async fn known(&self, task: TaskId) -> Result<Option<Known>, CheckoutError> {
+        let pattern = format!("refs/heads/agentcom/{task}*");
+        let there = self.git.lines(&["ls-remote", "--heads", REMOTE, &pattern]).await?;
+        let there = there.iter().filter_map(|line| Some(line.split_once("refs/heads/")?.1));
+        let mut there = there.filter(|branch| task_of(branch) == Some(task));
+        let list = ["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/agentcom/"];
+        let mut here = self.git.lines(&list).await?;
+        here.retain(|branch| task_of(branch) == Some(task));
+        let both = there.clone().find(|branch| here.iter().any(|it| it == branch));
+        if let Some(branch) = both {
+            self.fetch(branch).await?;
+            let is_behind = self.is_behind(branch).await?;
+            return Ok(Some(Known { branch: branch.to_owned(), is_behind }));
+        }
+        if let Some(branch) = here.pop() {
+            return Ok(Some(Known { branch, is_behind: false }));
+        }
+        let Some(branch) = there.next() else { return Ok(None) };
+        self.fetch(branch).await?;
+        let theirs = format!("{REMOTE}/{branch}");
+        self.git.run(&["branch", "--quiet", "--track", branch, &theirs]).await?;
+        Ok(Some(Known { branch: branch.to_owned(), is_behind: false }))
+    }
+
+    async fn is_behind(&self, branch: &str) -> Result<bool, CheckoutError> {
+        let both = format!("refs/heads/{branch}...{}", theirs(branch));
+        let counts = self.git.run(&["rev-list", "--left-right", "--count", &both]).await?;
+        let mut counts = counts.split_whitespace().map(|count| count != "0");
+        match (counts.next(), counts.next()) {
+            (Some(true), Some(true)) => Err(CheckoutError::Diverged(branch.to_owned())),
+            (_, is_behind) => Ok(is_behind == Some(true)),
+        }
+    }
+
+    /// Brings a branch that is checked out at `dir`, and is behind, to where the remote has it.
+    pub(super) async fn catch_up(&self, dir: &Path, branch: &str) -> Result<(), CheckoutError> {
+        let merge = ["merge", "--quiet", "--ff-only", "--no-verify-signatures", &theirs(branch)];
+        Git::at(dir).run(&merge).await?;
+        Ok(())
+    }
+}
+
+/// Where the clone has what it knows of a branch of the remote.
+fn theirs(branch: &str) -> String {
+    format!("refs/remotes/{REMOTE}/{branch}")
+}
