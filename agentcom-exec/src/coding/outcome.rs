@@ -1,6 +1,7 @@
 //! This file says how a coding task ends: by what its checks say, and never by what the model says.
 
 use std::io;
+use std::path::PathBuf;
 
 use agentcom_core::agentic::Stop;
 use agentcom_core::json::Json;
@@ -279,6 +280,8 @@ pub(super) enum Trouble {
     Git(#[from] CheckoutError),
     #[error("the task is about {wanted}, and this agent works in a clone of {found}")]
     OtherRepository { wanted: String, found: String },
+    #[error("another attempt still works on the task, in {}", .0.display())]
+    AtWork(PathBuf),
     #[error("the model: {0}")]
     Model(ModelError),
     #[error("the workspace: {0}")]
@@ -302,7 +305,9 @@ impl Trouble {
             ) => true,
             Self::Git(_) => false,
             Self::Model(error) => error.is_passing(),
-            Self::Workspace(_) | Self::OtherRepository { .. } | Self::Mcp(_) => true,
+            Self::Workspace(_) | Self::OtherRepository { .. } | Self::AtWork(_) | Self::Mcp(_) => {
+                true
+            }
         };
         let category = if passing { Category::Retryable } else { Category::Permanent };
         let mut outcome = failed(category, self.to_string(), usage);

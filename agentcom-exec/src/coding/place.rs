@@ -32,7 +32,8 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Makes the worktree of an attempt, on the branch of its task. Another attempt's is put away
-    /// first; what was not committed there is kept as a patch beside it.
+    /// first, also one of another agent on the same clone, unless somebody works in it still; what was
+    /// not committed there is kept as a patch beside it.
     pub(super) async fn prepare(
         settings: &'a Settings,
         job: &'a Assignment,
@@ -49,8 +50,11 @@ impl<'a> Place<'a> {
         std::fs::create_dir_all(worktrees).map_err(|error| io(worktrees, &error))?;
         let worktrees = worktrees.canonicalize().map_err(|error| io(worktrees, &error))?;
         if let Some(old) = clone.worktree_of(job.task_id).await? {
-            if !old.starts_with(&worktrees) {
+            if !retention::is_ours(&old) {
                 return Err(Trouble::Git(by_hand(&old)));
+            }
+            if !retention::is_let_go(&old).await {
+                return Err(Trouble::AtWork(old));
             }
             retention::put_away(&clone, &old).await?;
         }

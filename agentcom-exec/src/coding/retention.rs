@@ -8,12 +8,13 @@
 //! **Invariant:** a worktree in which somebody works is not touched, and nothing that was not pushed is
 //! deleted but for files that git is told to ignore.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use agentcom_core::id::TaskId;
+use tokio::time::{Instant, sleep};
 
 use super::place::CHECKED;
 use crate::git::{Checkout, CheckoutError};
@@ -44,6 +45,34 @@ impl Busy {
     pub(super) fn forget(self) {
         // An empty file that is left is of no account.
         let _ = fs::remove_file(self.path);
+    }
+}
+
+/// How long an attempt that has just ended, or been stopped, may take to let go of its worktree.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Whether nobody works in the worktree at `dir`, within two seconds.
+pub(super) async fn is_let_go(dir: &Path) -> bool {
+    let until = Instant::now() + LET_GO_WITHIN;
+    while !is_free(dir) {
+        if Instant::now() >= until {
+            return false;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    true
+}
+
+/// Whether nobody works in a worktree, as far as there can be locks.
+fn is_free(dir: &Path) -> bool {
+    match File::open(busy_of(dir)) {
+        Ok(file) => !matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        // One without such a file was made by an earlier release. Whose file it is that cannot be read,
+        // has to say.
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
@@ -91,8 +120,9 @@ fn left(worktrees: &Path, kept: Duration, now: SystemTime) -> Vec<PathBuf> {
     dirs.filter(|dir| is_over(dir, kept, now)).collect()
 }
 
-/// Whether an attempt has made it: what it is called says so.
-fn is_ours(dir: &Path) -> bool {
+/// Whether an attempt has made it, of this agent or another one on the same clone: what it is called
+/// says so.
+pub(super) fn is_ours(dir: &Path) -> bool {
     let name = attempt_of(dir);
     let mut parts = name.rsplitn(3, '-');
     let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u64>().is_ok());
@@ -108,11 +138,15 @@ fn attempt_of(dir: &Path) -> String {
 }
 
 fn is_over(dir: &Path, kept: Duration, now: SystemTime) -> bool {
-    let busy = dir.with_file_name(format!("{}{BUSY}", attempt_of(dir)));
-    let since = fs::metadata(&busy).or_else(|_| fs::metadata(dir)).and_then(|it| it.modified());
+    let since = fs::metadata(busy_of(dir)).or_else(|_| fs::metadata(dir));
+    let since = since.and_then(|it| it.modified());
     let is_old = since.is_ok_and(|since| now.duration_since(since).is_ok_and(|age| age > kept));
-    // One without such a file was made by an earlier release.
-    is_old && File::open(busy).map_or(true, |file| file.try_lock().is_ok())
+    is_old && is_free(dir)
+}
+
+/// The file that is locked while somebody works in a worktree, or checks what was done there.
+fn busy_of(dir: &Path) -> PathBuf {
+    dir.with_file_name(format!("{}{BUSY}", attempt_of(dir)))
 }
 
 /// The path of a file that belongs to a worktree.

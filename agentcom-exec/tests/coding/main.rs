@@ -19,6 +19,7 @@ mod money;
 mod own_tools;
 mod publish;
 mod routed;
+mod shared;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
