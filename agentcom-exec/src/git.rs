@@ -39,6 +39,8 @@ pub struct Git {
     dir: PathBuf,
     /// Where the repository is, if what stands in `dir` is not to be believed about that.
     repository: Option<PathBuf>,
+    /// Whether files that LFS keeps elsewhere stay there.
+    without_downloads: bool,
 }
 
 /// What an agent can do that works in the clone at `dir`: tasks about its repository. Nothing is said
@@ -79,14 +81,14 @@ impl Git {
     /// Runs git in `dir`.
     #[must_use]
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), repository: None }
+        Self { dir: dir.into(), repository: None, without_downloads: false }
     }
 
     /// Runs git in `dir` on `repository`, whatever the `.git` in `dir` says: for folders in which somebody
     /// else may write.
     #[must_use]
     pub fn pinned(dir: impl Into<PathBuf>, repository: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), repository: Some(repository.into()) }
+        Self { repository: Some(repository.into()), ..Self::at(dir) }
     }
 
     /// Where it runs.
@@ -122,6 +124,9 @@ impl Git {
         // A hook that calls this would have it work on the hook's repository.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
             command.env_remove(name);
+        }
+        if self.without_downloads {
+            command.env("GIT_LFS_SKIP_SMUDGE", "1");
         }
         if let Some(repository) = &self.repository {
             command.env("GIT_DIR", repository).env("GIT_WORK_TREE", &self.dir);

@@ -140,7 +140,7 @@ impl<'a> Place<'a> {
         if dir.exists() {
             self.clone.remove_worktree(&dir).await?;
         }
-        self.clone.snapshot(commit, &dir).await?;
+        self.clone.snapshot(commit, &self.base, &dir).await?;
         drop(alone);
         let tree = self.clone.worktree(&dir).await?.tree().await?;
         self.give_to_user(&dir)?;

@@ -222,36 +222,22 @@ impl Checkout {
             None => (task_branch(start.task, start.description), false),
         };
         let from = format!("{REMOTE}/{base}");
+        let tip = if resumed { &branch } else { &from };
+        let git = self.checks_out(tip, &base).await?;
         let dir = match start.worktree {
-            Some(dir) => self.add_worktree(dir, &branch, &from, resumed).await?,
+            Some(dir) => add_worktree(&git, dir, &branch, &from, resumed).await?,
             None => {
                 let rest: &[&str] =
                     if resumed { &[&branch] } else { &["--no-track", "--create", &branch, &from] };
-                self.git.run(&[&["switch", "--quiet"], rest].concat()).await?;
+                git.run(&[&["switch", "--quiet"], rest].concat()).await?;
                 self.git.dir().to_owned()
             }
         };
         if is_behind {
-            self.catch_up(&dir, &branch).await?;
+            self.catch_up(&dir, &branch, &base).await?;
         }
         self.git.run(&["config", &base_key(&branch), &base]).await?;
         Ok(Started { branch, base, dir, resumed })
-    }
-
-    async fn add_worktree(
-        &self,
-        dir: &Path,
-        branch: &str,
-        from: &str,
-        resumed: bool,
-    ) -> Result<PathBuf, CheckoutError> {
-        let at = std::path::absolute(dir).map_err(|error| GitError::NotRun(error.to_string()))?;
-        let path = at.to_string_lossy();
-        let add = ["worktree", "add", "--quiet"];
-        let rest: &[&str] =
-            if resumed { &[&path, branch] } else { &["--no-track", "-b", branch, &path, from] };
-        self.git.run(&[&add[..], rest].concat()).await?;
-        Ok(at)
     }
 
     /// The branch that is checked out, and the task that it is of.
@@ -403,6 +389,22 @@ impl Checkout {
     pub async fn uncommitted(&self) -> Result<Vec<String>, CheckoutError> {
         Ok(self.git.names(&self.git.status()).await?)
     }
+}
+
+async fn add_worktree(
+    git: &Git,
+    dir: &Path,
+    branch: &str,
+    from: &str,
+    resumed: bool,
+) -> Result<PathBuf, CheckoutError> {
+    let at = std::path::absolute(dir).map_err(|error| GitError::NotRun(error.to_string()))?;
+    let path = at.to_string_lossy();
+    let add = ["worktree", "add", "--quiet"];
+    let rest: &[&str] =
+        if resumed { &[&path, branch] } else { &["--no-track", "-b", branch, &path, from] };
+    git.run(&[&add[..], rest].concat()).await?;
+    Ok(at)
 }
 
 /// Where the clone remembers what a branch started from.

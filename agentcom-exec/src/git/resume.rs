@@ -57,10 +57,26 @@ impl Checkout {
     }
 
     /// Brings a branch that is checked out at `dir`, and is behind, to where the remote has it.
-    pub(super) async fn catch_up(&self, dir: &Path, branch: &str) -> Result<(), CheckoutError> {
+    pub(super) async fn catch_up(
+        &self,
+        dir: &Path,
+        branch: &str,
+        base: &str,
+    ) -> Result<(), CheckoutError> {
+        let git = self.checks_out(&theirs(branch), base).await?;
         let merge = ["merge", "--quiet", "--ff-only", "--no-verify-signatures", &theirs(branch)];
-        Git::at(dir).run(&merge).await?;
+        Git { dir: dir.to_owned(), ..git }.run(&merge).await?;
         Ok(())
+    }
+
+    /// Git for checking a commit out that started from a branch of the remote. LFS fetches files from
+    /// where `.lfsconfig` says, and does so outside of any sandbox; if that is another one than the
+    /// branch has, nothing is fetched.
+    pub(super) async fn checks_out(&self, commit: &str, base: &str) -> Result<Git, CheckoutError> {
+        let both = format!("{REMOTE}/{base}...{commit}");
+        let diff = ["diff", "--quiet", "--no-ext-diff", &both, "--", ":(top,literal).lfsconfig"];
+        let without_downloads = self.git.maybe(&diff).await?.is_none();
+        Ok(Git { without_downloads, ..self.git.clone() })
     }
 }
 

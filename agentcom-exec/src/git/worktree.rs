@@ -95,14 +95,21 @@ impl Checkout {
         Ok(path.map(PathBuf::from).filter(|path| path != self.git.dir()))
     }
 
-    /// Checks a commit out in a folder of its own, of no branch.
+    /// Checks a commit out in a folder of its own, of no branch, which started from a branch of the
+    /// remote.
     ///
     /// # Errors
     ///
     /// If git says no.
-    pub async fn snapshot(&self, commit: &str, dir: &Path) -> Result<(), CheckoutError> {
+    pub async fn snapshot(
+        &self,
+        commit: &str,
+        base: &str,
+        dir: &Path,
+    ) -> Result<(), CheckoutError> {
         let path = dir.to_string_lossy();
-        self.git.run(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?;
+        let git = self.checks_out(commit, base).await?;
+        git.run(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?;
         Ok(())
     }
 

@@ -38,7 +38,7 @@ async fn what_is_checked_out_runs_no_hook_of_the_clone() {
     fs::write(dir.join("lib.rs"), "two\n").unwrap();
     tree.commit(&by_hand("Fix")).await.unwrap();
     let head = tree.status().await.unwrap().head;
-    checkout.snapshot(&head, &ground.dir.path().join("clean")).await.unwrap();
+    checkout.snapshot(&head, "trunk", &ground.dir.path().join("clean")).await.unwrap();
     checkout.remove_worktree(&dir).await.unwrap();
     assert!(checkout.start(&fix()).await.unwrap().resumed);
     assert_eq!(fs::read_to_string(clone.join("lib.rs")).unwrap(), "two\n");
@@ -300,4 +300,34 @@ async fn a_folder_that_is_laid_out_as_a_repository_is_none() {
     git(&laid_out, &["config", "core.worktree", ".."]);
     let refused = Checkout::at(&laid_out).await.unwrap_err();
     assert!(matches!(refused, agentcom_exec::git::CheckoutError::NoClone(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn lfs_fetches_nothing_from_where_only_a_change_says() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    super::commit(&clone, ".gitattributes", "*.bin filter=lfs\n");
+    super::commit(&clone, "a.bin", "a pointer\n");
+    git(&clone, &["push", "--quiet", "origin", "HEAD:trunk"]);
+    let told = ground.dir.path().join("told");
+    let smudge = format!("echo \"skips=$GIT_LFS_SKIP_SMUDGE\" >> {}; cat", told.display());
+    git(&clone, &["config", "filter.lfs.smudge", &smudge]);
+    let said = || fs::read_to_string(&told).unwrap();
+    let checkout = Checkout::at(&clone).await.unwrap();
+    let snapshot = async |tree: &Checkout, name: &str| {
+        let head = tree.status().await.unwrap().head;
+        checkout.snapshot(&head, "trunk", &ground.dir.path().join(name)).await.unwrap();
+    };
+    let (dir, tree) = worktree(&ground, &clone, "one").await;
+    fs::write(dir.join("lib.rs"), "two\n").unwrap();
+    tree.commit(&by_hand("Fix")).await.unwrap();
+    snapshot(&tree, "clean").await;
+    assert_eq!(said(), "skips=\n".repeat(2));
+    fs::write(dir.join(".lfsconfig"), "[lfs]\n\turl = https://elsewhere.example\n").unwrap();
+    tree.commit(&by_hand("Fetch it elsewhere")).await.unwrap();
+    snapshot(&tree, "steered").await;
+    assert_eq!(said(), format!("{}skips=1\n", "skips=\n".repeat(2)));
+    checkout.remove_worktree(&dir).await.unwrap();
+    worktree(&ground, &clone, "two").await;
+    assert_eq!(said(), format!("{}{}", "skips=\n".repeat(2), "skips=1\n".repeat(2)));
 }
