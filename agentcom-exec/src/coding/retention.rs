@@ -49,12 +49,12 @@ impl Busy {
 }
 
 /// How long an attempt that has just ended, or been stopped, may take to let go of its worktree.
-const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+const LET_GO_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Whether nobody works in the worktree at `dir`, within two seconds.
+/// Whether nobody works in the worktree at `dir`, within a second.
 pub(super) async fn is_let_go(dir: &Path) -> bool {
     let until = Instant::now() + LET_GO_WITHIN;
     while !is_free(dir) {

@@ -42,7 +42,22 @@ pub(super) const READABLE: &[&str] = &[
 
 /// Keeps git from running what its user has it run at such times: what is checked out may have been
 /// written by a model, and a hook that runs a file of it does so outside of any sandbox.
-pub(super) const WITHOUT_PROGRAMS: &[&str] = &["core.hooksPath=/dev/null", "core.fsmonitor=false"];
+pub(super) const WITHOUT_PROGRAMS: &[&str] = &[
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    // Those that stand in the settings themselves, which git has from 2.54 on; by event from 2.55 on.
+    "hook.post-checkout.enabled=false",
+    "hook.post-merge.enabled=false",
+    "hook.post-index-change.enabled=false",
+    "hook.reference-transaction.enabled=false",
+    "hook.pre-commit.enabled=false",
+    "hook.prepare-commit-msg.enabled=false",
+    "hook.commit-msg.enabled=false",
+    "hook.post-commit.enabled=false",
+    "hook.pre-merge-commit.enabled=false",
+    "hook.pre-push.enabled=false",
+    "hook.pre-auto-gc.enabled=false",
+];
 
 /// Where somebody else may write: nobody is there to sign, submodules are not gone into, since a folder
 /// that poses as one has settings that name programs, and no file is refused for how its lines end.

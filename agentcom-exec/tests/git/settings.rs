@@ -26,13 +26,16 @@ async fn worktree(ground: &Ground, clone: &Path, name: &str) -> (PathBuf, Checko
 }
 
 #[tokio::test]
-async fn what_is_checked_out_runs_no_hook_of_the_clone() {
+async fn what_is_checked_out_runs_no_program_that_the_clone_names() {
     let ground = Ground::new();
     let clone = ground.clone("mine");
     let ran = ground.dir.path().join("ran");
     for hook in ["post-checkout", "post-merge", "post-index-change", "reference-transaction"] {
         program(&clone.join(".git/hooks").join(hook), &ran);
     }
+    let watch = clone.join(".git/watch");
+    program(&watch, &ran);
+    git(&clone, &["config", "core.fsmonitor", watch.to_str().unwrap()]);
     let checkout = Checkout::at(&clone).await.unwrap();
     let (dir, tree) = worktree(&ground, &clone, "one").await;
     fs::write(dir.join("lib.rs"), "two\n").unwrap();
