@@ -14,7 +14,8 @@ use crate::task::VerificationStep;
 /// Something that is checked when a task is said to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// `file_exists`: there is a file or folder at that path, relative to the repository.
+    /// `file_exists`: there is a file or folder at that path, relative to the repository; in the commit,
+    /// or made beside its files by the command of a check before.
     FileExists(String),
     /// `file_contains`, `PATH: TEXT`: the file has the text in it.
     FileContains {

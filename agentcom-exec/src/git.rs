@@ -8,8 +8,10 @@ mod checkout;
 mod look;
 mod resume;
 mod settings;
+mod tracked;
 mod worktree;
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -113,7 +115,7 @@ impl Git {
         self.printed(&[READABLE, programs], args).await.map(|printed| text_of(&printed))
     }
 
-    fn command(&self, settings: &[&[&str]], args: &[&str]) -> Command {
+    fn command(&self, settings: &[&[&str]], args: &[impl AsRef<OsStr>]) -> Command {
         let of_others = if self.repository.is_some() { OF_OTHERS } else { &[] };
         let mut command = Command::new("git");
         for setting in settings.iter().copied().chain([of_others]).flatten() {
@@ -134,9 +136,14 @@ impl Git {
         command
     }
 
-    async fn printed(&self, settings: &[&[&str]], args: &[&str]) -> Result<Vec<u8>, GitError> {
+    async fn printed(
+        &self,
+        settings: &[&[&str]],
+        args: &[impl AsRef<OsStr>],
+    ) -> Result<Vec<u8>, GitError> {
         let mut command = self.command(settings, args);
-        let verb = || (*args.first().unwrap_or(&"")).to_owned();
+        let verb = || args.first().map(|verb| verb.as_ref().to_string_lossy().into_owned());
+        let verb = || verb().unwrap_or_default();
         let Ok(ended) = tokio::time::timeout(WITHIN, command.output()).await else {
             return Err(GitError::TooLong { command: verb(), within: WITHIN });
         };

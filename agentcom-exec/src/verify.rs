@@ -7,6 +7,7 @@ mod checker;
 mod partial;
 mod report;
 mod steering;
+mod tracked;
 
 pub use checker::Checker;
 pub use partial::PartialPass;

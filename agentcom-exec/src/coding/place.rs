@@ -128,11 +128,12 @@ impl<'a> Place<'a> {
         self.tree.status().await
     }
 
-    /// Checks out what was committed, and nothing else, for as long as `use_it` takes.
+    /// Checks out what was committed, and nothing else, for as long as `use_it` takes: that checkout,
+    /// and the hash of all that is in it.
     pub(super) async fn in_clean_checkout<T>(
         &self,
         commit: &str,
-        use_it: impl AsyncFnOnce(&Path, &str) -> T,
+        use_it: impl AsyncFnOnce(&Checkout, &str) -> T,
     ) -> Result<T, CheckoutError> {
         let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
         let dir = self.dir.with_file_name(format!("{name}{CHECKED}"));
@@ -142,9 +143,10 @@ impl<'a> Place<'a> {
         }
         self.clone.snapshot(commit, &self.base, &dir).await?;
         drop(alone);
-        let tree = self.clone.worktree(&dir).await?.tree().await?;
+        let checkout = self.clone.worktree(&dir).await?;
+        let tree = checkout.tree().await?;
         self.give_to_user(&dir)?;
-        let used = use_it(&dir, &tree).await;
+        let used = use_it(&checkout, &tree).await;
         let _alone = self.clone.alone().await?;
         self.clone.remove_worktree(&dir).await?;
         Ok(used)

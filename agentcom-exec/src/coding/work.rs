@@ -343,13 +343,13 @@ impl Work<'_> {
         let timeout = self.job.verification_timeout_ms.map_or(CHECKS_WITHIN, Duration::from);
         let change = change_of(status);
         let env = self.settings.environment.of(self.job, &Default::default());
-        let checked = place.in_clean_checkout(&status.head, async |dir, tree| {
-            let sandbox = self.settings.sandbox.clone().for_work_in(dir).await;
+        let checked = place.in_clean_checkout(&status.head, async |checkout, tree| {
+            let sandbox = self.settings.sandbox.clone().for_work_in(checkout.dir()).await;
             let checker = Checker {
                 spawner: &self.settings.spawner,
                 sandbox: &sandbox,
                 env: &env,
-                dir,
+                checkout,
                 commit: (&status.head, tree),
                 change: &change,
                 git: place.git(),

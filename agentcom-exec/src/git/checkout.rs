@@ -187,6 +187,12 @@ impl Checkout {
         Ok(Self { git })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.git.dir()
+    }
+
     /// Brings the clone, or a worktree of its own, to the branch of a task, which starts from its
     /// base as the remote has it at this moment. If the branch is there already, here or at the
     /// remote, it goes on with that, as far as either has it. What is checked out runs no hooks.

@@ -12,6 +12,7 @@ use agentcom_core::time::Span;
 use agentcom_core::verify::{Check, Status, Verdict, is_among};
 
 use super::steering::{is_mixed, steers};
+use super::tracked::Tracked;
 use super::{Change, CheckReport, Report};
 use crate::git::{Changed, Checkout, CheckoutError};
 use crate::guard::{How, Spawner};
@@ -34,6 +35,9 @@ const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
 /// So many files are named and shown.
 const FILES_SHOWN: usize = 50;
 
+/// So many of those are named that a command has changed, beside what it printed.
+const CHANGED_SHOWN: usize = 10;
+
 /// Runs the checks of a task in a checkout of nothing but the commit that is checked.
 #[derive(Debug)]
 pub struct Checker<'a> {
@@ -43,13 +47,13 @@ pub struct Checker<'a> {
     pub sandbox: &'a Sandbox,
     /// What they see of the environment.
     pub env: &'a BTreeMap<String, String>,
-    /// The checkout.
-    pub dir: &'a Path,
+    /// The checkout, as [`Checkout::worktree`] has it: commands run there.
+    pub checkout: &'a Checkout,
     /// The commit that is checked out there, and the hash of all that is in it.
     pub commit: (&'a str, &'a str),
     /// What it changes.
     pub change: &'a Change,
-    /// Where git is asked about that change. Not the checkout that is checked: commands run there.
+    /// Where git is asked about that change.
     pub git: &'a Checkout,
     /// How long all checks together may take.
     pub timeout: Duration,
@@ -79,18 +83,28 @@ impl Found {
 }
 
 impl Checker<'_> {
-    /// Runs all of `steps`, also where one does not hold. Dropping the future stops what runs.
+    /// Runs all of `steps`, also where one does not hold. Each finds the files of the commit as they
+    /// are there, whatever the commands of others did to them, and what these made beside them.
+    /// Dropping the future stops what runs.
     pub async fn run(&self, steps: &[VerificationStep], round: u32) -> Report {
         let started = Instant::now();
         let mut checks = Vec::new();
+        let mut tracked = self.tracked(steps).await;
         for step in steps {
             let began = Instant::now();
             let left = self.timeout.saturating_sub(started.elapsed());
-            let found = match Check::read(step) {
-                Ok(check) if left > Duration::ZERO => self.check(&check, left).await,
-                Ok(_) => Found::new(Status::Timeout, "the time for checks is over"),
-                Err(bad) => Found::new(Status::Error, bad.to_string()),
+            let found = match (Check::read(step), &tracked) {
+                (Err(bad), _) => Found::new(Status::Error, bad.to_string()),
+                (Ok(_), _) if left.is_zero() => {
+                    Found::new(Status::Timeout, "the time for checks is over")
+                }
+                (Ok(_), Err(why)) => {
+                    let why = format!("the files of the commit cannot be told from others: {why}");
+                    Found::new(Status::Error, why)
+                }
+                (Ok(check), Ok(_)) => self.check(&check, left).await,
             };
+            let found = put_back(&mut tracked, step, found).await;
             let check = CheckReport {
                 kind: step.kind.clone(),
                 target: step.target.clone(),
@@ -112,6 +126,14 @@ impl Checker<'_> {
             timeout_ms: Span::from(self.timeout).0,
             checks,
         }
+    }
+
+    /// The files of the commit, if commands are run beside them.
+    async fn tracked(&self, steps: &[VerificationStep]) -> Result<Option<Tracked<'_>>, String> {
+        if !steps.iter().any(runs_command) {
+            return Ok(None);
+        }
+        Tracked::of(self.checkout, self.commit.0).await.map(Some)
     }
 
     async fn check(&self, check: &Check, left: Duration) -> Found {
@@ -247,7 +269,7 @@ impl Checker<'_> {
         path: &str,
         look: impl FnOnce(&Workspace, &Path) -> Result<(), String> + Send + 'static,
     ) -> Found {
-        let (dir, path) = (self.dir.to_owned(), path.to_owned());
+        let (dir, path) = (self.checkout.dir().to_owned(), path.to_owned());
         let looking = tokio::task::spawn_blocking(move || {
             let workspace = Workspace::open(dir).map_err(|error| error.to_string())?;
             look(&workspace, &workspace.relative(&path))
@@ -263,7 +285,7 @@ impl Checker<'_> {
             spawner: self.spawner,
             sandbox: self.sandbox,
             env: self.env,
-            dir: self.dir,
+            dir: self.checkout.dir(),
             within: left,
             output_bytes_max: OUTPUT_BYTES_MAX,
         };
@@ -288,6 +310,42 @@ impl Checker<'_> {
         let output = format!("{}{}{note}", ran.stdout, ran.stderr).trim().to_owned();
         Found { status, output, exit_code }
     }
+}
+
+/// Whether a check runs a command, which may change files.
+fn runs_command(step: &VerificationStep) -> bool {
+    matches!(Check::read(step), Ok(Check::CommandSucceeds(_) | Check::TestPasses(_)))
+}
+
+/// Puts the files of the commit back that the command of a check has changed, and says so with what
+/// it found. Where that cannot be done, nothing more is checked in that checkout.
+async fn put_back(
+    tracked: &mut Result<Option<Tracked<'_>>, String>,
+    step: &VerificationStep,
+    mut found: Found,
+) -> Found {
+    let Ok(Some(files)) = tracked else { return found };
+    if !runs_command(step) {
+        return found;
+    }
+    let said = match files.put_back().await {
+        Ok(changed) if changed.is_empty() => return found,
+        Ok(changed) => {
+            let paths = changed.iter().take(CHANGED_SHOWN).map(|path| path.to_string_lossy());
+            let shown = paths.collect::<Vec<_>>().join(", ");
+            let more = match changed.len().saturating_sub(CHANGED_SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("it changed files of the commit, which were put back: {shown}{more}")
+        }
+        Err(why) => {
+            *tracked = Err(why.clone());
+            format!("what it changed of the files of the commit cannot be put back: {why}")
+        }
+    };
+    found.output = format!("{}\n{said}", found.output).trim_start().to_owned();
+    found
 }
 
 fn contains(workspace: &Workspace, path: &Path, text: &str) -> Result<(), String> {

@@ -23,6 +23,7 @@ mod shared;
 mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
+mod tracked;
 
 use std::path::{Path, PathBuf};
 
