@@ -180,6 +180,7 @@ impl Client {
         body: Option<&Value>,
         within: Option<Duration>,
     ) -> Result<Response, Failure> {
+        let changes_nothing = method == Method::GET;
         let mut request = self.http.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -190,7 +191,12 @@ impl Client {
         if let Some(within) = within {
             request = request.timeout(within);
         }
-        request.send().await.map_err(|error| self.unreached(&error))
+        let again = request.try_clone().filter(|_| changes_nothing);
+        let sent = match (request.send().await, again) {
+            (Err(error), Some(again)) if is_cut_off(&error) => again.send().await,
+            (sent, _) => sent,
+        };
+        sent.map_err(|error| self.unreached(&error))
     }
 
     async fn answer(&self, response: Response) -> Result<Value, Failure> {
@@ -328,6 +334,12 @@ fn is_refused(error: &reqwest::Error) -> bool {
     found.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
+/// Whether the connection was closed before an answer began, as one is that has waited for as long as the
+/// hub lets it in the very moment in which it is used again.
+fn is_cut_off(error: &reqwest::Error) -> bool {
+    error.is_request() && !error.is_connect() && !error.is_timeout()
+}
+
 fn cause(error: &reqwest::Error) -> String {
     deepest(error).to_string()
 }
@@ -344,6 +356,10 @@ fn deepest<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use expect_test::expect;
 
@@ -426,6 +442,50 @@ mod tests {
         assert_eq!(failure.exit, Exit::Unavailable);
         assert_eq!(failure.message, format!("hub not running on http://{free}"));
         assert!(failure.hint.unwrap().contains("agentcom up"));
+    }
+
+    /// Says nothing to the first `silent` requests and closes their connections, and answers all after
+    /// them, one for each connection. How many there were is told.
+    fn cutting_off(silent: usize) -> (Client, Arc<AtomicUsize>) {
+        const ANSWER: &[u8] =
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::<AtomicUsize>::default();
+        let count = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut head) = (stream.unwrap(), Vec::new());
+                let mut part = [0; 1024];
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let read = stream.read(&mut part).unwrap();
+                    head.extend_from_slice(&part[..read]);
+                }
+                if count.fetch_add(1, Ordering::SeqCst) >= silent {
+                    stream.write_all(ANSWER).unwrap();
+                }
+            }
+        });
+        (Client::at(&url, "t".into()).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_is_asked_once_more_if_the_connection_was_closed_without_an_answer()
+     {
+        let lost = |failure: Failure| {
+            assert!(failure.exit == Exit::Unavailable && failure.message.contains("lost the hub"));
+        };
+        let path = ["api", "tasks"];
+        let (client, asked) = cutting_off(1);
+        assert_eq!(client.get(&path, &[]).await, Ok(serde_json::json!({})));
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        let (client, asked) = cutting_off(2);
+        lost(client.get(&path, &[]).await.unwrap_err());
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        // Of anything else nobody knows whether it was done.
+        let (client, asked) = cutting_off(1);
+        lost(client.delete(&path, None).await.unwrap_err());
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
 
     #[test]
