@@ -272,10 +272,11 @@ fn the_same_is_done_by_the_claude_code_cli() {
 
 #[test]
 fn a_claude_code_cli_that_cannot_work_is_refused_before_anything_starts() {
+    const PLACE: [&str; 5] = ["up", "--listen", "127.0.0.1:0", "--workdir", "clone"];
     let Some(dir) = ground() else { return };
     let dir = dir.path();
     let refused = |more: &[&str], code: i32, words: &str| {
-        let line = [&["up", "--workdir", "clone", "--claude-code"], more].concat();
+        let line = [&PLACE[..], &["--claude-code"], more].concat();
         let output = agentcom(dir, &line).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(code) && said.contains(words), "{said}");
