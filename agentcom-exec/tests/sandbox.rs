@@ -20,17 +20,16 @@ use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, S
 use agentcom_exec::sandbox::{
     self, Attempt, Expected, FilesOnly, Level, Network, NoCommands, Policy, Sandbox, User, Watch,
 };
-use support::{eventually, mark, marked, spawner};
+use support::{eventually, level_here, mark, marked, spawner};
 use tokio::io::AsyncReadExt;
 
 /// Nobody's user.
 const OTHER: u32 = 65_534;
 
-/// The levels that this machine has. L2 needs nothing but a kernel that is not old; without it there
-/// is nothing to test, and `sandbox::prove` says so to whoever needs it.
+/// The levels that this machine has. L2 needs nothing but a kernel that is not old.
 fn levels() -> Vec<Level> {
-    let proved = sandbox::prove(&spawner(), &Sandbox::new(Level::L3));
-    [Level::L2, Level::L3].into_iter().filter(|&level| level <= proved.level).collect()
+    let proved = level_here();
+    [Level::L2, Level::L3].into_iter().filter(|&level| level <= proved).collect()
 }
 
 fn is_root() -> bool {

@@ -13,10 +13,10 @@ use agentcom_core::task::Category;
 use agentcom_core::time::Span;
 use agentcom_exec::environment::Environment;
 use agentcom_exec::guard::Spawner;
-use agentcom_exec::sandbox::{Level, Sandbox, prove};
+use agentcom_exec::sandbox::{Level, Sandbox};
 use agentcom_exec::shell::Shell;
 use serde::Deserialize;
-use support::{CLAN, CLAN_SIZE, Watched, eventually, job, mark, marked, spawner};
+use support::{CLAN, CLAN_SIZE, Watched, eventually, job, level_here, mark, marked, spawner};
 
 #[derive(Debug, Deserialize)]
 struct Result {
@@ -64,7 +64,7 @@ async fn what_a_command_prints_is_its_result() {
 
 #[tokio::test]
 async fn each_attempt_says_which_sandbox_held_it_however_it_ends() {
-    let level = prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let level = level_here();
     let root = tempfile::tempdir().unwrap();
     let held = shell().in_directory(root.path()).in_sandbox(Sandbox::new(level));
     let mut shells = vec![(shell(), Level::L0)];
@@ -84,7 +84,7 @@ async fn each_attempt_says_which_sandbox_held_it_however_it_ends() {
 
 #[tokio::test]
 async fn a_task_that_wants_a_sandbox_has_one_or_does_not_run() {
-    let level = prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let level = level_here();
     let root = tempfile::tempdir().unwrap();
     let run = async |shell: Shell, wanted: Option<Level>| {
         let mut job = job(1, "shell", &command("true"));
@@ -110,7 +110,7 @@ async fn a_task_that_wants_a_sandbox_has_one_or_does_not_run() {
 
 #[tokio::test]
 async fn files_of_a_confined_command_are_bounded_and_what_was_there_is_not_held_against_it() {
-    let level = prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let level = level_here();
     if level < Level::L2 {
         return;
     }
@@ -144,7 +144,7 @@ async fn files_of_a_confined_command_are_bounded_and_what_was_there_is_not_held_
 
 #[tokio::test]
 async fn a_confined_command_with_too_many_processes_is_not_tried_again() {
-    if prove(&spawner(), &Sandbox::new(Level::L2)).level < Level::L2 {
+    if level_here() < Level::L2 {
         return;
     }
     let root = tempfile::tempdir().unwrap();

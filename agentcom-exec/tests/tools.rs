@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
-use agentcom_exec::sandbox::{self, Level, Network, Sandbox};
+use agentcom_exec::sandbox::{Level, Network, Sandbox};
 use agentcom_exec::tool::{
     RunCommand, Spec, Tool, ToolError, ToolErrorKind, Toolbox, Workspace, observation,
 };
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use support::{Watched, spawner};
+use support::{Watched, level_here, spawner};
 
 struct Desk {
     dir: tempfile::TempDir,
@@ -286,7 +286,7 @@ async fn files_are_searched_line_by_line() {
 #[tokio::test]
 async fn a_command_runs_in_the_sandbox_and_its_end_is_told() {
     let desk = Desk::new();
-    let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let level = level_here();
     if level < Level::L2 {
         return;
     }

@@ -10,12 +10,12 @@ use agentcom_core::id::TaskId;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::Category;
 use agentcom_core::time::Span;
-use agentcom_exec::sandbox::{self, Level};
+use agentcom_exec::sandbox::Level;
 use agentcom_exec::stand_in::claude_code::WAYS;
 use futures_util::{StreamExt as _, stream};
 
 use crate::fixture::git;
-use crate::support::{eventually, mark, marked, spawner};
+use crate::support::{eventually, level_here, mark, marked};
 use crate::{Claude, SECRET, of, result, short};
 
 /// How a task has to end, and what has to be said of it.
@@ -78,7 +78,7 @@ fn assert_ended(way: &str, outcome: &JobOutcome, end: End) {
 }
 
 fn levels() -> impl Iterator<Item = Level> {
-    let proved = sandbox::prove(&spawner(), &of(Level::L3)).level;
+    let proved = level_here();
     [Level::L2, Level::L3].into_iter().filter(move |&level| level <= proved)
 }
 

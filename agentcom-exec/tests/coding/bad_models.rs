@@ -10,12 +10,12 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::{Category, VerificationStep};
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
-use agentcom_exec::sandbox::{self, Level, Sandbox};
+use agentcom_exec::sandbox::{Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, git, said};
-use crate::support::{eventually, mark, marked, spawner};
+use crate::support::{eventually, level_here, mark, marked};
 
 /// How a task has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,7 +364,7 @@ async fn play(level: Level, case: Case, outside: &std::path::Path) {
 
 #[tokio::test]
 async fn a36_the_worst_that_models_do_ends_in_good_order_and_does_no_harm() {
-    let proved = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let proved = level_here();
     for level in [Level::L2, Level::L3].into_iter().filter(|&level| level <= proved) {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("secret"), "secret").unwrap();

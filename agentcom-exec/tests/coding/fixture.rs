@@ -17,7 +17,7 @@ use agentcom_exec::coding::{Coding, OllamaModels, Publishing, Settings};
 use agentcom_exec::github::GitHub;
 use agentcom_exec::mcp::Server;
 use agentcom_exec::model::Patience;
-use agentcom_exec::sandbox::{self, Level, Sandbox};
+use agentcom_exec::sandbox::{Level, Sandbox};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use agentcom_exec::tool::Tool;
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 pub(crate) use place::{git, said};
 
-use crate::support::{CLAN, CLAN_SIZE, Clans, spawner};
+use crate::support::{CLAN, CLAN_SIZE, Clans, level_here};
 
 /// A remote, a clone, and a model that does what its name says.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Fixture {
         let dir = place::made();
         // The shell itself was started before it had the mark.
         let clans = Clans::of("coding", CLAN_SIZE - 1);
-        let level = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
+        let level = level_here();
         let sandbox = Sandbox::new(level.max(Level::L2));
         let worktrees_kept = Settings::days(Settings::WORKTREES_KEPT_DAYS);
         let (mcp, tools, risk) = (Vec::new(), Vec::new(), Rules::default());

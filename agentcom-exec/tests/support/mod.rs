@@ -15,6 +15,7 @@ use agentcom_core::task::{Op, Traces};
 use agentcom_core::time::Wall;
 use agentcom_core::wire::{Assignment, Held};
 use agentcom_exec::guard::Spawner;
+use agentcom_exec::sandbox::{self, Level, Sandbox};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
@@ -24,6 +25,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A spawner whose guard is the binary of this package.
 pub fn spawner() -> Spawner {
     Spawner::at(env!("CARGO_BIN_EXE_agentcom-guard"))
+}
+
+/// The most that this machine proves. Tests of what it does not have test nothing, so there it has to be
+/// said that it does not: by `AGENTCOM_TEST_SANDBOX`, the level that it has.
+#[track_caller]
+pub fn level_here() -> Level {
+    let proved = sandbox::prove(&spawner(), &Sandbox::new(Level::L3)).level;
+    let said = std::env::var("AGENTCOM_TEST_SANDBOX");
+    let expected = said.map_or(Level::L3, |level| level.parse().unwrap());
+    assert!(
+        proved >= expected,
+        "this machine proves a sandbox of {proved} only, so what needs more is not tested; if it has no \
+         more, say AGENTCOM_TEST_SANDBOX={proved}"
+    );
+    proved
 }
 
 /// An assignment of task `number`.

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
 
+use agentcom_core::sandbox::Level;
 use agentcom_tests::real::process;
 pub(crate) use agentcom_tests::real::process::{
     Process, Program, eventually, printed, processes_in,
@@ -21,6 +22,22 @@ pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
 /// The command that was built for these tests.
 pub(crate) fn program() -> Program {
     Program(env!("CARGO_BIN_EXE_agentcom").into())
+}
+
+/// Whether commands can be confined here, as `level` does it. Tests of what this machine does not have test
+/// nothing, so there it has to be said that it does not: by `AGENTCOM_TEST_SANDBOX`, the level that it has.
+#[track_caller]
+pub(crate) fn has_sandbox(dir: &Path, level: Level) -> bool {
+    let told = json(dir, &["doctor"])["sandbox"]["level"].as_str().unwrap().to_owned();
+    let proved: Level = told.parse().unwrap();
+    let said = std::env::var("AGENTCOM_TEST_SANDBOX");
+    let expected = said.map_or(Level::L3, |level| level.parse().unwrap());
+    assert!(
+        proved >= level || expected < level,
+        "this machine proves a sandbox of {proved} only, so what needs {level} is not tested; if it has no \
+         more, say AGENTCOM_TEST_SANDBOX={proved}"
+    );
+    proved >= level
 }
 
 /// The command, in a directory that is also its home.
