@@ -3,6 +3,8 @@
 //! A question has a deadline and a default answer, so that nobody waits for ever.
 
 use alloc::boxed::Box;
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Lease, QuestionId, TaskId};
@@ -42,4 +44,32 @@ pub struct SpendAsk {
     pub call: Call,
     /// The cap.
     pub breach: Breach,
+}
+
+/// The words that say yes, in whatever case.
+pub const YES: [&str; 5] = ["yes", "y", "ok", "allow", "true"];
+
+/// Whether an answer says yes: `true`, or one of [`YES`]. What is anything else does not, since what
+/// cannot be understood allows nothing.
+#[must_use]
+pub fn is_yes(answer: &Json) -> bool {
+    let is_word = |text: &str| YES.iter().any(|yes| text.trim().eq_ignore_ascii_case(yes));
+    let said = answer.read::<bool>();
+    said.unwrap_or_else(|_| answer.read::<String>().is_ok_and(|text| is_word(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_is_said_by_a_word_for_it_and_by_nothing_else() {
+        let said = |json: &str| is_yes(&Json::parse(json).unwrap());
+        for yes in ["true", "\"yes\"", "\"Y\"", "\" OK \"", "\"allow\"", "\"true\""] {
+            assert!(said(yes), "{yes}");
+        }
+        for no in ["false", "null", "1", "[true]", "{\"yes\":true}", "\"\"", "\"no\"", "\"yes!\""] {
+            assert!(!said(no), "{no}");
+        }
+    }
 }

@@ -209,7 +209,6 @@ impl Request {
             Ruling::Ask => {
                 let default = Json::of(&"reject").unwrap_or_default();
                 let answer = ctx.ask(&self.question(), acp.patience.answer.into(), default).await;
-                let answer: Value = answer.read().unwrap_or_default();
                 (Said::read(&answer, &self.options), "as was answered")
             }
         };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use agentcom_core::json::Json;
+use agentcom_core::question::is_yes;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::message::{OptionKind, PermissionOption};
 
@@ -192,29 +193,18 @@ pub(super) enum Said {
 }
 
 impl Said {
-    /// What an answer of a person means: the id or the name of an option, or a word for yes or no. What
+    /// What an answer of a person means: the id or the name of an option, or yes as [`is_yes`] has it. What
     /// cannot be understood is a no.
-    pub(super) fn read(answer: &Value, options: &[PermissionOption]) -> Self {
-        let word = match answer {
-            Value::Bool(true) => return Self::Allow,
-            Value::String(word) => word.trim(),
-            Value::Null
-            | Value::Bool(false)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => return Self::Reject,
-        };
+    pub(super) fn read(answer: &Json, options: &[PermissionOption]) -> Self {
+        let word = answer.read::<String>().unwrap_or_default();
+        let word = word.trim();
         let named = |option: &&PermissionOption| {
             option.option_id == word || option.name.eq_ignore_ascii_case(word)
         };
-        if let Some(option) = options.iter().find(named) {
-            return Self::Option(option.option_id.clone());
-        }
-        let yes = ["allow", "yes", "y", "ok"];
-        if yes.iter().any(|yes| yes.eq_ignore_ascii_case(word)) {
-            Self::Allow
-        } else {
-            Self::Reject
+        match options.iter().find(named) {
+            Some(option) if !word.is_empty() => Self::Option(option.option_id.clone()),
+            Some(_) | None if is_yes(answer) => Self::Allow,
+            Some(_) | None => Self::Reject,
         }
     }
 
@@ -233,7 +223,7 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn option(id: &str, name: &str, kind: OptionKind) -> PermissionOption {
         PermissionOption { option_id: id.into(), name: name.into(), kind }
@@ -278,10 +268,11 @@ mod tests {
             option("y2", "Always", OptionKind::AllowAlways),
             option("n1", "No", OptionKind::RejectOnce),
         ];
-        let chosen = |answer: Value| Said::read(&answer, &once).choose(&once);
+        let chosen = |answer: Value| Said::read(&Json::of(&answer).unwrap(), &once).choose(&once);
         for (answer, expected) in [
             (json!("allow"), "y1"),
             (json!("YES"), "y1"),
+            (json!("ok"), "y1"),
             (json!(true), "y1"),
             (json!("always"), "y2"),
             (json!("y2"), "y2"),

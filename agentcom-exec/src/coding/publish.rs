@@ -7,8 +7,8 @@ use std::time::Duration;
 use agentcom_core::agentic::Reach;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobContext;
+use agentcom_core::question::is_yes;
 use agentcom_core::repo::place_of;
-use serde_json::Value;
 
 use super::place::Place;
 use crate::git::{CheckoutError, Status};
@@ -109,7 +109,7 @@ impl Publisher<'_> {
         let within = self.time_left.map_or(within, |left| within.min(left));
         let no = Json::of(&"no").unwrap_or_default();
         let answer = self.ctx.ask(&question, within.into(), no).await;
-        let allowed = is_yes(&answer.read().unwrap_or_default());
+        let allowed = is_yes(&answer);
         let word = if allowed { "allowed" } else { "not allowed" };
         report(self.ctx, "status", &format!("{word} to push {branch} to {to}"));
         allowed
@@ -122,10 +122,4 @@ const PUSH: Reach = Reach { untrusted: false, private: false, outward: true };
 /// Whether a remote is a folder of this machine.
 fn is_here(remote: &str) -> bool {
     place_of(remote).starts_with('/')
-}
-
-fn is_yes(answer: &Value) -> bool {
-    let is_word =
-        |word: &str| ["yes", "allow"].iter().any(|yes| word.trim().eq_ignore_ascii_case(yes));
-    answer.as_bool().unwrap_or_else(|| answer.as_str().is_some_and(is_word))
 }

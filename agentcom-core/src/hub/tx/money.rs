@@ -20,7 +20,7 @@ use crate::ledger::{
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
 use crate::price::{self, Price};
-use crate::question::{Question, SpendAsk};
+use crate::question::{Question, SpendAsk, is_yes};
 use crate::route::Class;
 use crate::state::{Dirty, payer};
 use crate::task::{Ended, Hold, Life, Outcome, Spec, Task, TaskEvent};
@@ -114,7 +114,7 @@ impl Tx<'_> {
         life.spend = Some(spend.booked(hold.lease, spend.call, entry).into());
     }
 
-    /// A person, or nobody in time, answered whether a cap is raised: `no`, `yes` for as much as the
+    /// A person, or nobody in time, answered whether a cap is raised: `no`, [`is_yes`] for as much as the
     /// call needs, or an amount of dollars. What has changed since they were asked counts.
     pub(in crate::hub) fn raise_answered(&mut self, id: TaskId, ask: SpendAsk, answer: &Json) {
         let Some((task, hold)) = self.held(id) else { return };
@@ -324,11 +324,11 @@ fn asks_for(open: &Question, hold: &Hold, call: u32) -> bool {
 
 /// By how much a cap is raised.
 fn raise_of(answer: &Json, shortage: Micros) -> Option<Micros> {
-    let text = answer.read::<alloc::string::String>().unwrap_or_else(|_| answer.as_str().into());
-    match text.trim() {
-        "yes" | "y" | "true" => Some(shortage),
-        amount => amount.parse().ok().filter(|raise| *raise > Micros(0)),
+    if is_yes(answer) {
+        return Some(shortage);
     }
+    let text = answer.read::<alloc::string::String>().unwrap_or_else(|_| answer.as_str().into());
+    text.trim().parse().ok().filter(|raise| *raise > Micros(0))
 }
 
 #[cfg(test)]
@@ -339,7 +339,9 @@ mod tests {
     fn a_person_says_yes_no_or_how_much() {
         let raise =
             |json: &str| raise_of(&Json::parse(json).unwrap(), Micros(7)).map(|raise| raise.0);
-        assert_eq!([raise("true"), raise("\"yes\"")], [Some(7); 2]);
+        for yes in ["true", "\"yes\"", "\"Ok\"", "\"allow\""] {
+            assert_eq!(raise(yes), Some(7), "{yes}");
+        }
         assert_eq!([raise("2"), raise("\"$2.50\"")], [Some(2_000_000), Some(2_500_000)]);
         for no in ["false", "null", "\"no\"", "0", "-1", "\"all you want\"", "[1]"] {
             assert_eq!(raise(no), None, "{no}");

@@ -18,7 +18,9 @@ pub(crate) struct Args {
     /// The question: its id, or the end of it
     #[arg(value_name = "QUESTION")]
     question: String,
-    /// The answer: JSON, or else text
+    /// The answer: JSON, or else text. To whether something may be done it is yes, y, ok, allow or
+    /// true, or the name of an option where the question lists them; to a cap also an amount of dollars.
+    /// Anything else is a no
     #[arg(value_name = "ANSWER", allow_hyphen_values = true)]
     answer: String,
 }
@@ -26,7 +28,8 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   agentcom questions                 what agents ask, and until when
-  agentcom answer 89abcdef allow";
+  agentcom answer 89abcdef yes       let it be done; `no` does not
+  agentcom answer 89abcdef 2.50      raise a cap by so many dollars";
 
 const COLUMNS: [Column; 6] = [
     Column::fixed("ID", 0),
