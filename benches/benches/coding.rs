@@ -164,7 +164,7 @@ async fn worktrees(runs: usize, files: usize) -> Outcome<()> {
         made.add(per(begun.elapsed(), 1));
         let apart = dir.path().join(format!("clean-{number}"));
         let begun = Instant::now();
-        checkout.snapshot("HEAD", &apart).await?;
+        checkout.snapshot("HEAD", "main", &apart).await?;
         clean.add(per(begun.elapsed(), 1));
         checkout.remove_worktree(&at).await?;
         checkout.remove_worktree(&apart).await?;
