@@ -20,6 +20,9 @@ impl Read {
     /// Hardly any text has more bytes in a token, and what is added to a request brings tokens of its own.
     const TOKEN_BYTES: u64 = 6;
 
+    /// So little may be added and take nothing.
+    const FEW_BYTES: u64 = 1_024;
+
     /// Believes an answer to a request of so many bytes, or not.
     ///
     /// # Errors
@@ -35,7 +38,7 @@ impl Read {
         // Nobody counts so exactly.
         let tolerance = before.tokens / 10;
         let is_less_than_before = tokens < before.tokens - tolerance;
-        let has_stopped = bytes - grown_at > Self::TOKEN_BYTES * tolerance;
+        let has_stopped = bytes - grown_at > Self::FEW_BYTES.max(Self::TOKEN_BYTES * tolerance);
         if stands && (is_less_than_before || has_stopped) {
             return Err(ModelError::Truncated { read: tokens, sent: before.tokens });
         }
@@ -75,6 +78,7 @@ mod tests {
         );
         let spaces: Vec<_> = (0..40).map(|turn| (9_000 + 1_000 * turn, 3_000 + turn)).collect();
         assert!(believed(&spaces), "few tokens are more tokens");
+        assert!(believed(&[(9, 30), (20, 30), (40, 30)]), "so little tells nothing");
         let same: Vec<_> = (1..40).map(|turn| (1_000 * turn, 300)).collect();
         assert!(believed(&same), "the same is new each time");
     }
