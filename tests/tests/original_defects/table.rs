@@ -70,7 +70,7 @@ pub(crate) const TABLE: &[(&str, &str, Held)] = &[
     ("b18", "an idle hub spun", Tests(&["b18_an_idle_hub_does_not_spin", "b18_an_idle_hub_decides_nothing"])),
     ("b19", "each second a tick did heavy work", Tests(&["b19_a_full_queue_costs_no_ticks"])),
     ("b20", "health checks blocked the registry", Tests(&["b20_looks_that_nobody_answers_hold_nothing_up", "b20_a_look_at_a_server_that_never_answers_ends_within_the_time_for_looks"])),
-    ("b21", "load balancing did nothing", Tests(&["b21_of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen", "b21_how_busy_a_machine_is_that_looks_at_its_own_endpoint_counts_for_that"])),
+    ("b21", "load balancing did nothing", Tests(&["b21_of_two_that_are_alike_the_one_on_the_idle_machine_is_chosen", "b21_how_busy_a_machine_is_that_looks_at_its_own_endpoint_counts_for_that", "b21_how_busy_an_agent_is_counts_for_the_loopback_that_it_announces"])),
     ("b22", "an agent's own host was never preferred", Tests(&["b22_what_an_agent_announces_is_asked_by_its_announcers_and_nobody_else"])),
     ("b23", "each reconnect reset an endpoint", Tests(&["b23_an_agent_that_is_back_resets_nothing_of_what_is_known_of_its_endpoint"])),
     ("b24", "fallback never escalated", Tests(&["b24_what_one_endpoint_does_not_serve_another_does", "b24_what_the_model_at_hand_failed_at_is_tried_by_the_next_class", "b24_models_for_higher_tiers_are_tried_when_those_for_its_own_failed"])),
