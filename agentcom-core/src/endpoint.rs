@@ -157,6 +157,13 @@ impl Endpoint {
         }
     }
 
+    /// Whether its models want a price where money is bounded: it is paid, and does not say itself what
+    /// it costs, as programs do.
+    #[must_use]
+    pub fn wants_prices(&self) -> bool {
+        self.class == Class::Cloud && self.api.program().is_none()
+    }
+
     /// Whether it can be one.
     ///
     /// # Errors

@@ -142,8 +142,7 @@ impl Git {
         args: &[impl AsRef<OsStr>],
     ) -> Result<Vec<u8>, GitError> {
         let mut command = self.command(settings, args);
-        let verb = || args.first().map(|verb| verb.as_ref().to_string_lossy().into_owned());
-        let verb = || verb().unwrap_or_default();
+        let verb = || verb_of(args);
         let Ok(ended) = tokio::time::timeout(WITHIN, command.output()).await else {
             return Err(GitError::TooLong { command: verb(), within: WITHIN });
         };
@@ -180,7 +179,7 @@ impl Git {
                 }
             }
         };
-        let verb = || (*args.first().unwrap_or(&"")).to_owned();
+        let verb = || verb_of(args);
         match tokio::time::timeout(WITHIN, reading).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(GitError::Failed { command: verb(), said: status.to_string() }),
@@ -223,6 +222,11 @@ impl Git {
             Err(other) => Err(other),
         }
     }
+}
+
+/// Which of git's commands it is.
+fn verb_of(args: &[impl AsRef<OsStr>]) -> String {
+    args.first().map(|verb| verb.as_ref().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn text_of(printed: &[u8]) -> String {

@@ -67,7 +67,7 @@ fn route(state: &State, task: &Task) -> Option<Route> {
         // Where to look is said here and not in what is to be done, which anybody may write.
         Some(id) => (id, String::new()),
         None => {
-            let chosen = task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()?;
+            let chosen = task.life.chosen()?;
             (chosen.endpoint.clone(), chosen.model.clone().into())
         }
     };

@@ -167,8 +167,7 @@ fn worked(ended: &Ended) -> Option<bool> {
 
 /// The endpoint of the latest attempt at a task.
 fn endpoint_of(task: &Task) -> Option<EndpointId> {
-    let chosen = task.life.last_attempt()?.route.as_ref()?.chosen.as_ref();
-    chosen.map(|chosen| chosen.endpoint.clone())
+    task.life.chosen().map(|chosen| chosen.endpoint.clone())
 }
 
 /// An endpoint that did not serve a task. What follows for the endpoint keeps other tasks from the
@@ -229,15 +228,12 @@ const BROKEN_MAX: usize = 3;
 /// Whether the model of the latest attempt did not serve the task so often before that its answer has
 /// to do with what it is asked.
 fn has_broken_off_often(task: &Task) -> bool {
-    let chosen = |attempt: &Attempt| {
-        let chosen = attempt.route.as_ref()?.chosen.as_ref()?;
-        Some((chosen.endpoint.clone(), chosen.model.clone()))
-    };
-    let own = task.life.last_attempt().and_then(chosen);
+    let Some(own) = task.life.chosen() else { return false };
     let is_released = |attempt: &&Attempt| {
         attempt.ended.as_ref().is_some_and(|ended| ended.outcome == Outcome::Released)
     };
-    let before = task.life.attempts.iter().filter(is_released).filter(|it| chosen(it) == own);
+    let released = task.life.attempts.iter().filter(is_released).filter_map(Attempt::chosen);
+    let before = released.filter(|it| (&it.endpoint, &it.model) == (&own.endpoint, &own.model));
     before.count() + 1 >= BROKEN_MAX
 }
 
@@ -245,8 +241,7 @@ fn has_broken_off_often(task: &Task) -> bool {
 /// failed at it.
 fn others_may_go_on(tx: &Tx<'_>, task: &Task) -> bool {
     let Some(wanted) = Wanted::of(task) else { return false };
-    let own = task.life.last_attempt().and_then(|it| it.route.as_ref()?.chosen.as_ref());
-    let failed: Vec<&Chosen> = task.life.failed_with().chain(own).collect();
+    let failed: Vec<&Chosen> = task.life.failed_with().chain(task.life.chosen()).collect();
     let wanted = Wanted { failed: true, ..wanted };
     let decision = tx.state.route(&wanted, &Requirements::of(&task.spec), &failed);
     decision.is_some_and(|decision| decision.has_other())

@@ -383,7 +383,7 @@ fn servers(routing: &Routing) -> Servers {
 /// The model that a held task works with.
 fn chosen(task: &Task) -> Option<&Chosen> {
     task.life.state.hold()?;
-    task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()
+    task.life.chosen()
 }
 
 /// A model that a task could be given, as far as its endpoint is known to have it.

@@ -104,6 +104,12 @@ impl Life {
         self.attempts.last()
     }
 
+    /// The model that was chosen for the latest attempt.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Chosen> {
+        self.last_attempt()?.chosen()
+    }
+
     /// The models with which attempts came to less than was asked for, the latest last; not those of which
     /// an agent or a quota took the blame.
     pub fn failed_with(&self) -> impl Iterator<Item = &Chosen> {
@@ -121,7 +127,7 @@ impl Life {
                 | Outcome::CalledOff => false,
             })
         });
-        failed.filter_map(|attempt| attempt.route.as_ref()?.chosen.as_ref())
+        failed.filter_map(Attempt::chosen)
     }
 
     /// What went wrong last.

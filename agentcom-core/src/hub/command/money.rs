@@ -10,7 +10,6 @@ use crate::ledger::{Cap, Who};
 use crate::money::Micros;
 use crate::name::ModelName;
 use crate::price::{self, Price};
-use crate::route::Class;
 
 /// The most caps and the most prices that can be set.
 const SETTINGS_MAX: usize = 10_000;
@@ -67,7 +66,7 @@ pub(in crate::hub) fn unpriced<'a>(
     caps: impl IntoIterator<Item = &'a Cap>,
 ) -> Option<ModelName> {
     let is_priced = |model: &str| price::find(prices, model).is_some();
-    let paid = endpoints.filter(|it| it.class == Class::Cloud && it.api.program().is_none());
+    let paid = endpoints.filter(|it| it.wants_prices());
     caps.into_iter().find_map(|cap| match cap.who() {
         Who::Model(Some(model)) => (!is_priced(model.as_str())).then(|| model.clone()),
         Who::All | Who::Task | Who::Goal(_) | Who::Agent(_) | Who::Repo(_) | Who::Model(None) => {

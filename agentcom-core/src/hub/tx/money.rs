@@ -215,11 +215,10 @@ impl Tx<'_> {
     /// What a call of a model costs, if that is known: nothing on a machine of one's own, unless somebody
     /// has said otherwise.
     fn price_of(&self, task: &Task, model: &ModelName) -> Option<Price> {
-        let is_own = || {
-            let chosen = task.life.last_attempt()?.route.as_ref()?.chosen.as_ref()?;
-            Some(self.state.endpoint(&chosen.endpoint)?.class == Class::Local)
+        let free = || {
+            let endpoint = self.state.endpoint(&task.life.chosen()?.endpoint)?;
+            (endpoint.class == Class::Local).then_some(Price::FREE)
         };
-        let free = || is_own().unwrap_or(false).then_some(Price::FREE);
         price::find(&self.state.settings().prices, model.as_str()).or_else(free)
     }
 

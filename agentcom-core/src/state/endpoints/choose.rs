@@ -9,7 +9,7 @@ use crate::ledger::Who;
 use crate::name::{Capability, EndpointId};
 use crate::price;
 use crate::route::{
-    Candidate, Chosen, Class, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
+    Candidate, Chosen, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
 };
 use crate::state::{Abilities, Requirements, State};
 use crate::wire::Figures;
@@ -136,10 +136,8 @@ impl State {
         meant.filter_map(|group| Some(&self.fleet.group(group)?.abilities)).collect()
     }
 
-    /// Whether a server is paid for a model, that is bounded, and nobody has said what the model costs. A
-    /// program says itself what it costs.
+    /// Whether a server is paid for a model, that is bounded, and nobody has said what the model costs.
     fn is_unpriced(&self, endpoint: &Endpoint, model: &str) -> bool {
-        let is_paid = endpoint.class == Class::Cloud && endpoint.api.program().is_none();
         let is_bounded = || {
             self.settings.caps.keys().any(|cap| match cap.who() {
                 Who::Model(Some(capped)) => capped.as_str() == model,
@@ -151,7 +149,9 @@ impl State {
                 | Who::Model(None) => true,
             })
         };
-        is_paid && is_bounded() && price::find(&self.settings.prices, model).is_none()
+        endpoint.wants_prices()
+            && is_bounded()
+            && price::find(&self.settings.prices, model).is_none()
     }
 
     /// What keeps all models of an endpoint from being asked.

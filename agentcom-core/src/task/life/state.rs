@@ -12,7 +12,7 @@ use crate::id::{Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::Spend;
 use crate::name::AgentId;
-use crate::route::Decision;
+use crate::route::{Chosen, Decision};
 use crate::task::Traces;
 use crate::time::{Span, Wall};
 
@@ -194,6 +194,14 @@ pub struct Attempt {
     /// How it ended, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
+}
+
+impl Attempt {
+    /// The model that was chosen for it, if the hub chose one.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Chosen> {
+        self.route.as_ref()?.chosen.as_ref()
+    }
 }
 
 /// What a task ends with.
