@@ -17,7 +17,7 @@ use agentcom_exec::stand_in::acp::ARG;
 use async_trait::async_trait;
 use serde_json::json;
 
-pub(crate) use place::{git, said};
+pub(crate) use place::{git, publish, said};
 
 use crate::support::{CLAN_SIZE, Clans, level_here};
 

@@ -12,14 +12,11 @@ use agentcom_core::wire::Assignment;
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, git};
+use crate::checks::{checks, step};
+use crate::fixture::{Fixture, git, publish};
 use crate::support::eventually;
 
 const TASK: TaskId = TaskId(1);
-
-fn step(kind: &str, target: &str) -> VerificationStep {
-    VerificationStep { kind: kind.into(), target: target.into(), description: None }
-}
 
 fn write(path: &str, content: &str) -> Turn {
     Turn::calls("write_file", json!({ "path": path, "content": content }))
@@ -29,17 +26,7 @@ fn write(path: &str, content: &str) -> Turn {
 async fn checked(path: &str, content: &str, check: VerificationStep) -> Value {
     let model = StandIn::of([write(path, content), Turn::says("Done.")]).await;
     let fixture = Fixture::of(model);
-    let executor = fixture.executor();
-    let mut job = assignment(&*executor, TASK, fixture.succeed());
-    job.verification_steps = vec![check];
-    let outcome = executor.run(&job, &Asking::default()).await;
-    let (JobOutcome::Done { verification, .. } | JobOutcome::Partial { verification, .. }) =
-        outcome
-    else {
-        panic!("{outcome:?}")
-    };
-    let report: Value = verification.unwrap().read().unwrap();
-    report["checks"][0].clone()
+    checks(&fixture, [check]).await.remove(0)
 }
 
 #[tokio::test]
@@ -109,10 +96,7 @@ async fn what_tests_are_run_is_for_the_base_to_say() {
     let fixture = Fixture::of(model);
     let clone = fixture.dir.path().join("clone");
     std::fs::write(clone.join("Makefile"), "test:\n\t@echo 'made by make'; exit 3\n").unwrap();
-    git(&clone, &["add", "-A"]);
-    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-    git(&clone, &[&who[..], &["commit", "-q", "-m", "Test"]].concat());
-    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    publish(&clone);
     let executor = fixture.executor();
     let mut job = assignment(&*executor, TASK, fixture.succeed());
     job.verification_steps = vec![step("test_passes", "auto")];

@@ -2,12 +2,12 @@
 
 use agentcom_core::id::TaskId;
 use agentcom_core::port::executor::JobOutcome;
-use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, git, said};
+use crate::checks::step;
+use crate::fixture::{Fixture, publish, said};
 
 fn write(path: &str, content: &str) -> Turn {
     Turn::calls("write_file", json!({ "path": path, "content": content }))
@@ -27,20 +27,13 @@ async fn what_a_repository_takes_by_itself_is_held_against_nobody_and_so_much_ma
     let mut fixture = Fixture::of(StandIn::of(turns).await);
     let clone = fixture.dir.path().join("clone");
     std::fs::write(clone.join("big.txt"), "big\n".repeat(25_000)).unwrap();
-    git(&clone, &["add", "-A"]);
-    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-    git(&clone, &[&who[..], &["commit", "-q", "-m", "Big"]].concat());
-    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    publish(&clone);
     fixture.sandbox.limits.disk_bytes = 2_600;
+    let has_room = "grep two a.txt && grep 'one more' more.txt && head -c 500 /dev/zero > some";
+    let lines = [has_room, "head -c 9000 /dev/zero > some"];
     let executor = fixture.executor();
     let mut job = assignment(&*executor, TaskId(1), fixture.succeed());
-    let step = |target: &str| VerificationStep {
-        kind: "command_succeeds".to_owned(),
-        target: target.to_owned(),
-        description: None,
-    };
-    let has_room = "grep two a.txt && grep 'one more' more.txt && head -c 500 /dev/zero > some";
-    job.verification_steps = [has_room, "head -c 9000 /dev/zero > some"].map(step).into();
+    job.verification_steps = lines.map(|line| step("command_succeeds", line)).into();
     let outcome = executor.run(&job, &Asking::default()).await;
     let JobOutcome::Partial { verification, .. } = outcome else { panic!("{outcome:?}") };
     let report: Value = verification.unwrap().read().unwrap();

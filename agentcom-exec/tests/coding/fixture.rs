@@ -23,7 +23,7 @@ use agentcom_exec::tool::Tool;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-pub(crate) use place::{git, said};
+pub(crate) use place::{git, publish, said};
 
 use crate::support::{CLAN, CLAN_SIZE, Clans, level_here};
 

@@ -7,6 +7,7 @@ mod bad_models;
 mod bad_servers;
 mod chain;
 mod checked;
+mod checks;
 mod cut;
 mod disk;
 mod drafts;

@@ -1,17 +1,11 @@
 //! This file tests that each check finds the files of the commit, whatever the commands of others did.
 
-use agentcom_core::id::TaskId;
-use agentcom_core::port::executor::JobOutcome;
 use agentcom_core::task::VerificationStep;
-use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, git};
-
-fn step(kind: &str, target: &str) -> VerificationStep {
-    VerificationStep { kind: kind.into(), target: target.into(), description: None }
-}
+use crate::checks::{checks, step};
+use crate::fixture::{Fixture, publish};
 
 fn command(target: &str) -> VerificationStep {
     step("command_succeeds", target)
@@ -27,23 +21,10 @@ async fn checked(build: &str, steps: &[VerificationStep]) -> Vec<(String, String
     std::fs::write(clone.join(".gitattributes"), "*.crlf text eol=crlf\n").unwrap();
     std::fs::write(clone.join("a.crlf"), "one\n").unwrap();
     std::os::unix::fs::symlink("a.txt", clone.join("link")).unwrap();
-    git(&clone, &["add", "-A"]);
-    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-    git(&clone, &[&who[..], &["commit", "-q", "-m", "More"]].concat());
-    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
-    let executor = fixture.executor();
-    let mut job = assignment(&*executor, TaskId(1), fixture.succeed());
-    job.verification_steps = steps.to_vec();
-    let outcome = executor.run(&job, &Asking::default()).await;
-    let (JobOutcome::Done { verification, .. } | JobOutcome::Partial { verification, .. }) =
-        outcome
-    else {
-        panic!("{outcome:?}")
-    };
-    let report: Value = verification.unwrap().read().unwrap();
-    let checks = report["checks"].as_array().unwrap().iter();
+    publish(&clone);
+    let checks = checks(&fixture, steps).await;
     let word = |value: &Value| value.as_str().unwrap().to_owned();
-    checks.map(|check| (word(&check["status"]), word(&check["output"]))).collect()
+    checks.iter().map(|check| (word(&check["status"]), word(&check["output"]))).collect()
 }
 
 const PUT_BACK: &str = "it changed files of the commit, which were put back:";

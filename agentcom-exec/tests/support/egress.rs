@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use agentcom_exec::sandbox::Level;
 use agentcom_exec::stand_in::INSTRUCTIONS;
 
-use crate::fixture::git;
+use crate::fixture::publish;
 use crate::support::level_here;
 
 /// A thief, and a service.
@@ -49,10 +49,7 @@ impl Ground {
         }
         let clone = dir.join("clone");
         std::fs::write(clone.join(INSTRUCTIONS), text).unwrap();
-        git(&clone, &["add", "-A"]);
-        let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-        git(&clone, &[&who[..], &["commit", "-q", "-m", "Instruct"]].concat());
-        git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+        publish(&clone);
         let serving = std::thread::spawn(move || {
             let (mut stream, _) = service.accept().unwrap();
             let mut asked = String::new();

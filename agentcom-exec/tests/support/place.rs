@@ -21,11 +21,16 @@ pub(crate) fn made() -> tempfile::TempDir {
     std::fs::write(clone.join("a.txt"), "one\n").unwrap();
     std::fs::create_dir(clone.join("tests")).unwrap();
     std::fs::write(clone.join("tests/run.sh"), "grep one a.txt\ntrue\n").unwrap();
-    git(&clone, &["add", "-A"]);
-    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
-    git(&clone, &[&who[..], &["commit", "-q", "-m", "Begin"]].concat());
-    git(&clone, &["push", "-q", "origin", "HEAD:main"]);
+    publish(&clone);
     dir
+}
+
+/// Commits all that is in a clone, and pushes it to the base of tasks.
+pub(crate) fn publish(clone: &Path) {
+    git(clone, &["add", "-A"]);
+    let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    git(clone, &[&who[..], &["commit", "-q", "-m", "All"]].concat());
+    git(clone, &["push", "-q", "origin", "HEAD:main"]);
 }
 
 /// Settings of tasks that are done there.
