@@ -196,8 +196,9 @@ impl Agent {
                 Ok(Left::Restart) if !*leave.borrow() => sidecar = self.sidecar().await?,
                 Ok(Left::Clean | Left::Restart) => return Ok(()),
                 Err(error) => {
-                    let message = format!("agent {}: {error}", self.name);
-                    return Err(Failure::new(Exit::Store, message));
+                    let mut failure = crate::sidecar::failure(&error);
+                    failure.message = format!("agent {}: {}", self.name, failure.message);
+                    return Err(failure);
                 }
             }
         }

@@ -9,6 +9,7 @@ use agentcom_core::driver::sidecar::{Entropy, SidecarDriver, SidecarError, Sidec
 use agentcom_core::endpoint::Announced;
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::port::executor::Executor;
+use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::git;
 use agentcom_exec::guard::Spawner;
@@ -139,14 +140,30 @@ fn journal(dir: &Path) -> Result<FileJournal, Failure> {
         Failure::new(Exit::Store, format_args!("cannot make {}: {error}", dir.display()))
     })?;
     let file = dir.join(JOURNAL);
-    let journal = FileJournal::open(&file, JournalLimits::default()).map_err(|error| {
-        Failure::new(Exit::Store, error.message)
-            .hint("one sidecar at a time can use a directory; choose another")
-    })?;
+    let journal = FileJournal::open(&file, JournalLimits::default())
+        .map_err(|error| Failure::new(Exit::Store, &error.message).hint(remedy(error.kind)))?;
     for damage in journal.reports() {
         tracing::warn!(file = %file.display(), %damage, "the journal was damaged");
     }
     Ok(journal)
+}
+
+/// A failure of a sidecar, as this command reports it.
+pub(crate) fn failure(error: &SidecarError) -> Failure {
+    match error {
+        SidecarError::Store(store) => Failure::new(Exit::Store, error).hint(remedy(store.kind)),
+        SidecarError::TwoExecutors(_) => Failure::new(Exit::Failure, error),
+    }
+}
+
+/// What to do about a journal that fails.
+fn remedy(kind: StoreErrorKind) -> &'static str {
+    match kind {
+        StoreErrorKind::Fenced => "one sidecar at a time can use a directory; choose another",
+        StoreErrorKind::Unavailable | StoreErrorKind::Unknown | StoreErrorKind::Corrupt => {
+            "look at the disk (space, permissions), then start again"
+        }
+    }
 }
 
 fn executors(
@@ -184,4 +201,19 @@ fn executors(
         executors.push(Arc::new(Wake::new(spawner, config)));
     }
     Ok((executors, models))
+}
+
+#[cfg(test)]
+mod tests {
+    use agentcom_core::port::store::StoreError;
+
+    use super::*;
+
+    #[test]
+    fn a_journal_without_room_says_what_to_do() {
+        let full = StoreError::new(StoreErrorKind::Unavailable, "No space left on device");
+        let failure = failure(&SidecarError::Store(full));
+        assert_eq!(failure.exit, Exit::Store);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("look at the disk")));
+    }
 }

@@ -23,16 +23,16 @@ use crate::{text, waiting};
 
 /// What to queue, and whether to wait for its end.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("what").required(true))]
 pub(crate) struct Args {
     /// Read the whole task as JSON from standard input: `-`
-    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, conflicts_with_all = ["shell", "description"])]
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, group = "what", conflicts_with = "description")]
     stdin: Option<String>,
     /// Run this command line with `sh -c`
-    #[arg(long, value_name = "COMMAND", required_unless_present_any = ["stdin", "code"])]
+    #[arg(long, value_name = "COMMAND", group = "what")]
     shell: Option<String>,
     /// Have a model change the repository of an agent as -d says, on a branch of its own
-    #[arg(long, requires = "description", conflicts_with = "shell")]
+    #[arg(long, requires = "description", group = "what")]
     code: bool,
     /// Whose model: ollama, claude, or what the tier calls for; or a foreign agent: acp, claude-code;
     /// or auto: what the hub was told for its repository and tier

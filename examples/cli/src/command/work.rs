@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
             }
         }
     };
-    match ended.map_err(|error| Failure::new(Exit::Store, error))? {
+    match ended.map_err(|error| sidecar::failure(&error))? {
         Left::Clean => Ok(()),
         Left::Restart => Err(Failure::new(Exit::TryAgain, "it is to be started again")),
     }
