@@ -28,7 +28,7 @@ pub struct Limits {
     pub repeats: u32,
     /// Once something was changed: how many turns may go by until the next change.
     pub idle_turns: u32,
-    /// How often in a row it is told that it said nothing.
+    /// How often in a row it is told that it said nothing, or nothing that can be read.
     pub nudges: u32,
     /// How many tokens all its turns may take, read and written.
     pub tokens: Option<u64>,
@@ -61,6 +61,8 @@ pub enum Stop {
     NoProgress,
     /// It said nothing, and was told so in vain.
     Silence,
+    /// Its calls could not be read, and it was told so in vain.
+    Unreadable,
     /// Its tokens are spent.
     Tokens,
     /// Its time is over.
@@ -75,11 +77,12 @@ pub enum Stop {
 
 impl Stop {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Turns,
         Self::Repetition,
         Self::NoProgress,
         Self::Silence,
+        Self::Unreadable,
         Self::Tokens,
         Self::Time,
         Self::Money,
@@ -95,6 +98,7 @@ impl fmt::Display for Stop {
             Self::Repetition => "it made the same calls over and over",
             Self::NoProgress => "it has changed nothing for too long",
             Self::Silence => "it said nothing, and was told so in vain",
+            Self::Unreadable => "its calls could not be read, and it was told so in vain",
             Self::Tokens => "its tokens are spent",
             Self::Time => "its time is over",
             Self::Money => "its money is spent",
@@ -113,6 +117,8 @@ pub enum Turn<'a> {
     Answer,
     /// It said nothing at all.
     Nothing,
+    /// It meant to call tools, and none of its calls can be read.
+    Unreadable,
     /// It has paused, and goes on when it is asked once more.
     Pause,
 }
@@ -122,7 +128,7 @@ pub enum Turn<'a> {
 pub enum Next {
     /// Run the tools, tell [`Course::ran`] about it, and ask again.
     RunTools,
-    /// Tell it that it said nothing, and ask again.
+    /// Tell it that it said nothing, or nothing that can be read, and ask again.
     Nudge,
     /// Ask again with what it has said, and nothing else.
     GoOn,
@@ -195,14 +201,8 @@ impl Course {
             Turn::Answer => Next::Done,
             // It takes one of its turns, of which it has so many.
             Turn::Pause => Next::GoOn,
-            Turn::Nothing => {
-                self.nudged += 1;
-                if self.nudged > self.limits.nudges {
-                    Next::Stop(Stop::Silence)
-                } else {
-                    Next::Nudge
-                }
-            }
+            Turn::Nothing => self.nudge(Stop::Silence),
+            Turn::Unreadable => self.nudge(Stop::Unreadable),
             Turn::Calls(calls) => {
                 self.nudged = 0;
                 let same = self.last_calls.as_deref() == Some(calls);
@@ -217,6 +217,12 @@ impl Course {
                 Next::RunTools
             }
         }
+    }
+
+    /// Says it to the model once more, unless that was in vain often enough.
+    fn nudge(&mut self, in_vain: Stop) -> Next {
+        self.nudged += 1;
+        if self.nudged > self.limits.nudges { Next::Stop(in_vain) } else { Next::Nudge }
     }
 
     /// The tools of a turn have run, and changed something or not.
@@ -303,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_cannot_be_read_are_answered_as_often_as_silence_and_together_with_it() {
+        let limits = Limits::of_tier(Tier::Standard);
+        let (unreadable, nothing) = ((Turn::Unreadable, false), (Turn::Nothing, false));
+        assert_eq!(play(limits, [unreadable; 3]), (3, Next::Stop(Stop::Unreadable)));
+        let both = [nothing, unreadable, nothing];
+        assert_eq!(play(limits, both), (3, Next::Stop(Stop::Silence)));
+        let called = (Turn::Calls("a"), false);
+        let turns = [unreadable, unreadable, called, unreadable, (Turn::Answer, false)];
+        assert_eq!(play(limits, turns), (5, Next::Done));
+    }
+
+    #[test]
     fn a_model_that_pauses_goes_on_until_its_turns_are_over() {
         let limits = Limits::of_tier(Tier::Trivial);
         let mut turns = [(Turn::Pause, false); 9];
@@ -327,7 +345,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_model_does_it_ends_within_its_turns(
-            did in proptest::collection::vec((0..5_u8, 0..3_u8, any::<bool>()), 0..64),
+            did in proptest::collection::vec((0..6_u8, 0..3_u8, any::<bool>()), 0..64),
             turns in 0..20_u32,
         ) {
             let names = ["a", "b", "c"];
@@ -337,6 +355,7 @@ mod tests {
                     0 => Turn::Nothing,
                     1 => Turn::Answer,
                     2 => Turn::Pause,
+                    3 => Turn::Unreadable,
                     _ => Turn::Calls(names[usize::from(name)]),
                 };
                 (turn, changed)

@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::model::{
-    Call, Ending, Message, Model, ModelError, Reply, Request, Usage, calls, history,
+    Call, Ending, Message, Model, ModelError, Reply, Request, Unreadable, Usage, calls, history,
 };
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
 use bill::Bill;
@@ -185,6 +185,7 @@ impl Run<'_> {
             if ending.is_cut() {
                 // Of a call that was cut off nobody knows what it was to be: half a file is no file.
                 reply.calls.clear();
+                reply.unreadable.clear();
             }
             if ending == Ending::Full {
                 self.narrow();
@@ -201,17 +202,22 @@ impl Run<'_> {
             let turn = match &reply {
                 reply if !reply.calls.is_empty() => Turn::Calls(&called),
                 _ if ending == Ending::Paused => Turn::Pause,
+                reply if !reply.unreadable.is_empty() => Turn::Unreadable,
                 reply if reply.text.trim().is_empty() || ending.is_cut() => Turn::Nothing,
                 _ => Turn::Answer,
             };
             let next = self.course.turn(turn, tokens);
-            let calls = reply.calls.clone();
+            let (calls, unreadable) = (reply.calls.clone(), reply.unreadable.clone());
             self.say(Message::Model(reply));
             match next {
-                Next::RunTools => self.run_tools(calls).await,
-                Next::Nudge => {
+                Next::RunTools => {
+                    self.run_tools(calls).await;
+                    self.not_read(&unreadable);
+                }
+                Next::Nudge if unreadable.is_empty() => {
                     self.say(Message::User(prompt::nudge(ending.is_cut()).to_owned()));
                 }
+                Next::Nudge => self.not_read(&unreadable),
                 Next::GoOn => {}
                 Next::Done => return (How::Answered, answer),
                 Next::Stop(stop) => return (How::Stopped(stop), answer),
@@ -381,6 +387,26 @@ impl Run<'_> {
         }
     }
 
+    /// Tells of what was meant to be calls. No server knows of them, so that they have no answers of
+    /// tools.
+    fn not_read(&mut self, unreadable: &[Unreadable]) {
+        for call in unreadable {
+            let content = observation(&Err(unread(call))).to_string();
+            let name = call.name.as_deref().unwrap_or("tool_call");
+            let step = history::summary(name, &Value::Null, &content);
+            self.feed.called(&ToolCall {
+                name,
+                input: &call.text.clone().into(),
+                outcome: &content,
+                step: &step,
+                turn: self.course.turns(),
+                took: Duration::ZERO,
+            });
+            self.steps.push(step);
+            self.say(Message::User(content));
+        }
+    }
+
     async fn run_tools(&mut self, calls: Vec<Call>) {
         let mut changed = false;
         for (number, call) in calls.into_iter().enumerate() {
@@ -410,6 +436,14 @@ impl Run<'_> {
         }
         self.course.ran(changed);
     }
+}
+
+/// What a model is told of a call that cannot be read.
+fn unread(Unreadable { name, why, .. }: &Unreadable) -> ToolError {
+    let of = name.as_ref().map_or_else(String::new, |name| format!(" of `{name}`"));
+    let message = format!("a call{of} was seen, cannot be read, and is not made: {why}");
+    let message = format!("{message}. Call the tool once more, with arguments that are valid JSON");
+    ToolError::new(ToolErrorKind::UnreadableCall, message)
 }
 
 /// Gives names to calls that the server gave none, or that of another, so that answers can be told

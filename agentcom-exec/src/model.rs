@@ -100,6 +100,8 @@ pub struct Reply {
     pub thinking: String,
     /// What it calls.
     pub calls: Vec<Call>,
+    /// What it meant to call, in its text, and cannot be read. [`calls::settle`] finds that.
+    pub unreadable: Vec<Unreadable>,
     /// What it took.
     pub usage: Usage,
     /// How it ends.
@@ -140,6 +142,17 @@ pub struct Call {
     pub name: String,
     /// Its input.
     pub input: Value,
+}
+
+/// What is meant to be a call of a tool, and cannot be read as one. It is not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The tool, if its name can be told.
+    pub name: Option<String>,
+    /// What it looks like, its beginning if that is long.
+    pub text: String,
+    /// Why it cannot be read, for the model.
+    pub why: String,
 }
 
 /// How long a model may say nothing.

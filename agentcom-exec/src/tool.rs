@@ -174,6 +174,8 @@ pub struct ToolError {
 pub enum ToolErrorKind {
     /// There is no such tool.
     UnknownTool,
+    /// It was meant to be a call, and cannot be read as one.
+    UnreadableCall,
     /// The input does not fit the schema, or cannot be: a regular expression that is none.
     BadInput,
     /// There is no such file or folder.

@@ -294,6 +294,31 @@ async fn a34_calls_within_the_text_and_calls_of_nothing_are_answered() {
 }
 
 #[tokio::test]
+async fn a_call_that_cannot_be_read_is_told_with_why_and_as_often_as_silence() {
+    let broken = r#"{"name": "write_file", "arguments": {"path": "a.txt", "content": "a "b""}}"#;
+    let tagged = Turn::says(&format!("<tool_call>\n{broken}\n</tool_call>"));
+    let run = Run::of(vec![tagged.clone(), write(), Turn::says(broken), Turn::says("Two.")]).await;
+    assert_eq!((&run.ended.how, run.ended.turns), (&How::Answered, 4));
+    for request in [1, 3] {
+        let last = run.asked[request]["messages"].as_array().unwrap().last().unwrap();
+        let told: Value = serde_json::from_str(last["content"].as_str().unwrap()).unwrap();
+        assert_eq!((&last["role"], &told["error"]), (&json!("user"), &json!("unreadable_call")));
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("`write_file`") && message.contains("no JSON"), "{message}");
+    }
+    let told = run.heard.iter().find(|event| event["event_type"] == "tool_call").unwrap();
+    assert_eq!((&told["tool_name"], &told["iteration"]), (&json!("write_file"), &json!(1)));
+    assert!(told["result_summary"].as_str().unwrap().contains("unreadable_call"), "{told}");
+    let unread = "write_file: unreadable call";
+    assert_eq!(run.ended.steps, [unread, "write_file a.txt: ok", unread]);
+
+    let run = Run::of(vec![tagged.clone(); 9]).await;
+    assert_eq!((&run.ended.how, run.ended.turns), (&How::Stopped(Stop::Unreadable), 3));
+    let run = Run::of(vec![Turn::says(""), tagged, Turn::says(""), Turn::says("")]).await;
+    assert_eq!((&run.ended.how, run.ended.turns), (&How::Stopped(Stop::Silence), 3));
+}
+
+#[tokio::test]
 async fn a36_a_model_that_goes_nowhere_is_stopped() {
     let stopped = |run: &Run| match run.ended.how {
         How::Stopped(stop) => stop,

@@ -46,6 +46,7 @@ fn told(error: ToolError) -> RpcError {
         | ToolErrorKind::TooLarge
         | ToolErrorKind::Binary => RpcError::BAD_PARAMS,
         ToolErrorKind::UnknownTool
+        | ToolErrorKind::UnreadableCall
         | ToolErrorKind::CannotRun
         | ToolErrorKind::DiskFull
         | ToolErrorKind::OutOfTime

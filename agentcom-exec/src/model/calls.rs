@@ -8,18 +8,38 @@
 //! 3. JSON objects anywhere in the text, also in code fences, that name a tool that there is.
 //!
 //! What a model thinks (`<think>`) is no call. Arguments are mended where they are no JSON, and
-//! brought to the types that the tool's schema names. A long name that no tool has is cut.
+//! brought to the types that the tool's schema names. A long name that no tool has is cut. What is
+//! meant to be a call and cannot be mended is told apart from text ([`Reply::unreadable`]), so that
+//! the model hears of it.
+
+mod unreadable;
 
 use serde_json::{Map, Value};
 
-use super::{Call, Reply, repair};
+use super::{Call, Reply, Unreadable, repair};
 use crate::tool::Spec;
 
 /// How much is kept of a name that no tool has, in bytes: all of it is said again in each request, which
 /// has to have room for other things.
 const NAME_BYTES_MAX: usize = 128;
 
-/// Puts the calls of `reply` into `reply.calls`, and leaves in its text what is not one.
+/// What was found in a text.
+#[derive(Default)]
+struct Found {
+    calls: Vec<Call>,
+    unreadable: Vec<Unreadable>,
+    /// What is no call.
+    rest: String,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.calls.is_empty() && self.unreadable.is_empty()
+    }
+}
+
+/// Puts the calls of `reply` into `reply.calls`, those that cannot be read into `reply.unreadable`, and
+/// leaves in its text what is not a call.
 pub fn settle(reply: &mut Reply, tools: &[Spec]) {
     let (said, thought) = without_thinking(&reply.text);
     if !thought.is_empty() {
@@ -27,11 +47,12 @@ pub fn settle(reply: &mut Reply, tools: &[Spec]) {
         reply.text = said;
     }
     if reply.calls.is_empty() {
-        let (calls, rest) = tagged(&reply.text);
-        let (calls, rest) = if calls.is_empty() { bare(&reply.text, tools) } else { (calls, rest) };
-        if !calls.is_empty() {
-            reply.calls = calls;
-            reply.text = rest;
+        let mut found = tagged(&reply.text, tools);
+        if found.is_nothing() {
+            found = bare(&reply.text, tools);
+        }
+        if !found.is_nothing() {
+            Found { calls: reply.calls, unreadable: reply.unreadable, rest: reply.text } = found;
         }
     }
     for call in &mut reply.calls {
@@ -68,22 +89,50 @@ fn without_thinking(text: &str) -> (String, String) {
 }
 
 /// Calls in `<tool_call>` blocks, and the text around them.
-fn tagged(text: &str) -> (Vec<Call>, String) {
+fn tagged(text: &str, tools: &[Spec]) -> Found {
     const BEGIN: &str = "<tool_call>";
     const END: &str = "</tool_call>";
-    let (mut calls, mut rest_of_text) = (Vec::new(), String::new());
+    let mut found = Found::default();
     let mut rest = text;
     while let Some(begin) = rest.find(BEGIN) {
-        rest_of_text.push_str(&rest[..begin]);
+        found.rest.push_str(&rest[..begin]);
         let inner = &rest[begin + BEGIN.len()..];
         let next = inner.find(BEGIN).unwrap_or(inner.len());
         let end = inner[..next].find(END);
         let block = &inner[..end.unwrap_or(next)];
-        calls.extend(function(block).or_else(|| repair::read(block).as_ref().and_then(call)));
-        rest = &inner[end.map_or(next, |end| end + END.len())..];
+        let after = &inner[end.map_or(next, |end| end + END.len())..];
+        match within(block) {
+            Some(call) => found.calls.push(call),
+            None => {
+                let before = &text[..text.len() - rest.len() + begin];
+                let unreadable = unreadable::in_block(before, block, tools);
+                if unreadable.is_some() {
+                    // The model sees what is spoken of.
+                    found.rest.push_str(&rest[begin..rest.len() - after.len()]);
+                }
+                let room = unreadable::COUNT_MAX - found.unreadable.len();
+                found.unreadable.extend(unreadable.into_iter().take(room));
+            }
+        }
+        rest = after;
     }
-    rest_of_text.push_str(rest);
-    (calls, rest_of_text.trim().to_owned())
+    found.rest.push_str(rest);
+    found.rest = found.rest.trim().to_owned();
+    found
+}
+
+/// The call that a block is.
+fn within(block: &str) -> Option<Call> {
+    let written = function(block).or_else(|| repair::read(block).as_ref().and_then(call));
+    // Something may stand around it, such as a bracket too many.
+    written.or_else(|| call(&first_value(&block[block.find('{')?..])?.0))
+}
+
+/// The value that a text begins with, and where it ends.
+fn first_value(text: &str) -> Option<(Value, usize)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let value = values.next()?.ok()?;
+    Some((value, values.byte_offset()))
 }
 
 /// `<function=NAME> <parameter=NAME> VALUE </parameter> … </function>`
@@ -114,39 +163,50 @@ const MENDED_MAX: usize = 4;
 const TRIED_MAX: usize = 4096;
 
 /// Calls of tools that there are, as JSON anywhere in the text, and the text around them.
-fn bare(text: &str, tools: &[Spec]) -> (Vec<Call>, String) {
-    let (mut calls, mut rest_of_text) = (Vec::new(), String::new());
+fn bare(text: &str, tools: &[Spec]) -> Found {
+    let mut found = Found::default();
     let mut rest = text;
     let (mut mended, mut tried) = (0, 0);
     while let Some(begin) = rest.find(['{', '[']).filter(|_| tried < TRIED_MAX) {
-        let mut values = serde_json::Deserializer::from_str(&rest[begin..]).into_iter::<Value>();
-        let value = match values.next() {
-            Some(Ok(value)) => Some((value, begin + values.byte_offset())),
-            // What does not end is mended, if the rest of the text is a call.
-            Some(Err(_)) | None if mended < MENDED_MAX => {
-                mended += 1;
-                repair::read(&rest[begin..]).map(|value| (value, rest.len()))
-            }
-            Some(Err(_)) | None => None,
+        let (at, here) = (text.len() - rest.len() + begin, &rest[begin..]);
+        let whole = first_value(here);
+        let unreadable = match whole {
+            Some(_) => None,
+            None => unreadable::in_text(&text[..at], here, tools),
         };
-        let found = value.map(|(value, end)| (called(&value, tools), end));
-        let next = match found {
-            Some((found, end)) if !found.is_empty() => {
-                rest_of_text.push_str(&rest[..begin]);
-                calls.extend(found);
+        let value = match whole {
+            Some((value, end)) => Some((value, begin + end)),
+            // What does not end is mended, if the rest of the text is a call.
+            None if mended < MENDED_MAX || unreadable.is_some() => {
+                mended += 1;
+                repair::read(here).map(|value| (value, rest.len()))
+            }
+            None => None,
+        };
+        let calls = value.map(|(value, end)| (called(&value, tools), end));
+        let next = match calls {
+            Some((calls, end)) if !calls.is_empty() => {
+                found.rest.push_str(&rest[..begin]);
+                found.calls.extend(calls);
                 end
+            }
+            // Nobody knows where it ends; what looks like a call in it may be what it was to write.
+            Some(_) | None if unreadable.is_some() => {
+                found.unreadable.extend(unreadable);
+                break;
             }
             Some(_) | None => {
                 tried += 1;
                 let next = begin + 1;
-                rest_of_text.push_str(&rest[..next]);
+                found.rest.push_str(&rest[..next]);
                 next
             }
         };
         rest = &rest[next..];
     }
-    rest_of_text.push_str(rest);
-    (calls, rest_of_text.trim().to_owned())
+    found.rest.push_str(rest);
+    found.rest = found.rest.trim().to_owned();
+    found
 }
 
 /// The calls that a value is: one, or a list of nothing else.

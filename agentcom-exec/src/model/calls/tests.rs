@@ -144,6 +144,90 @@ fn prose_examples_and_nonsense_are_no_calls() {
     }
 }
 
+/// What was meant to be a call in a text: the names of tools that can be told, and why it cannot be read.
+fn meant(text: &str) -> Vec<(Option<String>, String)> {
+    let mut reply = Reply { text: text.to_owned(), ..Reply::default() };
+    settle(&mut reply, &tools());
+    assert!(reply.unreadable.is_empty() || reply.text.contains(&reply.unreadable[0].text));
+    reply.unreadable.into_iter().map(|it| (it.name, it.why)).collect()
+}
+
+#[test]
+fn what_is_meant_to_be_a_call_and_cannot_be_read_is_told_with_why() {
+    let quotes =
+        r#"{"name": "write_file", "arguments": {"path": "a", "content": "let a = "one";"}}"#;
+    for (text, name, why) in [
+        (format!("So:\n<tool_call>\n{quotes}\n</tool_call>"), Some("write_file"), "line 2 column"),
+        (format!("<tool_call>{quotes}"), Some("write_file"), "it is no JSON"),
+        (format!("I call it: <tool_call>{quotes}</tool_call>"), Some("write_file"), "no JSON"),
+        (quotes.to_owned(), Some("write_file"), "line 1 column"),
+        (format!("I write it:\n```json\n{quotes}\n```\n"), Some("write_file"), "it is no JSON"),
+        (format!("[{quotes}]"), Some("write_file"), "it is no JSON"),
+        (
+            r#"{"type": "function", "function": {"name": "read_file", "arguments": {"path" "a"}}}"#
+                .to_owned(),
+            Some("read_file"),
+            "it is no JSON",
+        ),
+        ("<tool_call>\n{\"name\": 7}\n</tool_call>".to_owned(), None, "which tool"),
+        ("<tool_call>{\"path\": \"a\"}</tool_call>".to_owned(), None, "which tool"),
+        ("<tool_call>{path: a b}</tool_call>".to_owned(), None, "it is no JSON"),
+        ("<tool_call>\n<function=read_file\n".to_owned(), Some("read_file"), "are not whole"),
+        (
+            "<tool_call><function=read_file><parameter=path</tool_call>".to_owned(),
+            Some("read_file"),
+            "are not whole",
+        ),
+    ] {
+        let meant = meant(&text);
+        let [(found, said)] = &meant[..] else { panic!("{text}: {meant:?}") };
+        assert_eq!(found.as_deref(), name, "{text}");
+        assert!(said.contains(why), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_call_within_one_that_cannot_be_read_is_not_made() {
+    let inner = r#"{"name": "read_file", "arguments": {"path": "a"}}"#;
+    let outer =
+        format!(r#"{{"name": "write_file", "arguments": {{"path": "b", "content": "{inner}"}}}}"#);
+    for text in [outer.clone(), format!("<tool_call>{outer}</tool_call>")] {
+        assert_eq!(found(&text).0, [], "{text}");
+        assert_eq!(meant(&text).len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn what_can_be_read_beside_it_is_a_call_and_few_are_told() {
+    let good = r#"<tool_call>{"name": "read_file", "arguments": {"path": "a"}}}</tool_call>"#;
+    let bad = r#"<tool_call>{"name": "read_file", "arguments": {"path" "a"}}</tool_call>"#;
+    let text = format!("{good}\n{bad}\n{good}");
+    assert_eq!((found(&text).0.len(), meant(&text).len()), (2, 1));
+    assert_eq!(found(&text).1, bad, "the model sees what is spoken of");
+    assert_eq!(meant(&bad.repeat(100)).len(), unreadable::COUNT_MAX);
+}
+
+#[test]
+fn prose_that_speaks_of_calls_is_none() {
+    let broken = r#"{"name": "read_file", "arguments": {"path" "a"}}"#;
+    for text in [
+        "Models write <tool_call> and {\"name\": ...} there.".to_owned(),
+        "The tag is\n<tool_call>\nwhich opens a block.".to_owned(),
+        "<tool_call>...</tool_call>".to_owned(),
+        "<tool_call>{...}</tool_call>".to_owned(),
+        "<tool_call></tool_call>".to_owned(),
+        "<tool_call>nothing</tool_call>".to_owned(),
+        format!("I mended `<tool_call>{broken}</tool_call>`, which was refused."),
+        format!("What was refused is {broken}, and is read from here on."),
+        format!("<think>{broken}</think>Done."),
+        r#"{"name": "demo", "arguments": {"path" "a"}}"#.to_owned(),
+        "{\"name\": \"read_file\", \"version\" 1}".to_owned(),
+        "fn main() {\n    let name = \"read_file\";\n}".to_owned(),
+    ] {
+        assert_eq!((found(&text).0, meant(&text)), (vec![], vec![]), "{text}");
+    }
+}
+
 #[test]
 fn long_texts_full_of_brackets_are_read_in_time() {
     // Each bracket begins something that never ends: the work must not be squared too far.
