@@ -183,6 +183,18 @@ impl Course {
         if self.turns >= self.limits.turns {
             return Err(Stop::Turns);
         }
+        self.may_retry(passed, expected)?;
+        self.turns += 1;
+        Ok(())
+    }
+
+    /// Whether the model may be asked once more for a turn that it was asked for already, and that came
+    /// to nothing; as [`Course::may_ask`], but that it takes no turn.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub fn may_retry(&self, passed: Span, expected: u64) -> Result<(), Stop> {
         if self.limits.time.is_some_and(|most| passed >= most) {
             return Err(Stop::Time);
         }
@@ -190,13 +202,17 @@ impl Course {
         if self.limits.tokens.is_some_and(|most| tokens > most) {
             return Err(Stop::Tokens);
         }
-        self.turns += 1;
         Ok(())
+    }
+
+    /// The model was asked in vain, for `tokens`.
+    pub fn took(&mut self, tokens: u64) {
+        self.tokens = self.tokens.saturating_add(tokens);
     }
 
     /// The model has answered, for `tokens`.
     pub fn turn(&mut self, turn: Turn<'_>, tokens: u64) -> Next {
-        self.tokens = self.tokens.saturating_add(tokens);
+        self.took(tokens);
         match turn {
             Turn::Answer => Next::Done,
             // It takes one of its turns, of which it has so many.
@@ -340,6 +356,19 @@ mod tests {
         assert_eq!(course.may_ask(Span(999), 41), Err(Stop::Tokens));
         assert_eq!(course.may_ask(Span(1000), 40), Err(Stop::Time));
         assert_eq!(course.turns(), 1);
+    }
+
+    #[test]
+    fn what_was_asked_in_vain_counts_and_is_asked_again_within_the_limits_without_a_turn() {
+        let limits =
+            Limits { tokens: Some(100), time: Some(Span(1000)), ..Limits::of_tier(Tier::Standard) };
+        let mut course = Course::new(limits);
+        assert_eq!(course.may_ask(Span(0), 40), Ok(()));
+        course.took(60);
+        assert_eq!(course.may_retry(Span(999), 40), Ok(()));
+        assert_eq!(course.may_retry(Span(999), 41), Err(Stop::Tokens));
+        assert_eq!(course.may_retry(Span(1000), 40), Err(Stop::Time));
+        assert_eq!((course.turns(), course.tokens()), (1, 60));
     }
 
     proptest! {

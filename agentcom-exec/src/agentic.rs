@@ -257,17 +257,17 @@ impl Run<'_> {
     /// Asks the model for its next turn.
     async fn ask(&mut self) -> Result<Reply, How> {
         let mut left = RETRIES;
-        let mut asked = false;
         loop {
             self.make_room()?;
             let (system, messages, tools) = (&*self.system, &*self.messages, &*self.specs);
             let request = Request { system, messages, tools, format: None };
-            if !asked {
-                let passed = Span::from(self.started.elapsed());
-                let expected = history::tokens(&request);
-                self.course.may_ask(passed, expected).map_err(How::Stopped)?;
-                asked = true;
-            }
+            let passed = Span::from(self.started.elapsed());
+            let expected = history::tokens(&request);
+            let may = match left {
+                RETRIES => self.course.may_ask(passed, expected),
+                _ => self.course.may_retry(passed, expected),
+            };
+            may.map_err(How::Stopped)?;
             let (sent, at_least) = (history::sent(&request), history::tokens_at_least(&request));
             let opened = Bill::open(self.at.model, self.bound.at_most(sent), self.at.ctx);
             let bill = match time_left(self.at.limits, self.started) {
@@ -284,8 +284,7 @@ impl Run<'_> {
             };
             self.feed.flush();
             let cost = bill.settle(&reply, self.at.ctx).await;
-            self.heard(&reply, (sent, at_least), cost, since.elapsed());
-            match reply.and_then(|reply| self.read.check(sent.bytes, reply)) {
+            match self.heard(reply, (sent, at_least), cost, since.elapsed()) {
                 Ok(mut reply) => {
                     if self.course.turns() == 1 {
                         self.at.ctx.report(News::of_trace(Trace::Answered(true)));
@@ -320,27 +319,37 @@ impl Run<'_> {
         }
     }
 
-    /// Takes in what a call came to. What is told of reading `at_least` what was sent counts for the next.
+    /// Takes in what a call came to, and believes that or not. What is told of reading `at_least` what was
+    /// sent counts for the next.
     fn heard(
         &mut self,
-        reply: &Result<Reply, ModelError>,
+        reply: Result<Reply, ModelError>,
         (sent, at_least): (Sent, u64),
         cost: Option<Micros>,
         took: Duration,
-    ) {
+    ) -> Result<Reply, ModelError> {
         if let Some(cost) = cost {
             let so_far = self.cost.unwrap_or_default() + cost;
             self.cost = Some(so_far);
             self.feed.cost(so_far);
         }
-        if let Ok(Reply { usage, .. }) = reply {
+        if let Ok(Reply { usage, .. }) = &reply {
             match usage.read() >= at_least {
                 true => self.bound.told(sent, usage.read()),
                 false => self.bound.forget(),
             }
         }
-        let (turn, usage) = (self.course.turns(), bill::usage_of(reply));
+        let (turn, usage) = (self.course.turns(), bill::told_of(&reply));
         self.feed.asked(&ModelCall { turn, usage, cost, took, error: reply.as_ref().err() });
+        let believed = reply.and_then(|reply| self.read.check(sent.bytes, reply));
+        believed.map_err(|error| {
+            // What was answered is counted with what it says.
+            let in_vain = usage.unwrap_or_default();
+            self.course.took(in_vain.total());
+            self.usage += in_vain;
+            self.feed.took(self.usage.total());
+            error.counted().1
+        })
     }
 
     /// Takes less room for requests: the tokens of the model are shorter than was reckoned.

@@ -269,6 +269,33 @@ pub enum ModelError {
     /// It may not be paid for.
     #[error("{0}")]
     NotPaid(NotGranted),
+    /// The server had told by then what the call took.
+    #[error("{error}")]
+    Counted {
+        /// What that is.
+        taken: Taken,
+        /// Why there is no answer.
+        error: Box<Self>,
+    },
+}
+
+/// What a call took that came to nothing, as the server tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// So much, and no more.
+    All(Usage),
+    /// So much at least: the answer broke off.
+    AtLeast(Usage),
+}
+
+impl Taken {
+    /// What is known of it.
+    #[must_use]
+    pub const fn usage(self) -> Usage {
+        match self {
+            Self::All(usage) | Self::AtLeast(usage) => usage,
+        }
+    }
 }
 
 impl ModelError {
@@ -283,6 +310,7 @@ impl ModelError {
             | Self::Silent(_)
             | Self::Broken(_) => true,
             Self::Agent(error) => error.is_passing(),
+            Self::Counted { error, .. } => error.is_passing(),
             Self::NoModel { .. }
             | Self::NoTools(_)
             | Self::NoThinking(_)
@@ -313,8 +341,20 @@ impl ModelError {
             | Self::Refused { .. }
             | Self::NotPaid(_) => true,
             Self::Agent(error) => error.is_free(),
-            Self::Declined(_) | Self::Truncated { .. } | Self::Silent(_) | Self::Broken(_) => false,
+            Self::Declined(_)
+            | Self::Truncated { .. }
+            | Self::Silent(_)
+            | Self::Broken(_)
+            | Self::Counted { .. } => false,
         }
+    }
+
+    /// What it took, if the server told, and the error without that.
+    pub(crate) fn counted(self) -> (Option<Taken>, Self) {
+        if let Self::Counted { taken, error } = self {
+            return (Some(taken), *error);
+        }
+        (None, self)
     }
 }
 
@@ -333,6 +373,7 @@ impl ModelError {
         match self {
             Self::Spent { after, .. } => Some(*after),
             Self::Agent(error) if error.is_quota() => Some(AcpError::QUOTA_AFTER),
+            Self::Counted { error, .. } => error.retry_after(),
             Self::Busy { after, .. } | Self::Quota { after, .. } => *after,
             Self::Unreachable { .. }
             | Self::NotRun(_)

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use agentcom_core::config::Secret;
 use agentcom_exec::model::{
-    Call, Ending, Format, Message, Messages, Model, ModelError, Patience, Reply, Request, Usage,
+    Call, Ending, Format, Message, Messages, Model, ModelError, Patience, Reply, Request, Taken,
+    Usage,
 };
 use agentcom_exec::stand_in::messages::{KEY, StandIn, Turn};
 use agentcom_exec::tool::Spec;
@@ -99,7 +100,11 @@ async fn each_reason_to_stop_is_heeded() {
         assert_eq!((reply.ending, reply.usage.output_tokens), (ending, 7), "{reason}");
     }
     let declined = answered(Turn::says("I would rather not").stopping("refusal")).await;
-    assert_eq!(declined, Err(ModelError::Declined("I would rather not".into())));
+    let Err(ModelError::Counted { taken: Taken::All(usage), error }) = declined else {
+        panic!("{declined:?}")
+    };
+    assert_eq!(*error, ModelError::Declined("I would rather not".into()));
+    assert_eq!((usage.read(), usage.output_tokens), (35, 7));
 }
 
 #[tokio::test]
@@ -150,6 +155,22 @@ async fn a_stream_that_breaks_off_or_makes_no_sense_is_no_answer() {
     ] {
         let error = answered(Turn::Events { events, hangs: false }).await.unwrap_err();
         assert_eq!(error.is_passing(), passing, "{what}: {error:?}");
+    }
+    // What it took until then is known where the server told.
+    let usage = json!({ "input_tokens": 900, "cache_read_input_tokens": 90, "output_tokens": 1 });
+    let told = json!({ "type": "message_start", "message": { "usage": usage } }).to_string();
+    for (last, hangs) in [("", false), (&*error("overloaded_error"), false), ("", true)] {
+        let last = Some(last.to_owned()).filter(|last| !last.is_empty());
+        let events = std::iter::once(told.clone()).chain(last.clone()).collect();
+        let server = StandIn::of([Turn::Events { events, hangs }]).await;
+        let whole = Duration::from_millis(500);
+        let patience = Patience { whole, ..Patience::default() };
+        let error = ask(&model(&server).with_patience(patience)).await.unwrap_err();
+        let ModelError::Counted { taken: Taken::AtLeast(usage), .. } = error else {
+            panic!("{last:?}: {error:?}")
+        };
+        assert_eq!((usage.read(), usage.output_tokens), (990, 1), "{last:?}");
+        assert!(error.is_passing() && !error.is_free(), "{last:?}");
     }
     let endless: Vec<String> = std::iter::once(start.clone())
         .chain((0..40).map(|_| {

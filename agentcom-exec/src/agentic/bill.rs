@@ -7,7 +7,7 @@ use agentcom_core::name::ModelName;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::price::Price;
 
-use crate::model::{Model, ModelError, Reply};
+use crate::model::{Model, ModelError, Reply, Taken};
 
 /// A call that may be made.
 #[derive(Debug)]
@@ -53,10 +53,19 @@ impl Bill {
     }
 }
 
-/// What a call took, as far as that is known: of an answer that broke off it is not.
-pub(super) fn usage_of(reply: &Result<Reply, ModelError>) -> Option<Usage> {
+/// What a call took, as far as all of that is known: of an answer that broke off it is not.
+fn usage_of(reply: &Result<Reply, ModelError>) -> Option<Usage> {
+    match reply {
+        Err(ModelError::Counted { taken: Taken::AtLeast(_), .. }) => None,
+        reply => told_of(reply),
+    }
+}
+
+/// What a call took, as far as that was told.
+pub(super) fn told_of(reply: &Result<Reply, ModelError>) -> Option<Usage> {
     match reply {
         Ok(reply) => Some(reply.usage),
+        Err(ModelError::Counted { taken, .. }) => Some(taken.usage()),
         Err(error) => error.is_free().then(Usage::default),
     }
 }

@@ -114,6 +114,7 @@ fn fault(api: Api, error: &ModelError) -> Option<Fault> {
         ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
         // Whoever does not know the key serves nobody who has it.
         ModelError::Refused { status: 401 | 403, .. } => Fault::Unreachable,
+        ModelError::Counted { error, .. } => return fault(api, error),
         ModelError::NotPaid(NotGranted::Superseded | NotGranted::Unheard) => return None,
         ModelError::NotPaid(_) => Fault::NotPaid,
         ModelError::Refused { .. }

@@ -143,7 +143,12 @@ impl Messages {
         }
     }
 
-    async fn hear(&self, response: Response, said: &mut Said<'_>) -> Result<Reply, ModelError> {
+    async fn hear(
+        &self,
+        response: Response,
+        answer: &mut Answer,
+        said: &mut Said<'_>,
+    ) -> Result<Reply, ModelError> {
         let (mut bytes, mut line) = (0, 0);
         // Whoever reads events keeps as much as is sent; what is too much ends the stream.
         let pieces = response.bytes_stream().map(move |piece| {
@@ -161,7 +166,6 @@ impl Messages {
             Ok(piece)
         });
         let mut events = std::pin::pin!(pieces.eventsource());
-        let mut answer = Answer::default();
         let mut patience = self.patience.first;
         loop {
             let event = timeout(patience, events.next()).await;
@@ -194,11 +198,13 @@ impl Model for Messages {
 
     async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError> {
         let whole = self.patience.whole;
+        let mut answer = Answer::default();
         let asking = async {
             let response = self.send(request).await?;
-            self.hear(response, said).await
+            self.hear(response, &mut answer, said).await
         };
-        let mut reply = timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))??;
+        let heard = timeout(whole, asking).await.unwrap_or(Err(ModelError::Silent(whole)));
+        let mut reply = heard.map_err(|error| answer.counted(error))?;
         if request.format.is_some() {
             let given = std::mem::take(&mut reply.calls).into_iter();
             reply.text = given.map(|call| call.input.to_string()).next().unwrap_or(reply.text);

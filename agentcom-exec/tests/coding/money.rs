@@ -209,11 +209,23 @@ async fn what_was_refused_costs_nothing_and_of_what_broke_off_nobody_knows() {
     let (_, paying) = ended(10_000_000, refused, None).await;
     let calls = paying.calls.lock().unwrap().clone();
     assert_eq!((calls.len(), calls[1].0, calls[1].1.usage.total()), (2, false, 0));
-    let event = json!({ "type": "message_start", "message": {} }).to_string();
-    let broken = || messages::Turn::Events { events: vec![event.clone()], hangs: false };
-    let (_, paying) = ended(10_000_000, vec![broken(), broken(), broken()], None).await;
+    let event = json!({ "type": "message_start", "message": {} });
+    // What was read is known where the server tells, and what was written is not.
+    let usage = json!({ "usage": { "input_tokens": 900, "output_tokens": 1 } });
+    let counted = json!({ "type": "message_start", "message": usage });
+    for (event, tokens) in [(event, 0), (counted, 3 * 901)] {
+        let broken = || messages::Turn::Events { events: vec![event.to_string()], hangs: false };
+        let (outcome, paying) = ended(10_000_000, vec![broken(), broken(), broken()], None).await;
+        let calls = paying.calls.lock().unwrap();
+        assert_eq!(calls.iter().filter(|(asks, _)| *asks).count(), 3, "each has leave");
+        assert!(calls.iter().all(|(asks, _)| *asks), "they count at their worst: {calls:?}");
+        let JobOutcome::Failed { tokens: took, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(took, Some(tokens));
+    }
+    let declined = messages::Turn::says("I would rather not").stopping("refusal");
+    let (_, paying) = ended(10_000_000, vec![declined], None).await;
     let calls = paying.calls.lock().unwrap();
-    assert!(calls.iter().all(|(asks, _)| *asks), "they count at their worst: {calls:?}");
+    assert_eq!((calls.len(), calls[1].0, calls[1].1.usage.total()), (2, false, 42));
 }
 
 #[tokio::test]

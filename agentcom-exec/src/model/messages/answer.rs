@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::model::{Call, Ending, ModelError, Reply, Said, Usage};
+use crate::model::{Call, Ending, ModelError, Reply, Said, Taken, Usage};
 
 /// An event. Those of other types, such as `ping`, say nothing.
 #[derive(Debug, Deserialize)]
@@ -142,6 +142,18 @@ impl Answer {
             Event::Other => {}
         }
         Ok(None)
+    }
+
+    /// The error that an answer came to, with what it took, if that was told.
+    pub(super) fn counted(&self, error: ModelError) -> ModelError {
+        let usage = self.reply.usage;
+        if usage == Usage::default() {
+            return error;
+        }
+        // One that declines has said so to its end.
+        let is_all = matches!(error, ModelError::Declined(_));
+        let taken = if is_all { Taken::All(usage) } else { Taken::AtLeast(usage) };
+        ModelError::Counted { taken, error: Box::new(error) }
     }
 
     fn say(&mut self, text: &str, said: &mut Said<'_>) {
