@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use agentcom_core::agentic::ThreeOfThree;
 use agentcom_core::ledger::NotGranted;
-use agentcom_core::time::Wall;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -195,27 +194,17 @@ pub enum ModelError {
         /// How long it asks to be left alone.
         after: Option<Duration>,
     },
-    /// The quota of whoever pays is spent, for this task and all others.
-    #[error("the quota of {credential} is spent: {seen}")]
-    Spent {
-        /// Whose.
-        credential: String,
-        /// Until when.
-        until: Wall,
-        /// How long that is.
-        after: Duration,
-        /// What was seen.
-        seen: String,
-    },
     /// The program that asks it cannot be run.
     #[error("it cannot be run: {0}")]
     NotRun(String),
     /// It was not put to work, since it would bring together what may not come together in a task.
     #[error("{0}")]
     ThreeOfThree(ThreeOfThree),
-    /// As much was asked of it as may be, for a while.
-    #[error("the quota of the model is used up: {seen}")]
+    /// As much was asked of it as may be, for a while: by this task and all others of whoever pays.
+    #[error("the quota of {} is used up: {seen}", .of.as_deref().unwrap_or("the model"))]
     Quota {
+        /// Whose it is: the name of a credential, where that is known.
+        of: Option<String>,
         /// What was seen.
         seen: String,
         /// How long it asks to be left alone.
@@ -306,7 +295,6 @@ impl ModelError {
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Quota { .. }
-            | Self::Spent { .. }
             | Self::Silent(_)
             | Self::Broken(_) => true,
             Self::Agent(error) => error.is_passing(),
@@ -330,7 +318,6 @@ impl ModelError {
         match self {
             Self::Unreachable { .. }
             | Self::Busy { .. }
-            | Self::Spent { .. }
             | Self::NotRun(_)
             | Self::ThreeOfThree(_)
             | Self::Quota { .. }
@@ -371,7 +358,6 @@ impl ModelError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Spent { after, .. } => Some(*after),
             Self::Agent(error) if error.is_quota() => Some(AcpError::QUOTA_AFTER),
             Self::Counted { error, .. } => error.retry_after(),
             Self::Busy { after, .. } | Self::Quota { after, .. } => *after,

@@ -112,7 +112,7 @@ pub(super) fn looked(tx: &mut Tx<'_>, id: TaskId, life: &Life) {
     let ended = life.last_attempt().and_then(|attempt| attempt.ended.as_ref());
     if ended.is_some_and(|ended| ended.outcome == Outcome::TimedOut) {
         // Whoever looks gives up earlier, unless it stands still itself: then it cannot be asked either.
-        return hear(tx, &id, Sign::Failed(None), None, Some(UNSEEN.into()));
+        return hear(tx, &id, Sign::Failed(None), None, Some(unseen()));
     }
     if life.state != TaskState::Completed {
         return;
@@ -141,7 +141,9 @@ pub(super) fn served(tx: &mut Tx<'_>, id: TaskId, ended: &Ended) {
 }
 
 /// What is said of an endpoint that was looked at in vain.
-const UNSEEN: &str = "who looked at it did not say in 30 s what it saw";
+fn unseen() -> Box<str> {
+    format!("who looked at it did not say in {LOOK_WITHIN} what it saw").into()
+}
 
 /// What is said of an endpoint whose model did not answer.
 const SILENT: &str = "its model answered no call in the time that a task had for it";

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use agentcom_core::agentic::{Limits, Stop};
 use agentcom_core::money::Micros;
 use agentcom_core::port::executor::JobContext;
-use agentcom_core::time::Wall;
 use serde_json::{Value, json};
 
 use super::ClaudeCode;
@@ -277,11 +276,9 @@ impl<'a> Course<'a> {
         let now = Duration::from_millis(self.ctx.now().0);
         let left = Duration::from_secs(limit.resets_at).saturating_sub(now);
         let after = left.clamp(SPENT_LEAST, SPENT_MAX);
-        let until = now.saturating_add(after).as_millis();
-        let until = Wall(u64::try_from(until).unwrap_or(u64::MAX));
         let limit = limit.rate_limit_type.as_deref().unwrap_or("some").replace('_', " ");
         let seen = format!("its {} limit, for {} s more", clipped(&limit), after.as_secs());
-        ModelError::Spent { credential: self.claude.credential(), until, after, seen }
+        ModelError::Quota { of: Some(self.claude.credential()), seen, after: Some(after) }
     }
 
     /// What all messages took that were seen.

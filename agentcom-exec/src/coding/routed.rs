@@ -109,7 +109,7 @@ fn fault(api: Api, error: &ModelError) -> Option<Fault> {
         ModelError::Unreachable { .. } => Fault::Unreachable,
         ModelError::Silent(_) | ModelError::Broken(_) => Fault::Broken,
         ModelError::Busy { .. } => Fault::Busy,
-        ModelError::Quota { .. } | ModelError::Spent { .. } => Fault::Quota,
+        ModelError::Quota { .. } => Fault::Quota,
         ModelError::Agent(error) if error.is_quota() => Fault::Quota,
         ModelError::NoModel { .. } | ModelError::NoTools(_) => Fault::NoModel,
         // Whoever does not know the key serves nobody who has it.

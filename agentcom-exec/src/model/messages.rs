@@ -137,7 +137,7 @@ impl Messages {
             400 if seen.contains("too long") => ModelError::TooLong(seen),
             413 => ModelError::TooLong(seen),
             404 => ModelError::NoModel { model: self.model.clone(), seen },
-            429 => ModelError::Quota { seen, after },
+            429 => ModelError::Quota { of: None, seen, after },
             408 | 500..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after },
             _ => ModelError::Refused { status, seen },
         }

@@ -131,7 +131,7 @@ impl Ollama {
                 ModelError::NoThinking(self.model.clone())
             }
             400 if seen.contains("context length") => ModelError::TooLong(seen),
-            429 => ModelError::Quota { seen, after: None },
+            429 => ModelError::Quota { of: None, seen, after: None },
             // Ollama itself never gives up waiting for a request; a proxy before it does.
             408 | 499..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after: None },
             _ => ModelError::Refused { status, seen },

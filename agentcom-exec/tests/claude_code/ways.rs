@@ -164,7 +164,7 @@ async fn a33_what_ends_before_anything_was_done_says_why_and_whether_to_try_agai
     }
     for (task, way, secs) in [(20, "quota", 5400), (21, "quota without a time", 60)] {
         let outcome = claude.done(task, &format!("idle {way}")).await;
-        assert_ended(way, &outcome, End::Again("the quota of ANTHROPIC_API_KEY is spent"));
+        assert_ended(way, &outcome, End::Again("the quota of ANTHROPIC_API_KEY is used up"));
         let JobOutcome::Failed { retry_after, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(retry_after, Some(Span::from_secs(secs)), "{way} {}", TaskId(task));
     }

@@ -208,7 +208,7 @@ impl Answer {
 fn wrong(error: Wrong) -> ModelError {
     let Wrong { kind, message } = error;
     match kind.as_str() {
-        "rate_limit_error" => ModelError::Quota { seen: message, after: None },
+        "rate_limit_error" => ModelError::Quota { of: None, seen: message, after: None },
         "overloaded_error" | "api_error" | "timeout_error" => {
             ModelError::Busy { seen: message, after: None }
         }
