@@ -1,6 +1,8 @@
 //! This file tests branches of tasks in real clones of a real remote, which is a folder beside them.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "git/names.rs"]
+mod names;
 #[path = "git/settings.rs"]
 mod settings;
 

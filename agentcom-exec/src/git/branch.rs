@@ -1,13 +1,27 @@
-//! This file names the branch of a task: `agentcom/<task-id>`, and behind that a few words for people.
+//! This file names the branch of a task: `agentcom/<task-id>`, and behind that a few words for people;
+//! and says how branches are named to git.
 //!
 //! **Invariant:** two tasks never share a branch, since the id is part of its name.
 
 use agentcom_core::id::TaskId;
 
+use super::checkout::REMOTE;
+
 /// What all branches of tasks are under.
 const UNDER: &str = "agentcom/";
 /// The longest slug, in characters.
 const SLUG_CHARS_MAX: usize = 40;
+
+/// What a branch of the clone is called without doubt: of a short name git takes a tag that is called so,
+/// or what else it finds first.
+pub(super) fn ours(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
+/// The same of what the clone has of a branch of the remote.
+pub(super) fn theirs(branch: &str) -> String {
+    format!("refs/remotes/{REMOTE}/{branch}")
+}
 
 /// The branch of a task, with words of its description.
 #[must_use]

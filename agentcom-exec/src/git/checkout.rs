@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use agentcom_core::id::TaskId;
 use agentcom_core::risk::FileChange;
 
+use super::branch::{ours, theirs};
 use super::{Git, GitError, task_branch, task_of};
 
 /// Where what is pushed goes, and what is fetched comes from.
@@ -215,6 +216,9 @@ impl Checkout {
             (None, Some(known)) => self.base_of(&known.branch).await?,
             (None, None) => self.default_branch().await?,
         };
+        if !self.is_name(&base).await? {
+            return Err(CheckoutError::NoBase(base));
+        }
         match self.fetch(&base).await {
             Ok(()) => {}
             Err(GitError::Failed { said, .. }) if said.contains("couldn't find remote ref") => {
@@ -227,9 +231,9 @@ impl Checkout {
             Some(known) => (known.branch, known.is_behind),
             None => (task_branch(start.task, start.description), false),
         };
-        let from = format!("{REMOTE}/{base}");
-        let tip = if resumed { &branch } else { &from };
-        let git = self.checks_out(tip, &base).await?;
+        let from = self.tip_of(&theirs(&base)).await?;
+        let tip = if resumed { ours(&branch) } else { from.clone() };
+        let git = self.checks_out(&tip, &base).await?;
         let dir = match start.worktree {
             Some(dir) => add_worktree(&git, dir, &branch, &from, resumed).await?,
             None => {
@@ -242,7 +246,7 @@ impl Checkout {
         if is_behind {
             self.catch_up(&dir, &branch, &base).await?;
         }
-        self.git.run(&["config", &base_key(&branch), &base]).await?;
+        self.git.run(&["config", "--", &base_key(&branch), &base]).await?;
         Ok(Started { branch, base, dir, resumed })
     }
 
@@ -267,14 +271,12 @@ impl Checkout {
     pub async fn status(&self) -> Result<Status, CheckoutError> {
         let (branch, task) = self.current().await?;
         let base = self.base_of(&branch).await?;
-        let from = format!("{REMOTE}/{base}");
-        let both = format!("{from}...HEAD");
-        let counts = self.git.run(&["rev-list", "--left-right", "--count", &both]).await?;
+        let both = format!("{}...HEAD", theirs(&base));
+        let counts = self.git.run(&["rev-list", "--left-right", "--count", &both, "--"]).await?;
         let mut counts = counts.split_whitespace().map(|count| count.parse().unwrap_or(0));
         let (behind, ahead) = (counts.next().unwrap_or(0), counts.next().unwrap_or(0));
-        let theirs = format!("refs/remotes/{REMOTE}/{branch}");
-        let has = self.git.maybe(&["rev-parse", "--verify", "--quiet", &theirs]).await?;
-        let head = self.git.run(&["rev-parse", "HEAD"]).await?;
+        let has = self.git.maybe(&["rev-parse", "--verify", "--quiet", &theirs(&branch)]).await?;
+        let head = self.tip_of("HEAD").await?;
         Ok(Status {
             task,
             base,
@@ -292,7 +294,7 @@ impl Checkout {
         let diff = async |more: &[&str]| {
             // What the change says of submodules hides nothing of it.
             let args = ["diff", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none"];
-            self.git.names(&[&args[..], more, &[both]].concat()).await
+            self.git.names(&[&args[..], more, &[both, "--"]].concat()).await
         };
         let counted = diff(&["--numstat"]).await?;
         let new = diff(&["--name-only", "--diff-filter=A"]).await?.into_iter().collect();
@@ -337,7 +339,7 @@ impl Checkout {
         if status.ahead == 0 {
             return Err(CheckoutError::Nothing(status.base));
         }
-        let name = format!("refs/heads/{}", status.branch);
+        let name = ours(&status.branch);
         let push = ["push", "--quiet", "--set-upstream", REMOTE, &format!("{name}:{name}")];
         match self.git.run_as_user(&push).await {
             Ok(_) => Ok(Status { pushed: true, ..status }),
@@ -368,8 +370,22 @@ impl Checkout {
 
     /// Brings what is known here of a branch of the remote up to date.
     pub(super) async fn fetch(&self, branch: &str) -> Result<(), GitError> {
-        let heads = format!("+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}");
+        let heads = format!("+{}:{}", ours(branch), theirs(branch));
         self.git.run(&["fetch", "--quiet", REMOTE, &heads]).await.map(drop)
+    }
+
+    /// The hash of the commit that a name leads to which is one without doubt. Where branches are made git
+    /// takes no name that could also be meant for another.
+    pub(super) async fn tip_of(&self, name: &str) -> Result<String, GitError> {
+        self.git.run(&["rev-parse", "--verify", "--quiet", name]).await
+    }
+
+    /// Whether git allows a branch to be called so: what it does not may have another meaning for it.
+    async fn is_name(&self, branch: &str) -> Result<bool, GitError> {
+        if branch.contains('\0') {
+            return Ok(false);
+        }
+        Ok(self.git.maybe(&["check-ref-format", &ours(branch)]).await?.is_some())
     }
 
     async fn base_of(&self, branch: &str) -> Result<String, CheckoutError> {
@@ -381,9 +397,12 @@ impl Checkout {
 
     async fn default_branch(&self) -> Result<String, CheckoutError> {
         let lines = self.git.lines(&["ls-remote", "--symref", REMOTE, "HEAD"]).await?;
-        let head = lines.iter().find_map(|line| line.strip_prefix("ref: refs/heads/"));
-        let name = head.and_then(|rest| rest.split_whitespace().next());
-        name.map(str::to_owned).ok_or(CheckoutError::NoDefault)
+        // Names may have any white space but that of ASCII.
+        let default = |line: &String| {
+            let name = line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD")?;
+            Some(name.to_owned())
+        };
+        lines.iter().find_map(default).ok_or(CheckoutError::NoDefault)
     }
 
     /// Files that are not committed, as `git status --porcelain` shows them, but for no name being in
@@ -407,8 +426,12 @@ async fn add_worktree(
     let at = std::path::absolute(dir).map_err(|error| GitError::NotRun(error.to_string()))?;
     let path = at.to_string_lossy();
     let add = ["worktree", "add", "--quiet"];
-    let rest: &[&str] =
-        if resumed { &[&path, branch] } else { &["--no-track", "-b", branch, &path, from] };
+    // A branch is checked out by its short name alone, which is then that of no tag.
+    let rest: &[&str] = if resumed {
+        &["--", &path, branch]
+    } else {
+        &["--no-track", "-b", branch, "--", &path, from]
+    };
     git.run(&[&add[..], rest].concat()).await?;
     Ok(at)
 }

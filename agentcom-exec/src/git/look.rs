@@ -1,6 +1,6 @@
 //! This file looks into commits: which files they have, what is in them, and what has changed.
 
-use super::checkout::REMOTE;
+use super::branch::theirs;
 use super::{Checkout, CheckoutError};
 
 /// Shows a change. Neither settings nor attributes that it brings along start programs or hide lines.
@@ -30,15 +30,19 @@ impl Checkout {
         path: &str,
         bytes_max: u64,
     ) -> Result<Option<[Option<String>; 2]>, CheckoutError> {
-        let left = self.git.run(&["merge-base", &format!("{REMOTE}/{base}"), commit]).await?;
+        let left = self.git.run(&["merge-base", "--end-of-options", &theirs(base), commit]).await?;
         let mut versions = [None, None];
         for (at, commit) in [&*left, commit].into_iter().enumerate() {
             let name = format!("{commit}:{path}");
-            let Some(size) = self.git.maybe(&["cat-file", "-s", &name]).await? else { continue };
+            let Some(size) = self.git.maybe(&["cat-file", "-s", "--end-of-options", &name]).await?
+            else {
+                continue;
+            };
             if size.parse().is_ok_and(|size: u64| size > bytes_max) {
                 return Ok(None);
             }
-            versions[at] = Some(self.git.run(&["cat-file", "blob", &name]).await?);
+            versions[at] =
+                Some(self.git.run(&["cat-file", "--end-of-options", "blob", &name]).await?);
         }
         Ok(Some(versions))
     }
@@ -49,7 +53,7 @@ impl Checkout {
     ///
     /// If git says no.
     pub async fn top_of_base(&self, base: &str) -> Result<Vec<String>, CheckoutError> {
-        self.top_of(&format!("{REMOTE}/{base}")).await
+        self.top_of(&theirs(base)).await
     }
 
     /// The names of what is at the top of a commit.
@@ -58,7 +62,8 @@ impl Checkout {
     ///
     /// If git says no.
     pub async fn top_of(&self, commit: &str) -> Result<Vec<String>, CheckoutError> {
-        Ok(self.git.names(&["ls-tree", "-z", "--name-only", "--full-tree", commit]).await?)
+        let list = ["ls-tree", "-z", "--name-only", "--full-tree", "--end-of-options", commit];
+        Ok(self.git.names(&list).await?)
     }
 
     /// How many lines came and went in all that a commit changes since it left a branch of the remote,
@@ -68,9 +73,9 @@ impl Checkout {
     ///
     /// If git says no.
     pub async fn lines_touched(&self, base: &str, commit: &str) -> Result<u64, CheckoutError> {
-        let both = format!("{REMOTE}/{base}...{commit}");
+        let both = format!("{}...{commit}", theirs(base));
         let mut lines = Lines::default();
-        let args = [DIFF, &["--unified=0", "--ignore-submodules=none", &both]].concat();
+        let args = [DIFF, &["--unified=0", "--ignore-submodules=none", &both, "--"]].concat();
         self.git.stream(&args, |piece| lines.take(piece)).await?;
         Ok(lines.touched)
     }
@@ -86,7 +91,7 @@ impl Checkout {
         commit: &str,
         files: &[&str],
     ) -> Result<String, CheckoutError> {
-        let both = format!("{REMOTE}/{base}...{commit}");
+        let both = format!("{}...{commit}", theirs(base));
         let files: Vec<String> = files.iter().map(|path| format!(":(top,literal){path}")).collect();
         let mut args = [DIFF, &[&both, "--"]].concat();
         args.extend(files.iter().map(String::as_str));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use agentcom_core::id::TaskId;
 
+use super::branch::{ours, theirs};
 use super::checkout::REMOTE;
 use super::{Checkout, CheckoutError, Git, task_of};
 
@@ -41,14 +42,17 @@ impl Checkout {
         }
         let Some(branch) = there.next() else { return Ok(None) };
         self.fetch(branch).await?;
-        let theirs = format!("{REMOTE}/{branch}");
-        self.git.run(&["branch", "--quiet", "--track", branch, &theirs]).await?;
+        let tip = self.tip_of(&theirs(branch)).await?;
+        self.git.run(&["branch", "--quiet", "--no-track", "--", branch, &tip]).await?;
+        for (key, value) in [("remote", REMOTE), ("merge", &ours(branch))] {
+            self.git.run(&["config", "--", &format!("branch.{branch}.{key}"), value]).await?;
+        }
         Ok(Some(Known { branch: branch.to_owned(), is_behind: false }))
     }
 
     async fn is_behind(&self, branch: &str) -> Result<bool, CheckoutError> {
-        let both = format!("refs/heads/{branch}...{}", theirs(branch));
-        let counts = self.git.run(&["rev-list", "--left-right", "--count", &both]).await?;
+        let both = format!("{}...{}", ours(branch), theirs(branch));
+        let counts = self.git.run(&["rev-list", "--left-right", "--count", &both, "--"]).await?;
         let mut counts = counts.split_whitespace().map(|count| count != "0");
         match (counts.next(), counts.next()) {
             (Some(true), Some(true)) => Err(CheckoutError::Diverged(branch.to_owned())),
@@ -73,14 +77,9 @@ impl Checkout {
     /// where `.lfsconfig` says, and does so outside of any sandbox; if that is another one than the
     /// branch has, nothing is fetched.
     pub(super) async fn checks_out(&self, commit: &str, base: &str) -> Result<Git, CheckoutError> {
-        let both = format!("{REMOTE}/{base}...{commit}");
+        let both = format!("{}...{commit}", theirs(base));
         let diff = ["diff", "--quiet", "--no-ext-diff", &both, "--", ":(top,literal).lfsconfig"];
         let without_downloads = self.git.maybe(&diff).await?.is_none();
         Ok(Git { without_downloads, ..self.git.clone() })
     }
-}
-
-/// Where the clone has what it knows of a branch of the remote.
-fn theirs(branch: &str) -> String {
-    format!("refs/remotes/{REMOTE}/{branch}")
 }

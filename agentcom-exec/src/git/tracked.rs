@@ -28,7 +28,8 @@ impl Checkout {
     ///
     /// If git says no.
     pub(crate) async fn tracked(&self, commit: &str) -> Result<Vec<PathBuf>, CheckoutError> {
-        let listed = self.git.records(&["ls-tree", "-r", "-z", "--full-tree", commit]).await?;
+        let list = ["ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit];
+        let listed = self.git.records(&list).await?;
         let path = |entry: &[u8]| {
             let tab = entry.iter().position(|&byte| byte == b'\t')?;
             let is_file = entry[..tab].split(|&byte| byte == b' ').nth(1) == Some(b"blob");

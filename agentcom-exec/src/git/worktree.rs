@@ -11,7 +11,8 @@ use std::time::Duration;
 use agentcom_core::id::TaskId;
 use tokio::time::{Instant, sleep};
 
-use super::checkout::{PRIVATE, READ, REMOTE, REVIVALS, ROUND, TASK};
+use super::branch::theirs;
+use super::checkout::{PRIVATE, READ, REVIVALS, ROUND, TASK};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
 
 /// How long somebody else may keep a clone to itself.
@@ -109,7 +110,7 @@ impl Checkout {
     ) -> Result<(), CheckoutError> {
         let path = dir.to_string_lossy();
         let git = self.checks_out(commit, base).await?;
-        git.run(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?;
+        git.run(&["worktree", "add", "--quiet", "--detach", "--", &path, commit]).await?;
         Ok(())
     }
 
@@ -126,7 +127,7 @@ impl Checkout {
         let repository = self.repository_of(dir).await?;
         restore_link(dir, &repository).map_err(|error| failed(dir, &error))?;
         let path = dir.to_string_lossy();
-        self.git.run(&["worktree", "remove", "--force", &path]).await?;
+        self.git.run(&["worktree", "remove", "--force", "--", &path]).await?;
         Ok(())
     }
 
@@ -178,7 +179,7 @@ impl Checkout {
             "--no-color",
             "--ignore-submodules=dirty",
         ];
-        self.git.run(&[&diff[..], &[&output, "HEAD"]].concat()).await?;
+        self.git.run(&[&diff[..], &[&output, "HEAD", "--"]].concat()).await?;
         let written = tokio::fs::metadata(patch).await.map_err(|error| failed(patch, &error))?;
         if written.len() == 0 {
             tokio::fs::remove_file(patch).await.map_err(|error| failed(patch, &error))?;
@@ -200,7 +201,8 @@ impl Checkout {
     ) -> Result<u32, CheckoutError> {
         let value = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x20)");
         let format = format!("--format={},{},{}", value(TASK), value(ROUND), value(REVIVALS));
-        let lines = self.git.run(&["log", &format, &format!("{REMOTE}/{base}..HEAD")]).await?;
+        let range = format!("{}..HEAD", theirs(base));
+        let lines = self.git.run(&["log", &format, &range, "--"]).await?;
         let round = |line: &str| {
             let mut values = line.split(',').map(str::trim);
             let (of, round, revived) = (values.next()?, values.next()?, values.next()?);
@@ -220,7 +222,8 @@ impl Checkout {
     /// If git says no.
     pub async fn has_read_private(&self, base: &str) -> Result<bool, CheckoutError> {
         let format = format!("--format=%(trailers:key={READ},valueonly)");
-        let lines = self.git.lines(&["log", &format, &format!("{REMOTE}/{base}..HEAD")]).await?;
+        let range = format!("{}..HEAD", theirs(base));
+        let lines = self.git.lines(&["log", &format, &range, "--"]).await?;
         Ok(lines.iter().any(|line| line.trim() == PRIVATE))
     }
 
