@@ -13,6 +13,7 @@ mod worktree;
 
 use std::ffi::OsStr;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use settings::{OF_OTHERS, READABLE, WITHOUT_PROGRAMS};
 
 pub use branch::{slug_of, task_branch, task_of};
 pub use checkout::{Changed, Checkout, CheckoutError, Commit, Start, Started, Status};
+pub use look::Diff;
 pub use worktree::Alone;
 
 /// How long git may take, the transfer of a large repository included.
@@ -164,8 +166,13 @@ impl Git {
         GitError::NotRun(format!("{error} in {}", self.dir.display()))
     }
 
-    /// Hands on what git prints piece by piece: there may be more of it than fits into memory.
-    async fn stream(&self, args: &[&str], mut take: impl FnMut(&[u8])) -> Result<(), GitError> {
+    /// Hands on what git prints piece by piece: there may be more of it than fits into memory. Whoever takes
+    /// it says when it is enough; then git is killed.
+    async fn stream(
+        &self,
+        args: &[&str],
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), GitError> {
         let mut command = self.command(&[READABLE, WITHOUT_PROGRAMS], args);
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let reading = async {
@@ -174,15 +181,19 @@ impl Git {
             let mut piece = vec![0; PIECE_BYTES];
             loop {
                 match printed.read(&mut piece).await? {
-                    0 => return child.wait().await,
-                    length => take(&piece[..length]),
+                    0 => return child.wait().await.map(Some),
+                    length if take(&piece[..length]).is_break() => return Ok(None),
+                    _ => {}
                 }
             }
         };
         let verb = || verb_of(args);
         match tokio::time::timeout(WITHIN, reading).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(GitError::Failed { command: verb(), said: status.to_string() }),
+            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(status))) if status.success() => Ok(()),
+            Ok(Ok(Some(status))) => {
+                Err(GitError::Failed { command: verb(), said: status.to_string() })
+            }
             Ok(Err(error)) => Err(self.not_run(&error)),
             Err(_) => Err(GitError::TooLong { command: verb(), within: WITHIN }),
         }

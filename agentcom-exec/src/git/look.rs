@@ -1,11 +1,22 @@
 //! This file looks into commits: which files they have, what is in them, and what has changed.
 
+use std::ops::ControlFlow;
+
 use super::branch::theirs;
 use super::{Checkout, CheckoutError};
 
 /// Shows a change. Neither settings nor attributes that it brings along start programs or hide lines.
 const DIFF: &[&str] =
     &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--text"];
+
+/// What a commit changes, as a unified diff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Diff {
+    /// All of it.
+    Whole(String),
+    /// It is longer than was asked for: its beginning.
+    Longer(String),
+}
 
 impl Checkout {
     /// All files that are in the commit that is checked out.
@@ -76,11 +87,16 @@ impl Checkout {
         let both = format!("{}...{commit}", theirs(base));
         let mut lines = Lines::default();
         let args = [DIFF, &["--unified=0", "--ignore-submodules=none", &both, "--"]].concat();
-        self.git.stream(&args, |piece| lines.take(piece)).await?;
+        let take = |piece: &[u8]| {
+            lines.take(piece);
+            ControlFlow::Continue(())
+        };
+        self.git.stream(&args, take).await?;
         Ok(lines.touched)
     }
 
-    /// What a commit changes in some files since it left a branch of the remote, as a unified diff.
+    /// What a commit changes in some files since it left a branch of the remote, `bytes_max` bytes of that
+    /// at most.
     ///
     /// # Errors
     ///
@@ -90,12 +106,50 @@ impl Checkout {
         base: &str,
         commit: &str,
         files: &[&str],
-    ) -> Result<String, CheckoutError> {
+        bytes_max: usize,
+    ) -> Result<Diff, CheckoutError> {
         let both = format!("{}...{commit}", theirs(base));
         let files: Vec<String> = files.iter().map(|path| format!(":(top,literal){path}")).collect();
         let mut args = [DIFF, &[&both, "--"]].concat();
         args.extend(files.iter().map(String::as_str));
-        Ok(self.git.run(&args).await?)
+        let mut beginning = Beginning::at_most(bytes_max);
+        self.git.stream(&args, |piece| beginning.take(piece)).await?;
+        Ok(beginning.into_diff())
+    }
+}
+
+/// Keeps the beginning of a diff that is taken piece by piece.
+#[derive(Debug)]
+struct Beginning {
+    kept: Vec<u8>,
+    bytes_max: usize,
+    is_longer: bool,
+}
+
+impl Beginning {
+    fn at_most(bytes_max: usize) -> Self {
+        Self { kept: Vec::new(), bytes_max, is_longer: false }
+    }
+
+    /// Takes a piece, unless that is too much.
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        let room = self.bytes_max - self.kept.len();
+        self.is_longer = piece.len() > room;
+        self.kept.extend_from_slice(&piece[..piece.len().min(room)]);
+        if self.is_longer { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn into_diff(mut self) -> Diff {
+        if !self.is_longer {
+            return Diff::Whole(super::text_of(&self.kept));
+        }
+        // A character that was cut is left out.
+        if let Err(bad) = str::from_utf8(&self.kept)
+            && bad.error_len().is_none()
+        {
+            self.kept.truncate(bad.valid_up_to());
+        }
+        Diff::Longer(String::from_utf8_lossy(&self.kept).into_owned())
     }
 }
 
@@ -128,6 +182,36 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::Git;
+
+    #[test]
+    fn a_beginning_is_as_long_as_asked_for_and_ends_with_a_whole_character() {
+        let text = "+ one \u{e4}\n";
+        for (bytes_max, shown) in [
+            (0, Diff::Longer(String::new())),
+            (6, Diff::Longer("+ one ".into())),
+            (7, Diff::Longer("+ one ".into())),
+            (8, Diff::Longer("+ one \u{e4}".into())),
+            (9, Diff::Whole("+ one \u{e4}".into())),
+        ] {
+            for size in 1..=text.len() {
+                let mut beginning = Beginning::at_most(bytes_max);
+                let mut pieces = text.as_bytes().chunks(size);
+                let enough = pieces.find(|piece| beginning.take(piece).is_break());
+                assert_eq!(enough.is_some(), bytes_max < text.len(), "{bytes_max} by {size}");
+                assert_eq!(beginning.into_diff(), shown, "{bytes_max} by {size}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn git_is_not_waited_for_when_it_is_enough() {
+        let mut beginning = Beginning::at_most(10);
+        // It never ends by itself.
+        let endless = ["-c", "alias.endless=!yes", "endless"];
+        Git::at(".").stream(&endless, |piece| beginning.take(piece)).await.unwrap();
+        assert_eq!(beginning.into_diff(), Diff::Longer("y\n".repeat(5)));
+    }
 
     #[test]
     fn lines_are_counted_wherever_a_diff_is_cut() {

@@ -14,7 +14,7 @@ use agentcom_core::verify::{Check, Status, Verdict, is_among};
 use super::steering::{is_mixed, steers};
 use super::tracked::Tracked;
 use super::{Change, CheckReport, Report};
-use crate::git::{Changed, Checkout, CheckoutError};
+use crate::git::{Changed, Checkout, CheckoutError, Diff};
 use crate::guard::{How, Spawner};
 use crate::sandbox::Sandbox;
 use crate::session::{Confined, Ended};
@@ -214,11 +214,10 @@ impl Checker<'_> {
             return None;
         }
         let shown = &touched[..touched.len().min(FILES_SHOWN)];
-        let mut said = match self.git.diff_of(&self.change.base, self.commit.0, shown).await {
-            Ok(diff) if diff.len() > DIFF_BYTES_MAX => {
-                format!("{}\n[cut]", &diff[..diff.floor_char_boundary(DIFF_BYTES_MAX)])
-            }
-            Ok(diff) => diff,
+        let (base, commit) = (&self.change.base, self.commit.0);
+        let mut said = match self.git.diff_of(base, commit, shown, DIFF_BYTES_MAX).await {
+            Ok(Diff::Longer(beginning)) => format!("{beginning}\n[cut]"),
+            Ok(Diff::Whole(diff)) => diff,
             Err(error) => format!("the changes cannot be shown: {error}"),
         };
         said.push_str(&format!("\n\ntests are changed: {}", shown.join(", ")));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use agentcom_core::id::TaskId;
-use agentcom_exec::git::{Checkout, CheckoutError, Commit, Start};
+use agentcom_exec::git::{Checkout, CheckoutError, Commit, Diff, Start};
 
 use crate::{BRANCH, Ground, TASK, by_hand, commit, fix, git};
 
@@ -35,7 +35,8 @@ async fn work(clone: &Path, dir: &Path, base: &str) {
     assert_eq!(tree.rounds(base, TASK, 0).await.unwrap(), 1, "{base}");
     assert!(tree.has_read_private(base).await.unwrap(), "{base}");
     assert_eq!(tree.lines_touched(base, &status.head).await.unwrap(), 2, "{base}");
-    let diff = tree.diff_of(base, &status.head, &["lib.rs"]).await.unwrap();
+    let diff = tree.diff_of(base, &status.head, &["lib.rs"], 10_000).await.unwrap();
+    let Diff::Whole(diff) = diff else { panic!("{diff:?}") };
     assert!(diff.ends_with("\n-one\n+two"), "{base}: {diff}");
     let versions = tree.versions_of(base, &status.head, "lib.rs", 99).await.unwrap().unwrap();
     assert_eq!(versions.map(Option::unwrap), ["one", "two"], "{base}");

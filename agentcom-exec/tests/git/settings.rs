@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use agentcom_exec::git::{Checkout, Commit, Start};
+use agentcom_exec::git::{Checkout, Commit, Diff, Start};
 
 use super::{BRANCH, Ground, TASK, by_hand, fix, git};
 
@@ -141,7 +141,8 @@ async fn what_users_set_for_themselves_changes_nothing_here() {
     assert_eq!(changed, [("größe.rs", true), ("lib.rs", false), ("moved.rs", false)]);
     assert_eq!(tree.rounds("trunk", TASK, 0).await.unwrap(), 3);
     assert!(tree.has_read_private("trunk").await.unwrap());
-    let diff = tree.diff_of("trunk", &status.head, &["lib.rs"]).await.unwrap();
+    let diff = tree.diff_of("trunk", &status.head, &["lib.rs"], 10_000).await.unwrap();
+    let Diff::Whole(diff) = diff else { panic!("{diff:?}") };
     assert!(diff.contains("\n--- a/lib.rs\n+++ b/lib.rs\n"), "{diff}");
     let remote = ground.dir.path().join("remote");
     assert_eq!(git(&remote, &["tag", "--list"]), "");
@@ -209,6 +210,21 @@ async fn lines_count_whatever_a_change_says_is_no_text() {
     let expected = [(".gitattributes", Some(1)), ("new.rs", None), ("zero.py", None)];
     assert_eq!(seen.collect::<Vec<_>>(), expected);
     assert_eq!(tree.lines_touched("trunk", &status.head).await.unwrap(), 1 + 300 + 201);
+}
+
+#[tokio::test]
+async fn of_a_change_that_is_longer_than_anybody_reads_the_beginning_is_shown_and_all_is_counted() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    let (dir, tree) = worktree(&ground, &clone, "one").await;
+    fs::write(dir.join("new.rs"), "twelve bytes\n".repeat(1_000_000)).unwrap();
+    tree.commit(&by_hand("Write much")).await.unwrap();
+    let head = tree.status().await.unwrap().head;
+    let diff = tree.diff_of("trunk", &head, &["new.rs"], 1_000).await.unwrap();
+    let Diff::Longer(beginning) = diff else { panic!("{diff:?}") };
+    assert_eq!(beginning.len(), 1_000);
+    assert!(beginning.contains("\n+twelve bytes\n"), "{beginning}");
+    assert_eq!(tree.lines_touched("trunk", &head).await.unwrap(), 1_000_000);
 }
 
 /// Makes a repository of `dir` which has a file of which git asks a program of its settings.
