@@ -151,7 +151,14 @@ async fn a_stream_that_breaks_off_or_makes_no_sense_is_no_answer() {
         ("no type", vec!["{}".to_owned()], true),
         ("input of no call", vec![start.clone(), delta(3)], true),
         ("overloaded", vec![start.clone(), error("overloaded_error")], true),
-        ("invalid", vec![start.clone(), error("invalid_request_error")], true),
+        ("of nobody knows what kind", vec![start.clone(), error("new_error")], true),
+        ("too often", vec![start.clone(), error("rate_limit_error")], true),
+        ("invalid", vec![start.clone(), error("invalid_request_error")], false),
+        ("not known", vec![start.clone(), error("authentication_error")], false),
+        ("not paid", vec![start.clone(), error("billing_error")], false),
+        ("not allowed", vec![start.clone(), error("permission_error")], false),
+        ("not there", vec![start.clone(), error("not_found_error")], false),
+        ("too large", vec![start.clone(), error("request_too_large")], false),
     ] {
         let error = answered(Turn::Events { events, hangs: false }).await.unwrap_err();
         assert_eq!(error.is_passing(), passing, "{what}: {error:?}");

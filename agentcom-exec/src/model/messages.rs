@@ -4,17 +4,17 @@
 //! "Streaming Messages", version 2023-06-01.
 
 mod answer;
+mod error;
 
 use agentcom_core::config::Secret;
 use async_trait::async_trait;
 use eventsource_stream::Eventsource as _;
 use futures_util::StreamExt as _;
 use reqwest::{Client, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Call, Format, Message, Model, ModelError, Patience, Refused, Reply, Request, Said};
+use super::{Call, Format, Message, Model, ModelError, Patience, Reply, Request, Said};
 use answer::Answer;
 
 /// A model that is asked by the Messages API.
@@ -118,29 +118,7 @@ impl Messages {
         let request = request.header("anthropic-version", VERSION).json(&self.body(asked));
         super::sent(request, &self.url, self.patience)
             .await?
-            .map_err(|refused| self.refusal(refused))
-    }
-
-    /// What an answer that is none means.
-    fn refusal(&self, Refused { status, after, text }: Refused) -> ModelError {
-        #[derive(Deserialize)]
-        struct Said {
-            error: Inner,
-        }
-        #[derive(Deserialize)]
-        struct Inner {
-            message: String,
-        }
-        let said = serde_json::from_str::<Said>(&text);
-        let seen = said.map_or(text, |said| said.error.message);
-        match status {
-            400 if seen.contains("too long") => ModelError::TooLong(seen),
-            413 => ModelError::TooLong(seen),
-            404 => ModelError::NoModel { model: self.model.clone(), seen },
-            429 => ModelError::Quota { of: None, seen, after },
-            408 | 500..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after },
-            _ => ModelError::Refused { status, seen },
-        }
+            .map_err(|refused| error::of_status(refused, &self.model))
     }
 
     async fn hear(
@@ -175,7 +153,7 @@ impl Messages {
                 return Err(ModelError::Broken("it ended before it was done".to_owned()));
             };
             let event = event.map_err(|error| ModelError::Broken(error.to_string()))?;
-            if let Some(reply) = answer.take(&event.data, said)? {
+            if let Some(reply) = answer.take(&event.data, &self.model, said)? {
                 return Ok(reply);
             }
         }
@@ -245,21 +223,49 @@ fn blocks_of(reply: &Reply) -> Vec<Value> {
     let calls = reply.calls.iter().map(|call| {
         // Whatever else a model gave in its place was refused by the tool.
         let input = if call.input.is_object() { call.input.clone() } else { json!({}) };
-        json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input })
+        let (id, name) = (call.id.as_deref().map(word), word(&call.name));
+        json!({ "type": "tool_use", "id": id, "name": name, "input": input })
     });
     text_block(&reply.text).into_iter().chain(calls).collect()
 }
 
 fn result_block(call: &Call, content: &str) -> Value {
     let failed = content.starts_with("{\"error\"") || content.contains("\"ok\":false");
-    json!({
-        "type": "tool_result", "tool_use_id": call.id, "content": content, "is_error": failed,
-    })
+    let id = call.id.as_deref().map(word);
+    json!({ "type": "tool_result", "tool_use_id": id, "content": content, "is_error": failed })
+}
+
+/// A name as the API takes it: of letters and digits of ASCII, `_` and `-`, which is not empty and not too
+/// long. A model that writes calls into its text gives them whatever names it likes, and a conversation in
+/// which one is left is refused for good.
+fn word(name: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let word: String = name.chars().take(CHARS_MAX).map(fits).collect();
+    if word.is_empty() { "_".to_owned() } else { word }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_calls_are_words_of_the_api_whatever_a_model_gives() {
+        for (name, fits) in [
+            ("read_file-2", "read_file-2"),
+            ("fly to m\u{e4}rs", "fly_to_m_rs"),
+            ("", "_"),
+            (&"x".repeat(200), &"x".repeat(64)),
+        ] {
+            let call =
+                Call { id: Some(name.to_owned()), name: name.to_owned(), input: json!(null) };
+            let said = Message::Model(Reply { calls: vec![call.clone()], ..Reply::default() });
+            let told = turns(&[said, Message::Tool { call, content: "{}".to_owned() }]);
+            let (asked, answered) = (&told[0]["content"][0], &told[1]["content"][0]);
+            assert_eq!((&asked["name"], &asked["id"]), (&json!(fits), &json!(fits)));
+            assert_eq!(answered["tool_use_id"], fits);
+        }
+    }
 
     #[test]
     fn what_was_said_goes_by_turns_and_none_is_empty() {

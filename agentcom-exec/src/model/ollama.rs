@@ -7,6 +7,7 @@
 //! `api/types.go`.
 
 mod installed;
+mod unread;
 
 use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think};
 use async_trait::async_trait;
@@ -109,15 +110,21 @@ impl Ollama {
         body
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<Response, ModelError> {
+    /// Asks; the answer at once if it is a call that the server could not read.
+    async fn send(&self, request: &Request<'_>) -> Result<Result<Response, Reply>, ModelError> {
         let url = format!("{}/api/chat", self.url);
         let request = self.client.post(&url).json(&self.body(request));
+        let refused = match super::sent(request, &self.url, self.patience).await? {
+            Ok(response) => return Ok(Ok(response)),
+            Err(refused) => refused,
+        };
         // What it says of an error: `{"error": "text"}`, or whatever it is.
-        super::sent(request, &self.url, self.patience).await?.map_err(|refused| {
-            let said = serde_json::from_str::<Wrong>(&refused.text);
-            let seen = said.map_or(refused.text, |said| said.error);
-            self.refusal(refused.status, seen).after(refused.after)
-        })
+        let said = serde_json::from_str::<Wrong>(&refused.text);
+        let seen = said.map_or(refused.text, |said| said.error);
+        match unread::answer(&seen) {
+            Some(reply) => Ok(Err(reply)),
+            None => Err(self.refusal(refused.status, seen).after(refused.after)),
+        }
     }
 
     /// What an answer that is none means.
@@ -130,7 +137,10 @@ impl Ollama {
             400 if seen.contains("does not support thinking") => {
                 ModelError::NoThinking(self.model.clone())
             }
-            400 if seen.contains("context length") => ModelError::TooLong(seen),
+            // Ollama says the first; what runs the model behind it says the second.
+            400 if seen.contains("context length") || seen.contains("context size") => {
+                ModelError::TooLong(seen)
+            }
             429 => ModelError::Quota { of: None, seen, after: None },
             // Ollama itself never gives up waiting for a request; a proxy before it does.
             408 | 499..=599 => ModelError::Busy { seen: format!("{status} {seen}"), after: None },
@@ -179,8 +189,10 @@ impl Model for Ollama {
     async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError> {
         let whole = self.patience.whole;
         let asking = async {
-            let response = self.send(request).await?;
-            self.hear(response, said).await
+            match self.send(request).await? {
+                Ok(response) => self.hear(response, said).await,
+                Err(reply) => Ok(reply),
+            }
         };
         timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))?
     }
@@ -264,6 +276,9 @@ impl Answer {
         }
         let line: Line = serde_json::from_slice(line).map_err(broken)?;
         if let Some(error) = line.error {
+            if let Some(reply) = unread::answer(&error) {
+                return Ok(Some(reply));
+            }
             return Err(server.refusal(500, cut(error)));
         }
         let Part { content, thinking, tool_calls } = line.message;

@@ -1,6 +1,8 @@
 //! This file tests what becomes of answers that were cut off, of models that do not read all, and what
 //! is told of each time that a model is asked.
 
+use std::sync::{Arc, Mutex};
+
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{Executor, JobOutcome};
@@ -55,6 +57,30 @@ async fn a_call_that_was_cut_off_is_not_made() {
     assert_eq!(written(&fixture, &with(&fixture, &far)).await, "all of it");
     let told = far.asked()[1]["messages"].to_string();
     assert!(told.contains("cut off") && !told.contains("tool_use"), "{told}");
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_could_not_read_is_told_to_the_model_and_is_no_failure_of_the_server()
+ {
+    let write = json!({ "path": "b.txt", "content": "two" });
+    let seen = "error parsing tool call: raw='{\"path\":\"b.txt\"}]', err=invalid character ']'";
+    let midway = format!("{}\n", json!({ "error": seen }));
+    for turn in [ollama::Turn::Status(500, seen.into()), ollama::Turn::sends(&midway)] {
+        let turns =
+            [turn, ollama::Turn::calls("write_file", write.clone()), ollama::Turn::says("Done.")];
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (mut turns, asking) = (turns.into_iter(), Arc::clone(&asked));
+        let model = ollama::StandIn::that(Box::new(move |asked, _| {
+            asking.lock().unwrap().push(asked["messages"].clone());
+            turns.next().unwrap()
+        }));
+        let fixture = Fixture::of(model.await);
+        assert_eq!(written(&fixture, &*fixture.executor()).await, "two");
+        let asked = asked.lock().unwrap();
+        let last = asked[1].as_array().unwrap().last().unwrap();
+        let told = last["content"].as_str().unwrap();
+        assert!(told.contains("unreadable_call") && told.contains("character ']'"), "{told}");
+    }
 }
 
 /// Does tasks with the model of a server that speaks the Messages API.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::error::{self, Wrong};
 use crate::model::{Call, Ending, ModelError, Reply, Said, Taken, Usage};
 
 /// An event. Those of other types, such as `ping`, say nothing.
@@ -80,13 +81,6 @@ struct Tokens {
     cache_read_input_tokens: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Wrong {
-    #[serde(rename = "type")]
-    kind: String,
-    message: String,
-}
-
 /// A call whose input is still coming.
 #[derive(Debug)]
 struct Calling {
@@ -104,10 +98,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Takes the data of an event in; the reply, if it was the last.
+    /// Takes the data of an event of the stream of `model` in; the reply, if it was the last.
     pub(super) fn take(
         &mut self,
         data: &str,
+        model: &str,
         said: &mut Said<'_>,
     ) -> Result<Option<Reply>, ModelError> {
         let event: Event =
@@ -138,7 +133,7 @@ impl Answer {
                 self.count(usage);
             }
             Event::MessageStop => return self.end().map(Some),
-            Event::Error { error } => return Err(wrong(error)),
+            Event::Error { error } => return Err(error::of_kind(error, model)),
             Event::Other => {}
         }
         Ok(None)
@@ -205,17 +200,6 @@ impl Answer {
     }
 }
 
-fn wrong(error: Wrong) -> ModelError {
-    let Wrong { kind, message } = error;
-    match kind.as_str() {
-        "rate_limit_error" => ModelError::Quota { of: None, seen: message, after: None },
-        "overloaded_error" | "api_error" | "timeout_error" => {
-            ModelError::Busy { seen: message, after: None }
-        }
-        _ => ModelError::Broken(format!("{kind}: {message}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,9 +213,10 @@ mod tests {
             format!(r#"{{"type":"message_delta","delta":{{}},"usage":{nulls}}}"#),
             r#"{"type":"message_delta","delta":{},"usage":null}"#.to_owned(),
         ] {
-            assert_eq!(answer.take(&event, &mut |_| {}).unwrap(), None);
+            assert_eq!(answer.take(&event, "m", &mut |_| {}).unwrap(), None);
         }
-        let Some(reply) = answer.take(r#"{"type":"message_stop"}"#, &mut |_| {}).unwrap() else {
+        let Some(reply) = answer.take(r#"{"type":"message_stop"}"#, "m", &mut |_| {}).unwrap()
+        else {
             panic!("it was the last event")
         };
         assert_eq!(reply.usage, Usage { input_tokens: 7, ..Usage::default() });
