@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::ClaudeCode;
 use super::line::{Asked, Block, Content, Line, Outcome, RateLimit, Said, System};
-use crate::agentic::feed::{Feed, ToolCall};
+use crate::agentic::feed::{Feed, ModelCall, ToolCall};
 use crate::agentic::transcript::Transcript;
 use crate::agentic::{Ended, How};
 use crate::coding::Bench;
@@ -58,6 +58,10 @@ pub(super) struct Course<'a> {
     answer: String,
     /// What each message took. Several lines are about the same message.
     messages: BTreeMap<String, Usage>,
+    /// The message that is being said, and how long its model took until its last line.
+    saying: Option<(String, Duration)>,
+    /// When a model was last given something to read.
+    asked_at: Instant,
     /// How often the model was asked, its own agents apart.
     turns: u32,
     calls: BTreeMap<String, (Call, Instant)>,
@@ -84,6 +88,8 @@ impl<'a> Course<'a> {
             transcript,
             answer: String::new(),
             messages: BTreeMap::new(),
+            saying: None,
+            asked_at: Instant::now(),
             turns: 0,
             calls: BTreeMap::new(),
             steps: Vec::new(),
@@ -158,8 +164,13 @@ impl<'a> Course<'a> {
         }
         let of_its_own = parent_tool_use_id.is_some();
         let known = self.messages.contains_key(&message.id);
-        if !known && !of_its_own {
-            self.turns = self.turns.saturating_add(1);
+        if !known {
+            self.tell_call();
+            self.turns = self.turns.saturating_add(u32::from(!of_its_own));
+            self.saying = Some((message.id.clone(), Duration::ZERO));
+        }
+        if let Some((_, took)) = self.saying.as_mut().filter(|(id, _)| *id == message.id) {
+            *took = self.asked_at.elapsed();
         }
         let usage = message.usage.map(Usage::from).unwrap_or_default();
         // The last line about a message has the most.
@@ -179,6 +190,14 @@ impl<'a> Course<'a> {
             return Heard::Over(How::Failed(ModelError::Broken(seen)));
         }
         Heard::Nothing
+    }
+
+    /// Tells of the message that was said last, if that was not done.
+    fn tell_call(&mut self) {
+        let Some((id, took)) = self.saying.take() else { return };
+        let usage = self.messages.get(&id).copied().filter(|usage| usage.total() > 0);
+        self.feed.asked(&ModelCall { turn: self.turns, usage, cost: None, took, error: None });
+        self.asked_at = Instant::now();
     }
 
     fn reply(&mut self, content: Content, of_its_own: bool) -> Reply {
@@ -209,6 +228,8 @@ impl<'a> Course<'a> {
 
     fn tools_say(&mut self, said: Said) {
         let Content::Blocks(blocks) = said.message.content else { return };
+        self.tell_call();
+        self.asked_at = Instant::now();
         for block in blocks {
             let Block::ToolResult { tool_use_id, content, is_error } = block else { continue };
             let Some((call, since)) = self.calls.remove(&tool_use_id) else { continue };
@@ -327,7 +348,10 @@ impl<'a> Course<'a> {
         }
         Some(How::Failed(match (failure, status) {
             _ if seen.to_lowercase().contains("prompt is too long") => ModelError::TooLong(seen),
-            ("rate_limit" | "overloaded" | "server_error", _) | (_, Some(408 | 429 | 500..)) => {
+            ("rate_limit", _) | (_, Some(429)) => {
+                ModelError::Quota { of: Some(self.claude.credential()), seen, after: None }
+            }
+            ("overloaded" | "server_error", _) | (_, Some(408 | 500..)) => {
                 ModelError::Busy { seen, after: None }
             }
             (_, Some(404)) => {
@@ -352,6 +376,7 @@ impl<'a> Course<'a> {
     /// What came of it all.
     pub(super) fn ended(mut self, how: How) -> Ended {
         self.feed.flush();
+        self.tell_call();
         let told = self.results.last();
         // What was killed says nothing of what it took.
         let usage = told.map_or_else(|| self.reckoned(), Outcome::usage);

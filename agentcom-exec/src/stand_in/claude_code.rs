@@ -15,7 +15,7 @@ use super::obedient::obey;
 
 /// All ways to behave, but for those with a word behind their name: `daemon MARK`, `clan MARK` and
 /// `outside DIR`. With `idle ` before it, nothing is done before the end.
-pub const WAYS: [&str; 37] = [
+pub const WAYS: [&str; 38] = [
     "works",
     "tells what it was told",
     "no result",
@@ -40,6 +40,7 @@ pub const WAYS: [&str; 37] = [
     "not let in",
     "not paid",
     "overloaded",
+    "asked too often",
     "no such model",
     "too long",
     "too many turns",
@@ -205,6 +206,9 @@ impl Stage {
                 self.api_fails("billing_error", "Credit balance is too low", Some(400))?
             }
             "overloaded" => self.api_fails("server_error", "Overloaded", Some(529))?,
+            "asked too often" => {
+                self.api_fails("rate_limit", "This would exceed your rate limit", Some(429))?
+            }
             "no such model" => self.api_fails("invalid_request", "model: nothing", Some(404))?,
             "too long" => self.api_fails("invalid_request", "Prompt is too long", Some(400))?,
             "too many turns" => self.fails("error_max_turns", &json!({}))?,

@@ -7,16 +7,17 @@ use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use agentcom_core::id::TaskId;
-use agentcom_core::port::executor::JobOutcome;
+use agentcom_core::port::executor::{Executor as _, JobOutcome};
 use agentcom_core::task::Category;
+use agentcom_core::testing::executor_suite::assignment;
 use agentcom_core::time::Span;
 use agentcom_exec::sandbox::Level;
 use agentcom_exec::stand_in::claude_code::WAYS;
 use futures_util::{StreamExt as _, stream};
 
 use crate::fixture::git;
-use crate::support::{eventually, level_here, mark, marked};
-use crate::{Claude, SECRET, of, result, short};
+use crate::support::{Watched, eventually, level_here, mark, marked};
+use crate::{Claude, SECRET, named, of, result, short};
 
 /// How a task has to end, and what has to be said of it.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,7 @@ fn end_of(way: &str) -> End {
         | "not let in"
         | "not paid"
         | "overloaded"
+        | "asked too often"
         | "no such model"
         | "too long"
         | "too many turns"
@@ -141,6 +143,22 @@ async fn what_it_starts_ends_with_it_and_what_is_outside_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn each_time_that_its_model_was_asked_is_told_with_what_that_took() {
+    let claude = Claude::new().await;
+    let told = "100 tokens read, 10 written";
+    let once = format!("turn 1: {told}");
+    // A message that comes in two lines is told once.
+    for (task, way, calls) in
+        [(1, "works", &once), (2, "prints much", &format!("{once}turn 2: {told}"))]
+    {
+        let (coding, ctx) = (claude.coding(), Watched::new());
+        let outcome = coding.run(&assignment(&coding, TaskId(task), named(way)), &ctx).await;
+        assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+        assert_eq!(&ctx.text_of("model_call"), calls, "{way}");
+    }
+}
+
+#[tokio::test]
 async fn a33_what_ends_before_anything_was_done_says_why_and_whether_to_try_again() {
     let Some(level) = levels().last() else { return };
     let claude = at(level).await;
@@ -154,6 +172,11 @@ async fn a33_what_ends_before_anything_was_done_says_why_and_whether_to_try_agai
         (13, "not let in", End::Never("403 authentication_failed")),
         (7, "not paid", End::Never("400 Credit balance is too low")),
         (8, "overloaded", End::Again("the model is busy: Overloaded")),
+        (
+            15,
+            "asked too often",
+            End::Again("the quota of ANTHROPIC_API_KEY is used up: This would"),
+        ),
         (9, "no such model", End::Never("there is no model `idle no such model`")),
         (10, "too long", End::Never("too long for the model")),
         (11, "too many turns", End::Again("as often as its tier allows")),
