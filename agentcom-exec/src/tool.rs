@@ -206,6 +206,9 @@ impl ToolError {
     }
 }
 
+/// How much is said of an input that cannot be read, in bytes.
+const READ_BYTES_MAX: usize = 400;
+
 /// What a model is told of a call; [`Toolbox::observation`] says beside it what held the call.
 #[must_use]
 pub fn observation(result: &Result<Value, ToolError>) -> Value {
@@ -222,7 +225,15 @@ pub fn observation(result: &Result<Value, ToolError>) -> Value {
 
 /// Reads the input of a tool.
 fn read<T: DeserializeOwned>(input: Value, spec: &Spec) -> Result<T, ToolError> {
+    // What is a text was to be JSON, and says itself best why it is none.
+    let broken = input.as_str().and_then(|text| serde_json::from_str::<Value>(text).err());
     serde_json::from_value(input).map_err(|error| {
+        let error = match broken {
+            Some(broken) => format!("the arguments are no JSON object: {broken}"),
+            None => error.to_string(),
+        };
+        // It may say again all that it was given.
+        let error = &error[..error.floor_char_boundary(READ_BYTES_MAX)];
         let fields = spec.input["properties"].as_object();
         let names: Vec<&str> = fields.into_iter().flatten().map(|(name, _)| &**name).collect();
         let message = format!("{error}; the fields of {} are {}", spec.name, names.join(", "));

@@ -49,6 +49,23 @@ impl Desk {
 }
 
 #[tokio::test]
+async fn why_an_input_cannot_be_read_is_said_and_not_all_of_the_input() {
+    let desk = Desk::new();
+    let long = "x".repeat(100_000);
+    let said = async |input| {
+        let error = desk.call("read_file", input).await.unwrap_err();
+        assert!(error.kind == ToolErrorKind::BadInput && error.message.len() < 1_000);
+        error.message
+    };
+    let broken = said(json!(format!("{{\"path\": \"{long}\" \"b\"}}"))).await;
+    assert!(broken.contains("no JSON object: expected `,` or `}`"), "{broken}");
+    let unknown = said(json!({ "path": "a", long.clone(): 1 })).await;
+    assert!(unknown.contains("unknown field") && unknown.contains("the fields of"), "{unknown}");
+    let wrong = said(json!({ "path": "a", "start_line": long })).await;
+    assert!(wrong.contains("invalid type"), "{wrong}");
+}
+
+#[tokio::test]
 async fn a_file_is_written_and_read_as_a_whole_or_by_lines() {
     let desk = Desk::new();
     let written =

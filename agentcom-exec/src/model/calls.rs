@@ -4,7 +4,8 @@
 //!
 //! 1. calls that the server has understood already;
 //! 2. `<tool_call>` blocks, with JSON within, or with `<function=…>` and `<parameter=…>` as Qwen3
-//!    writes them; the closing tags may be missing;
+//!    writes them; the closing tags may be missing, and around a function of a tool that there is
+//!    the opening one as well;
 //! 3. JSON objects anywhere in the text, also in code fences, that name a tool that there is.
 //!
 //! What a model thinks (`<think>`) is no call. Arguments are mended where they are no JSON, and
@@ -47,10 +48,9 @@ pub fn settle(reply: &mut Reply, tools: &[Spec]) {
         reply.text = said;
     }
     if reply.calls.is_empty() {
-        let mut found = tagged(&reply.text, tools);
-        if found.is_nothing() {
-            found = bare(&reply.text, tools);
-        }
+        let ways = [tagged, functions, bare];
+        let found = ways.iter().map(|way| way(&reply.text, tools)).find(|it| !it.is_nothing());
+        let found = found.unwrap_or_default();
         if !found.is_nothing() {
             Found { calls: reply.calls, unreadable: reply.unreadable, rest: reply.text } = found;
         }
@@ -102,8 +102,8 @@ fn tagged(text: &str, tools: &[Spec]) -> Found {
         let block = &inner[..end.unwrap_or(next)];
         let after = &inner[end.map_or(next, |end| end + END.len())..];
         match within(block) {
-            Some(call) => found.calls.push(call),
-            None => {
+            calls if !calls.is_empty() => found.calls.extend(calls),
+            _ => {
                 let before = &text[..text.len() - rest.len() + begin];
                 let unreadable = unreadable::in_block(before, block, tools);
                 if unreadable.is_some() {
@@ -121,12 +121,53 @@ fn tagged(text: &str, tools: &[Spec]) -> Found {
     found
 }
 
-/// The call that a block is.
-fn within(block: &str) -> Option<Call> {
-    let written = function(block).or_else(|| repair::read(block).as_ref().and_then(call));
+/// The calls that a block is: one, or some functions.
+fn within(block: &str) -> Vec<Call> {
+    let functions: Vec<Call> = each_function(block).filter_map(function).collect();
+    if !functions.is_empty() {
+        return functions;
+    }
+    let written = repair::read(block).as_ref().and_then(call);
     // Something may stand around it, such as a bracket too many.
-    written.or_else(|| call(&first_value(&block[block.find('{')?..])?.0))
+    let first = || call(&first_value(&block[block.find('{')?..])?.0);
+    written.or_else(first).into_iter().collect()
 }
+
+/// Functions of tools that there are, each of which begins a line, where `<tool_call>` was left out.
+fn functions(text: &str, tools: &[Spec]) -> Found {
+    let begins = |(at, _): &(usize, &str)| unreadable::begins_line(&text[..*at], " \t");
+    let Some((at, _)) = text.match_indices(FUNCTION).find(begins) else { return Found::default() };
+    let known = |call: &Call| tools.iter().any(|tool| tool.name == call.name);
+    let calls: Vec<Call> = each_function(&text[at..]).filter_map(function).collect();
+    if calls.iter().any(known) {
+        return Found { calls, rest: text[..at].trim().to_owned(), ..Found::default() };
+    }
+    let unreadable = unreadable::in_block(&text[..at], &text[at..], tools);
+    let unreadable = unreadable.filter(|it| it.name.is_some()).into_iter().collect();
+    Found { unreadable, rest: text.to_owned(), ..Found::default() }
+}
+
+/// Each function in a text: where one ends, and only white space and tags come before the next.
+fn each_function(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let from = rest.find(FUNCTION)?;
+        let here = &rest[from..];
+        let ends = here.match_indices(END_OF_FUNCTION).map(|(at, end)| at + end.len());
+        let is_next = |&at: &usize| {
+            let after = here[at..].trim_start();
+            let after = after.strip_prefix("</tool_call>").unwrap_or(after).trim_start();
+            after.starts_with(FUNCTION)
+        };
+        let end = ends.into_iter().find(is_next).unwrap_or(here.len());
+        rest = &here[end..];
+        Some(&here[..end])
+    })
+}
+
+/// How a function begins, and ends.
+const FUNCTION: &str = "<function=";
+const END_OF_FUNCTION: &str = "</function>";
 
 /// The value that a text begins with, and where it ends.
 fn first_value(text: &str) -> Option<(Value, usize)> {
@@ -137,12 +178,12 @@ fn first_value(text: &str) -> Option<(Value, usize)> {
 
 /// `<function=NAME> <parameter=NAME> VALUE </parameter> … </function>`
 fn function(block: &str) -> Option<Call> {
-    let inner = &block[block.find("<function=")? + "<function=".len()..];
+    let inner = &block[block.find(FUNCTION)? + FUNCTION.len()..];
     let (name, mut rest) = inner.split_once('>')?;
     let mut input = Map::new();
     while let Some(begin) = rest.find("<parameter=") {
         let (parameter, after) = rest[begin + "<parameter=".len()..].split_once('>')?;
-        let ends = ["</parameter>", "<parameter=", "</function>"];
+        let ends = ["</parameter>", "<parameter=", END_OF_FUNCTION];
         let end = ends.iter().filter_map(|end| after.find(end)).min().unwrap_or(after.len());
         // The line that the value stands on its own on is not part of it.
         let value = &after[..end];

@@ -50,6 +50,9 @@ impl Toolbox {
     /// The longest that a tool may answer, in bytes of JSON.
     pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+    /// How much is passed on of why a tool did not do what it was asked, in bytes.
+    pub const ERROR_BYTES_MAX: usize = 4 * 1024;
+
     /// The file tools, on `workspace`.
     #[must_use]
     pub fn of_files(workspace: &Arc<Workspace>) -> Self {
@@ -116,7 +119,7 @@ impl Toolbox {
     /// # Errors
     ///
     /// If there is no such tool, what it answers is longer than [`Self::ANSWER_BYTES_MAX`], or what
-    /// the tool says.
+    /// the tool says, its first [`Self::ERROR_BYTES_MAX`] bytes.
     pub async fn call(
         &self,
         name: &str,
@@ -128,7 +131,11 @@ impl Toolbox {
             let message = format!("there is no tool `{name}`; there are {}", names.join(", "));
             return Err(ToolError::new(ToolErrorKind::UnknownTool, message));
         };
-        let told = tool.call(input, ctx).await?;
+        let told = tool.call(input, ctx).await.map_err(|error| {
+            let ToolError { kind, mut message } = error;
+            message.truncate(message.floor_char_boundary(Self::ERROR_BYTES_MAX));
+            ToolError { kind, message }
+        })?;
         let bytes = told.to_string().len();
         if bytes > Self::ANSWER_BYTES_MAX {
             let message =

@@ -101,6 +101,30 @@ fn qwen_writes_functions_and_parameters() {
 }
 
 #[test]
+fn functions_are_calls_one_by_one_also_where_the_block_was_not_begun() {
+    let function = |path: &str| {
+        format!("<function=read_file>\n<parameter=path>\n{path}\n</parameter>\n</function>")
+    };
+    let (one, two) = (function("a"), function("b"));
+    let calls = ["a", "b"].map(|path| ("read_file".to_owned(), json!({ "path": path })));
+    for text in [
+        format!("So:\n<tool_call>\n{one}\n{two}\n</tool_call>"),
+        format!("So:\n{one}\n</tool_call>\n{two}\n</tool_call>"),
+        format!("So:\n{one}{two}"),
+    ] {
+        assert_eq!(found(&text), (calls.to_vec(), "So:".to_owned()), "{text}");
+    }
+    assert_found(&one, "read_file", json!({ "path": "a" }), "");
+    for prose in [
+        format!("It reads {one} and no more."),
+        "<function=fly>\n<parameter=to>\nm\n</parameter>\n</function>".to_owned(),
+        "`<function=read_file>` begins one.".to_owned(),
+    ] {
+        assert_eq!(found(&prose), (vec![], prose.clone()));
+    }
+}
+
+#[test]
 fn arguments_have_the_types_of_the_schema() {
     let call = |arguments: &str| {
         found(&format!(r#"{{"name": "read_file", "arguments": {arguments}}}"#)).0.remove(0).1
@@ -173,6 +197,7 @@ fn what_is_meant_to_be_a_call_and_cannot_be_read_is_told_with_why() {
         ("<tool_call>{\"path\": \"a\"}</tool_call>".to_owned(), None, "which tool"),
         ("<tool_call>{path: a b}</tool_call>".to_owned(), None, "it is no JSON"),
         ("<tool_call>\n<function=read_file\n".to_owned(), Some("read_file"), "are not whole"),
+        ("So:\n<function=read_file\n".to_owned(), Some("read_file"), "are not whole"),
         (
             "<tool_call><function=read_file><parameter=path</tool_call>".to_owned(),
             Some("read_file"),
@@ -232,6 +257,8 @@ fn prose_that_speaks_of_calls_is_none() {
 fn long_texts_full_of_brackets_are_read_in_time() {
     // Each bracket begins something that never ends: the work must not be squared too far.
     let text = "{\"a\": [".repeat(2_000);
+    assert_eq!(found(&text).0, []);
+    let text = format!("x{}", "<function=read_file".repeat(50_000));
     assert_eq!(found(&text).0, []);
 }
 

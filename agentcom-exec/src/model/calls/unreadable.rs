@@ -63,8 +63,9 @@ fn no_json(error: &serde_json::Error) -> String {
 }
 
 /// Whether nothing but these characters stands before it in its line.
-fn begins_line(before: &str, but: &str) -> bool {
-    before.rsplit('\n').next().is_some_and(|line| line.chars().all(|c| but.contains(c)))
+pub(super) fn begins_line(before: &str, but: &str) -> bool {
+    let before = before.trim_end_matches(|c| but.contains(c));
+    before.is_empty() || before.ends_with('\n')
 }
 
 fn known(name: &str, tools: &[Spec]) -> Option<String> {
