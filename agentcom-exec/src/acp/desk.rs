@@ -1,7 +1,7 @@
 //! This file does what an agent asks of its client: files and permissions. All of it is done beside what
 //! the agent says meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::pending;
 use std::path::{Component, Path};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::message::{AsksPermission, PermissionOption, ReadsFile, RpcError, WritesFile, response};
 use super::permission::{Inside, Ruling, Said, ToolKind};
-use super::story::Story;
+use super::story::{PATHS_MAX, Story};
 use super::{Acp, files};
 use crate::output::report;
 use crate::tool::Workspace;
@@ -158,18 +158,22 @@ impl<'a> Desk<'a> {
         story: &Story<'_>,
     ) -> Result<BoxFuture<'a, Result<Value, RpcError>>, Stop> {
         let known = story.open_call(&asked.tool_call.tool_call_id);
-        let kind = asked.tool_call.kind.or(known.map(|(kind, _)| kind)).unwrap_or(ToolKind::Other);
-        let title = asked.tool_call.title.as_deref().or(known.map(|(_, title)| title));
+        let kind = asked.tool_call.kind.or(known.map(|it| it.kind)).unwrap_or(ToolKind::Other);
+        let title = asked.tool_call.title.as_deref().or(known.map(|it| it.title));
+        let input = asked.tool_call.raw_input.or(known.and_then(|it| it.input.cloned()));
+        let locations = asked.tool_call.locations.into_iter().flatten();
+        let paths = known.map(|it| it.paths).unwrap_or_default();
+        let all_kept = paths.len() < PATHS_MAX;
         let request = Request {
             kind,
             title: title.unwrap_or("something that it gives no name").to_owned(),
-            input: asked.tool_call.raw_input.unwrap_or_default(),
+            input: input.unwrap_or_default(),
+            paths: paths.iter().cloned().chain(locations.map(|location| location.path)).collect(),
             options: asked.options,
         };
         self.count(&request)?;
-        let locations = asked.tool_call.locations.iter().flatten();
         let root = self.workspace.path();
-        let inside = locations.into_iter().all(|location| is_in(root, Path::new(&location.path)));
+        let inside = all_kept && request.paths.iter().all(|path| is_in(root, Path::new(path)));
         let inside = if inside { Inside::Yes } else { Inside::No };
         let mut ruling = self.acp.permissions.rule(kind, inside);
         if ruling == Ruling::Ask {
@@ -193,6 +197,8 @@ struct Request {
     kind: ToolKind,
     title: String,
     input: Value,
+    /// The files that it is about, as far as is said.
+    paths: BTreeSet<String>,
     options: Vec<PermissionOption>,
 }
 
@@ -225,13 +231,16 @@ impl Request {
 
     /// What people are asked.
     fn question(&self) -> String {
-        let Self { kind, title, input, options } = self;
+        let Self { kind, title, input, paths, options } = self;
         let input = if input.is_null() { String::new() } else { format!("\n{input}") };
         let input = &input[..input.floor_char_boundary(SHOWN_BYTES_MAX)];
+        let files = paths.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let files = if files.is_empty() { files } else { format!("\nFiles: {files}") };
+        let files = &files[..files.floor_char_boundary(SHOWN_BYTES_MAX)];
         let title = &title[..title.floor_char_boundary(SHOWN_BYTES_MAX)];
         let names = options.iter().map(|option| option.name.as_str()).collect::<Vec<_>>();
         format!(
-            "May it {kind}: {title}?{input}\nAnswer allow or reject, or one of: {}",
+            "May it {kind}: {title}?{input}{files}\nAnswer allow or reject, or one of: {}",
             names.join(", ")
         )
     }

@@ -193,11 +193,17 @@ pub(super) enum Said {
 }
 
 impl Said {
-    /// What an answer of a person means: the id or the name of an option, or yes as [`is_yes`] has it. What
-    /// cannot be understood is a no.
+    /// What an answer of a person means: the words that are offered to them, the id or the name of an
+    /// option, or yes as [`is_yes`] has it. What cannot be understood is a no. An option may be called as
+    /// its agent likes, and so does not take the place of those words.
     pub(super) fn read(answer: &Json, options: &[PermissionOption]) -> Self {
         let word = answer.read::<String>().unwrap_or_default();
         let word = word.trim();
+        match word {
+            "allow" => return Self::Allow,
+            "reject" => return Self::Reject,
+            _ => {}
+        }
         let named = |option: &&PermissionOption| {
             option.option_id == word || option.name.eq_ignore_ascii_case(word)
         };
@@ -284,6 +290,15 @@ mod tests {
         ] {
             assert_eq!(chosen(answer.clone()).as_deref(), Some(expected), "{answer}");
         }
+        let twisted = [
+            option("reject", "Reject", OptionKind::AllowAlways),
+            option("allow", "n", OptionKind::RejectOnce),
+        ];
+        let chosen = |answer: &str| {
+            Said::read(&Json::of(&answer).unwrap(), &twisted).choose(&twisted).unwrap()
+        };
+        // What counts where nobody answers is a no, whatever that is called.
+        assert_eq!([chosen("reject"), chosen("allow")], ["allow", "reject"]);
         let no = [option("n", "Never", OptionKind::RejectAlways)];
         assert_eq!(Said::Allow.choose(&no), None);
         assert_eq!(Said::Reject.choose(&no).as_deref(), Some("n"));

@@ -25,6 +25,9 @@ const TITLE_BYTES_MAX: usize = 120;
 /// How many calls may be open, and how many steps are kept.
 const CALLS_MAX: usize = 1_000;
 
+/// How many of the files that a call is about are kept.
+pub(super) const PATHS_MAX: usize = 100;
+
 /// What an agent did, as it tells it.
 pub(super) struct Story<'a> {
     feed: Feed<'a>,
@@ -44,8 +47,21 @@ struct Open {
     call: Call,
     kind: ToolKind,
     title: String,
+    /// Whether its input is what the agent said, and not its title in place of that.
+    input_told: bool,
+    paths: Vec<String>,
     outcome: String,
     started: Instant,
+}
+
+/// What was said of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) kind: ToolKind,
+    pub(super) title: &'a str,
+    pub(super) input: Option<&'a Value>,
+    /// The files that it is about.
+    pub(super) paths: &'a [String],
 }
 
 /// What there is to tell at the end.
@@ -84,9 +100,10 @@ impl<'a> Story<'a> {
         self.cost
     }
 
-    /// What kind of tool a call that has not ended is about, and its title.
-    pub(super) fn open_call(&self, id: &str) -> Option<(ToolKind, &str)> {
-        self.open.get(id).map(|open| (open.kind, &*open.title))
+    /// What was said of a call that has not ended.
+    pub(super) fn open_call(&self, id: &str) -> Option<Known<'_>> {
+        let Open { call, kind, title, input_told, paths, .. } = self.open.get(id)?;
+        Some(Known { kind: *kind, title, input: input_told.then_some(&call.input), paths })
     }
 
     /// Takes news in.
@@ -165,12 +182,15 @@ impl<'a> Story<'a> {
             let reply = Reply { calls: vec![call.clone()], ..std::mem::take(&mut self.said) };
             self.transcript.add(&Message::Model(reply));
             let (outcome, started) = (String::new(), Instant::now());
-            let open = Open { call, kind, title, outcome, started };
+            let (input_told, paths) = (news.raw_input.is_some(), Vec::new());
+            let open = Open { call, kind, title, input_told, paths, outcome, started };
             self.open.insert(id.clone(), open);
         }
         let Some(open) = self.open.get_mut(&id) else { return };
         open.kind = news.kind.unwrap_or(open.kind);
         open.title = news.title.unwrap_or(std::mem::take(&mut open.title));
+        open.paths.extend(news.locations.into_iter().flatten().map(|location| location.path));
+        open.paths.truncate(PATHS_MAX);
         let content = news.content.iter().flatten().map(outcome).collect::<Vec<_>>().join("\n");
         let raw = news.raw_output.as_ref().map(ToString::to_string).unwrap_or_default();
         if let Some(outcome) = [content, raw].into_iter().find(|text| !text.is_empty()) {
@@ -183,7 +203,7 @@ impl<'a> Story<'a> {
     }
 
     fn end(&mut self, open: Open, good: bool) {
-        let Open { call, kind, title, outcome, started } = open;
+        let Open { call, kind, title, outcome, started, .. } = open;
         let content = json!({ "ok": good, "content": outcome }).to_string();
         let went = if good { "ok" } else { "failed" };
         let title = title.lines().next().unwrap_or_default();

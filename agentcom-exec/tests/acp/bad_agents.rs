@@ -192,8 +192,17 @@ async fn agents_that_say_too_much_or_hear_nothing_are_bounded() {
 
 #[test]
 fn all_ways_in_which_agents_go_wrong_are_played() {
-    let good =
-        ["works", "asks", "prints-much", "runs-on", "heeds", "remembers", "obeys", "logs-in"];
+    let good = [
+        "works",
+        "asks",
+        "asks-later",
+        "prints-much",
+        "runs-on",
+        "heeds",
+        "remembers",
+        "obeys",
+        "logs-in",
+    ];
     // How they are bounded a test of its own says.
     let bounded = ["fills-the-disk"];
     let bad: BTreeSet<&str> = CASES.iter().map(|(way, _)| *way).collect();

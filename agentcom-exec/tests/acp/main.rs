@@ -325,6 +325,18 @@ async fn an_agent_has_a_fresh_home_or_one_that_it_keeps() {
 }
 
 #[tokio::test]
+async fn what_was_said_of_a_call_before_counts_when_permission_for_it_is_asked() {
+    let fixture = Fixture::going("works");
+    let person = Person::default();
+    let result = done(&fixture, "asks-later", &person).await;
+    assert_eq!(fixture.pushed(result["branch"].as_str().unwrap(), "b.txt"), "no");
+    let asked = person.asked.lock().unwrap();
+    let [(question, ..)] = &**asked else { panic!("it is not in the worktree: {asked:?}") };
+    let expected = "May it edit: Edit?\n{\"text\":\"two\"}\nFiles: /srv/b.txt\nAnswer";
+    assert!(question.starts_with(expected), "{question}");
+}
+
+#[tokio::test]
 async fn rules_decide_without_asking() {
     let mut fixture = Fixture::going("works");
     for (task, (rule, expected)) in

@@ -128,11 +128,15 @@ impl Peer {
         title: &str,
         options: &[(&str, &str)],
     ) -> io::Result<String> {
+        self.may_i(&json!({ "toolCallId": title, "kind": kind, "title": title }), options)
+    }
+
+    /// The same, for a call.
+    pub(super) fn may_i(&mut self, call: &Value, options: &[(&str, &str)]) -> io::Result<String> {
         let options: Vec<Value> = options
             .iter()
             .map(|(id, kind)| json!({ "optionId": id, "name": kind, "kind": kind }))
             .collect();
-        let call = json!({ "toolCallId": title, "kind": kind, "title": title });
         let params = json!({ "sessionId": SESSION, "toolCall": call, "options": options });
         let told = self.ask("session/request_permission", &params)?;
         let told = told.map_err(|error| io::Error::other(error.to_string()))?;

@@ -17,9 +17,13 @@ const OPTIONS: [(&str, &str); 3] =
     [("yes", "allow_once"), ("always", "allow_always"), ("no", "reject_once")];
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 41] = [
+pub const WAYS: [(&str, &str); 42] = [
     ("works", "reads a file, asks whether it may write another, and writes it"),
     ("asks", "asks whether it may fetch something, and writes down the answer"),
+    (
+        "asks-later",
+        "says what it is to change elsewhere, asks whether it may, and writes down the answer",
+    ),
     ("prints-much", "says more than a result has room for"),
     (
         "runs-on",
@@ -91,6 +95,10 @@ pub(super) fn at_work(way: &str, prompt: &Value, peer: &mut Peer) -> io::Result<
             let said = peer.may_it("fetch", "Fetch https://example.org", &OPTIONS)?;
             write(peer, "b.txt", &said)?;
         }
+        "asks-later" => {
+            let said = asks_later(peer)?;
+            write(peer, "b.txt", &said)?;
+        }
         "prints-much" => {
             write(peer, "b.txt", "two")?;
             for _ in 0..500 {
@@ -152,6 +160,15 @@ pub(super) fn at_work(way: &str, prompt: &Value, peer: &mut Peer) -> io::Result<
         _ => works(prompt, peer)?,
     }
     Ok("end_turn")
+}
+
+/// Says what it is to change, and asks whether it may by naming that alone.
+fn asks_later(peer: &mut Peer) -> io::Result<String> {
+    peer.update(&json!({
+        "sessionUpdate": "tool_call", "toolCallId": "c1", "title": "Edit", "kind": "edit",
+        "status": "pending", "rawInput": { "text": "two" }, "locations": [{ "path": "/srv/b.txt" }],
+    }))?;
+    peer.may_i(&json!({ "toolCallId": "c1" }), &OPTIONS)
 }
 
 /// Does the task as a good agent does.
