@@ -25,6 +25,7 @@ mod link;
 mod preset;
 mod program;
 mod remote_tool;
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::answer::answer;
 use super::link::Link;
-use super::{Server, Why};
+use super::{Server, Why, schema};
 use crate::tool::{Spec, Tool, ToolError, ToolErrorKind};
 
 /// A tool of an MCP server, named `<server>__<tool>`.
@@ -60,12 +60,7 @@ fn spec(server: &str, listed: &Listed) -> Result<Spec, Why> {
     if listed.name.is_empty() {
         return Err(bad("it has no name"));
     }
-    let mut input = listed.input_schema.as_ref().clone();
-    match input.get("type") {
-        None => drop(input.insert("type".to_owned(), "object".into())),
-        Some(kind) if kind == "object" => {}
-        Some(_) => return Err(bad("its input is no object")),
-    }
+    let input = schema::plain(listed.input_schema.as_ref().clone()).map_err(bad)?;
     let input = Value::Object(input);
     if input.to_string().len() > SCHEMA_BYTES_MAX {
         return Err(bad("the schema of its input is too long"));
