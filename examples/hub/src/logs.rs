@@ -6,6 +6,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{BadSettings, Log, LogFormat, Settings};
 
+/// What is logged only if the filter names it: the library that speaks with MCP servers logs what they
+/// say, and their addresses with the keys in them.
+const LEFT_OUT: &str = "rmcp=off";
+
 /// As [`start`], as the environment says: AGENTCOM_LOG, or else `filter`, and AGENTCOM_LOG_FORMAT.
 ///
 /// # Errors
@@ -32,11 +36,12 @@ pub fn from_environment(filter: &str) -> Result<(), BadSettings> {
 ///
 /// If it is called twice in one process.
 pub fn start(log: &Log) -> Result<(), BadSettings> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|_| BadSettings::Env {
-        name: "AGENTCOM_LOG",
-        value: log.filter.clone(),
-        rule: "it must be a filter such as info or warn,agentcom_core=debug",
-    })?;
+    let filter =
+        EnvFilter::try_new(format!("{LEFT_OUT},{}", log.filter)).map_err(|_| BadSettings::Env {
+            name: "AGENTCOM_LOG",
+            value: log.filter.clone(),
+            rule: "it must be a filter such as info or warn,agentcom_core=debug",
+        })?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -11,9 +11,14 @@ use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 use crate::rotate::Rotating;
 use agentcom_sidecar::settings::{Format, Log};
 
+/// What is logged only if the filter names it: the library that speaks with MCP servers logs what they
+/// say, and their addresses with the keys in them.
+const LEFT_OUT: &str = "rmcp=off";
+
 /// Starts logging as `log` says.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).context("AGENTCOM_LOG or log.filter")?;
+    let filter = format!("{LEFT_OUT},{}", log.filter);
+    let filter = EnvFilter::try_new(filter).context("AGENTCOM_LOG or log.filter")?;
     let writer = match &log.file {
         Some(path) => {
             let file = Rotating::open(path, log.file_bytes_max, log.files_kept)

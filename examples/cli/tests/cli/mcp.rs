@@ -101,3 +101,14 @@ async fn a_model_of_an_agent_calls_a_tool_of_a_server() {
     let answered = ollama.asked()[1]["messages"].as_array().unwrap().last().unwrap().clone();
     assert!(answered["content"].as_str().unwrap().contains("seen this"), "{answered}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_secret_of_a_server_is_told_or_logged() {
+    let Some(dir) = ground() else { return };
+    let gone = StandIn::of(Manner::Good).await.url();
+    file(dir.path(), &[("one", &format!("{gone}?key=s3cret-word"))]);
+    let (told, _ollama, _up) = at_work_with(dir.path(), vec![], &["--mcp", "mcp.json"]).await;
+    assert_eq!(told["state"], "dead_letter", "{told:#}");
+    let logged = fs::read_to_string(dir.path().join("up.log")).unwrap();
+    assert!(!format!("{told} {logged}").contains("s3cret"), "{told:#}\n{logged}");
+}
