@@ -22,17 +22,20 @@ mod config;
 mod connection;
 mod http;
 mod link;
+mod paced;
 mod preset;
 mod program;
 mod remote_tool;
 mod schema;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use agentcom_core::agentic::Reach;
 use agentcom_core::config::Secret;
+use reqwest::Url;
 
 pub use config::{BadEntry, BadServers, read};
 pub use connection::Connection;
@@ -52,6 +55,8 @@ pub struct Server {
     pub reach: Reaches,
     /// How long it may take until its tools are known, and then to answer each call.
     pub within: Duration,
+    /// What of all this is secret wherever it stands, such as what the environment said: never shown.
+    pub secrets: Vec<Secret>,
 }
 
 /// How a server is reached.
@@ -86,10 +91,10 @@ impl Server {
 
     /// Where it is, for people: nothing that may be secret.
     #[must_use]
-    pub fn place(&self) -> &str {
+    pub fn place(&self) -> String {
         match &self.way {
-            Way::Program { command, .. } => command,
-            Way::Http { url, .. } => url.reveal().split('?').next().unwrap_or_default(),
+            Way::Program { command, .. } => self.masked(command.clone()),
+            Way::Http { url, .. } => self.masked(place_of(url.reveal())),
         }
     }
 
@@ -104,21 +109,50 @@ impl Server {
     /// `text` of elsewhere as it may be shown: not too long, and without what is secret.
     fn shown(&self, text: &str) -> String {
         const BYTES_MAX: usize = 600;
-        // What is shorter is no secret, but a word that may stand anywhere.
-        const SECRET_BYTES_MIN: usize = 8;
-        let (mut text, secrets) = match &self.way {
-            Way::Program { env, .. } => (text.to_owned(), env),
-            Way::Http { url, headers } => (text.replace(url.reveal(), self.place()), headers),
-        };
-        for secret in secrets.values() {
-            let secret = secret.reveal().split_ascii_whitespace().last().unwrap_or_default();
-            if secret.len() >= SECRET_BYTES_MIN {
-                text = text.replace(secret, "[secret]");
+        let mut text = text.to_owned();
+        if let Way::Http { url, .. } = &self.way {
+            // Errors have it as it is sent.
+            let sent = Url::parse(url.reveal()).ok().map(without_user);
+            for url in sent.iter().map(Url::as_str).chain([url.reveal()]) {
+                text = text.replace(url, &place_of(url));
             }
         }
+        let mut text = self.masked(text);
         text.truncate(text.floor_char_boundary(BYTES_MAX));
         text.trim().to_owned()
     }
+
+    /// `text` with what is secret made out.
+    fn masked(&self, mut text: String) -> String {
+        // What is shorter is no secret, but a word that may stand anywhere.
+        const SECRET_BYTES_MIN: usize = 8;
+        let (Way::Program { env: secrets, .. } | Way::Http { headers: secrets, .. }) = &self.way;
+        let secrets = secrets.values().chain(&self.secrets);
+        let mut words: Vec<&str> = secrets
+            .filter_map(|secret| secret.reveal().split_ascii_whitespace().last())
+            .filter(|word| word.len() >= SECRET_BYTES_MIN)
+            .collect();
+        // One may be part of another.
+        words.sort_unstable_by_key(|word| Reverse(word.len()));
+        for word in words {
+            text = text.replace(word, "[secret]");
+        }
+        text
+    }
+}
+
+/// An address without what is behind a `?`, and without who asks there.
+fn place_of(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+fn without_user(mut url: Url) -> Url {
+    let _ = (url.set_username(""), url.set_password(None));
+    url
 }
 
 /// What the tools of a server have to do with the world: [`Reach::ALL`] unless it is said.

@@ -73,7 +73,14 @@ async fn prove(program: &str) -> Result<(), String> {
 
 fn server(way: Way) -> Server {
     let reach = Reaches::all(Reach::default());
-    Server { name: "everything".to_owned(), way, tools: None, reach, within: WITHIN }
+    Server {
+        name: "everything".to_owned(),
+        way,
+        tools: None,
+        reach,
+        within: WITHIN,
+        secrets: Vec::new(),
+    }
 }
 
 /// Starts the server as a service on a free port, and waits until it says that it listens.

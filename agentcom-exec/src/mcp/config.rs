@@ -19,6 +19,7 @@
 //! secret has to be in the file. What other programs write there for themselves is not heeded; what is
 //! written for this one, in `agentcom`, has to be known.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -156,6 +157,7 @@ impl Entry {
                 tools: None,
                 reach: Reaches::default(),
                 within: Server::WITHIN,
+                secrets: self.secrets(env),
             },
         };
         let within = self.agentcom.timeout_ms.map(Duration::from_millis);
@@ -168,6 +170,23 @@ impl Entry {
             within: within.unwrap_or(server.within),
             ..server
         })
+    }
+
+    /// What the environment says for the entry, wherever that stands in it.
+    fn secrets(&self, env: Env<'_>) -> Vec<Secret> {
+        let texts = self.args.iter().chain(&self.url);
+        let texts = texts.chain(self.env.values()).chain(self.headers.values());
+        let secrets = RefCell::new(Vec::new());
+        let heard = |name: &str| {
+            let value = env(name);
+            secrets.borrow_mut().extend(value.as_deref().map(|value| Secret::new(value.trim())));
+            value
+        };
+        for text in texts {
+            // What is wrong with it is said where it is used.
+            let _ = filled(text, &heard);
+        }
+        secrets.into_inner()
     }
 
     fn way(&self, env: Env<'_>) -> Result<Way, BadEntry> {

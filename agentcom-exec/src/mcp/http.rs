@@ -21,6 +21,9 @@ const REDIRECTS_MAX: usize = 5;
 /// How much is told of an answer that is none.
 const ERROR_BYTES_MAX: usize = 2048;
 
+/// What is told of a server that wants to be shown a token, or another one.
+const NOT_LET_IN: &str = "it does not let us in; does its entry say the right `Authorization`?";
+
 /// What carries messages to `url` and back.
 pub(super) fn transport(
     url: &Secret,
@@ -53,12 +56,18 @@ pub(super) fn told(error: &(dyn Error + 'static)) -> String {
     if let Some(StreamableHttpError::Client(error)) = http {
         return chain(error);
     }
-    if let Some(StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_)) =
-        http
-    {
-        return "it does not let us in; does its entry say the right `Authorization`?".to_owned();
+    match http {
+        Some(StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_)) => {
+            NOT_LET_IN.to_owned()
+        }
+        // Not all of them say what they want to be shown.
+        Some(StreamableHttpError::UnexpectedServerResponse(said))
+            if said.starts_with("HTTP 401") || said.starts_with("HTTP 403") =>
+        {
+            format!("{NOT_LET_IN} {said}")
+        }
+        _ => chain(error),
     }
-    chain(error)
 }
 
 /// An error with all that led to it.

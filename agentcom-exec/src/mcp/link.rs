@@ -15,6 +15,7 @@ use rmcp::{
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::paced::Paced;
 use super::program::Program;
 use super::{McpError, Server, Way, Why, http};
 use crate::guard::Spawner;
@@ -45,6 +46,7 @@ impl ClientHandler for Us {
     fn get_info(&self) -> ClientConfig {
         let us = Implementation::new("agentcom", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(ClientCapabilities::default(), us)
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
 }
 
@@ -79,37 +81,14 @@ impl Link {
         spawner: &Spawner,
         program: &mut Option<Program>,
     ) -> Result<(RunningService<RoleClient, Us>, Vec<Tool>), Why> {
-        // The newest protocol, or else the one that nearly all servers speak.
-        let lifecycle = ClientLifecycleMode::Auto {
-            preferred_versions: vec![ProtocolVersion::LATEST],
-            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+        let service = match Self::meet(server, spawner, program, Manners::Greeting).await {
+            Ok(service) => service,
+            Err(Unmet::Declined(first)) => {
+                let second = Self::meet(server, spawner, program, Manners::Newest).await;
+                second.map_err(|second| second.after(&first).why(server))?
+            }
+            Err(unmet) => return Err(unmet.why(server)),
         };
-        let served = match &server.way {
-            Way::Program { command, args, env, cwd } => {
-                let started = Program::start(spawner, command, args, env, cwd).await;
-                let not_started =
-                    |error: std::io::Error| Why::NotStarted(server.shown(&error.to_string()));
-                let (running, socket) = started.map_err(not_started)?;
-                *program = Some(running);
-                let (reads, writes) = socket.into_split();
-                let transport = AsyncRwTransport::new_client(reads, writes)
-                    .with_max_line_length(MESSAGE_BYTES_MAX);
-                serve_client_with_lifecycle(Us, transport, lifecycle).await
-            }
-            Way::Http { url, headers } => {
-                let transport = http::transport(url, headers);
-                let transport = transport.map_err(|error| Why::Unusable(server.shown(&error)))?;
-                serve_client_with_lifecycle(Us, transport, lifecycle).await
-            }
-        };
-        let service = served.map_err(|error| {
-            let error = last(error);
-            if is_end(&error, server) {
-                Why::Ended(String::new())
-            } else {
-                Why::Unusable(server.shown(&refusal(&error)))
-            }
-        })?;
         let tools = list(&service).await.map_err(|listing| match listing {
             Listing::TooMany => Why::TooManyTools(TOOLS_MAX),
             Listing::Failed(error) if is_over(&error, server) => Why::Ended(String::new()),
@@ -119,6 +98,43 @@ impl Link {
             Listing::Failed(error) => Why::Unusable(server.shown(&failure(&error))),
         })?;
         Ok((service, tools))
+    }
+
+    /// Gets to know a server, which is started for it.
+    async fn meet(
+        server: &Server,
+        spawner: &Spawner,
+        program: &mut Option<Program>,
+        manners: Manners,
+    ) -> Result<RunningService<RoleClient, Us>, Unmet> {
+        let lifecycle = manners.lifecycle();
+        let met = match &server.way {
+            Way::Program { command, args, env, cwd } => {
+                // One that was there before is ended first.
+                *program = None;
+                let started = Program::start(spawner, command, args, env, cwd).await;
+                let (running, socket) =
+                    started.map_err(|error| Unmet::NotStarted(error.to_string()))?;
+                *program = Some(running);
+                let (reads, writes) = socket.into_split();
+                let transport = AsyncRwTransport::new_client(reads, writes)
+                    .with_max_line_length(MESSAGE_BYTES_MAX);
+                serve_client_with_lifecycle(Us, Paced::new(transport), lifecycle).await
+            }
+            Way::Http { url, headers } => {
+                let transport = http::transport(url, headers).map_err(Unmet::Unusable)?;
+                serve_client_with_lifecycle(Us, Paced::new(transport), lifecycle).await
+            }
+        };
+        met.map_err(|error| {
+            if is_end(&error, server) {
+                return Unmet::Ended;
+            }
+            if let ClientInitializeError::JsonRpcError(error) = error {
+                return Unmet::Declined(error.to_string());
+            }
+            Unmet::Unusable(refusal(&error))
+        })
     }
 
     /// Calls a tool. Dropping the future tells the server that nobody waits any more.
@@ -167,12 +183,54 @@ impl Link {
     }
 }
 
-/// What was tried last, which is the older protocol if the newer one is unknown to a server.
-fn last(error: ClientInitializeError) -> ClientInitializeError {
-    if let ClientInitializeError::LegacyFallbackFailed { fallback, .. } = error {
-        return *fallback;
+/// How a server is spoken to first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manners {
+    /// It is greeted, as nearly all want to be. Many of them end, or say nothing, if they are asked
+    /// anything before; and what they are asked while they start they answer long after.
+    Greeting,
+    /// As since 2026-07-28, when greetings went out of use.
+    Newest,
+}
+
+impl Manners {
+    fn lifecycle(self) -> ClientLifecycleMode {
+        match self {
+            Self::Greeting => ClientLifecycleMode::Initialize,
+            Self::Newest => {
+                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] }
+            }
+        }
     }
-    error
+}
+
+/// Why nobody could get to know a server, in words that may have secrets in them.
+enum Unmet {
+    NotStarted(String),
+    Ended,
+    /// It wants to be spoken to in another way.
+    Declined(String),
+    Unusable(String),
+}
+
+impl Unmet {
+    /// The same for one that said `first` to being spoken to otherwise.
+    fn after(self, first: &str) -> Self {
+        match self {
+            Self::Declined(second) | Self::Unusable(second) if second != first => {
+                Self::Unusable(format!("{first}; {second}"))
+            }
+            Self::NotStarted(_) | Self::Ended | Self::Declined(_) | Self::Unusable(_) => self,
+        }
+    }
+
+    fn why(self, server: &Server) -> Why {
+        match self {
+            Self::NotStarted(error) => Why::NotStarted(server.shown(&error)),
+            Self::Ended => Why::Ended(String::new()),
+            Self::Declined(error) | Self::Unusable(error) => Why::Unusable(server.shown(&error)),
+        }
+    }
 }
 
 /// Whether an error says no more than that nobody is there any more. To a program that has ended

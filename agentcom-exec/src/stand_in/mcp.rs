@@ -7,12 +7,13 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use futures_util::stream;
@@ -63,6 +64,12 @@ pub enum Manner {
     Refuses,
     /// It asks for the model and for a person before it answers a call.
     AsksBack,
+    /// It asks without end before it answers a call, and takes in no answer.
+    AsksOn,
+    /// It ends when it is asked anything before it is greeted.
+    Strict,
+    /// It says nothing to what it does not know.
+    Deaf,
     /// It speaks the version of the protocol of 2026-07-28, in which nobody is greeted, and no older one.
     Modern,
     /// It speaks the first version of the protocol.
@@ -73,12 +80,17 @@ pub enum Manner {
     Babbles,
     /// It does not know who asks. Over HTTP only.
     Forbids,
+    /// It knows who asks, and does not say what they would have to show. Over HTTP only.
+    Locks,
+    /// It answers nobody without a session and the version of the protocol, and forgets the first session
+    /// when a tool is called. Over HTTP only.
+    Forgets,
     /// It is broken. Over HTTP only.
     Breaks,
 }
 
 /// Each manner by its word.
-const MANNERS: [(&str, Manner); 26] = [
+const MANNERS: [(&str, Manner); 31] = [
     ("good", Manner::Good),
     ("mute", Manner::Mute),
     ("mute-list", Manner::MuteList),
@@ -99,11 +111,16 @@ const MANNERS: [(&str, Manner); 26] = [
     ("chats", Manner::Chats),
     ("refuses", Manner::Refuses),
     ("asks-back", Manner::AsksBack),
+    ("asks-on", Manner::AsksOn),
+    ("strict", Manner::Strict),
+    ("deaf", Manner::Deaf),
     ("modern", Manner::Modern),
     ("old", Manner::Old),
     ("stranger", Manner::Stranger),
     ("babbles", Manner::Babbles),
     ("forbids", Manner::Forbids),
+    ("locks", Manner::Locks),
+    ("forgets", Manner::Forgets),
     ("breaks", Manner::Breaks),
 ];
 
@@ -129,6 +146,8 @@ enum Act {
     Says(Vec<String>),
     /// It does not say anything, now or later.
     Waits,
+    /// It asks without end.
+    AsksOn,
     /// It ends.
     Ends,
 }
@@ -146,9 +165,12 @@ impl Manner {
         match (method, self) {
             ("server/discover", Self::Modern) => says(self.answer(id, discovered())),
             ("initialize", Self::Modern) => says(refusal(id, -32601, "no such method")),
+            ("server/discover", Self::Strict) => Act::Ends,
+            ("server/discover", Self::Deaf) => Act::Waits,
             ("server/discover", _) => says(refusal(id, -32601, "no such method")),
             ("tools/list", Self::MuteList) | ("tools/call", Self::MuteCall) => Act::Waits,
             ("tools/list", Self::EndsInList) | ("tools/call", Self::EndsInCall) => Act::Ends,
+            ("tools/call", Self::AsksOn) => Act::AsksOn,
             ("tools/call", Self::Refuses) => says(refusal(id, -32603, "not today")),
             ("initialize", _) => says(self.answer(id, self.greeting(&message["params"]))),
             ("tools/list", _) => says(self.answer(id, self.list(&message["params"]["cursor"]))),
@@ -271,8 +293,12 @@ fn request(method: &str, params: Value) -> String {
     json!({ "jsonrpc": "2.0", "id": method, "method": method, "params": params }).to_string()
 }
 
+fn ping(number: u64) -> String {
+    json!({ "jsonrpc": "2.0", "id": number, "method": "ping" }).to_string()
+}
+
 /// Is a server on the standard input and output of this process, until its input ends. Each line that it
-/// is sent goes to the file at `log` as well.
+/// is sent goes to the file at `log` as well, and one for each thousand questions of one that asks on.
 ///
 /// # Errors
 ///
@@ -295,6 +321,14 @@ pub fn serve(manner: Manner, log: Option<&Path>) -> io::Result<()> {
                 out.flush()?;
             }
             Act::Waits => {}
+            Act::AsksOn => {
+                for number in 0.. {
+                    writeln!(out, "{}", ping(number))?;
+                    if let Some(Ok(file)) = log.as_mut().filter(|_| number % 1000 == 999) {
+                        file.write_all(b"asked\n")?;
+                    }
+                }
+            }
             Act::Ends => std::process::exit(3),
         }
     }
@@ -312,6 +346,8 @@ pub struct StandIn {
 struct Talk {
     manner: Manner,
     asked: Mutex<Vec<Value>>,
+    /// How many sessions there have been, of which the last is known.
+    sessions: AtomicU64,
 }
 
 impl StandIn {
@@ -321,7 +357,7 @@ impl StandIn {
     ///
     /// If nothing can listen on loopback.
     pub async fn of(manner: Manner) -> Self {
-        let talk = Arc::new(Talk { manner, asked: Mutex::default() });
+        let talk = Arc::new(Talk { manner, asked: Mutex::default(), sessions: AtomicU64::new(0) });
         let router = Router::new().route("/mcp", post(message)).with_state(Arc::clone(&talk));
         Self { server: Server::start(router).await, talk }
     }
@@ -339,8 +375,27 @@ impl StandIn {
     }
 }
 
-async fn message(State(talk): State<Arc<Talk>>, body: Bytes) -> Response {
+impl Talk {
+    /// What somebody is told who does not have what a message needs, and the session that they have.
+    fn session(&self, message: &Value, headers: &HeaderMap) -> Result<String, StatusCode> {
+        if message["method"] == "initialize" {
+            let before = self.sessions.fetch_add(1, Ordering::Relaxed);
+            return Ok((before + 1).to_string());
+        }
+        let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let session = said("mcp-session-id").ok_or(StatusCode::BAD_REQUEST)?;
+        if said("mcp-protocol-version") != Some("2025-11-25") {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        let is_forgotten = message["method"] == "tools/call" && session == "1";
+        let is_known = session == self.sessions.load(Ordering::Relaxed).to_string();
+        if is_known && !is_forgotten { Ok(session.to_owned()) } else { Err(StatusCode::NOT_FOUND) }
+    }
+}
+
+async fn message(State(talk): State<Arc<Talk>>, headers: HeaderMap, body: Bytes) -> Response {
     match talk.manner {
+        Manner::Locks => return (StatusCode::FORBIDDEN, "no such key").into_response(),
         Manner::Forbids => {
             let asks = [("www-authenticate", "Bearer")];
             return (StatusCode::UNAUTHORIZED, asks).into_response();
@@ -351,6 +406,18 @@ async fn message(State(talk): State<Arc<Talk>>, body: Bytes) -> Response {
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
     talk.asked.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
     let json = [("content-type", "application/json")];
+    if talk.manner == Manner::Forgets {
+        let session = match talk.session(&message, &headers) {
+            Ok(session) => session,
+            Err(status) => return status.into_response(),
+        };
+        return match Manner::Good.act(&message) {
+            Act::Says(messages) => {
+                (json, [("mcp-session-id", session)], messages.concat()).into_response()
+            }
+            _ => StatusCode::ACCEPTED.into_response(),
+        };
+    }
     match talk.manner.act(&message) {
         // One answer is JSON, and several are events.
         Act::Says(messages) if messages.len() == 1 && talk.manner != Manner::Chats => {
@@ -367,6 +434,11 @@ async fn message(State(talk): State<Arc<Talk>>, body: Bytes) -> Response {
             StatusCode::ACCEPTED.into_response()
         }
         Act::Waits => std::future::pending().await,
+        Act::AsksOn => {
+            let events = (0..).map(|number| io::Result::Ok(format!("data: {}\n\n", ping(number))));
+            let stream = Body::from_stream(stream::iter(events));
+            ([("content-type", "text/event-stream")], stream).into_response()
+        }
         Act::Ends => {
             let cut = stream::iter([Ok("{\"jsonrpc\":"), Err(io::Error::other("the end"))]);
             (json, Body::from_stream(cut)).into_response()

@@ -100,7 +100,7 @@ async fn goes_on_after(reach: Reach, network: Network) -> JobOutcome {
     let way = Way::Http { url: Secret::new(&service.url()), headers: Default::default() };
     let (name, within) = ("one".to_owned(), Duration::from_secs(30));
     let reach = Reaches::default().with("look", reach);
-    claude.place.mcp = vec![Server { name, way, tools: None, reach, within }];
+    claude.place.mcp = vec![Server { name, way, tools: None, reach, within, secrets: Vec::new() }];
     let mut turns = vec![
         Turn::calls("one__look", json!({ "at": "this" })),
         Turn::Status(404, "model not found".to_owned()),

@@ -25,7 +25,14 @@ const OUTWARD: Reach = Reach { untrusted: false, private: false, outward: true }
 /// A server whose tool `look` reads what is private, and whose tool `send` has an effect outside.
 fn server(way: Way) -> Server {
     let reach = Reaches::default().with("look", PRIVATE).with("send", OUTWARD);
-    Server { name: "one".into(), way, tools: None, reach, within: Duration::from_secs(30) }
+    Server {
+        name: "one".into(),
+        way,
+        tools: None,
+        reach,
+        within: Duration::from_secs(30),
+        secrets: Vec::new(),
+    }
 }
 
 fn service(stand_in: &StandIn) -> Server {

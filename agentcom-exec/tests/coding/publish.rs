@@ -78,7 +78,14 @@ impl Obedient {
         let way = Way::Http { url: Secret::new(&service.url()), headers: Default::default() };
         let reach = Reaches::all(Reach { private: true, ..Reach::default() });
         let within = Duration::from_secs(30);
-        fixture.mcp = vec![Server { name: "one".into(), way, tools: None, reach, within }];
+        fixture.mcp = vec![Server {
+            name: "one".into(),
+            way,
+            tools: None,
+            reach,
+            within,
+            secrets: Vec::new(),
+        }];
         Self { fixture, _service: service }
     }
 

@@ -36,6 +36,38 @@ async fn what_else_a_server_says_does_not_matter() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_without_end_is_not_heard_without_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut server = program(Manner::AsksOn);
+    let Way::Program { args, .. } = &mut server.way else { unreachable!() };
+    args.push(Secret::new(log.to_str().unwrap()));
+    let stand_in = StandIn::of(Manner::AsksOn).await;
+    for server in [server, service(&stand_in.url())] {
+        let connection = open(&Server { within: IMPATIENCE, ..server }).await.unwrap();
+        let error = call(&connection, "look", json!({ "at": "this" })).await.unwrap_err();
+        assert!(error.message.contains("did not answer"), "{error:?}");
+        connection.close().await;
+    }
+    // What it has asked, and what of that waits for an answer, is in two pipes and a short queue.
+    let asked = std::fs::read_to_string(&log).unwrap();
+    assert!(asked.matches("asked").count() < 50, "{}", asked.matches("asked").count());
+}
+
+#[tokio::test]
+async fn a_session_that_a_service_forgets_is_begun_anew() {
+    let stand_in = StandIn::of(Manner::Forgets).await;
+    let connection = open(&service(&stand_in.url())).await.unwrap();
+    for _ in 0..2 {
+        let seen = call(&connection, "look", json!({ "at": "this" })).await;
+        assert_eq!(seen.unwrap(), json!({ "text": "seen this" }));
+    }
+    connection.close().await;
+    let greetings = stand_in.asked().into_iter().filter(|asked| asked["method"] == "initialize");
+    assert_eq!(greetings.count(), 2);
+}
+
+#[tokio::test]
 async fn a_call_that_is_not_answered_ends_and_the_server_is_told() {
     for answer in looks(Manner::MuteCall, IMPATIENCE).await {
         let error = answer.unwrap_err();

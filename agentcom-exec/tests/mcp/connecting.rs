@@ -65,6 +65,18 @@ async fn a_server_that_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_server_that_knows_greetings_only_is_spoken_to_as_it_knows() {
+    for manner in [Manner::Strict, Manner::Deaf] {
+        let stand_in = StandIn::of(manner).await;
+        for server in [program(manner), service(&stand_in.url())] {
+            // Nobody waits for an answer to what it does not know.
+            let server = Server { within: Duration::from_secs(8), ..server };
+            open(&server).await.unwrap().close().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_to_what_nobody_asked_is_none() {
     for why in whys(Manner::WrongIds, PATIENCE).await {
         assert!(matches!(&why, Why::Unusable(told) if told.contains("10000")), "{why:?}");
@@ -103,6 +115,9 @@ async fn a_service_that_cannot_be_used_is_told_with_what_it_said() {
     };
     let forbidden = told(Manner::Forbids).await;
     assert!(forbidden.contains("the right `Authorization`"), "{forbidden}");
+    let locked = told(Manner::Locks).await;
+    assert!(locked.contains("the right `Authorization`"), "{locked}");
+    assert!(locked.contains("403") && locked.contains("no such key"), "{locked}");
     assert!(told(Manner::Breaks).await.contains("502"));
     told(Manner::EndsAtOnce).await;
     told(Manner::EndsInList).await;
@@ -111,6 +126,24 @@ async fn a_service_that_cannot_be_used_is_told_with_what_it_said() {
     let gone = StandIn::of(Manner::Good).await.url();
     let why = open(&service(&gone)).await.unwrap_err().why;
     assert!(matches!(&why, Why::Unusable(told) if told.contains("refused")), "{why:?}");
+}
+
+#[tokio::test]
+async fn nothing_secret_is_told_of_a_service_that_cannot_be_reached() {
+    let gone = StandIn::of(Manner::Good).await.url();
+    let host = gone.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+    // Errors have an address with a path, and without who asks there.
+    let url = format!("http://me:s3cret-word@{host}?key=s3cret-key");
+    let error = open(&service(&url)).await.unwrap_err().to_string();
+    assert!(error.contains(host) && !error.contains("s3cret"), "{error}");
+    assert_eq!(service(&url).place(), format!("http://{host}"));
+    let in_path = Server {
+        secrets: vec![Secret::new("s3cret-path")],
+        ..service(&format!("{gone}/s3cret-path"))
+    };
+    let error = open(&in_path).await.unwrap_err().to_string();
+    assert!(error.contains(host) && !error.contains("s3cret"), "{error}");
+    assert!(!in_path.place().contains("s3cret"));
 }
 
 #[tokio::test]

@@ -40,7 +40,14 @@ fn service(url: &str) -> Server {
 
 fn server(way: Way) -> Server {
     let reach = Reaches::all(Reach::default());
-    Server { name: "one".to_owned(), way, tools: None, reach, within: PATIENCE }
+    Server {
+        name: "one".to_owned(),
+        way,
+        tools: None,
+        reach,
+        within: PATIENCE,
+        secrets: Vec::new(),
+    }
 }
 
 async fn open(server: &Server) -> Result<Connection, McpError> {

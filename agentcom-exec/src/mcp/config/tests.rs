@@ -63,6 +63,15 @@ fn nothing_that_is_secret_is_shown() {
     let program = program.unwrap();
     assert!(!format!("{program:?}").contains("s3cret"), "{program:?}");
     assert_eq!(program.shown("bad s3cret-token"), "bad [secret]");
+    // Wherever the environment says it.
+    let program = read_entry(r#"{"command": "a", "args": ["--key=${TOKEN}"]}"#).unwrap();
+    assert_eq!(program.shown("bad s3cret-token"), "bad [secret]");
+    let service = read_entry(r#"{"url": "https://me:word@example.org/${TOKEN}/mcp"}"#).unwrap();
+    assert_eq!(service.place(), "https://example.org/[secret]/mcp");
+    assert_eq!(
+        service.shown("no https://example.org/s3cret-token/mcp"),
+        "no https://example.org/[secret]/mcp"
+    );
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Found<'_> {
     }
 
     fn text(&self) -> String {
-        let (name, place) = (&self.server.name, one_line(self.server.place()));
+        let (name, place) = (&self.server.name, one_line(&self.server.place()));
         let head = format!("{STRONG}{name}{STRONG:#}  {FAINT}{place}{FAINT:#}\n");
         match &self.opened {
             Ok(connection) => {
