@@ -304,7 +304,9 @@ impl GitHub {
         Err(match status {
             StatusCode::TOO_MANY_REQUESTS => GitHubError::Busy { after },
             // GitHub answers so as well to those who asked for too much.
-            StatusCode::FORBIDDEN if after.is_some() || left == Some(0) => {
+            StatusCode::FORBIDDEN
+                if after.is_some() || left == Some(0) || why().contains("rate limit") =>
+            {
                 GitHubError::Busy { after }
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => GitHubError::Token(why()),

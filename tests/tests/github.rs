@@ -81,6 +81,10 @@ async fn each_way_of_saying_no_has_its_error() {
         (vec![instead(403, r#"{"message":"Not yours"}"#)], GitHubError::Token("Not yours".into())),
         (vec![busy(vec![("retry-after", "7")])], GitHubError::Busy { after: Some(7) }),
         (vec![busy(vec![("x-ratelimit-remaining", "0")])], GitHubError::Busy { after: None }),
+        (
+            vec![instead(403, r#"{"message":"You have exceeded a secondary rate limit."}"#)],
+            GitHubError::Busy { after: None },
+        ),
         (vec![instead(429, "")], GitHubError::Busy { after: None }),
         (vec![instead(404, "{}")], GitHubError::NoRepository(repository())),
         (

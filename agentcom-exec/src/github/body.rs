@@ -15,6 +15,12 @@ const BEGIN: &str = "<!-- agentcom: begin -->";
 const END: &str = "<!-- agentcom: end -->";
 /// So many files are named.
 const FILES_SHOWN: usize = 30;
+/// So much of what the task asks for is shown, in characters as they are sent: GitHub takes no body of
+/// more than 65,536.
+const TASK_CHARS_MAX: usize = 20_000;
+/// So much of each list, and of each name of a file.
+const LIST_CHARS_MAX: usize = 6_000;
+const PATH_CHARS_MAX: usize = 200;
 
 /// What speaks for a change.
 #[derive(Clone, Copy, Debug)]
@@ -78,16 +84,16 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
     let Evidence { task, description, criteria, attempt, commit, files, .. } = evidence;
     let Evidence { risk, checked, partial, cost, .. } = evidence;
     let mut text = format!("{BEGIN}\n");
-    for line in description.lines() {
-        let _ = writeln!(text, "> {}", plain(line));
+    for line in fitting(description.lines().map(plain), TASK_CHARS_MAX) {
+        let _ = writeln!(text, "> {line}");
     }
     list(&mut text, "It is good when", criteria);
     let _ = write!(
         text,
         "\n| | |\n|---|---|\n| task | `{task}`, attempt {attempt} |\n| commit | `{commit}` |\n"
     );
-    let reasons: Vec<String> =
-        risk.reasons.iter().map(|reason| plain(&reason.to_string())).collect();
+    let reasons = risk.reasons.iter().map(|reason| plain(&reason.to_string()));
+    let reasons = fitting(reasons, LIST_CHARS_MAX);
     let reasons =
         if reasons.is_empty() { "nothing speaks against it".into() } else { reasons.join("; ") };
     let _ =
@@ -103,7 +109,8 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
     let _ = write!(text, "\n<details><summary>{} files</summary>\n\n", files.len());
     for FileChange { path, lines, .. } in files.iter().take(FILES_SHOWN) {
         let lines = lines.map_or("not text".into(), |lines| format!("{lines} lines"));
-        let _ = writeln!(text, "- `{}`, {lines}", code(path));
+        let path: String = code(path).chars().take(PATH_CHARS_MAX).collect();
+        let _ = writeln!(text, "- `{path}`, {lines}");
     }
     if files.len() > FILES_SHOWN {
         let _ = writeln!(text, "- and {} more", files.len() - FILES_SHOWN);
@@ -127,8 +134,36 @@ pub(super) fn ready(body: &str) -> String {
 fn list(text: &mut String, heading: &str, lines: &[String]) {
     if !lines.is_empty() {
         let _ = write!(text, "\n{heading}\n\n");
-        lines.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
+        items(text, lines);
     }
+}
+
+fn items(text: &mut String, lines: &[String]) {
+    for line in fitting(lines.iter().map(|line| plain(line)), LIST_CHARS_MAX) {
+        let _ = writeln!(text, "- {line}");
+    }
+}
+
+/// As many of these lines as fit into so many characters, the last of them cut, and how many are left out.
+fn fitting(lines: impl Iterator<Item = String>, chars_max: usize) -> Vec<String> {
+    /// What stands around each line.
+    const AROUND_CHARS: usize = 3;
+    let (mut kept, mut room, mut left_out) = (Vec::new(), chars_max, 0);
+    for line in lines {
+        if room <= AROUND_CHARS {
+            left_out += 1;
+            continue;
+        }
+        room -= AROUND_CHARS;
+        let chars = line.chars().count();
+        kept.push(match chars <= room {
+            true => line,
+            false => line.chars().take(room).chain(['\u{2026}']).collect(),
+        });
+        room = room.saturating_sub(chars);
+    }
+    kept.extend((left_out > 0).then(|| format!("and {left_out} more")));
+    kept
 }
 
 /// What was checked, and what it was.
@@ -142,7 +177,7 @@ fn checks(checked: &Result<Checked<'_>, &str>) -> String {
                 code(commit),
                 code(tree)
             );
-            lines.iter().for_each(|line| text.push_str(&format!("- {}\n", plain(line))));
+            items(&mut text, lines);
             text
         }
     }
@@ -233,6 +268,32 @@ mod tests {
         let told = "| cost | $0.12 |\n\nIt is done in part. Done is\n\n- 2 commits, 1 files changed\n\n\
             What remains\n\n- the &lt;model> was stopped\n\nWhat was checked";
         assert!(body.contains(told), "{body}");
+    }
+
+    #[test]
+    fn however_much_there_is_to_say_github_takes_it() {
+        let long = "<".repeat(2_000);
+        let many = vec![long.clone(); 32];
+        let files =
+            vec![FileChange { path: long.repeat(2), lines: Some(1), is_new: false }; FILES_SHOWN];
+        let risk =
+            Risk { tier: RiskTier::High, reasons: vec![Reason::Protected(long.repeat(2)); 40] };
+        let body = body_of(&Evidence {
+            task: TaskId(0xab),
+            description: &"@\n".repeat(5_000),
+            criteria: &many,
+            attempt: 2,
+            commit: "0123abc",
+            files: &files,
+            risk: &risk,
+            checked: Ok(Checked { commit: "0123abc", tree: "4567def", lines: &many }),
+            partial: None,
+            cost: None,
+        });
+        assert!(body.chars().count() < 65_536, "{}", body.chars().count());
+        assert!(body.starts_with(BEGIN) && body.ends_with(END));
+        assert!(body.contains("and 31 more"), "what is left out is counted");
+        assert_eq!(body.matches("\n> ").count(), 2_501);
     }
 
     #[test]
