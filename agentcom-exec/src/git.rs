@@ -6,6 +6,7 @@
 mod branch;
 mod checkout;
 mod look;
+mod process;
 mod resume;
 mod settings;
 mod tracked;
@@ -23,6 +24,7 @@ use agentcom_core::repo::capability_of;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
+use process::Process;
 use settings::{OF_OTHERS, READABLE, WITHOUT_PROGRAMS};
 
 pub use branch::{slug_of, task_branch, task_of};
@@ -102,7 +104,7 @@ impl Git {
     }
 
     /// Runs git with `args` and without hooks, and returns what it printed, without the end of the last
-    /// line. It asks nobody for a password. Dropping the future kills it.
+    /// line. It asks nobody for a password. Dropping the future has it end, and remove its locks.
     ///
     /// # Errors
     ///
@@ -123,7 +125,7 @@ impl Git {
         for setting in settings.iter().copied().chain([of_others]).flatten() {
             command.args(["-c", setting]);
         }
-        command.args(args).current_dir(&self.dir).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(args).current_dir(&self.dir).stdin(Stdio::null()).stderr(Stdio::piped());
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_EDITOR", "false");
         // A hook that calls this would have it work on the hook's repository.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
@@ -143,9 +145,10 @@ impl Git {
         settings: &[&[&str]],
         args: &[impl AsRef<OsStr>],
     ) -> Result<Vec<u8>, GitError> {
-        let mut command = self.command(settings, args);
+        let command = self.command(settings, args);
         let verb = || verb_of(args);
-        let Ok(ended) = tokio::time::timeout(WITHIN, command.output()).await else {
+        let asking = async { Process::start(command)?.output().await };
+        let Ok(ended) = tokio::time::timeout(WITHIN, asking).await else {
             return Err(GitError::TooLong { command: verb(), within: WITHIN });
         };
         let output = ended.map_err(|error| self.not_run(&error))?;
@@ -167,21 +170,21 @@ impl Git {
     }
 
     /// Hands on what git prints piece by piece: there may be more of it than fits into memory. Whoever takes
-    /// it says when it is enough; then git is killed.
+    /// it says when it is enough; then git is asked to end.
     async fn stream(
         &self,
         args: &[&str],
         mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), GitError> {
         let mut command = self.command(&[READABLE, WITHOUT_PROGRAMS], args);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stderr(Stdio::null());
         let reading = async {
-            let mut child = command.spawn()?;
-            let mut printed = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            let mut git = Process::start(command)?;
+            let mut printed = git.take_output().ok_or(io::ErrorKind::BrokenPipe)?;
             let mut piece = vec![0; PIECE_BYTES];
             loop {
                 match printed.read(&mut piece).await? {
-                    0 => return child.wait().await.map(Some),
+                    0 => return git.ended().await.map(Some),
                     length if take(&piece[..length]).is_break() => return Ok(None),
                     _ => {}
                 }

@@ -78,8 +78,11 @@ fn is_free(dir: &Path) -> bool {
 
 /// Removes a worktree and what is beside it but for patches; what is not committed is kept as a patch.
 pub(super) async fn put_away(clone: &Checkout, dir: &Path) -> Result<(), CheckoutError> {
-    if dir.is_dir() {
-        clone.worktree(dir).await?.save_patch(&beside(dir, ".patch")).await?;
+    // In one that is half made nobody has worked, and all that is missing there would be in the patch.
+    if dir.is_dir() && !clone.is_half_made(dir).await? {
+        let tree = clone.worktree(dir).await?;
+        tree.unlock()?;
+        tree.save_patch(&beside(dir, ".patch")).await?;
     }
     remove(clone, dir).await
 }

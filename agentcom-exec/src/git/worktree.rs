@@ -80,6 +80,27 @@ impl Checkout {
         Ok(repository)
     }
 
+    /// Whether git was killed before all of the worktree at `dir` was there.
+    ///
+    /// # Errors
+    ///
+    /// If git says no, or there is no such worktree.
+    pub async fn is_half_made(&self, dir: &Path) -> Result<bool, CheckoutError> {
+        Ok(is_half_made(&self.repository_of(dir).await?))
+    }
+
+    /// Removes the lock that git leaves in a worktree if it is killed there: for worktrees of
+    /// [`Checkout::worktree`] in which nobody works.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn unlock(&self) -> Result<(), CheckoutError> {
+        let Some(repository) = &self.git.repository else { return Ok(()) };
+        let lock = repository.join("index.lock");
+        remove_any(&lock).map_err(|error| failed(&lock, &error))
+    }
+
     /// Where the branch of a task is checked out beside this clone, if it is.
     ///
     /// # Errors
@@ -126,6 +147,9 @@ impl Checkout {
         }
         let repository = self.repository_of(dir).await?;
         restore_link(dir, &repository).map_err(|error| failed(dir, &error))?;
+        if is_half_made(&repository) {
+            remove_any(&repository.join(LOCKED)).map_err(|error| failed(dir, &error))?;
+        }
         let path = dir.to_string_lossy();
         self.git.run(&["worktree", "remove", "--force", "--", &path]).await?;
         Ok(())
@@ -235,6 +259,15 @@ impl Checkout {
     pub async fn tree(&self) -> Result<String, CheckoutError> {
         Ok(self.git.run(&["rev-parse", "HEAD^{tree}"]).await?)
     }
+}
+
+/// The file in what git keeps of a worktree that forbids to remove that, and says why.
+const LOCKED: &str = "locked";
+
+/// Whether git has locked a worktree for as long as it makes it, by what it keeps of it.
+fn is_half_made(repository: &Path) -> bool {
+    let why = std::fs::read_to_string(repository.join(LOCKED));
+    why.is_ok_and(|why| why.trim() == "initializing")
 }
 
 /// Where a submodule is, if a line of the index is one.

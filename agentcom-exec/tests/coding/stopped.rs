@@ -1,5 +1,6 @@
 //! This file tests that what was said in an attempt is kept, whoever or whatever stopped it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use agentcom_core::id::{Lease, TaskId};
@@ -8,6 +9,7 @@ use agentcom_core::task::VerificationStep;
 use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assignment};
 use agentcom_core::time::Span;
 use agentcom_core::wire::Assignment;
+use agentcom_exec::git::Git;
 use agentcom_exec::stand_in::ollama::{StandIn, Turn};
 use serde_json::{Value, json};
 
@@ -98,6 +100,61 @@ async fn what_was_said_in_an_attempt_that_was_killed_is_there_and_the_next_attem
     let [name] = &result["transcripts"].as_array().unwrap()[..] else { panic!("{result:#}") };
     let kept = dir.join("transcripts").join(name.as_str().unwrap());
     assert_eq!(std::fs::read_to_string(kept).unwrap(), rest);
+}
+
+#[tokio::test]
+async fn what_git_had_locked_when_it_was_killed_holds_no_later_attempt_up() {
+    let fixture = fixture().await;
+    let executor = fixture.executor();
+    let job = assignment(&*executor, TASK, fixture.succeed());
+    let ctx = Asking::default();
+    tokio::select! {
+        outcome = executor.run(&job, &ctx) => panic!("{outcome:?}"),
+        _ = until_at_work(&fixture) => {}
+    }
+    let tree = worktree(fixture.dir.path());
+    let kept = git(&tree, &["rev-parse", "--git-dir"]);
+    std::fs::write(Path::new(kept.trim()).join("index.lock"), "").unwrap();
+    let next = |number: u32, model: &str| {
+        let input = agentcom_core::json::Json::of(&json!({ "model": model })).unwrap();
+        let next = assignment(&*executor, TASK, input);
+        Assignment { attempt: number, generation: Lease(number.into()), ..next }
+    };
+    let second = next(2, "scripted");
+    let has_begun = || {
+        let calls = said(fixture.dir.path(), TASK).0.matches(r#""role":"tool""#).count();
+        (calls == 2).then_some(())
+    };
+    tokio::select! {
+        outcome = executor.run(&second, &ctx) => panic!("{outcome:?}"),
+        () = eventually("the second has begun", has_begun) => {}
+    }
+    let patch = tree.with_extension("patch");
+    assert!(std::fs::read_to_string(&patch).unwrap().contains("b.txt"), "{}", patch.display());
+    // It is killed once more, before all of the worktree is there.
+    let tree = worktree(fixture.dir.path());
+    let kept = git(&tree, &["rev-parse", "--git-dir"]);
+    std::fs::write(Path::new(kept.trim()).join("locked"), "initializing\n").unwrap();
+    std::fs::remove_file(Path::new(kept.trim()).join("index")).unwrap();
+    std::fs::remove_file(tree.join("a.txt")).unwrap();
+    let outcome = executor.run(&next(3, "next"), &ctx).await;
+    assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+    assert!(!tree.with_extension("patch").exists(), "there was nothing of anybody in it");
+}
+
+#[tokio::test]
+async fn a_git_that_nobody_waits_for_any_more_can_clean_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (begun, ended) = (dir.path().join("begun"), dir.path().join("ended"));
+    let script = "!trap 'touch ended; exit' TERM; touch begun; while :; do sleep 0.05; done";
+    let alias = format!("alias.busy={script}");
+    let here = Git::at(dir.path());
+    let line = ["-c", &alias, "busy"];
+    tokio::select! {
+        ran = here.run(&line) => panic!("{ran:?}"),
+        () = eventually("it has begun", || begun.exists().then_some(())) => {}
+    }
+    eventually("it has cleaned up", || ended.exists().then_some(())).await;
 }
 
 #[tokio::test]
