@@ -76,6 +76,16 @@ async fn start(dir: &Path) -> Result<Started, CheckoutError> {
 }
 
 #[tokio::test]
+async fn a_remote_without_commits_is_told_as_one() {
+    let dir = TempDir::new().unwrap();
+    git(dir.path(), &["init", "--quiet", "--bare", "remote"]);
+    git(dir.path(), &["clone", "--quiet", "remote", "clone"]);
+    let checkout = Checkout::at(&dir.path().join("clone")).await.unwrap();
+    let start = Start { task: TASK, description: "Begin", base: None, worktree: None };
+    assert_eq!(checkout.start(&start).await, Err(CheckoutError::Empty));
+}
+
+#[tokio::test]
 async fn a02_a_task_starts_from_what_the_remote_has_at_that_moment() {
     let ground = Ground::new();
     let clone = ground.clone("mine");

@@ -148,6 +148,9 @@ pub enum CheckoutError {
     /// It does not say which branch is its usual one.
     #[error("`{REMOTE}` does not say which branch is its default")]
     NoDefault,
+    /// There is no commit in it that a branch could start from.
+    #[error("`{REMOTE}` has no commits yet; push a first one")]
+    Empty,
     /// There are changes that would get lost, or into a commit that they do not belong to.
     #[error("there are changes that are not committed: {}", few(.0))]
     Uncommitted(Vec<String>),
@@ -402,7 +405,13 @@ impl Checkout {
             let name = line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD")?;
             Some(name.to_owned())
         };
-        lines.iter().find_map(default).ok_or(CheckoutError::NoDefault)
+        match lines.iter().find_map(default) {
+            Some(name) => Ok(name),
+            None if self.git.lines(&["ls-remote", "--heads", REMOTE]).await?.is_empty() => {
+                Err(CheckoutError::Empty)
+            }
+            None => Err(CheckoutError::NoDefault),
+        }
     }
 
     /// Files that are not committed, as `git status --porcelain` shows them, but for no name being in

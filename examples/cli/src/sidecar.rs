@@ -136,7 +136,8 @@ pub(crate) async fn sidecar(
 }
 
 fn journal(dir: &Path) -> Result<FileJournal, Failure> {
-    std::fs::create_dir_all(dir).map_err(|error| {
+    let made = std::fs::create_dir_all(dir).and_then(|()| agentcom_hub::local::keep_from_git(dir));
+    made.map_err(|error| {
         Failure::new(Exit::Store, format_args!("cannot make {}: {error}", dir.display()))
     })?;
     let file = dir.join(JOURNAL);

@@ -85,6 +85,7 @@ impl Announcement {
         let text = serde_json::to_vec_pretty(hub)?;
         let mut files = vec![hub.data_dir.join(FILE_NAME)];
         write_private(&files[0], &text)?;
+        keep_from_git(&hub.data_dir)?;
         if let Some(dir) = user_dir {
             let file = dir.join(FILE_NAME);
             let written = fs::create_dir_all(dir).and_then(|()| write_private(&file, &text));
@@ -108,6 +109,20 @@ impl Drop for Announcement {
                 let _ = fs::remove_file(file);
             }
         }
+    }
+}
+
+/// Has git leave out all that is in `dir`, which may be in a clone: nobody is to commit a token, and no
+/// clone is to have changes by it.
+///
+/// # Errors
+///
+/// If nothing can be written there.
+pub fn keep_from_git(dir: &Path) -> io::Result<()> {
+    match fs::File::create_new(dir.join(".gitignore")) {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

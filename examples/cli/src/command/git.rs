@@ -279,6 +279,7 @@ impl From<CheckoutError> for Failure {
             CheckoutError::NoBase(_) | CheckoutError::NoDefault => {
                 (Exit::Usage, Some("name a branch that it has with --base"))
             }
+            CheckoutError::Empty => (Exit::Conflict, None),
             CheckoutError::Uncommitted(_) => (
                 Exit::Conflict,
                 Some(

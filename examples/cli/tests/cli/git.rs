@@ -55,6 +55,16 @@ fn a_task_goes_from_the_queue_to_a_pushed_branch_that_names_it() {
     assert_eq!(message, format!("Fix the parser\n\nAgentcom-Task: {id}\nAgentcom-Attempt: 1"));
 }
 
+#[test]
+fn a_hub_that_is_started_in_a_clone_is_no_change_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    clone(dir.path());
+    let clone = dir.path().join("clone");
+    let _up = Up::start(&clone, &[]);
+    assert!(clone.join("agentcom-data/admin.token").exists());
+    assert_eq!(git(&clone, &["status", "--porcelain", "--", "agentcom-data"]), "");
+}
+
 #[tokio::test]
 async fn only_a_repository_that_is_said_to_be_private_is_private() {
     let stand_in = StandIn::start().await;
