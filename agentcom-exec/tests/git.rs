@@ -181,6 +181,23 @@ async fn a26_a_worktree_leaves_the_clone_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_worktree_that_is_gone_is_forgotten_and_no_other_is() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    let [ours, theirs] = ["ours", "theirs"].map(|name| ground.dir.path().join(name));
+    let checkout = Checkout::at(&clone).await.unwrap();
+    checkout.start(&Start { worktree: Some(&ours), ..fix() }).await.unwrap();
+    git(&clone, &["worktree", "add", "--quiet", "--detach", theirs.to_str().unwrap()]);
+    // As one on a disk that is not there at the moment.
+    fs::rename(&theirs, ground.dir.path().join("away")).unwrap();
+    fs::remove_dir_all(&ours).unwrap();
+    checkout.remove_worktree(&ours).await.unwrap();
+    checkout.remove_worktree(&ours).await.unwrap();
+    let left = git(&clone, &["worktree", "list", "--porcelain"]);
+    assert!(left.contains("/theirs") && !left.contains("/ours"), "{left}");
+}
+
+#[tokio::test]
 async fn a_status_says_what_the_branch_changes_and_what_is_left_to_commit() {
     let ground = Ground::new();
     let clone = ground.clone("mine");

@@ -141,12 +141,14 @@ impl Checkout {
     ///
     /// If git says no.
     pub async fn remove_worktree(&self, dir: &Path) -> Result<(), CheckoutError> {
-        if !dir.is_dir() {
-            self.git.run(&["worktree", "prune"]).await?;
-            return Ok(());
+        let repository = match self.repository_of(dir).await {
+            // That of another may be missing for a while, so nothing is pruned.
+            Err(CheckoutError::NoClone(_)) if !dir.is_dir() => return Ok(()),
+            found => found?,
+        };
+        if dir.is_dir() {
+            restore_link(dir, &repository).map_err(|error| failed(dir, &error))?;
         }
-        let repository = self.repository_of(dir).await?;
-        restore_link(dir, &repository).map_err(|error| failed(dir, &error))?;
         if is_half_made(&repository) {
             remove_any(&repository.join(LOCKED)).map_err(|error| failed(dir, &error))?;
         }
