@@ -116,7 +116,8 @@ impl Ledger {
     /// The most accounts of agents, models, repositories and goals. What has none of its own is
     /// booked for everybody, the day and the month, and nothing is reserved for it.
     pub const ACCOUNTS_MAX: usize = 100_000;
-    /// How many days an account is kept on which nothing was booked, and the account of a day.
+    /// How many days an account is kept on which nothing was booked, and the account of a day. What a cap
+    /// bounds for ever is kept for ever.
     pub const DAYS_KEPT: u32 = 62;
     /// How many months the account of a month is kept.
     pub const MONTHS_KEPT: u32 = 24;
@@ -213,10 +214,11 @@ impl Ledger {
     }
 
     /// The accounts as they are after `entry` was booked for `payer` at a time, and those that are
-    /// forgotten then.
+    /// forgotten then, for whatever `caps` allow.
     #[must_use]
     pub fn after(
         &self,
+        caps: &BTreeMap<Cap, Micros>,
         payer: &Payer<'_>,
         entry: Tally,
         at: Wall,
@@ -228,6 +230,7 @@ impl Ledger {
         if is_new_day {
             let over = self.accounts.iter().filter(|(subject, account)| match subject {
                 Subject::All => false,
+                Subject::Goal(goal) if Cap::is_on_goal(caps, goal) => false,
                 Subject::Month(of) => of.0 + Self::MONTHS_KEPT <= month.0,
                 Subject::Day(_)
                 | Subject::Agent(_)

@@ -88,6 +88,12 @@ impl Cap {
         Self { who, per: self.per }
     }
 
+    /// Whether a cap among `caps` bounds what a goal costs.
+    pub(super) fn is_on_goal(caps: &BTreeMap<Self, Micros>, goal: &GoalId) -> bool {
+        let cap = |goal| Self { who: Who::Goal(goal), per: Period::Ever };
+        caps.contains_key(&cap(Some(goal.clone()))) || caps.contains_key(&cap(None))
+    }
+
     /// The account that it bounds for a payer; none if that is the task's own.
     pub(super) fn subject(&self, payer: &Payer<'_>) -> Option<Subject> {
         match &self.who {

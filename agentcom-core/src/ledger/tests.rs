@@ -21,7 +21,17 @@ fn entry(micros: u64) -> Tally {
 }
 
 fn book(ledger: &mut Ledger, payer: &Payer<'_>, micros: u64, at: u64) {
-    for (subject, account) in ledger.after(payer, entry(micros), Wall(at)) {
+    book_with(&BTreeMap::new(), ledger, payer, micros, at);
+}
+
+fn book_with(
+    caps: &BTreeMap<Cap, Micros>,
+    ledger: &mut Ledger,
+    payer: &Payer<'_>,
+    micros: u64,
+    at: u64,
+) {
+    for (subject, account) in ledger.after(caps, payer, entry(micros), Wall(at)) {
         ledger.set(subject, account);
     }
 }
@@ -89,6 +99,26 @@ fn old_accounts_are_forgotten_and_everybodys_never() {
     book(&mut ledger, &payer(&other, None), 1, u64::from(Ledger::DAYS_KEPT) * DAY);
     let left: Vec<_> = ledger.accounts().map(|(subject, _)| subject.to_string()).collect();
     assert_eq!(left, ["all", "day:1970-03-04", "month:1970-01", "month:1970-03", "agent:b"]);
+}
+
+#[test]
+fn what_a_cap_bounds_for_ever_is_never_forgotten() {
+    let (one, other) = (agent("a"), agent("b"));
+    let goals = ["g", "h"].map(|name| GoalId::new(name).unwrap());
+    for (cap, kept) in
+        [("goal:g", &["goal:g"][..]), ("goal:*", &["goal:g", "goal:h"]), ("day", &[])]
+    {
+        let (caps, mut ledger) = (caps(&[(cap, 10)]), Ledger::default());
+        for goal in &goals {
+            let payer = Payer { goal: Some(goal), ..payer(&one, None) };
+            book_with(&caps, &mut ledger, &payer, 10, 0);
+        }
+        let later = u64::from(Ledger::DAYS_KEPT) * DAY;
+        book_with(&caps, &mut ledger, &payer(&other, None), 1, later);
+        let left = ledger.accounts().map(|(subject, _)| subject.to_string());
+        let left: Vec<_> = left.filter(|subject| subject.starts_with("goal:")).collect();
+        assert_eq!(left, kept, "{cap}");
+    }
 }
 
 #[test]

@@ -249,7 +249,8 @@ impl Tx<'_> {
             return;
         }
         let payer = payer(spec, &hold.agent, model);
-        let after = self.state.ledger().after(&payer, entry, self.now().wall);
+        let caps = &self.state.settings().caps;
+        let after = self.state.ledger().after(caps, &payer, entry, self.now().wall);
         for (subject, account) in after {
             self.dirty(Dirty::Account(subject.clone()));
             self.record_with_next(Change::Account(subject, account.map(Box::new)));
