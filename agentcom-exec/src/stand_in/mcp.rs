@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::post;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -85,12 +85,16 @@ pub enum Manner {
     /// It answers nobody without a session and the version of the protocol, and forgets the first session
     /// when a tool is called. Over HTTP only.
     Forgets,
+    /// It is at another path, and says so. Over HTTP only.
+    Moves,
+    /// It sends whoever asks to another server. Over HTTP only.
+    SendsAway,
     /// It is broken. Over HTTP only.
     Breaks,
 }
 
 /// Each manner by its word.
-const MANNERS: [(&str, Manner); 31] = [
+const MANNERS: [(&str, Manner); 33] = [
     ("good", Manner::Good),
     ("mute", Manner::Mute),
     ("mute-list", Manner::MuteList),
@@ -121,6 +125,8 @@ const MANNERS: [(&str, Manner); 31] = [
     ("forbids", Manner::Forbids),
     ("locks", Manner::Locks),
     ("forgets", Manner::Forgets),
+    ("moves", Manner::Moves),
+    ("sends-away", Manner::SendsAway),
     ("breaks", Manner::Breaks),
 ];
 
@@ -358,7 +364,8 @@ impl StandIn {
     /// If nothing can listen on loopback.
     pub async fn of(manner: Manner) -> Self {
         let talk = Arc::new(Talk { manner, asked: Mutex::default(), sessions: AtomicU64::new(0) });
-        let router = Router::new().route("/mcp", post(message)).with_state(Arc::clone(&talk));
+        let router = Router::new().route("/mcp", post(message)).route("/moved", post(message));
+        let router = router.with_state(Arc::clone(&talk));
         Self { server: Server::start(router).await, talk }
     }
 
@@ -393,7 +400,28 @@ impl Talk {
     }
 }
 
-async fn message(State(talk): State<Arc<Talk>>, headers: HeaderMap, body: Bytes) -> Response {
+/// Where a server sends on whoever asks at `path` of `host`, if it does.
+fn elsewhere(manner: Manner, host: &str, path: &str) -> Option<String> {
+    match manner {
+        Manner::Moves => (path == "/mcp").then(|| "/moved".to_owned()),
+        // It is the same one, by another name.
+        Manner::SendsAway => {
+            host.strip_prefix("127.0.0.1").map(|port| format!("http://localhost{port}/moved"))
+        }
+        _ => None,
+    }
+}
+
+async fn message(
+    State(talk): State<Arc<Talk>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if let Some(place) = elsewhere(talk.manner, host, uri.path()) {
+        return Redirect::temporary(&place).into_response();
+    }
     match talk.manner {
         Manner::Locks => return (StatusCode::FORBIDDEN, "no such key").into_response(),
         Manner::Forbids => {

@@ -147,6 +147,16 @@ async fn nothing_secret_is_told_of_a_service_that_cannot_be_reached() {
 }
 
 #[tokio::test]
+async fn whoever_is_sent_on_goes_to_the_same_server_and_to_no_other() {
+    let moved = StandIn::of(Manner::Moves).await;
+    open(&service(&moved.url())).await.unwrap().close().await;
+    let away = StandIn::of(Manner::SendsAway).await;
+    let why = open(&service(&away.url())).await.unwrap_err().why;
+    assert!(matches!(&why, Why::Unusable(told) if told.contains("307")), "{why:?}");
+    assert!(away.asked().is_empty(), "a key would have gone there");
+}
+
+#[tokio::test]
 async fn a_list_that_is_too_long_or_does_not_end_is_refused() {
     for manner in [Manner::ManyTools, Manner::EndlessPages, Manner::EmptyPages] {
         for why in whys(manner, PATIENCE).await {
