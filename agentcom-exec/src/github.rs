@@ -106,6 +106,17 @@ pub enum GitHubError {
 }
 
 impl GitHubError {
+    /// How long to wait at the least before the same is asked again; nothing if that is of no use, or
+    /// GitHub does not say.
+    #[must_use]
+    pub fn again_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unreachable { .. } | Self::Refused { status: 500.., .. } => Some(Duration::ZERO),
+            Self::Busy { after } => after.map(Duration::from_secs),
+            Self::Token(_) | Self::NoRepository(_) | Self::Refused { .. } => None,
+        }
+    }
+
     /// Whether the repository has no drafts, as private ones of some plans: GitHub has a text for that,
     /// and no code.
     fn is_for_want_of_drafts(&self) -> bool {

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::Settings;
 use super::place::Place;
-use super::publish::Withheld;
+use super::publish::{self, Withheld};
 use crate::agentic::{Ended, How};
 use crate::blobs::BlobId;
 use crate::git::{CheckoutError, GitError, Status};
@@ -243,7 +243,7 @@ impl Done {
         let draft = settings.drafts.hold(partial.is_some(), self.risk.tier);
         let proposal = github::Proposal { head, base, title: &title, body: &body, draft };
         // The branch is pushed by now, and what was done is not lost for want of a pull request.
-        Ok(Some(github.propose(&repository, &proposal).await))
+        Ok(Some(publish::propose(github, &repository, &proposal).await))
     }
 }
 

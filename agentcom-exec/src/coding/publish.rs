@@ -1,6 +1,6 @@
 //! This file decides whether a branch may be pushed: that is an effect outside, as far as strangers read
 //! the remote, and the third of three things where the task has read what they wrote and what is
-//! private. Then a person decides, and nobody's answer is no.
+//! private. Then a person decides, and nobody's answer is no. What is pushed it proposes.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobContext;
 use agentcom_core::question::is_yes;
 use agentcom_core::repo::place_of;
+use tokio::time::sleep;
 
 use super::place::Place;
 use crate::git::{CheckoutError, Status};
-use crate::github::{GitHub, Repository, Visibility};
+use crate::github::{GitHub, GitHubError, Proposal, Pull, Repository, Visibility};
 use crate::output::report;
 use crate::tool::Met;
 
@@ -114,6 +115,33 @@ impl Publisher<'_> {
         report(self.ctx, "status", &format!("{word} to push {branch} to {to}"));
         allowed
     }
+}
+
+/// How often a pull request is tried to be opened.
+const PROPOSED_MAX: u32 = 3;
+
+/// The wait before the second time; before the third it is four times as long.
+const PROPOSE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest that GitHub may ask for, for it to be waited for: a person can open it later.
+const PROPOSE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Opens a pull request, and tries that again where what kept it from that may pass: the branch is pushed,
+/// and a task is not done in part for a moment in which GitHub was away.
+pub(super) async fn propose(
+    github: &GitHub,
+    repository: &Repository,
+    proposal: &Proposal<'_>,
+) -> Result<Pull, GitHubError> {
+    let mut wait = PROPOSE_AGAIN_AFTER;
+    for _ in 1..PROPOSED_MAX {
+        let proposed = github.propose(repository, proposal).await;
+        let least = proposed.as_ref().err().and_then(GitHubError::again_after);
+        let Some(least) = least.filter(|least| *least <= PROPOSE_WAIT_MAX) else { return proposed };
+        sleep(wait.max(least)).await;
+        wait *= 4;
+    }
+    github.propose(repository, proposal).await
 }
 
 /// What pushing to those who anybody may be has to do with the world.

@@ -7,7 +7,7 @@ use agentcom_core::testing::executor_suite::{Asking, ExecutorFixture as _, assig
 use agentcom_core::wire::Assignment;
 use agentcom_exec::coding::{Coding, Drafts, Settings};
 use agentcom_exec::github::GitHub;
-use agentcom_exec::stand_in::github::{REPOSITORY, StandIn, TOKEN};
+use agentcom_exec::stand_in::github::{Instead, REPOSITORY, StandIn, TOKEN};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, git};
@@ -94,4 +94,20 @@ async fn what_touches_what_is_protected_is_a_draft_where_that_is_wanted() {
     ground.fixture.risk.protected.push("b.txt".parse().unwrap());
     let whole = ground.done(Drafts::Risky, 1, "a.txt").await;
     assert_eq!((&whole["risk_tier"], &whole["pull_request_draft"]), (&3.into(), &true.into()));
+}
+
+#[tokio::test]
+async fn a_moment_in_which_github_is_away_leaves_a_task_done_as_a_whole() {
+    let ground = Ground::new().await;
+    let instead = |status, headers, does_it| {
+        Some(Instead { status, headers, body: "<html>".into(), does_it })
+    };
+    // It does not say so, but it has opened it.
+    let answers =
+        [instead(403, vec![("retry-after", "1")], false), None, instead(502, vec![], true)];
+    ground.github.next(answers);
+    let whole = ground.done(Drafts::default(), 1, "a.txt").await;
+    assert_eq!(whole["verdict"], Value::Null, "{whole:#}");
+    assert_eq!(ground.github.pulls().len(), 1);
+    assert!(whole["pull_request"].is_string(), "{whole:#}");
 }
