@@ -16,7 +16,7 @@ use crate::name::{AgentId, Capability, EndpointId, Key, Kind, ModelName, Repo, R
 use crate::price::Price;
 use crate::repo::{Registered, is_same};
 use crate::route::Class;
-use crate::task::{BadDraft, Draft, Refused, Task, Tier};
+use crate::task::{BadDraft, Draft, Refused, Shortfall, Task, Tier};
 use crate::time::{Span, Wall};
 
 /// What is paused.
@@ -284,13 +284,15 @@ pub enum Rejected {
     /// Tasks of a batch wait for each other.
     #[error("the tasks wait for each other: {}", path(.0))]
     Cycle(Vec<usize>),
-    /// A draft depends on one that did not complete, and its policy is to fail then.
-    #[error("task {index} depends on {id}, which did not complete")]
+    /// A draft depends on one that ended without what it needs, as its policy has it.
+    #[error("task {index} depends on {id}, which {ended}")]
     DeadDependency {
         /// The position of the draft.
         index: usize,
-        /// The task that did not complete.
+        /// The task that ended.
         id: TaskId,
+        /// How it ended.
+        ended: Shortfall,
     },
     /// The key was used for something else.
     #[error("the idempotency key was used for {id} with another body")]

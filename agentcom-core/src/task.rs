@@ -1,6 +1,7 @@
 //! This file describes a task: what was asked for, and where its life stands.
 
 mod complexity;
+mod dependency;
 mod draft;
 mod life;
 mod retry;
@@ -8,6 +9,7 @@ mod spec;
 mod traces;
 
 pub use complexity::{Complexity, Inferred, Signals};
+pub use dependency::{AfterDependency, FailedDependency, Shortfall};
 pub use draft::{BadDraft, Dependency, Draft};
 pub(crate) use life::never;
 pub use life::{
@@ -16,8 +18,8 @@ pub use life::{
 };
 pub use retry::backoff;
 pub use spec::{
-    AfterDependency, BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority,
-    Rate, Retry, Share, Spec, Tier, Times, VerificationStep, usual_sandbox,
+    BadPriority, Coding, Concurrency, FileHint, Group, LeaseLoss, Op, Priority, Rate, Retry, Share,
+    Spec, Tier, Times, VerificationStep, usual_sandbox,
 };
 pub use traces::{Trace, Traces};
 

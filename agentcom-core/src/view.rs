@@ -22,7 +22,7 @@ use crate::name::{AgentId, GoalId, Key, ModelName, Principal};
 use crate::price::Price;
 use crate::question::Question;
 use crate::route::{Alternative, Decision};
-use crate::task::{Priority, Task, Tier};
+use crate::task::{AfterDependency, Priority, Task, Tier};
 use crate::time::{Span, Wall};
 use crate::wire::{Dialect, Held};
 
@@ -196,6 +196,8 @@ pub enum Reason {
     Dependencies {
         /// Which.
         on: Vec<TaskId>,
+        /// What happens when one of them ends without being completed.
+        on_dependency_failure: AfterDependency,
     },
     /// It is not to start before a time.
     NotBefore {

@@ -308,7 +308,7 @@ impl Problem {
             R::Cycle(positions) => {
                 Self::new(UNFIT, "dependency_cycle", rejected).with("cycle", positions.clone())
             }
-            R::DeadDependency { index, id } => Self::new(CLASH, "dead_dependency", rejected)
+            R::DeadDependency { index, id, .. } => Self::new(CLASH, "dead_dependency", rejected)
                 .errors(dependency(*index))
                 .with("task_id", id.to_string()),
             R::KeyConflict { id } => {

@@ -59,7 +59,11 @@ const TYPES: [Line; 43] = [
     ("concurrency", "{key: text, max: integer}"),
     ("field_error", "{field: text, error: text, detail: text}"),
     ("lease_loss", "stop or continue"),
-    ("after_dependency", "fail or continue"),
+    (
+        "after_dependency",
+        "fail (it dies if a dependency dies or is cancelled), continue (it runs whatever becomes of them) \
+         or strict (it dies unless all are completed; one that is partial is not enough)",
+    ),
     ("acked", "accepted, complete, retried, dead_letter, released or superseded"),
     ("report_action", "continue or abort"),
     (

@@ -332,8 +332,8 @@ impl App {
 
 fn no_result(task: &Task) -> AppError {
     let state = &task.life.state;
-    let why = match (task.life.last_error(), state) {
-        (Some(said), _) => said.into(),
+    let why = match (task.life.why_failed(), state) {
+        (Some(said), _) => said,
         (None, TaskState::Dead(death)) => death.to_string(),
         (None, _) => "called off".into(),
     };

@@ -26,6 +26,7 @@ use crate::task::{Draft, TaskState};
 use crate::testing::bench::Bench;
 use crate::time::Span;
 use crate::wire::{self, Held};
+use alloc::string::ToString as _;
 use alloc::vec;
 use schedule::FairPolicy;
 

@@ -23,11 +23,13 @@ pub use state::{
 };
 
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::guard::{Guard, Guards};
 use crate::id::{Lease, TaskId};
 use crate::route::{Chosen, Decision};
+use crate::task::FailedDependency;
 use crate::time::Wall;
 
 /// What can happen to a task.
@@ -48,6 +50,8 @@ pub enum TaskEvent {
     FinishLate(Fence, Outcome, Box<Finish>),
     /// The attempt ended without a result; the task moves on to the given state.
     End(Fence, Ended, TaskState),
+    /// A task that it depends on ended without what it needs; it dies of that.
+    FailDependency(FailedDependency),
     /// It dies.
     Kill(Death),
     /// It is called off.
@@ -93,6 +97,7 @@ impl Life {
             updated_at: at,
             attempts: Vec::new(),
             answers: Vec::new(),
+            failed_dependency: None,
             finish: None,
             spend: None,
         }
@@ -136,6 +141,14 @@ impl Life {
         self.attempts.iter().rev().find_map(|attempt| attempt.ended.as_ref()?.error.as_deref())
     }
 
+    /// Why the task came to nothing, in words: the dependency that it died of, or else what went wrong
+    /// last.
+    #[must_use]
+    pub fn why_failed(&self) -> Option<String> {
+        let dependency = self.failed_dependency.as_ref().map(ToString::to_string);
+        dependency.or_else(|| self.last_error().map(String::from))
+    }
+
     /// The life after `event`.
     ///
     /// # Errors
@@ -159,6 +172,7 @@ impl Life {
         match &self.state {
             S::Blocked { on } => match event {
                 E::Unblock(other, then) => next.unblock(on, other, then)?,
+                E::FailDependency(failed) => next.fail_dependency(on, failed)?,
                 E::Kill(death) => next.state = S::Dead(death),
                 E::Cancel => next.state = S::Cancelled,
                 E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
@@ -174,7 +188,9 @@ impl Life {
                     next.finish_late(guards, &fence, outcome, finish)?
                 }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Assign(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
+                E::Unblock(..) | E::FailDependency(_) | E::Assign(..) | E::Revive(_) => {
+                    return Err(Refused::OutOfTurn);
+                }
             },
             S::Ready { .. } => match event {
                 E::Assign(hold, route) => next.assign(guards, hold, route)?,
@@ -184,7 +200,9 @@ impl Life {
                     next.finish_late(guards, &fence, outcome, finish)?
                 }
                 E::Accept(_) | E::Finish(..) | E::End(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
+                E::Unblock(..) | E::FailDependency(_) | E::Due(..) | E::Revive(_) => {
+                    return Err(Refused::OutOfTurn);
+                }
             },
             S::Assigned(hold) | S::Working(hold) => match event {
                 E::Accept(fence) => next.accept(guards, hold, &fence)?,
@@ -199,29 +217,39 @@ impl Life {
                 E::Kill(death) => next.call_off(S::Dead(death)),
                 E::Cancel => next.call_off(S::Cancelled),
                 E::FinishLate(..) => return Err(Refused::Stale),
-                E::Unblock(..) | E::Due(..) | E::Assign(..) | E::Revive(_) => {
-                    return Err(Refused::OutOfTurn);
-                }
+                E::Unblock(..) | E::FailDependency(_) => return Err(Refused::OutOfTurn),
+                E::Due(..) | E::Assign(..) | E::Revive(_) => return Err(Refused::OutOfTurn),
             },
-            S::Dead(_) => match event {
-                E::Revive(place) => next.revive(place),
-                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
-                    return Err(Refused::Stale);
-                }
-                E::Unblock(..) | E::Due(..) | E::Assign(..) | E::Kill(_) | E::Cancel => {
-                    return Err(Refused::Over);
-                }
-            },
-            S::Completed | S::Partial | S::Cancelled => match event {
-                E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
-                    return Err(Refused::Stale);
-                }
-                E::Revive(place) if !guards.on(Guard::Final) => next.revive(place),
-                E::Unblock(..) | E::Due(..) | E::Assign(..) => return Err(Refused::Over),
-                E::Kill(_) | E::Cancel | E::Revive(_) => return Err(Refused::Over),
-            },
+            S::Dead(_) => next.on_dead(event)?,
+            S::Completed | S::Partial | S::Cancelled => next.on_over(guards, event)?,
         }
         Ok(next)
+    }
+
+    fn on_dead(&mut self, event: TaskEvent) -> Result<(), Refused> {
+        use TaskEvent as E;
+        match event {
+            E::Revive(place) => self.revive(place),
+            E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
+                return Err(Refused::Stale);
+            }
+            E::Unblock(..) | E::FailDependency(_) | E::Due(..) => return Err(Refused::Over),
+            E::Assign(..) | E::Kill(_) | E::Cancel => return Err(Refused::Over),
+        }
+        Ok(())
+    }
+
+    fn on_over(&mut self, guards: Guards, event: TaskEvent) -> Result<(), Refused> {
+        use TaskEvent as E;
+        match event {
+            E::Accept(_) | E::Finish(..) | E::FinishLate(..) | E::End(..) => {
+                return Err(Refused::Stale);
+            }
+            E::Revive(place) if !guards.on(Guard::Final) => self.revive(place),
+            E::Unblock(..) | E::FailDependency(_) | E::Due(..) => return Err(Refused::Over),
+            E::Assign(..) | E::Kill(_) | E::Cancel | E::Revive(_) => return Err(Refused::Over),
+        }
+        Ok(())
     }
 
     fn unblock(&mut self, on: &[TaskId], other: TaskId, then: TaskState) -> Result<(), Refused> {
@@ -230,6 +258,15 @@ impl Life {
         }
         let left: Vec<TaskId> = on.iter().copied().filter(|&id| id != other).collect();
         self.state = if left.is_empty() { then } else { TaskState::Blocked { on: left } };
+        Ok(())
+    }
+
+    fn fail_dependency(&mut self, on: &[TaskId], failed: FailedDependency) -> Result<(), Refused> {
+        if !on.contains(&failed.id) {
+            return Err(Refused::OutOfTurn);
+        }
+        self.failed_dependency = Some(failed.into());
+        self.state = TaskState::Dead(Death::Dependency);
         Ok(())
     }
 
@@ -343,6 +380,7 @@ impl Life {
         self.failures = 0;
         self.crashes = 0;
         self.revivals = self.revivals.saturating_add(1);
+        self.failed_dependency = None;
         self.state = TaskState::Ready { since: self.updated_at, place };
     }
 }

@@ -14,6 +14,7 @@ use crate::money::Micros;
 use crate::name::{AgentId, Capability, GoalId, Key, Kind, Principal, Repo, Tag};
 use crate::route::is_of_models;
 use crate::sandbox::Level;
+use crate::task::AfterDependency;
 use crate::time::{Span, Wall};
 
 /// What to run: the kind selects the executor, which alone understands the input.
@@ -89,17 +90,6 @@ impl FromStr for Priority {
             _ => Err(BadPriority(word.chars().take(40).collect())),
         }
     }
-}
-
-/// What happens to a task when one it depends on dies or is cancelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AfterDependency {
-    /// It dies as well.
-    #[default]
-    Fail,
-    /// It runs as if the other had completed.
-    Continue,
 }
 
 /// What an agent does with running work when it can no longer renew its lease.
@@ -322,7 +312,7 @@ pub struct Spec {
     /// Tasks that have to end first.
     #[serde(default, skip_serializing_if = "no_items")]
     pub depends_on: Box<[TaskId]>,
-    /// What happens when one of those does not complete.
+    /// What happens when one of those ends without being completed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub after_dependency: AfterDependency,
     /// What an agent does when it loses the lease.

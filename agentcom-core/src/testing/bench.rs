@@ -345,6 +345,15 @@ impl Bench {
 
     /// An agent is done.
     pub fn complete(&mut self, session: u64, held: Held) {
+        self.done(session, held, None);
+    }
+
+    /// An agent is done with part of what was asked for.
+    pub fn complete_partly(&mut self, session: u64, held: Held) {
+        self.done(session, held, Some(true));
+    }
+
+    fn done(&mut self, session: u64, held: Held, partial: Option<bool>) {
         self.frame(
             session,
             ToHub::TaskComplete(Complete {
@@ -352,7 +361,7 @@ impl Bench {
                 generation: held.generation,
                 incarnation: None,
                 result: Json::of(&"done").ok(),
-                partial: None,
+                partial,
                 tokens_used: Some(12),
                 verification_report: None,
                 left: Default::default(),

@@ -99,6 +99,8 @@ pub enum Happening {
     Accept(usize),
     /// A task at work is done.
     Complete(usize),
+    /// A task at work is done in part.
+    CompletePartly(usize),
     /// A task at work has failed.
     Fail(usize, Category),
     /// A task at work is given back.

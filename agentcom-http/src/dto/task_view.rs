@@ -192,7 +192,7 @@ struct HistoryView {
 impl From<Task> for TaskView {
     fn from(Task { id, spec, life }: Task) -> Self {
         let (state, hold) = (life.state.as_str(), life.state.hold());
-        let last_error = life.last_error().map(str::to_owned);
+        let last_error = life.why_failed();
         let retry = spec.retry.as_deref().cloned().unwrap_or_default();
         let sandbox = spec.least_sandbox();
         let last_agent = life.last_attempt().filter(|_| life.finish.is_some());

@@ -5,7 +5,7 @@ use agentcom_core::driver::CallError;
 use agentcom_core::id::{QuestionId, TaskId};
 use agentcom_core::name::{AgentId, Key, Principal};
 use agentcom_core::port::store::StoreErrorKind;
-use agentcom_core::task::{BadDraft, Refused};
+use agentcom_core::task::{BadDraft, Refused, Shortfall};
 use agentcom_core::time::Span;
 use expect_test::expect;
 
@@ -24,7 +24,7 @@ fn golden_refusals() {
         Rejected::UnknownDependency { index: 0, id },
         Rejected::UnknownSibling { index: 0, sibling: 3 },
         Rejected::Cycle(vec![0, 1, 0]),
-        Rejected::DeadDependency { index: 0, id },
+        Rejected::DeadDependency { index: 0, id, ended: Shortfall::Partial },
         Rejected::KeyConflict { id },
         Rejected::RateConflict { key: Key::new("k").unwrap() },
         Rejected::QueueFull { retry_after: Span(2_000) },
@@ -62,7 +62,7 @@ fn golden_refusals() {
         422 invalid_dependencies: task 0 depends on task-0000000000000001, which does not exist
         422 invalid_dependencies: task 0 depends on task 3 of the batch, which does not exist
         422 dependency_cycle: the tasks wait for each other: 0 -> 1 -> 0
-        409 dead_dependency: task 0 depends on task-0000000000000001, which did not complete
+        409 dead_dependency: task 0 depends on task-0000000000000001, which is done only in part
         409 idempotency_conflict: the idempotency key was used for task-0000000000000001 with another body
         409 rate_conflict: rate `k` is in use with other figures
         503 queue_full: the queue is full; try again in 2 s

@@ -61,7 +61,8 @@ impl NewTask<'_> {
         self.with(|draft| draft.priority = priority)
     }
 
-    /// Only once that task has completed.
+    /// Only once that task has ended. If it dies or is cancelled, so does this one, unless its draft says
+    /// otherwise ([`Draft::after_dependency`]).
     pub fn after(self, task: TaskId) -> Self {
         self.with(|draft| draft.depends_on.push(Dependency::Known(task)))
     }

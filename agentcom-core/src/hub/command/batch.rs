@@ -13,7 +13,7 @@ use crate::id::TaskId;
 use crate::name::Principal;
 use crate::rng::scramble;
 use crate::state::bytes_of;
-use crate::task::{AfterDependency, Delay, Dependency, Draft, Life, Spec, Task, TaskState};
+use crate::task::{Delay, Dependency, Draft, Life, Spec, Task, TaskState};
 use crate::time::{Span, Wall};
 
 /// When to try again if the queue is full.
@@ -234,9 +234,8 @@ fn check_dependencies(
     for id in there.filter(|id| tx.state.task(*id).is_none()) {
         let ended = tx.state.just_ended(id).or_else(|| facts.tasks.get(&id));
         let ended = ended.ok_or(Rejected::UnknownDependency { index, id })?;
-        let done = matches!(ended.life.state, TaskState::Completed | TaskState::Partial);
-        if !done && draft.after_dependency == AfterDependency::Fail {
-            return Err(Rejected::DeadDependency { index, id });
+        if let Some(ended) = draft.after_dependency.forbids(&ended.life.state) {
+            return Err(Rejected::DeadDependency { index, id, ended });
         }
     }
     Ok(())

@@ -29,7 +29,7 @@ pub fn why(state: &State, id: TaskId) -> Option<Why> {
 pub fn why_ended(task: &Task) -> Why {
     let death =
         if let TaskState::Dead(death) = task.life.state { Some(death.to_string()) } else { None };
-    let reason = Reason::Ended { death, error: task.life.last_error().map(String::from) };
+    let reason = Reason::Ended { death, error: task.life.why_failed() };
     let route = route_of(task);
     Why { task_id: task.id, state: task.life.state.as_str(), reason, route }
 }
@@ -44,7 +44,10 @@ fn reason(state: &State, task: &Task) -> Reason {
     let now = state.now().mono;
     let left = |at: Option<Mono>| at.map_or(Span(0), |at| at - now);
     match &task.life.state {
-        TaskState::Blocked { on } => Reason::Dependencies { on: on.clone() },
+        TaskState::Blocked { on } => Reason::Dependencies {
+            on: on.clone(),
+            on_dependency_failure: task.spec.after_dependency,
+        },
         TaskState::Delayed(Delay::Until(at)) => Reason::NotBefore { until: *at },
         TaskState::Delayed(Delay::Backoff(_)) => Reason::Backoff {
             remaining: left(mono(state, &Due::Backoff(id))),

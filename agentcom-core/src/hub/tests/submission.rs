@@ -1,8 +1,12 @@
 //! This file checks what becomes of submissions: graphs, keys, bounds.
 
+use alloc::format;
+
 use super::*;
 use crate::command::Rejected;
-use crate::task::{AfterDependency, Dependency};
+use crate::hub::schedule::why_ended;
+use crate::task::{AfterDependency, Death, Dependency, Shortfall};
+use crate::view::Reason;
 
 fn after(dependency: Dependency) -> Draft {
     Draft { depends_on: vec![dependency], ..draft() }
@@ -84,7 +88,46 @@ fn a_dependency_that_dies_ends_its_dependents_by_their_policy() {
         ["dead_letter", "dead_letter", "ready"]
     );
     let late = bench.call(Command::Submit(after(Dependency::Known(first)).into()));
-    assert_eq!(late, Reply::Rejected(Rejected::DeadDependency { index: 0, id: first }));
+    let ended = Shortfall::Cancelled;
+    assert_eq!(late, Reply::Rejected(Rejected::DeadDependency { index: 0, id: first, ended }));
+}
+
+#[test]
+fn a_dependency_that_is_done_in_part_is_enough_unless_its_dependents_are_strict() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    let first = bench.submit(draft());
+    let policies = [AfterDependency::Fail, AfterDependency::Continue, AfterDependency::Strict];
+    let of = |after_dependency| Draft { after_dependency, ..after(Dependency::Known(first)) };
+    let [fail, go_on, strict] = policies.map(|policy| bench.submit(of(policy)));
+    let chained = bench.submit(after(Dependency::Known(strict)));
+    let held = bench.holds(&agent_id("a"))[0];
+    bench.accept(agent, held);
+    bench.complete_partly(agent, held);
+    assert_eq!(bench.word(first), "partial");
+    assert_eq!(
+        [fail, go_on, strict, chained].map(|id| bench.word(id)),
+        ["assigned", "ready", "dead_letter", "dead_letter"]
+    );
+    let said = [strict, chained].map(|id| why_ended(bench.task(id)).reason);
+    let ended = |error: String| Reason::Ended {
+        death: Some(Death::Dependency.to_string()),
+        error: Some(error),
+    };
+    assert_eq!(
+        said,
+        [
+            ended(format!("{first}, which it depends on, is done only in part")),
+            ended(format!("{strict}, which it depends on, died")),
+        ]
+    );
+    let late = bench.call(Command::Submit(of(AfterDependency::Strict).into()));
+    let ended = Shortfall::Partial;
+    assert_eq!(late, Reply::Rejected(Rejected::DeadDependency { index: 0, id: first, ended }));
+    assert!(matches!(
+        bench.call(Command::Submit(of(AfterDependency::Fail).into())),
+        Reply::Submitted(_)
+    ));
 }
 
 #[test]

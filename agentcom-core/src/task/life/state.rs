@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::ledger::Spend;
 use crate::name::AgentId;
 use crate::route::{Chosen, Decision};
-use crate::task::Traces;
+use crate::task::{FailedDependency, Traces};
 use crate::time::{Span, Wall};
 
 /// One assignment of a task to one agent.
@@ -70,7 +70,7 @@ pub enum Death {
     Deadline,
     /// It was ready for longer than `expires_after`.
     Expired,
-    /// A task that it depends on did not complete.
+    /// A task that it depends on ended without what it needs.
     Dependency,
 }
 
@@ -259,6 +259,9 @@ pub struct Life {
     /// Answers for its next agents, oldest first, at most [`Life::ANSWERS_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
+    /// The dependency that it died of, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_dependency: Option<Box<FailedDependency>>,
     /// What it ended with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Box<Finish>>,

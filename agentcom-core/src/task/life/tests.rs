@@ -10,6 +10,7 @@ use expect_test::expect;
 use super::*;
 use crate::id::QuestionId;
 use crate::name::AgentId;
+use crate::task::Shortfall;
 use crate::time::Span;
 
 const AT: Wall = Wall(100);
@@ -46,6 +47,10 @@ fn ended(outcome: Outcome) -> Ended {
     Ended::new(Wall(60), outcome)
 }
 
+fn failed(id: TaskId) -> FailedDependency {
+    FailedDependency { id, ended: Shortfall::Partial }
+}
+
 fn finish() -> Box<Finish> {
     Box::new(Finish { tokens: Some(5), ..Finish::default() })
 }
@@ -70,6 +75,8 @@ fn events() -> Vec<(&'static str, TaskEvent)> {
     vec![
         ("unblock", E::Unblock(OTHER, ready())),
         ("unblock by another", E::Unblock(TaskId(8), ready())),
+        ("fail dependency", E::FailDependency(failed(OTHER))),
+        ("fail another", E::FailDependency(failed(TaskId(8)))),
         ("due", E::Due(PLACE, None)),
         ("assign", E::Assign(hold(2), None)),
         ("assign an old lease", E::Assign(hold(1), None)),
@@ -122,6 +129,8 @@ fn a_life_moves_by_this_table() {
                             blocked     delayed     ready       assigned    working     waiting     completed   partial     dead_letter cancelled
         unblock             ready       -           -           -           -           -           ! over      ! over      ! over      ! over
         unblock by another  -           -           -           -           -           -           ! over      ! over      ! over      ! over
+        fail dependency     dead_letter -           -           -           -           -           ! over      ! over      ! over      ! over
+        fail another        -           -           -           -           -           -           ! over      ! over      ! over      ! over
         due                 -           ready       -           -           -           ready       ! over      ! over      ! over      ! over
         assign              -           -           assigned    -           -           -           ! over      ! over      ! over      ! over
         assign an old lease -           -           ! stale     -           -           -           ! over      ! over      ! over      ! over

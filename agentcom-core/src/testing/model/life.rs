@@ -3,9 +3,7 @@
 use super::Model;
 use crate::agent::TrustEvent;
 use crate::rng::Rng;
-use crate::task::{
-    AfterDependency, Category, Death, Delay, Hold, Outcome, Place, TaskState, Wait, backoff,
-};
+use crate::task::{Category, Death, Delay, Hold, Outcome, Place, TaskState, Wait, backoff};
 use crate::testing::bench::SEED;
 use crate::time::Span;
 
@@ -21,9 +19,10 @@ impl Model {
         self.trust(&hold.agent, TrustEvent::Accepted);
     }
 
-    pub(super) fn complete(&mut self, task: usize) {
+    /// Ends a held task with what its agent came to: all that was asked for, or part of it.
+    pub(super) fn complete(&mut self, task: usize, state: TaskState) {
         let Some(hold) = self.tasks[task].state.hold().cloned() else { return };
-        self.end(task, TaskState::Completed);
+        self.end(task, state);
         self.trust(&hold.agent, TrustEvent::Ended);
     }
 
@@ -140,13 +139,13 @@ impl Model {
     /// Tasks that waited for those that ended in this instant, the latest first; and so on.
     pub(super) fn move_dependents_on(&mut self) {
         while let Some(over) = self.over.pop() {
-            let (id, failed) = (self.tasks[over].id, self.tasks[over].failed());
+            let ended = self.tasks[over].clone();
+            let id = ended.id;
             let waits = |task: &usize| matches!(&self.tasks[*task].state, TaskState::Blocked { on } if on.contains(&id));
             let mut waiting: alloc::vec::Vec<usize> = (0..self.tasks.len()).filter(waits).collect();
             waiting.sort_by_key(|task| self.tasks[*task].id);
             for task in waiting {
-                let then = self.tasks[task].spec.after_dependency;
-                if failed && then == AfterDependency::Fail {
+                if ended.fails(self.tasks[task].spec.after_dependency) {
                     self.end(task, TaskState::Dead(Death::Dependency));
                     continue;
                 }

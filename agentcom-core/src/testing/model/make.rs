@@ -39,7 +39,12 @@ impl Model {
             }
             Happening::Complete(at) => {
                 if let Some(task) = self.pick_held(*at) {
-                    self.complete(task);
+                    self.complete(task, TaskState::Completed);
+                }
+            }
+            Happening::CompletePartly(at) => {
+                if let Some(task) = self.pick_held(*at) {
+                    self.complete(task, TaskState::Partial);
                 }
             }
             Happening::Fail(at, category) => {
@@ -82,9 +87,8 @@ impl Model {
         for dependency in &draft.depends_on {
             let Dependency::Known(id) = dependency else { continue };
             let other = self.tasks.iter().find(|task| task.id == *id);
-            let failed = other.is_some_and(ModelTask::failed);
-            if failed && then == AfterDependency::Fail {
-                // What depends on a dead task is refused.
+            if other.is_some_and(|other| other.fails(then)) {
+                // What depends on a task that ended without what it needs is refused.
                 return;
             }
             depends_on.push(*id);
@@ -173,8 +177,14 @@ impl Model {
 }
 
 impl ModelTask {
-    /// Whether it ended, and not well.
-    pub(super) fn failed(&self) -> bool {
-        matches!(self.state, TaskState::Dead(_) | TaskState::Cancelled)
+    /// Whether it ended with less than a task needs that depends on it.
+    pub(super) fn fails(&self, dependent: AfterDependency) -> bool {
+        match dependent {
+            AfterDependency::Continue => false,
+            AfterDependency::Fail => {
+                matches!(self.state, TaskState::Dead(_) | TaskState::Cancelled)
+            }
+            AfterDependency::Strict => self.state.is_over() && self.state != TaskState::Completed,
+        }
     }
 }

@@ -215,10 +215,12 @@ pub(super) fn draft(rng: &mut Rng, number: usize, known: &[TaskId], now: Wall) -
     } else if one_in(20) {
         draft.times.run_after = Some(now + Span::from_secs(20));
     }
-    if one_in(8) {
-        draft.after_dependency = AfterDependency::Continue;
-    }
-    if one_in(4) && !known.is_empty() {
+    draft.after_dependency = match rng.below(8) {
+        0 => AfterDependency::Continue,
+        1..=3 => AfterDependency::Strict,
+        _ => AfterDependency::Fail,
+    };
+    if rng.below(4) == 0 && !known.is_empty() {
         let on = known[rng.below(known.len() as u64) as usize];
         draft.depends_on.push(Dependency::Known(on));
     }

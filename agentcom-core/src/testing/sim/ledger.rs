@@ -14,7 +14,7 @@ use crate::id::{Cipher, Lease, TaskId};
 use crate::name::{AgentId, Key};
 use crate::port::store::{Batch, StoreError, Table};
 use crate::state::{ended_row, key_row};
-use crate::task::{Death, LeaseLoss, Spec, TaskState};
+use crate::task::{Death, LeaseLoss, Shortfall, Spec, TaskState};
 use crate::view::Event;
 
 /// Where a task stands.
@@ -318,7 +318,9 @@ fn event_mark(kind: &str) -> Option<Mark> {
 
 /// How a task ended, from its row in the history.
 fn end_mark(key: &[u8], row: &[u8]) -> Result<Option<Mark>, StoreError> {
-    Ok(match ended_row(key, row)?.life.state {
+    let life = ended_row(key, row)?.life;
+    let of_a_part = life.failed_dependency.is_some_and(|it| it.ended == Shortfall::Partial);
+    Ok(match life.state {
         TaskState::Partial => Some(Mark::Partial),
         TaskState::Dead(death) => Some(match death {
             Death::Exhausted => Mark::DeadByAttempts,
@@ -326,6 +328,7 @@ fn end_mark(key: &[u8], row: &[u8]) -> Result<Option<Mark>, StoreError> {
             Death::Crashed => Mark::DeadByCrashes,
             Death::Deadline => Mark::DeadByDeadline,
             Death::Expired => Mark::DeadByExpiry,
+            Death::Dependency if of_a_part => Mark::DeadByPart,
             Death::Dependency => Mark::DeadByDependency,
         }),
         TaskState::Completed

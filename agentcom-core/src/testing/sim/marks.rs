@@ -56,6 +56,7 @@ marks! {
     Answered "a question was answered",
     Defaulted "a question was answered by its default",
     DeadByDependency "a task died with one that it depends on",
+    DeadByPart "a task died since one that it depends on was done only in part",
     DeadByDeadline "a task died of its deadline",
     DeadByExpiry "a task expired in the queue",
     DeadByAttempts "a task died when its attempts were spent",

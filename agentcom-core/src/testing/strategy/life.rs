@@ -16,7 +16,11 @@ use crate::time::Span;
 pub fn submissions() -> impl Strategy<Value = Submission> {
     let after = (
         prop_oneof![3 => vec(any::<usize>(), 0..1), 1 => vec(any::<usize>(), 1..4)],
-        sample::select(&[AfterDependency::Fail, AfterDependency::Continue]),
+        sample::select(&[
+            AfterDependency::Fail,
+            AfterDependency::Continue,
+            AfterDependency::Strict,
+        ]),
     );
     let spans = |longest: u64| (1..longest).prop_map(Span);
     let times = (
@@ -67,6 +71,7 @@ pub(in crate::testing) fn life() -> impl Strategy<Value = Happening> {
         1 => any::<usize>().prop_map(Happening::Leave),
         4 => any::<usize>().prop_map(Happening::Accept),
         4 => any::<usize>().prop_map(Happening::Complete),
+        2 => any::<usize>().prop_map(Happening::CompletePartly),
         3 => (any::<usize>(), sample::select(Vec::from(all)))
             .prop_map(|(at, category)| Happening::Fail(at, category)),
         1 => any::<usize>().prop_map(Happening::Release),

@@ -70,6 +70,7 @@ impl Play {
             Happening::Leave(agent) => self.leave(agent),
             Happening::Accept(at) => self.about(at, Bench::accept),
             Happening::Complete(at) => self.about(at, Bench::complete),
+            Happening::CompletePartly(at) => self.about(at, Bench::complete_partly),
             Happening::Fail(at, category) => {
                 self.about(at, |bench, session, held| bench.fail(session, held, category));
             }

@@ -20,7 +20,9 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Tasks of a batch name each other by `ref`:
   [ {\"ref\": \"build\", \"shell\": \"make\"},
-    {\"ref\": \"test\",  \"shell\": \"make test\", \"depends_on\": [\"build\"]} ]";
+    {\"ref\": \"test\",  \"shell\": \"make test\", \"depends_on\": [\"build\"]} ]
+With \"on_dependency_failure\": \"strict\" a task dies unless all that it depends on are completed; with
+\"continue\" it runs whatever becomes of them; otherwise it dies if one of them dies or is cancelled.";
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let body = wrapped(read(&args.file)?)?;

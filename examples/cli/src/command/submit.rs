@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentcom_core::money::Micros;
 use agentcom_core::route::AUTO;
 use agentcom_core::sandbox::Level;
-use agentcom_core::task::VerificationStep;
+use agentcom_core::task::{AfterDependency, VerificationStep};
 use agentcom_core::verify::Check;
 use agentcom_exec::acp::Acp;
 use agentcom_exec::claude_code::ClaudeCode;
@@ -76,6 +76,9 @@ pub(crate) struct Args {
     /// Start only after this task has ended (repeatable)
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     after: Vec<String>,
+    /// What becomes of it when a task of --after ends without being completed [default: fail]
+    #[arg(long, value_name = "POLICY")]
+    on_dependency_failure: Option<AfterFailure>,
     /// The repository that it concerns, by its address or the name that it is registered by
     #[arg(long, value_name = "REPOSITORY")]
     repo: Option<String>,
@@ -111,11 +114,32 @@ pub(crate) struct Args {
     timeout_wait: Option<Duration>,
 }
 
+/// What becomes of a task when one that it depends on ends without being completed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum AfterFailure {
+    /// It dies if one dies or is cancelled; one that is partial is enough
+    Fail,
+    /// It runs whatever becomes of them
+    Continue,
+    /// It dies unless all are completed; one that is partial is not enough
+    Strict,
+}
+
+impl From<AfterFailure> for AfterDependency {
+    fn from(said: AfterFailure) -> Self {
+        match said {
+            AfterFailure::Fail => Self::Fail,
+            AfterFailure::Continue => Self::Continue,
+            AfterFailure::Strict => Self::Strict,
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   agentcom submit --shell 'make test' --priority high --wait
   agentcom submit --code -d 'Fix the parser' --check 'test_passes cargo test' --corrections 2
-  agentcom submit --shell 'make deploy' --after 89abcdef --needs deploy --max-attempts 1
+  agentcom submit --shell 'make deploy' --after 89abcdef --on-dependency-failure strict --needs deploy
   echo '{\"shell\": \"date\", \"priority\": \"low\"}' | agentcom submit -";
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
@@ -174,6 +198,8 @@ impl Args {
         set("priority", self.priority.as_ref().map(|lane| json!(lane)));
         set("needs", list(&self.needs));
         set("sandbox", self.sandbox.map(|level| json!(level)));
+        let after_failure = self.on_dependency_failure.map(AfterDependency::from);
+        set("on_dependency_failure", after_failure.map(|then| json!(then)));
         set("repo", self.repo.as_ref().map(|repo| json!(repo)));
         set("complexity_tier", self.tier.as_ref().map(|tier| json!(tier)));
         set("assign_to", self.assign_to.as_ref().map(|agent| json!(agent)));
@@ -307,8 +333,10 @@ mod tests {
             "g",
             "--sandbox",
             "l1",
+            "--on-dependency-failure",
+            "strict",
         ];
-        expect![[r#"{"budget_micros":500000,"complexity_tier":"complex","description":"build it","goal_id":"g","max_attempts":1,"needs":["a","b"],"priority":"high","sandbox":"L1","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
+        expect![[r#"{"budget_micros":500000,"complexity_tier":"complex","description":"build it","goal_id":"g","max_attempts":1,"needs":["a","b"],"on_dependency_failure":"strict","priority":"high","sandbox":"L1","shell":"make","tags":["t"],"timeout_ms":120000}"#]].assert_eq(&body(&all).to_string());
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn render(task: &Value, questions: &[String], now: Wall) -> String {
     line("runs", &operation(task));
     line("lane", &super::tasks::lane(task));
     line("tier", &tier(&task["complexity"]));
+    line("after", &dependencies(task));
     for (name, field) in FIELDS {
         line(name, &text::field(task, field));
     }
@@ -75,10 +76,9 @@ fn render(task: &Value, questions: &[String], now: Wall) -> String {
     out
 }
 
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 8] = [
     ("agent", "assigned_to"),
     ("needs", "needed_capabilities"),
-    ("after", "depends_on"),
     ("repo", "repo"),
     ("for", "assign_to"),
     ("goal", "goal_id"),
@@ -96,6 +96,16 @@ fn operation(task: &Value) -> String {
         None if op["input"].is_null() => kind,
         None => format!("{kind}: {}", op["input"]),
     }
+}
+
+/// What it depends on, and what it makes of their ends; nothing if it depends on nothing.
+fn dependencies(task: &Value) -> String {
+    let on = text::field(task, "depends_on");
+    if on.is_empty() {
+        return on;
+    }
+    let then = super::why::after_failure(&text::field(task, "on_dependency_failure"));
+    format!("{on}; it {then}")
 }
 
 /// How demanding the task is, and why; nothing if there is nothing to go by.
@@ -240,6 +250,7 @@ mod tests {
         let task = json!({
             "id": "task-0123456789abcdef", "state": "completed", "priority": 2, "description": "say hello",
             "op": {"kind": "shell", "input": {"command": "echo hello"}}, "needed_capabilities": ["a", "b"],
+            "depends_on": ["task-0000000000000001", "task-0000000000000002"], "on_dependency_failure": "strict",
             "created_at": 1000, "attempts": [
                 {"generation": 1, "agent_id": "x", "category": "retryable", "outcome": "failed", "error": "exit code 1",
                     "survivors": 2, "transcripts": ["0123456789abcdef", "ba98"]},
@@ -256,6 +267,7 @@ mod tests {
               runs         shell: echo hello
               lane         normal
               tier         complex, as was said; it looks trivial (90 % sure by `typo`)
+              after        task-0000000000000001, task-0000000000000002; it dies unless all are completed, in whole and not in part
               needs        a, b
               created      1970-01-01 00:00:01 UTC (1 min ago)
               attempt      1 on x, failed, retryable, exit code 1, 2 processes could not be killed, transcript 0123456789ab ba98

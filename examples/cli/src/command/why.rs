@@ -42,7 +42,11 @@ pub(crate) fn sentence(reason: &Value) -> String {
     let millis = |name: &str| agentcom_core::time::Span(reason[name].as_u64().unwrap_or_default());
     let until = |name: &str| text::date(&reason[name]).map_or_else(String::new, text::stamp);
     match reason["code"].as_str().unwrap_or_default() {
-        "dependencies" => format!("it waits for {} to end", short_ids(&reason["on"])),
+        "dependencies" => format!(
+            "it waits for {} to end, and {}",
+            short_ids(&reason["on"]),
+            after_failure(&get("on_dependency_failure"))
+        ),
         "not_before" => format!("it is not to start before {}", until("until")),
         "backoff" => {
             format!(
@@ -95,6 +99,15 @@ fn question(question: &Value) -> String {
         plain(&question["default"]),
         short(&id),
     )
+}
+
+/// What a task does when one that it depends on ends without being completed.
+pub(crate) fn after_failure(policy: &str) -> &'static str {
+    match policy {
+        "continue" => "runs whatever becomes of them",
+        "strict" => "dies unless all are completed, in whole and not in part",
+        _ => "dies if one of them dies or is cancelled",
+    }
 }
 
 /// What keeps all endpoints from a task.
@@ -190,7 +203,7 @@ mod tests {
     use agentcom_core::name::{AgentId, EndpointId, Key, Repo};
     use agentcom_core::question::Question;
     use agentcom_core::route::Verdict;
-    use agentcom_core::task::Tier;
+    use agentcom_core::task::{AfterDependency, Tier};
     use agentcom_core::time::{Span, Wall};
     use agentcom_core::view::{Nearest, Reason};
     use expect_test::expect;
@@ -218,6 +231,10 @@ mod tests {
         }
     }
 
+    fn waiting(tasks: u64, on_dependency_failure: AfterDependency) -> Reason {
+        Reason::Dependencies { on: (0..tasks).map(TaskId).collect(), on_dependency_failure }
+    }
+
     fn lacking(words: &[&str]) -> Reason {
         let lacks = words.iter().map(|&word| word.to_owned()).collect();
         Reason::NoAgent { nearest: Some(Nearest { agent: agent(), lacks }) }
@@ -227,7 +244,9 @@ mod tests {
     fn every_reason_has_a_sentence() {
         let key = || Key::new("k").unwrap();
         let reasons = [
-            Reason::Dependencies { on: (0..7).map(TaskId).collect() },
+            waiting(7, AfterDependency::Fail),
+            waiting(1, AfterDependency::Continue),
+            waiting(1, AfterDependency::Strict),
             Reason::NotBefore { until: Wall(1000) },
             Reason::Backoff { remaining: Span(1500), error: Some("exit code 1".into()) },
             Reason::Stopped,
@@ -260,7 +279,9 @@ mod tests {
             .map(|reason| sentence(&serde_json::to_value(reason).unwrap()) + "\n")
             .collect();
         expect![[r#"
-            it waits for 00000000, 00000001, 00000002, 00000003, 00000004 and 2 more to end
+            it waits for 00000000, 00000001, 00000002, 00000003, 00000004 and 2 more to end, and dies if one of them dies or is cancelled
+            it waits for 00000000 to end, and runs whatever becomes of them
+            it waits for 00000000 to end, and dies unless all are completed, in whole and not in part
             it is not to start before 1970-01-01 00:00:01 UTC
             it failed and is tried again in 1.5 s: exit code 1
             all spending is stopped; `agentcom estop --off` ends that

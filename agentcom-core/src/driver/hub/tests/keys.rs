@@ -4,7 +4,7 @@ use super::*;
 use crate::command::Rejected;
 use crate::config::HubConfig;
 use crate::port::store::Table;
-use crate::task::Dependency;
+use crate::task::{Dependency, Shortfall};
 use crate::time::Span;
 
 #[test]
@@ -82,5 +82,6 @@ fn what_a_batch_finds_dead_under_a_key_does_not_count_as_done() {
     assert!(rig.call(Command::Cancel(first)).is_ok());
     let second = Draft { depends_on: Vec::from([Dependency::Sibling(0)]), ..draft() };
     let reply = rig.call(Command::SubmitBatch(Vec::from([keyed("once"), second])));
-    assert_eq!(reply, Ok(Reply::Rejected(Rejected::DeadDependency { index: 1, id: first })));
+    let ended = Shortfall::Cancelled;
+    assert_eq!(reply, Ok(Reply::Rejected(Rejected::DeadDependency { index: 1, id: first, ended })));
 }
