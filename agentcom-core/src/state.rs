@@ -28,7 +28,7 @@ pub use fair::{Fair, Flow, FlowNo, WEIGHT_USUAL};
 pub(crate) use firsts::{First, earlier};
 pub use fleet::{Abilities, AgentNo, Fleet, Group, GroupId, Member, Standing, Terms};
 pub(crate) use index::bytes_of;
-pub use limits::{Counter, Limits, LimitsNo};
+pub use limits::{Counter, Limits, LimitsNo, Shut};
 pub use mend::{Rows, mend};
 pub(crate) use money::payer;
 pub use pulse::Pulse;

@@ -7,11 +7,13 @@
 //! and no task waits for an endpoint that would take it.
 
 mod choose;
+mod wanting;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use self::wanting::Waiting;
 use super::{Due, State, When};
 use crate::endpoint::{Api, Breaker, Endpoint, Routing, Seen, Served, Server};
 use crate::id::TaskId;
@@ -51,8 +53,7 @@ pub struct Endpoints {
     /// name by which it is known when that ends.
     last: BTreeMap<Server, (Box<str>, Option<EndpointId>)>,
     held: BTreeMap<(EndpointId, Box<str>), BTreeSet<TaskId>>,
-    /// Ready tasks, by what they want.
-    waiting: BTreeMap<Wanted, BTreeSet<TaskId>>,
+    waiting: Waiting,
     /// Living tasks that look at an endpoint.
     probes: BTreeMap<EndpointId, BTreeSet<TaskId>>,
     /// Keys whose quota was renewed, and how many tasks may use each at once for the time being.
@@ -120,27 +121,6 @@ impl Endpoints {
     #[must_use]
     pub fn returning(&self, key: &Credential) -> Option<u32> {
         self.returning.get(key).copied()
-    }
-
-    /// Whether tasks want endpoints, or work with the models of this one.
-    #[must_use]
-    pub fn is_wanted(&self, id: &EndpointId, api: Api) -> bool {
-        self.waiting.keys().any(|wanted| wanted.is_met_by(api)) || self.held(id).next().is_some()
-    }
-
-    /// Whether ready tasks want a model, by its name or since an endpoint has it for their tier. What a
-    /// model failed at is to go elsewhere, and wants none that it does not name.
-    fn wants(&self, endpoint: &Endpoint, health: &Health, model: &str) -> bool {
-        let apis = [None, Some(endpoint.api)];
-        let all = Tier::ALL.into_iter().flat_map(|tier| apis.map(|api| (tier, api)));
-        let mut all = all.map(|(tier, api)| Wanted { tier, model: None, api, failed: false });
-        all.any(|any| {
-            let named = |failed| Wanted { model: Some(model.into()), failed, ..any.clone() };
-            let is_it = |offer: &Offer<'_>| offer.model == model && offer.lack.is_none();
-            let has = || offers(endpoint, health, &any).iter().any(is_it);
-            [false, true].into_iter().any(|failed| self.waiting.contains_key(&named(failed)))
-                || self.waiting.contains_key(&any) && has()
-        })
     }
 }
 
@@ -282,6 +262,7 @@ impl State {
             }
             self.alarms.set(Due::Batch(endpoint.clone()), Some(When::Mono(until)));
         }
+        self.wake_held_back();
     }
 
     /// A task no longer works with a model.
@@ -294,25 +275,6 @@ impl State {
                 self.endpoints.held.remove(&place);
             }
             self.wake_routed();
-        }
-    }
-
-    /// A task becomes ready, and may want an endpoint.
-    pub(super) fn await_route(&mut self, task: &Task) {
-        if let Some(wanted) = Wanted::of(task) {
-            self.endpoints.waiting.entry(wanted).or_default().insert(task.id);
-        }
-    }
-
-    /// A task is ready no longer. With the last that wants a model others need not stand back.
-    pub(super) fn await_route_no_longer(&mut self, task: &Task) {
-        let Some(wanted) = Wanted::of(task) else { return };
-        if let Some(waiting) = self.endpoints.waiting.get_mut(&wanted) {
-            waiting.remove(&task.id);
-            if waiting.is_empty() {
-                self.endpoints.waiting.remove(&wanted);
-                self.wake_routed();
-            }
         }
     }
 
@@ -337,8 +299,14 @@ impl State {
                 let place = (endpoint.clone(), model.clone());
                 scanned.held.entry(place).or_default().insert(task.id);
             }
-            if let (Some(wanted), Some(_)) = (Wanted::of(task), self.spot_of(task)) {
-                scanned.waiting.entry(wanted).or_default().insert(task.id);
+            if let (Some(wanted), Some(place)) = (Wanted::of(task), self.place_of(task)) {
+                scanned
+                    .waiting
+                    .entry(wanted)
+                    .or_default()
+                    .entry(place)
+                    .or_default()
+                    .insert(task.id);
             }
             if let Some(id) = probed_by(&task.spec) {
                 scanned.probes.entry(id).or_default().insert(task.id);

@@ -100,8 +100,11 @@ impl Fleet {
 
     /// The terms on which an agent is given work, as of its next [`Fleet::refresh`].
     pub fn set_terms(&mut self, agent: AgentNo, terms: Terms) {
-        if let Some(member) = self.member_mut(agent) {
-            member.terms = terms;
+        let Some(member) = self.member_mut(agent) else { return };
+        let before = core::mem::replace(&mut member.terms, terms).gives_work();
+        let group = member.group.filter(|_| before != terms.gives_work());
+        if let Some(group) = group.and_then(|id| self.group_mut(id)) {
+            group.workers = if before { group.workers - 1 } else { group.workers + 1 };
         }
     }
 
@@ -294,10 +297,11 @@ impl Fleet {
 
     fn group_agrees(&self, id: GroupId, group: &Group) -> bool {
         let members = self.members().filter(|member| member.group == Some(id));
-        let (all, free) = members.fold((0, 0), |(all, free), member| {
-            (all + 1, free + usize::from(member.free.is_some()))
+        let (all, works, free) = members.fold((0, 0, 0), |(all, works, free), member| {
+            let is_free = usize::from(member.free.is_some());
+            (all + 1, works + usize::from(member.terms.gives_work()), free + is_free)
         });
-        all == group.len()
+        (all, works) == (group.len(), group.workers)
             && free == group.free().count()
             && group.free().all(|(standing, agent)| {
                 self.member(agent).is_some_and(|member| member.free == Some(standing))
@@ -323,8 +327,7 @@ impl Fleet {
 
     /// An agent leaves its group, which ends with its last member.
     fn part(&mut self, agent: AgentNo) {
-        let Some(member) = self.member_mut(agent) else { return };
-        member.terms = Terms::default();
+        self.set_terms(agent, Terms::default());
         self.refresh(agent);
         let Some(id) = self.member_mut(agent).and_then(|member| member.group.take()) else {
             return;

@@ -132,8 +132,9 @@ impl State {
                 self.alarms.set(Due::Backoff(id), Some(When::Mono(self.now.mono + *wait)));
             }
             TaskState::Ready { .. } => {
-                self.await_route(task);
-                return self.enqueue(task, limits).unwrap_or(ClassId::NONE);
+                let class = self.enqueue(task, limits).unwrap_or(ClassId::NONE);
+                self.await_route(task, (class, limits));
+                return class;
             }
             TaskState::Assigned(hold) | TaskState::Working(hold) => {
                 let agent = self.fleet.enrol(&hold.agent);
@@ -167,7 +168,7 @@ impl State {
             TaskState::Delayed(Delay::Backoff(_)) => self.alarms.set(Due::Backoff(id), None),
             TaskState::Ready { .. } => {
                 self.dequeue(task, class);
-                self.await_route_no_longer(task);
+                self.await_route_no_longer(task, (class, limits));
             }
             TaskState::Assigned(hold) | TaskState::Working(hold) => {
                 if let Some(agent) = self.fleet.number(&hold.agent) {

@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use super::sorted::Sorted;
 use super::{BucketRow, Gate};
+use crate::guard::{Guard, Guards};
 use crate::id::TaskId;
 use crate::limit::Bucket;
 use crate::name::Key;
 use crate::task::{Concurrency, Rate, Spec};
-use crate::time::Wall;
+use crate::time::{Span, Wall};
 
 /// The number of the limits that a task counts against, while a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,15 @@ struct Set {
     rated: Box<[usize]>,
     /// How many living tasks have these limits.
     tasks: usize,
+}
+
+/// A limit that keeps a task from starting.
+#[derive(Clone, Copy, Debug)]
+pub enum Shut<'a> {
+    /// As many tasks are counted as may be.
+    Full(&'a Counter, u32),
+    /// There is not enough in a bucket for one start, and will be after this much time.
+    Empty(&'a Rate, Span),
 }
 
 /// What shows that a limit is open.
@@ -122,6 +132,22 @@ impl Limits {
         let Some(set) = self.set(number) else { return true };
         set.concurrency.is_none_or(|(counter, max)| self.levels[counter].held < max)
             && set.rated.iter().all(|counter| self.levels[*counter].enough)
+    }
+
+    /// The limit that keeps a task with these limits from starting at `now`, if one does.
+    #[must_use]
+    pub fn shut(&self, number: LimitsNo, now: Wall, guards: Guards) -> Option<Shut<'_>> {
+        if self.are_open(number) {
+            return None;
+        }
+        if let Some((counter, max)) = self.concurrency(number)
+            && counter.held() >= max as usize
+            && guards.on(Guard::Concurrency)
+        {
+            return Some(Shut::Full(counter, max));
+        }
+        let mut rates = self.rates(number, now).filter(|_| guards.on(Guard::Rate));
+        rates.find_map(|(rate, bucket)| Some(Shut::Empty(rate, bucket.draw(rate, now).err()?)))
     }
 
     /// The limit on tasks at once: its counter, and how many may be held at most.

@@ -87,6 +87,10 @@ impl State {
     pub(super) fn hold(&mut self, task: TaskId, limits: LimitsNo, agent: AgentNo) {
         self.fleet.hold(agent, task);
         self.limits.start(limits, task);
+        if limits != LimitsNo::NONE {
+            // What it counts against may keep from starting what others stand back for.
+            self.wake_held_back();
+        }
     }
 
     /// An agent holds a task no longer, and others may start in its stead.
@@ -210,6 +214,9 @@ impl State {
             .classes()
             .map(|(id, class)| (id, class.paused, self.pause_on(&class.requirements).is_some()));
         let verdicts: Vec<(ClassId, bool, bool)> = verdicts.collect();
+        if verdicts.iter().any(|(_, before, paused)| paused & !before) {
+            self.wake_held_back();
+        }
         for (id, before, paused) in verdicts {
             self.ready.set_paused(id, paused);
             if before && !paused {
@@ -253,6 +260,7 @@ impl State {
         if let Some(number) = self.fleet.number(agent) {
             self.pending.drop(number);
             self.fleet.leave(number);
+            self.wake_held_back();
         }
     }
 
@@ -269,6 +277,9 @@ impl State {
         if let Some(number) = self.fleet.number(id) {
             let terms = self.terms(id).unwrap_or_default();
             self.fleet.set_terms(number, terms);
+            if !terms.gives_work() {
+                self.wake_held_back();
+            }
         }
     }
 

@@ -6,27 +6,16 @@
 use alloc::vec::Vec;
 
 use crate::change::{BucketRow, Change};
-use crate::guard::Guard;
 use crate::hub::tx::Tx;
-use crate::state::{Gate, LimitsNo, Pulse};
+use crate::state::{Gate, LimitsNo, Pulse, Shut};
 
 /// The limit that keeps a ready task from starting, if one does.
 pub(super) fn closed(tx: &mut Tx<'_>, limits: LimitsNo) -> Option<Gate> {
-    if tx.state.limits().are_open(limits) {
-        return None;
-    }
-    let (counts, now) = (tx.state.limits(), tx.now().wall);
-    if let Some((counter, max)) = counts.concurrency(limits)
-        && counter.held() >= max as usize
-        && tx.on(Guard::Concurrency)
-    {
-        return Some(Gate::Concurrency(counter.key().clone(), max));
-    }
-    let empty = counts.rates(limits, now).find_map(|(rate, bucket)| {
-        let wait = bucket.draw(rate, now).err()?;
-        Some((rate.key.clone(), wait))
-    });
-    let (key, wait) = empty.filter(|_| tx.on(Guard::Rate))?;
+    let now = tx.now().wall;
+    let (key, wait) = match tx.state.limits().shut(limits, now, tx.config.guards)? {
+        Shut::Full(counter, max) => return Some(Gate::Concurrency(counter.key().clone(), max)),
+        Shut::Empty(rate, wait) => (rate.key.clone(), wait),
+    };
     tx.feel(Pulse::RateOpens(key.clone(), now + wait));
     Some(Gate::Rate(key))
 }

@@ -5,6 +5,7 @@ mod announced;
 mod fallback;
 mod faults;
 pub(super) mod fleet;
+mod hold;
 mod looks;
 mod programs;
 mod quota;

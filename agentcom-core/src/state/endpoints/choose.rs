@@ -106,7 +106,7 @@ impl State {
         if let Some((last, true)) = self.endpoints.batch(id)
             && bound == 1
             && last != *model
-            && self.wants_at(id, last)
+            && self.is_awaited_at(id, last)
         {
             return Verdict::Batch(last.into());
         }
@@ -119,15 +119,6 @@ impl State {
         Verdict::Suits(facts.score())
     }
 
-    /// Whether ready tasks want a model of the server of an endpoint, by whatever name they can have it.
-    fn wants_at(&self, id: &EndpointId, model: &str) -> bool {
-        let mut mates = self.endpoints.mates(id);
-        mates.any(|mate| match (self.endpoint(mate), self.endpoints.health(mate)) {
-            (Some(endpoint), Some(health)) => self.endpoints.wants(endpoint, health, model),
-            (None, _) | (_, None) => false,
-        })
-    }
-
     /// What connected agents can do that can do what is required.
     fn abilities_for(&self, requirements: &Requirements) -> Vec<&Abilities> {
         let pinned = self.pin(requirements).map(|agent| self.fleet.named(agent)?.group);
@@ -137,7 +128,7 @@ impl State {
     }
 
     /// Whether a server is paid for a model, that is bounded, and nobody has said what the model costs.
-    fn is_unpriced(&self, endpoint: &Endpoint, model: &str) -> bool {
+    pub(super) fn is_unpriced(&self, endpoint: &Endpoint, model: &str) -> bool {
         let is_bounded = || {
             self.settings.caps.keys().any(|cap| match cap.who() {
                 Who::Model(Some(capped)) => capped.as_str() == model,
@@ -155,7 +146,7 @@ impl State {
     }
 
     /// What keeps all models of an endpoint from being asked.
-    fn out_of_order(
+    pub(super) fn out_of_order(
         &self,
         id: &EndpointId,
         endpoint: &Endpoint,

@@ -84,12 +84,21 @@ pub struct Group {
     /// A number that no other group with other classes ever had.
     stamp: u64,
     pub(super) members: usize,
+    /// How many of them are given work, whether they have room or not.
+    pub(super) workers: usize,
     free: Sorted<(Standing, Option<AgentId>, AgentNo)>,
 }
 
 impl Group {
     pub(super) const fn new(abilities: Abilities) -> Self {
-        Self { abilities, classes: Vec::new(), stamp: 0, members: 0, free: Sorted::new() }
+        Self {
+            abilities,
+            classes: Vec::new(),
+            stamp: 0,
+            members: 0,
+            workers: 0,
+            free: Sorted::new(),
+        }
     }
 
     /// Unpinned classes of tasks that its agents can run, sorted.
@@ -113,6 +122,12 @@ impl Group {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.free.len() > 0
+    }
+
+    /// Whether any of its agents is given work when it has room.
+    #[must_use]
+    pub const fn works(&self) -> bool {
+        self.workers > 0
     }
 
     /// How many agents are in it.

@@ -24,6 +24,14 @@ pub struct Terms {
     pub shuns: bool,
 }
 
+impl Terms {
+    /// Whether it is given work at all, when it has room.
+    #[must_use]
+    pub const fn gives_work(&self) -> bool {
+        self.slots > 0
+    }
+}
+
 /// An agent that is registered, connected, at work, or the only one that may run something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {

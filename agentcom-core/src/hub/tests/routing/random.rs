@@ -2,6 +2,7 @@
 //! step, and with it that no task waits for an endpoint that would take it.
 
 use super::*;
+use crate::command::Scope;
 use crate::name::Credential;
 use crate::rng::Rng;
 use crate::task::Category;
@@ -26,14 +27,15 @@ fn happen(fleet: &mut Fleet, agents: &mut Vec<u64>, rng: &mut Rng) {
     let name = NAMES[rng.below(3) as usize];
     let id = EndpointId::new(name).unwrap();
     let model = [None, Some("a"), Some("b")][rng.below(3) as usize];
-    match rng.below(17) {
+    match rng.below(18) {
         0 => fleet.set(name, random(rng)),
         1 => _ = fleet.tell(EndpointCommand::Remove(id)),
         2 => _ = fleet.tell(EndpointCommand::Park(id, Span::from_secs(rng.below(90)))),
         3 => _ = fleet.tell(EndpointCommand::Unpark(id)),
         4 if agents.len() < 4 => agents.push(fleet.join("b", 2, &["key-me"])),
         5 => fleet.bench.leave(agent),
-        6..=8 => _ = fleet.submit([Tier::Standard, Tier::Complex][rng.below(2) as usize], model),
+        6 | 7 => _ = fleet.submit([Tier::Standard, Tier::Complex][rng.below(2) as usize], model),
+        8 => submit_with_bounds(fleet, model, rng),
         9 | 10 => _ = fleet.serve(agent),
         11 if fleet.coding(agent) => {
             let fault = [Fault::Unreachable, Fault::Busy, Fault::Quota][rng.below(3) as usize];
@@ -64,9 +66,33 @@ fn happen(fleet: &mut Fleet, agents: &mut Vec<u64>, rng: &mut Rng) {
             let announced = (rng.below(4) > 0).then(|| all.into_iter().collect());
             agents.push(fleet.join_announcing(who, announced));
         }
+        16 => bar(fleet, rng),
         14 if fleet.coding(agent) => fleet.fail(agent, Category::Retryable),
         _ => fleet.bench.pass(Span::from_secs(rng.below(200))),
     }
+}
+
+/// A task that much may keep from starting.
+fn submit_with_bounds(fleet: &mut Fleet, model: Option<&str>, rng: &mut Rng) {
+    let mut draft = hold::draft(model.unwrap_or("a"));
+    let mut one_in = |of: u64| rng.below(of) == 0;
+    draft.share.concurrency = one_in(3).then(hold::alone);
+    draft.share.rates = one_in(3).then(hold::hourly).into_iter().collect();
+    draft.assign_to = one_in(3).then(|| agent_id("b"));
+    draft.repo = one_in(3).then(hold::repo);
+    fleet.bench.submit(draft);
+}
+
+/// Something bars tasks, or does no longer.
+fn bar(fleet: &mut Fleet, rng: &mut Rng) {
+    let agent = agent_id(["a", "b"][rng.below(2) as usize]);
+    let scope = Scope::Repo(hold::repo());
+    fleet.bench.call(match rng.below(4) {
+        0 => Command::Pause(scope),
+        1 => Command::Unpause(scope),
+        2 => Command::Drain(agent),
+        _ => Command::Resume(agent),
+    });
 }
 
 fn random(rng: &mut Rng) -> Endpoint {
