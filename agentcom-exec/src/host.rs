@@ -12,10 +12,28 @@ use agentcom_core::endpoint::Machine;
 use agentcom_core::port::meter::Meter;
 use agentcom_core::wire::Figures;
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+
+/// What a machine is called, for people and for telling it from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostName {
+    /// Its name, which others may have as well; empty if it has none in plain letters.
+    pub name: String,
+    /// What tells it from others of that name, if it has an id: six hexadecimal digits.
+    pub mark: Option<String>,
+}
+
+/// The mark of an id, which is confidential (machine-id(5)): a hash for this purpose alone, too short to
+/// tell anything of it.
+fn mark_of(id: &str) -> String {
+    let hash = Sha256::digest(format!("agentcom machine {id}"));
+    hash.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A machine, and where it says how it is doing.
 #[derive(Clone, Debug)]
 pub struct Host {
+    etc: PathBuf,
     proc: PathBuf,
     drm: PathBuf,
     nvidia_smi: OsString,
@@ -25,14 +43,28 @@ impl Host {
     /// The machine that this runs on.
     #[must_use]
     pub fn here() -> Self {
-        Self { proc: "/proc".into(), drm: "/sys/class/drm".into(), nvidia_smi: "nvidia-smi".into() }
+        Self {
+            etc: "/etc".into(),
+            proc: "/proc".into(),
+            drm: "/sys/class/drm".into(),
+            nvidia_smi: "nvidia-smi".into(),
+        }
     }
 
-    /// What it is called; nothing if it has no name in plain letters.
+    /// What it is called.
     #[must_use]
-    pub fn name() -> String {
+    pub fn name(&self) -> HostName {
         let name = nix::unistd::gethostname().ok();
-        name.and_then(|name| name.into_string().ok()).unwrap_or_default()
+        let name = name.and_then(|name| name.into_string().ok()).unwrap_or_default();
+        HostName { name, mark: self.id().map(|id| mark_of(&id)) }
+    }
+
+    /// The id that the system gave it when it was installed, as machine-id(5) describes it, if it has one.
+    fn id(&self) -> Option<String> {
+        let id = std::fs::read_to_string(self.etc.join("machine-id")).ok()?;
+        let id = id.trim();
+        let is_whole = id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit());
+        is_whole.then(|| id.to_ascii_lowercase())
     }
 
     /// How busy it is and how large, if it says both.

@@ -6,6 +6,7 @@ use agentcom_core::name::{Credential, EndpointId};
 use sha2::{Digest as _, Sha256};
 
 use super::models::Chain;
+use crate::host::HostName;
 use crate::model::Ollama;
 
 impl Chain {
@@ -14,7 +15,7 @@ impl Chain {
     ///
     /// Tasks that name no model are given that of the agent; they may name others.
     #[must_use]
-    pub fn endpoints(&self, host: &str) -> Announced {
+    pub fn endpoints(&self, host: &HostName) -> Announced {
         let Self { local, cloud, programs } = self;
         let of = |api, url: &str, model: Option<&str>, credential| {
             let meant = |model: &str| Meant { model: model.into(), tiers: Vec::new() };
@@ -42,11 +43,13 @@ impl Chain {
 }
 
 /// What an endpoint of a machine is called.
-fn called(host: &str, word: &str, mark: &str) -> String {
+fn called(HostName { name, mark: machine }: &HostName, word: &str, mark: &str) -> String {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let host = host.chars().map(|c| if is_fine(c) { c } else { '-' });
-    let host: String = host.take(EndpointId::BYTES_MAX - word.len() - mark.len() - 1).collect();
-    format!("{}-{word}{mark}", if host.is_empty() { "here" } else { &host })
+    let name = name.chars().map(|c| if is_fine(c) { c } else { '-' });
+    let machine = machine.as_ref().map_or_else(String::new, |mark| format!("-{mark}"));
+    let rest = format!("{machine}-{word}{mark}");
+    let name: String = name.take(EndpointId::BYTES_MAX.saturating_sub(rest.len())).collect();
+    format!("{}{rest}", if name.is_empty() { "here" } else { &name })
 }
 
 /// What tells a server and its key from others of the machine; nothing where they are the usual ones.
@@ -90,7 +93,8 @@ mod tests {
         let cloud = MessagesModels { url, key, model, context_tokens: 4_096, patience };
         let programs = Programs { acp: Some(Acp::new(["gemini"])), claude_code: None };
         let chain = Chain { local: Some(local), cloud: Some(cloud), programs };
-        let all = chain.endpoints("my host");
+        let host = HostName { name: "my host".into(), mark: None };
+        let all = chain.endpoints(&host);
         let names: Vec<&str> = all.keys().map(EndpointId::as_str).collect();
         // Another server or another key of the same machine is called otherwise.
         assert_eq!(names, ["my-host-acp", "my-host-claude-3c17", "my-host-ollama-05df"]);
@@ -102,13 +106,34 @@ mod tests {
         let name = claude.credential.as_ref().unwrap().as_str();
         assert!(name.starts_with("anthropic-") && !name.contains("secret"), "{name}");
         assert!(all["my-host-acp"].models.is_empty());
-        assert!(Chain::default().endpoints("h").is_empty());
+        assert!(Chain::default().endpoints(&host).is_empty());
     }
 
     #[test]
     fn a_machine_may_be_called_anything() {
-        assert_eq!(called("", "ollama", ""), "here-ollama");
-        let long = called(&"x".repeat(300), "claude-code", "-1234");
+        let host = |name: &str| HostName { name: name.into(), mark: Some("12ab34".into()) };
+        assert_eq!(called(&HostName::default(), "ollama", ""), "here-ollama");
+        assert_eq!(called(&host(""), "ollama", ""), "here-12ab34-ollama");
+        let long = called(&host(&"x".repeat(300)), "claude-code", "-1234");
         assert!(EndpointId::new(&long).is_ok(), "{long}");
+        assert!(long.ends_with("x-12ab34-claude-code-1234"), "{long}");
+    }
+
+    #[test]
+    fn two_machines_of_one_name_announce_two_endpoints() {
+        let of = |mark: Option<&str>| {
+            let host = HostName { name: "gpu".into(), mark: mark.map(str::to_owned) };
+            let local = OllamaModels {
+                url: Ollama::URL.to_owned(),
+                model: "m".into(),
+                tuning: Tuning::default(),
+                patience: Patience::default(),
+            };
+            let chain = Chain { local: Some(local), ..Chain::default() };
+            chain.endpoints(&host).into_keys().map(|id| id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Some("12ab34")), ["gpu-12ab34-ollama"]);
+        assert_eq!(of(Some("56cd78")), ["gpu-56cd78-ollama"]);
+        assert_eq!(of(None), ["gpu-ollama"]);
     }
 }

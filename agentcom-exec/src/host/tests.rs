@@ -46,6 +46,7 @@ impl Fake {
     fn host(&self) -> Host {
         let root = self.folder.path();
         Host {
+            etc: root.join("etc"),
             proc: root.join("proc"),
             drm: root.join("drm"),
             nvidia_smi: root.join("nvidia-smi").into(),
@@ -60,6 +61,25 @@ impl Fake {
         let Figures { vram_used_bytes, vram_total_bytes, .. } = self.figures().await;
         (vram_used_bytes, vram_total_bytes)
     }
+}
+
+#[test]
+fn a_machine_is_told_from_others_of_its_name_by_its_id_which_it_keeps_to_itself() {
+    let id = "0123456789abcdef0123456789abcdef";
+    let mark = |text: &str| {
+        let fake = Fake::new();
+        fake.file("etc/machine-id", text);
+        fake.host().name().mark
+    };
+    let one = mark(&format!("{id}\n")).unwrap();
+    assert!(one.len() == 6 && !id.contains(&one), "{one}");
+    assert_eq!(mark(&id.to_uppercase()), Some(one.clone()), "it has one mark");
+    assert_ne!(mark(&id.replace('0', "1")), Some(one));
+    for none in ["", "uninitialized\n", "0123", &"x".repeat(32)] {
+        assert_eq!(mark(none), None, "{none:?}");
+    }
+    let fake = Fake::new();
+    assert_eq!(fake.host().name(), HostName { mark: None, ..Host::here().name() });
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ impl Coder {
             claude_code: self.claude_code.agent(&settings)?,
         };
         let chain = Chain { local: local.transpose()?, cloud: cloud.transpose()?, programs };
-        let models = chain.endpoints(&Host::name());
+        let models = chain.endpoints(&Host::here().name());
         Ok((chain.executors(&settings, self.keys()?, self.tune.tuning()), models))
     }
 }

@@ -150,7 +150,7 @@ fn executors(
             tools: Vec::new(),
         };
         let chain = chain(coding, &place)?;
-        models = chain.endpoints(&Host::name());
+        models = chain.endpoints(&Host::here().name());
         executors.extend(chain.executors(&place, settings.keys()?, coding.tuning()));
     }
     if !settings.wake.command.is_empty() {
