@@ -4,6 +4,7 @@
 //! stays within every cap; and each call that was granted is booked once.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -15,7 +16,8 @@ use crate::guard::Guard;
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::{
-    Breach, Call, Granted, NotGranted, Reserved, Spend, Spending, Tally, TaskMoney, Who,
+    Account, Breach, Call, Granted, NotGranted, Reserved, Spend, Spending, Subject, Tally,
+    TaskMoney, Who,
 };
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
@@ -110,7 +112,7 @@ impl Tx<'_> {
             }
             (None, _) => return,
         };
-        self.book_accounts(spec, hold, model.as_ref(), entry);
+        self.set_accounts(self.accounts_after(spec, hold, model.as_ref(), entry));
         life.spend = Some(spend.booked(hold.lease, spend.call, entry).into());
     }
 
@@ -164,7 +166,7 @@ impl Tx<'_> {
     /// Takes a task away whose attempt spends money, unspent: it goes on when spending may.
     pub(in crate::hub) fn stop_spending(&mut self, id: TaskId) {
         let Some((task, hold)) = self.held(id) else { return };
-        let (ended, then) = self.end_of(&task, Outcome::Released, None, None);
+        let (ended, then) = self.end_of(task, Outcome::Released, None, None);
         // The hold was read in this step, so the fence fits.
         let _ = self.take_away(id, TaskEvent::End(hold.fence(), ended, then), "all spending stops");
     }
@@ -179,9 +181,10 @@ impl Tx<'_> {
         }
     }
 
-    fn held(&self, id: TaskId) -> Option<(Task, Hold)> {
+    /// A held task, and who holds it.
+    fn held(&self, id: TaskId) -> Option<(&Task, Hold)> {
         let task = self.state.task(id)?;
-        Some((task.clone(), task.life.state.hold()?.clone()))
+        Some((task, task.life.state.hold()?.clone()))
     }
 
     /// Whether a call may be made.
@@ -232,26 +235,36 @@ impl Tx<'_> {
     }
 
     fn book(&mut self, id: TaskId, hold: &Hold, call: u32, came_to: Spending) {
-        let Some(task) = self.state.task(id).cloned() else { return };
+        let Some(task) = self.state.task(id) else { return };
         let Spending { model, usage, micros } = came_to;
-        let by_price = || self.price_of(&task, &model);
+        let by_price = || self.price_of(task, &model);
         let micros = micros.or_else(|| by_price().map(|price| price.of(usage))).unwrap_or_default();
         let entry = Tally { calls: 1, micros, usage };
-        self.book_accounts(&task.spec, hold, Some(&model), entry);
+        let accounts = self.accounts_after(&task.spec, hold, Some(&model), entry);
         let spend = task.life.spend.as_deref().cloned().unwrap_or_default();
         let spend = spend.booked(hold.lease, call, entry);
+        self.set_accounts(accounts);
         let detail = CallDetail { call, model: &model, micros, usage };
         self.move_spend(id, "spend.booked", spend, Json::of(&detail).ok());
     }
 
-    fn book_accounts(&mut self, spec: &Spec, hold: &Hold, model: Option<&ModelName>, entry: Tally) {
+    fn accounts_after(
+        &self,
+        spec: &Spec,
+        hold: &Hold,
+        model: Option<&ModelName>,
+        entry: Tally,
+    ) -> BTreeMap<Subject, Option<Account>> {
         if entry == Tally::default() {
-            return;
+            return BTreeMap::new();
         }
         let payer = payer(spec, &hold.agent, model);
         let caps = &self.state.settings().caps;
-        let after = self.state.ledger().after(caps, &payer, entry, self.now().wall);
-        for (subject, account) in after {
+        self.state.ledger().after(caps, &payer, entry, self.now().wall)
+    }
+
+    fn set_accounts(&mut self, accounts: BTreeMap<Subject, Option<Account>>) {
+        for (subject, account) in accounts {
             self.dirty(Dirty::Account(subject.clone()));
             self.record_with_next(Change::Account(subject, account.map(Box::new)));
         }
