@@ -341,6 +341,14 @@ pub enum Rejected {
     /// There is no such question, or it was answered.
     #[error("{0} is not open")]
     UnknownQuestion(QuestionId),
+    /// The question takes some answers only, and this is none of them. It stays open.
+    #[error("this is no answer to {id}, which stays open; it takes {}", takes.join(", "))]
+    UnclearAnswer {
+        /// The question.
+        id: QuestionId,
+        /// What it takes, in words.
+        takes: Vec<String>,
+    },
     /// A cap on a model whose price nobody knows would bound nothing.
     #[error("`{0}` has no price, so what it costs cannot be capped; set its price first")]
     NoPrice(ModelName),

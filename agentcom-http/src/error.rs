@@ -331,6 +331,9 @@ impl Problem {
             R::TooManyAgents { .. } => Self::new(CLASH, "too_many_agents", rejected),
             R::NotConnected(_) => Self::new(ABSENT, "agent_not_connected", rejected),
             R::UnknownQuestion(_) => Self::new(ABSENT, "question_not_found", rejected),
+            R::UnclearAnswer { takes, .. } => {
+                Self::new(UNFIT, "unclear_answer", rejected).with("takes", takes.clone())
+            }
             R::NoPrice(_) => Self::new(UNFIT, "no_price", rejected)
                 .hint("`agentcom price set`, or PUT /api/admin/prices, says what a model costs"),
             R::PriceInUse(_) => Self::new(CLASH, "price_in_use", rejected),

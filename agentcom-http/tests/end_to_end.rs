@@ -324,7 +324,7 @@ async fn a_question_is_listed_and_answered() {
     agent.say(json!({ "type": "task_accepted", "task_id": task, "generation": lease }));
     agent.say(json!({
         "type": "task_question", "task_id": task, "generation": lease, "question": "merge?",
-        "timeout_ms": 60_000, "default": "no",
+        "timeout_ms": 60_000, "default": "no", "choices": ["rebase"],
     }));
     let asked = async {
         loop {
@@ -338,6 +338,12 @@ async fn a_question_is_listed_and_answered() {
     let question = tokio::time::timeout(PATIENCE, asked).await.unwrap();
     assert_eq!((&question["question"], &question["agent_id"]), (&json!("merge?"), &json!("a-1")));
     let path = format!("/api/questions/{}/answer", question["question_id"].as_str().unwrap());
+    for unclear in [json!("maybe"), json!(""), json!(null)] {
+        let (status, told) = fixture.ask("POST", &path, json!({ "answer": unclear })).await;
+        assert_eq!((status, &told["error"]), (422, &json!("unclear_answer")));
+        assert_eq!(told["takes"], json!(["yes", "no", "rebase"]));
+    }
+    assert_eq!(fixture.get("/api/questions").await["count"], 1);
     assert_eq!(fixture.ask("POST", &path, json!({ "answer": "yes" })).await.0, 200);
     assert_eq!(agent.hear("question_answered").await["answer"], "yes");
     assert_eq!(fixture.ask("POST", &path, json!({ "answer": "yes" })).await.0, 404);

@@ -8,6 +8,7 @@ mod limits;
 mod money;
 mod openings;
 mod ownership;
+mod questions;
 mod reports;
 mod resubmission;
 mod roster;

@@ -10,6 +10,7 @@ use crate::endpoint::Fault;
 use crate::json::Json;
 use crate::ledger::{Granted, NotGranted, Payment};
 use crate::name::Kind;
+use crate::question::Ask;
 use crate::task::{Category, Trace};
 use crate::time::{Span, Wall};
 use crate::wire::Assignment;
@@ -128,9 +129,10 @@ pub trait JobContext: fmt::Debug + Send + Sync {
     /// Waits until the work is asked to stop. Cancel safe, and may be called again.
     async fn cancelled(&self);
 
-    /// Asks a person, and waits for the answer: `default` if nobody gives one within `timeout`,
+    /// Asks a person, and waits for the answer: one of the choices that the question names, if it names
+    /// any; `default` if nobody gives one within `timeout`,
     /// and at once where there is nobody to ask. Cancel safe; a dropped call forgets the answer.
-    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
+    async fn ask(&self, question: Ask, timeout: Span, default: Json) -> Json {
         let _ = (question, timeout);
         default
     }

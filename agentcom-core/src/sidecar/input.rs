@@ -11,6 +11,7 @@ use crate::json::Json;
 use crate::ledger::{Granted, NotGranted, Spending};
 use crate::port::executor::{JobOutcome, News};
 use crate::port::store::Batch;
+use crate::question::Ask;
 use crate::time::Span;
 use crate::wire::{Assignment, BadFrame, Figures, Held, ToAgent, ToHub};
 
@@ -93,7 +94,7 @@ pub enum Input {
         /// What the answer will name.
         ask: AskId,
         /// The question.
-        question: String,
+        question: Ask,
         /// How long it may stay open.
         timeout: Span,
         /// The answer if nobody gives one.

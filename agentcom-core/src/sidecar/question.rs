@@ -5,13 +5,13 @@
 //! with what is left of its time; the hub takes the same words about the same lease as the same
 //! question. Whatever happens, the job has its answer when the time is over.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Sidecar;
 use super::job::Job;
 use super::{AskId, Claim, Effect};
 use crate::json::Json;
+use crate::question::Ask;
 use crate::time::{Mono, Span};
 use crate::wire::{Answered, Asked, ToHub};
 
@@ -20,8 +20,8 @@ use crate::wire::{Answered, Asked, ToHub};
 pub(super) struct Open {
     /// Whose it is.
     ask: AskId,
-    /// The words.
-    text: String,
+    /// What is asked.
+    question: Ask,
     /// When the default is the answer.
     deadline: Mono,
     /// What nobody's answer is.
@@ -49,7 +49,7 @@ impl Sidecar {
         &mut self,
         claim: Claim,
         ask: AskId,
-        text: String,
+        question: Ask,
         timeout: Span,
         default: Json,
     ) {
@@ -60,7 +60,7 @@ impl Sidecar {
             return self.out.effect(Effect::Answer { claim, ask, answer: default });
         };
         let is_first = before.questions.is_empty();
-        let open = Open { ask, text, deadline, default };
+        let open = Open { ask, question, deadline, default };
         self.jobs.change(claim, |job| job.questions.push_back(open));
         if is_first {
             self.put_first_question(claim);
@@ -127,9 +127,10 @@ impl Sidecar {
         let frame = ToHub::TaskQuestion(Asked {
             task_id: claim.task,
             generation: claim.lease,
-            question: open.text.clone(),
+            question: open.question.text.clone(),
             timeout_ms: open.deadline - now,
             default: Some(open.default.clone()),
+            choices: open.question.choices.clone(),
             park: None,
         });
         self.out.effect(Effect::Send(frame));

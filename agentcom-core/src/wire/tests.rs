@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 const TASK: &str = "task-00000000000000aa";
 
 /// Frames of agents, one of each kind with all its fields.
-const TO_HUB: [&str; 22] = [
+const TO_HUB: [&str; 23] = [
     r#"{"type":"identify","agent_id":"a","token":"t","name":"A","capabilities":["gpu"],"boot":"boot-0000000000000001","executors":["shell"],"slots":2,"labels":{"zone":"eu"},"version":"1"}"#,
     r#"{"type":"identify","agent_id":"a","token":"t","capabilities":null,"sandbox":{"level":"L2","network":false,"missing":[{"level":"L3","seen":"s","hint":"h"}],"attempts":[{"what":"read","expected":"Blocked","held":true}]}}"#,
     r#"{"type":"ping","held":[{"task_id":"TASK","generation":3}],"nonce":7}"#,
@@ -20,6 +20,7 @@ const TO_HUB: [&str; 22] = [
     r#"{"type":"task_released","task_id":"TASK","generation":3}"#,
     r#"{"type":"task_withdrawn","task_id":"TASK","generation":3,"reason":"not needed"}"#,
     r#"{"type":"task_question","task_id":"TASK","generation":3,"question":"which?","timeout_ms":1000,"default":"a","park":true}"#,
+    r#"{"type":"task_question","task_id":"TASK","generation":3,"question":"may I?","timeout_ms":1000,"choices":["always"]}"#,
     r#"{"type":"task_recovering","task_id":"TASK","last_status":"working"}"#,
     r#"{"type":"state_report","task_id":"TASK","status":"working","generation":3}"#,
     r#"{"type":"wake_result","task_id":"TASK","status":"failed","attempt":2,"error":"e"}"#,

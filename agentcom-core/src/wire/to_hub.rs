@@ -11,6 +11,7 @@ use crate::endpoint::{Announced, Fault};
 use crate::id::{Boot, Incarnation, Lease, TaskId};
 use crate::json::{Json, cut_to_fit};
 use crate::ledger::Call;
+use crate::question::Choices;
 use crate::sandbox::Report as SandboxReport;
 use crate::task::{Category, Traces};
 use crate::time::Span;
@@ -312,6 +313,9 @@ pub struct Asked {
     /// The answer if nobody gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Json>,
+    /// What is an answer, if not everything is: yes or no, or one of these options by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Choices>,
     /// Whether the agent gives the task back until the question is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub park: Option<bool>,

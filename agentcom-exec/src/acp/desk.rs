@@ -10,6 +10,7 @@ use std::sync::Arc;
 use agentcom_core::agentic::Stop;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobContext;
+use agentcom_core::question::Ask;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::de::DeserializeOwned;
@@ -214,7 +215,7 @@ impl Request {
             Ruling::Reject => (Said::Reject, "by rule"),
             Ruling::Ask => {
                 let default = Json::of(&"reject").unwrap_or_default();
-                let answer = ctx.ask(&self.question(), acp.patience.answer.into(), default).await;
+                let answer = ctx.ask(self.question(), acp.patience.answer.into(), default).await;
                 (Said::read(&answer, &self.options), "as was answered")
             }
         };
@@ -230,7 +231,7 @@ impl Request {
     }
 
     /// What people are asked.
-    fn question(&self) -> String {
+    fn question(&self) -> Ask {
         let Self { kind, title, input, paths, options } = self;
         let input = if input.is_null() { String::new() } else { format!("\n{input}") };
         let input = &input[..input.floor_char_boundary(SHOWN_BYTES_MAX)];
@@ -238,11 +239,12 @@ impl Request {
         let files = if files.is_empty() { files } else { format!("\nFiles: {files}") };
         let files = &files[..files.floor_char_boundary(SHOWN_BYTES_MAX)];
         let title = &title[..title.floor_char_boundary(SHOWN_BYTES_MAX)];
-        let names = options.iter().map(|option| option.name.as_str()).collect::<Vec<_>>();
-        format!(
+        let names: Vec<&str> = options.iter().map(PermissionOption::called).collect();
+        let text = format!(
             "May it {kind}: {title}?{input}{files}\nAnswer allow or reject, or one of: {}",
             names.join(", ")
-        )
+        );
+        Ask::one_of(text, names)
     }
 }
 

@@ -305,6 +305,13 @@ pub(super) struct PermissionOption {
     pub(super) kind: OptionKind,
 }
 
+impl PermissionOption {
+    /// What people call it: its name, or else its id.
+    pub(super) fn called(&self) -> &str {
+        if self.name.trim().is_empty() { &self.option_id } else { &self.name }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OptionKind {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentcom_core::agentic::Reach;
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::JobContext;
-use agentcom_core::question::is_yes;
+use agentcom_core::question::{Ask, is_yes};
 use agentcom_core::repo::place_of;
 use tokio::time::sleep;
 
@@ -109,7 +109,7 @@ impl Publisher<'_> {
         let within = self.publishing.ask_within;
         let within = self.time_left.map_or(within, |left| within.min(left));
         let no = Json::of(&"no").unwrap_or_default();
-        let answer = self.ctx.ask(&question, within.into(), no).await;
+        let answer = self.ctx.ask(Ask::yes_or_no(question), within.into(), no).await;
         let allowed = is_yes(&answer);
         let word = if allowed { "allowed" } else { "not allowed" };
         report(self.ctx, "status", &format!("{word} to push {branch} to {to}"));

@@ -20,6 +20,7 @@ use agentcom_core::ledger::{Granted, NotGranted, Payment, Spending};
 use agentcom_core::money::Micros;
 use agentcom_core::name::{EndpointId, ModelName};
 use agentcom_core::port::executor::{JobContext, JobOutcome, News};
+use agentcom_core::question::Ask;
 use agentcom_core::sandbox::Level;
 use agentcom_core::task::{Category, VerificationStep};
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
@@ -60,8 +61,9 @@ impl JobContext for Person {
         std::future::pending().await
     }
 
-    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
-        self.asked.lock().unwrap().push((question.to_owned(), timeout, default.clone()));
+    async fn ask(&self, question: Ask, timeout: Span, default: Json) -> Json {
+        assert!(question.choices.is_some(), "what cannot be understood is refused to who answers");
+        self.asked.lock().unwrap().push((question.text, timeout, default.clone()));
         self.answer.as_ref().map_or(default, |answer| Json::of(answer).unwrap())
     }
 

@@ -9,6 +9,7 @@ use agentcom_core::config::Secret;
 use agentcom_core::id::{Lease, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::port::executor::{JobContext, JobOutcome, News};
+use agentcom_core::question::Ask;
 use agentcom_core::testing::executor_suite::{ExecutorFixture as _, assignment};
 use agentcom_core::time::{Span, Wall};
 use agentcom_exec::coding::Publishing;
@@ -39,8 +40,9 @@ impl JobContext for Person {
         std::future::pending().await
     }
 
-    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
-        self.asked.lock().unwrap().push((question.to_owned(), timeout));
+    async fn ask(&self, question: Ask, timeout: Span, default: Json) -> Json {
+        assert!(question.choices.is_some(), "what cannot be understood is refused to who answers");
+        self.asked.lock().unwrap().push((question.text, timeout));
         self.answer.as_ref().map_or(default, |answer| Json::of(answer).unwrap())
     }
 

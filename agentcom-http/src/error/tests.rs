@@ -15,6 +15,20 @@ fn store(kind: StoreErrorKind) -> CallError {
     CallError::Store { kind, message: "row 7 of tasks".into() }
 }
 
+/// Why a call may fail.
+fn failures() -> [CallError; 8] {
+    [
+        CallError::Busy { retry_after: Span(1) },
+        CallError::Stopped,
+        CallError::Indeterminate,
+        CallError::Internal,
+        CallError::Gone { oldest: 7 },
+        CallError::BadCursor,
+        store(StoreErrorKind::Corrupt),
+        store(StoreErrorKind::Unavailable),
+    ]
+}
+
 #[test]
 fn golden_refusals() {
     let (id, agent) = (TaskId(1), AgentId::new("a").unwrap());
@@ -38,20 +52,11 @@ fn golden_refusals() {
         Rejected::TooManyAgents { max: 9 },
         Rejected::NotConnected(agent),
         Rejected::UnknownQuestion(QuestionId(1)),
+        Rejected::UnclearAnswer { id: QuestionId(1), takes: vec!["yes".into(), "no".into()] },
         Rejected::BadWeight(0),
         Rejected::NotAllowed(Principal::Admin),
     ];
-    let failures = [
-        CallError::Busy { retry_after: Span(1) },
-        CallError::Stopped,
-        CallError::Indeterminate,
-        CallError::Internal,
-        CallError::Gone { oldest: 7 },
-        CallError::BadCursor,
-        store(StoreErrorKind::Corrupt),
-        store(StoreErrorKind::Unavailable),
-    ];
-    let problems = rejections.map(Problem::from).into_iter().chain(failures.map(Problem::from));
+    let problems = rejections.map(Problem::from).into_iter().chain(failures().map(Problem::from));
     let line = |problem: Problem| {
         format!("{} {}: {}\n", problem.status().as_u16(), problem.error(), problem.0.detail)
     };
@@ -76,6 +81,7 @@ fn golden_refusals() {
         409 too_many_agents: at most 9 agents can be registered
         404 agent_not_connected: agent `a` is not connected
         404 question_not_found: question-0000000000000001 is not open
+        422 unclear_answer: this is no answer to question-0000000000000001, which stays open; it takes yes, no
         422 validation_failed: weight: a weight must be 1 to 10000, not 0
         403 forbidden: admin may not do this
         503 busy: the hub is busy; try again in 1 ms

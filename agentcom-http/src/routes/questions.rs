@@ -34,6 +34,7 @@ fn shown(question: &Question) -> Value {
         "asked_at": question.asked_at,
         "deadline": question.deadline,
         "default": question.default,
+        "takes": question.takes(),
     })
 }
 

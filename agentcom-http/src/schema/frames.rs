@@ -33,7 +33,7 @@ pub(super) const TO_HUB: [Line; 21] = [
     (
         "task_question",
         "task_id: task_id, generation: integer, question: text, timeout_ms: milliseconds, \
-         default?: json, park?: flag",
+         default?: json, choices?: [text], park?: flag",
     ),
     (
         "spend_reserve",

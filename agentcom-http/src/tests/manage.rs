@@ -8,7 +8,7 @@ use agentcom_core::driver::token::Token;
 use agentcom_core::id::{Boot, Lease, QuestionId, TaskId};
 use agentcom_core::json::Json;
 use agentcom_core::name::{AgentId, Capability, Key, Kind};
-use agentcom_core::question::Question;
+use agentcom_core::question::{Choices, Question};
 use agentcom_core::sandbox::{Attempt, Expected, Level, Report};
 use agentcom_core::task::{Category, Outcome};
 use agentcom_core::time::{Span, Wall};
@@ -269,6 +269,7 @@ async fn open_questions_are_listed() {
     let hub = Hub::default();
     hub.script(|script| {
         script.questions = vec![Question {
+            choices: Some(Choices::of(["rebase"])),
             id: QuestionId(1),
             task: TaskId(2),
             lease: Lease(3),
@@ -293,6 +294,11 @@ async fn open_questions_are_listed() {
               "generation": 3,
               "question": "merge?",
               "question_id": "question-0000000000000001",
+              "takes": [
+                "yes",
+                "no",
+                "rebase"
+              ],
               "task_id": "task-0000000000000002"
             }
           ]

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
@@ -23,6 +23,7 @@ use crate::ledger::{Granted, NotGranted, Payment, Spending};
 use crate::name::Kind;
 use crate::port::clock::Clock;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
+use crate::question::Ask;
 use crate::sidecar::{AskId, Claim, Input};
 use crate::task::Category;
 use crate::time::{Mono, Span, Wall};
@@ -34,18 +35,8 @@ const MAIL_MAX: usize = 256;
 /// What a job says on its way.
 enum Mail {
     News(Claim, News),
-    Ask {
-        claim: Claim,
-        question: String,
-        timeout: Span,
-        default: Json,
-        reply: oneshot::Sender<Json>,
-    },
-    Spend {
-        claim: Claim,
-        spending: Spending,
-        reply: oneshot::Sender<Result<Granted, NotGranted>>,
-    },
+    Ask { claim: Claim, question: Ask, timeout: Span, default: Json, reply: oneshot::Sender<Json> },
+    Spend { claim: Claim, spending: Spending, reply: oneshot::Sender<Result<Granted, NotGranted>> },
     Spent(Claim, Spending),
 }
 
@@ -263,9 +254,8 @@ impl JobContext for Desk {
         let _ = self.cancelled.clone().await;
     }
 
-    async fn ask(&self, question: &str, timeout: Span, default: Json) -> Json {
+    async fn ask(&self, question: Ask, timeout: Span, default: Json) -> Json {
         let (reply, answer) = oneshot::channel();
-        let question = question.to_string();
         let mail =
             Mail::Ask { claim: self.claim, question, timeout, default: default.clone(), reply };
         match self.post().send(mail).await {

@@ -78,7 +78,7 @@ impl Executor for Scripted {
                 core::future::pending().await
             }
             "ask" => {
-                let result = ctx.ask("may I?", Span::from_secs(60), Json::text("no")).await;
+                let result = ctx.ask("may I?".into(), Span::from_secs(60), Json::text("no")).await;
                 JobOutcome::done(result)
             }
             "heed" => {

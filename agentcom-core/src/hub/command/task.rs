@@ -62,6 +62,10 @@ fn ended<'a>(tx: &'a Tx<'_>, id: TaskId, facts: &'a Facts) -> Option<&'a Task> {
 
 pub(super) fn answer(tx: &mut Tx<'_>, id: QuestionId, answer: Json) -> Result<Reply, Rejected> {
     let question = tx.state.question(id).cloned().ok_or(Rejected::UnknownQuestion(id))?;
+    if !question.is_answered_by(&answer) {
+        let takes = question.takes().unwrap_or_default();
+        return Err(Rejected::UnclearAnswer { id, takes });
+    }
     tx.record_as("question.answered", Change::QuestionClosed(id));
     if let Some(ask) = question.spend {
         tx.raise_answered(question.task, *ask, &answer);

@@ -16,7 +16,7 @@ use crate::guard::Guard;
 use crate::id::{Incarnation, Lease, QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::NotGranted;
-use crate::question::Question;
+use crate::question::{Choices, Question};
 use crate::task::{
     Category, Ended, Fence, Finish, LeaseLoss, Outcome, Refused, TaskEvent, TaskState, Traces, Wait,
 };
@@ -299,6 +299,8 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
         asked_at: now,
         deadline: now + frame.timeout_ms.min(QUESTION_MAX),
         default: frame.default.unwrap_or_default(),
+        // Where there are more options than are kept, everything is an answer.
+        choices: frame.choices.filter(Choices::fit),
         spend: None,
     };
     let (question_id, until) = (question.id, question.deadline);

@@ -44,6 +44,7 @@ fn ask(
             question: alloc::format!("what about {}?", held.generation),
             timeout_ms: Span::from_secs(seconds),
             default: None,
+            choices: None,
             park: Some(park),
         }),
     );

@@ -15,6 +15,7 @@ fn asked(held: Held, question: &str) -> ToHub {
         question: question.into(),
         timeout_ms: Span::from_secs(60),
         default: None,
+        choices: None,
         park: None,
     })
 }

@@ -292,6 +292,23 @@ fn a_cap_that_is_raised_lets_go_on_what_waits_for_it() {
 }
 
 #[test]
+fn what_is_neither_yes_nor_no_nor_an_amount_leaves_the_question_open() {
+    let mut bench = Bench::new();
+    set_cap(&mut bench, "day", 10);
+    let (agent, held) = at_work(&mut bench, "a", draft());
+    assert_eq!(reserve(&mut bench, agent, call(held, 1, 11)), None);
+    let id = question(&bench).id;
+    let takes = ["yes", "no", "an amount of dollars"].map(Into::into).into();
+    let refused = Reply::Rejected(Rejected::UnclearAnswer { id, takes });
+    for unclear in ["maybe", "", "0", "-1", "all you want"] {
+        let answer = Json::text(unclear);
+        assert_eq!(bench.call(Command::Answer { id, answer }), refused, "{unclear}");
+    }
+    answer(&mut bench, "2.50");
+    assert_eq!(reserved(&bench), 11);
+}
+
+#[test]
 fn an_older_answer_does_not_lower_a_cap_that_was_raised_meanwhile() {
     let mut bench = Bench::new();
     set_cap(&mut bench, "day", 10);

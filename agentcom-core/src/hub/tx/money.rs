@@ -22,7 +22,7 @@ use crate::ledger::{
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
 use crate::price::{self, Price};
-use crate::question::{Question, SpendAsk, is_yes};
+use crate::question::{Question, SpendAsk, amount, is_yes};
 use crate::route::Class;
 use crate::state::{Dirty, payer};
 use crate::task::{Ended, Hold, Life, Outcome, Spec, Task, TaskEvent};
@@ -318,6 +318,7 @@ impl Tx<'_> {
             asked_at: now,
             deadline: now + within,
             default: Json::of("no").unwrap_or_default(),
+            choices: None,
             spend: Some(SpendAsk { call, breach }.into()),
         };
         self.record_as("question.asked", Change::QuestionAsked(question.into()));
@@ -340,8 +341,7 @@ fn raise_of(answer: &Json, shortage: Micros) -> Option<Micros> {
     if is_yes(answer) {
         return Some(shortage);
     }
-    let text = answer.read::<alloc::string::String>().unwrap_or_else(|_| answer.as_str().into());
-    text.trim().parse().ok().filter(|raise| *raise > Micros(0))
+    amount(answer)
 }
 
 #[cfg(test)]

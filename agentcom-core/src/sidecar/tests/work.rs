@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::port::executor::News;
+use crate::question::Ask;
 use crate::wire::Answered;
 
 #[test]
@@ -180,6 +181,20 @@ fn questions_are_asked_one_at_a_time_and_answered_in_turn() {
     assert!(said[1].contains("question:B?"));
     assert_eq!(answer(&mut rig, "b"), ["answer 1/1 \"b\""]);
     assert!(answer(&mut rig, "c").is_empty());
+}
+
+#[test]
+fn what_is_an_answer_is_told_with_the_question() {
+    let mut rig = Rig::online(1);
+    rig.assign(assignment(1, 1));
+    let said = rig.step(Input::JobAsks {
+        claim: claim(1, 1),
+        ask: AskId(1),
+        question: Ask::one_of("A?", ["always"]),
+        timeout: Span(60_000),
+        default: Json::text("no"),
+    });
+    assert!(said[0].contains("choices:[always]"), "{said:?}");
 }
 
 #[test]

@@ -177,6 +177,7 @@ impl Rogue {
                 question: "park?".into(),
                 timeout_ms: Span::from_secs(60),
                 default: None,
+                choices: None,
                 park: Some(true),
             })),
             11 => plan(ToHub::TaskFailed(Failed {

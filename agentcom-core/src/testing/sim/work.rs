@@ -15,6 +15,7 @@ use crate::id::TaskId;
 use crate::json::Json;
 use crate::name::Kind;
 use crate::port::executor::{Executor, JobContext, JobOutcome, News};
+use crate::question::Ask;
 use crate::rng::Rng;
 use crate::task::Category;
 use crate::time::Span;
@@ -118,7 +119,8 @@ impl SimExecutor {
             Fate::Quota => JobOutcome::Snooze { wait: Span::from_secs(20) },
             Fate::Crash => JobOutcome::failed(Category::Crash, "it blew up"),
             Fate::Asks => {
-                let result = ctx.ask("may I?", Span::from_secs(40), Json::null()).await;
+                let result =
+                    ctx.ask(Ask::yes_or_no("may I?"), Span::from_secs(40), Json::null()).await;
                 JobOutcome::done(result)
             }
             Fate::Pays => {

@@ -233,6 +233,7 @@ fn about(hub: &Hub, task: crate::id::TaskId) -> Question {
     let now = hub.state().now().wall;
     let asked_by = crate::name::AgentId::new("agent-0").expect("a name");
     Question {
+        choices: None,
         id: QuestionId(task.0),
         task,
         lease: Lease(1),

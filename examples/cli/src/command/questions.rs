@@ -18,9 +18,9 @@ pub(crate) struct Args {
     /// The question: its id, or the end of it
     #[arg(value_name = "QUESTION")]
     question: String,
-    /// The answer: JSON, or else text. To whether something may be done it is yes, y, ok, allow or
-    /// true, or the name of an option where the question lists them; to a cap also an amount of dollars.
-    /// Anything else is a no
+    /// The answer: JSON, or else text. To whether something may be done it is yes or no (also y, ok,
+    /// allow, true; n, reject, deny, false), or the name of an option where the question lists them; to a
+    /// cap also an amount of dollars. Anything else is refused there, and the question stays open
     #[arg(value_name = "ANSWER", allow_hyphen_values = true)]
     answer: String,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   agentcom questions                 what agents ask, and until when
-  agentcom answer 89abcdef yes       let it be done; `no` does not
+  agentcom answer 89abcdef yes       let it be done; `no` does not, and `maybe` is refused
   agentcom answer 89abcdef 2.50      raise a cap by so many dollars";
 
 const COLUMNS: [Column; 6] = [

@@ -219,6 +219,7 @@ mod tests {
 
     fn question() -> Question {
         Question {
+            choices: None,
             id: QuestionId(0x89ab_cdef),
             task: TaskId(1),
             lease: Lease(1),

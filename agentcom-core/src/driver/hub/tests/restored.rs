@@ -168,6 +168,7 @@ fn questions_about_lost_tasks_go_and_numbers_go_on_past_those_that_are_there() {
     rows.insert(head_row.clone(), encode(&older));
     let mut ask = |counter: u64, task: TaskId| {
         let question = Question {
+            choices: None,
             id: QuestionId(ids.hide(counter)),
             task,
             lease: Lease(1),
