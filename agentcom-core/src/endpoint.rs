@@ -157,6 +157,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether its models are those that its server says it has.
+    #[must_use]
+    pub fn is_discovered(&self) -> bool {
+        self.models.is_empty() && self.api.program().is_none()
+    }
+
     /// Whether its models want a price where money is bounded: it is paid, and does not say itself what
     /// it costs, as programs do.
     #[must_use]

@@ -3,8 +3,9 @@
 //!
 //! What a model on one's own machine can do costs nothing; what it cannot do costs rounds. So it comes
 //! first for what is trivial or usual, and last for what is complex. What cannot be asked is passed
-//! over, whichever comes first: another endpoint of the same class, then the next class, then the
-//! task waits, and what it waits for is told.
+//! over, whichever comes first: another endpoint of the same class, then the next class, then models
+//! for higher tiers, while those for its own are out of order and not only at work; then the task
+//! waits, and what it waits for is told.
 //!
 //! Where a model failed at a task, others are a [`Fallback`]: what is meant for the tier and did not
 //! fail comes first, then models for higher tiers, and who failed last.
@@ -118,7 +119,8 @@ pub struct Wanted {
     pub model: Option<Box<str>>,
     /// The program that is to do it, if its kind says so.
     pub api: Option<Api>,
-    /// Whether a model failed at it, so that those for higher tiers may do it as well.
+    /// Whether a model failed at it, so that those for higher tiers may do it as well. They may, too, while
+    /// all that is for its own is out of order.
     pub failed: bool,
 }
 
@@ -153,10 +155,12 @@ impl Wanted {
     }
 
     /// Whether a model for these tiers may do it, and the higher tier that it is for, if it is not for the
-    /// task's own. For no tier is for all.
+    /// task's own. For no tier is for all; a task of which nothing is known counts as a standard one.
     #[must_use]
     pub fn is_met_for(&self, tiers: &[Tier]) -> Option<Option<Tier>> {
-        if tiers.is_empty() || tiers.contains(&self.tier) {
+        let is_unknown = self.tier == Tier::Unknown;
+        let is_own = |tier: &Tier| *tier == self.tier || is_unknown && *tier == Tier::Standard;
+        if tiers.is_empty() || tiers.iter().any(is_own) {
             return Some(None);
         }
         let mut higher = above(self.tier).iter().filter(|_| self.failed);
@@ -218,6 +222,25 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether the model can be asked, or will be as soon as others are done.
+    pub(crate) const fn is_near(&self) -> bool {
+        match self {
+            Self::Suits(_)
+            | Self::Tried
+            | Self::Returning(_)
+            | Self::Full(_)
+            | Self::Occupied(_)
+            | Self::Batch(_)
+            | Self::NoRoom => true,
+            Self::Open(_)
+            | Self::Parked(..)
+            | Self::NoAgent(_)
+            | Self::Missing
+            | Self::NoTools
+            | Self::NoPrice => false,
+        }
+    }
+
     /// Whether the model can be asked, or will be when something passes by itself.
     const fn is_passing(&self) -> bool {
         match self {

@@ -253,8 +253,14 @@ impl State {
         let Some(Chosen { endpoint, model, .. }) = chosen(task) else { return };
         let place = (endpoint.clone(), model.clone());
         self.endpoints.held.entry(place).or_default().insert(task.id);
-        let is_other = self.endpoints.last(endpoint) != Some(model);
-        if let Some(server) = self.endpoints.servers.get(endpoint).filter(|_| is_other).cloned() {
+        let begins = match self.endpoints.batch(endpoint) {
+            Some((last, comes_first)) if last == &**model => {
+                // Nobody has waited through the one before.
+                !comes_first && self.endpoints.is_wanted_alone(model)
+            }
+            Some(_) | None => true,
+        };
+        if let Some(server) = self.endpoints.servers.get(endpoint).filter(|_| begins).cloned() {
             let until = self.now.mono + BATCH;
             let last = (model.clone(), Some(endpoint.clone()));
             if let Some((_, Some(before))) = self.endpoints.last.insert(server, last) {

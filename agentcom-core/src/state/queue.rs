@@ -260,7 +260,9 @@ impl State {
         if let Some(number) = self.fleet.number(agent) {
             self.pending.drop(number);
             self.fleet.leave(number);
-            self.wake_held_back();
+            // Others need not stand back for what it alone could do, and where it alone had what a model
+            // wants, another model may do.
+            self.wake_routed();
         }
     }
 

@@ -9,7 +9,7 @@ use crate::ledger::Who;
 use crate::name::{Capability, EndpointId};
 use crate::price;
 use crate::route::{
-    Candidate, Chosen, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
+    Candidate, Chosen, Class, Decision, Facts, Fallback, Verdict, Wanted, escalated, route,
 };
 use crate::state::{Abilities, Requirements, State};
 use crate::wire::Figures;
@@ -38,12 +38,44 @@ impl State {
         failed: &[&Chosen],
     ) -> Option<Decision> {
         let routing = &self.settings.routing;
+        let mut endpoints = routing.endpoints.values();
+        endpoints.find(|endpoint| wanted.is_met_by(endpoint.api))?;
+        let chain = routing.chain(wanted.tier);
+        let mut candidates = self.candidates(wanted, requirements, failed);
+        let is_near = |it: &Candidate| it.verdict.is_near() && chain.contains(&it.class);
+        let may_come = || self.has_strangers(wanted, &chain);
+        if !wanted.failed && !candidates.iter().any(is_near) && !may_come() {
+            // All that is for its tier is out of order, and not only at work or yet to be found.
+            let wider = Wanted { failed: true, ..wanted.clone() };
+            candidates = self.candidates(&wider, requirements, failed);
+        }
+        let last = failed.last().and_then(|it| routing.endpoints.get(&it.endpoint));
+        let fallbacks = escalated(chain.clone(), last.map(|it| it.class));
+        Some(route(wanted.tier, &chain, &fallbacks, candidates))
+    }
+
+    /// Whether there are endpoints for a task of which nobody knows yet what models they have.
+    fn has_strangers(&self, wanted: &Wanted, chain: &[Class]) -> bool {
+        let endpoints = self.settings.routing.endpoints.iter();
+        let mut could = endpoints.filter(|(_, it)| wanted.is_met_by(it.api) && it.is_discovered());
+        could.any(|(id, endpoint)| {
+            let is_new =
+                |it: &Health| it.seen.is_none() && !matches!(it.breaker, Breaker::Open { .. });
+            chain.contains(&endpoint.class) && self.endpoints.health(id).is_some_and(is_new)
+        })
+    }
+
+    /// The models that a task may be given, as they stand.
+    fn candidates(
+        &self,
+        wanted: &Wanted,
+        requirements: &Requirements,
+        failed: &[&Chosen],
+    ) -> Vec<Candidate> {
         let could = |(_, endpoint): &(&EndpointId, &Endpoint)| wanted.is_met_by(endpoint.api);
-        let mut endpoints = routing.endpoints.iter().filter(could).peekable();
-        endpoints.peek()?;
         let able = self.abilities_for(requirements);
         let mut candidates = Vec::new();
-        for (id, endpoint) in endpoints {
+        for (id, endpoint) in self.settings.routing.endpoints.iter().filter(could) {
             let Some(health) = self.endpoints.health(id) else { continue };
             for offer in offers(endpoint, health, wanted) {
                 let verdict = self.verdict(id, endpoint, health, &offer, &able);
@@ -53,10 +85,7 @@ impl State {
                 candidates.push(Candidate { endpoint, class, model, verdict, fallback });
             }
         }
-        let last = failed.last().and_then(|it| routing.endpoints.get(&it.endpoint));
-        let chain = routing.chain(wanted.tier);
-        let fallbacks = escalated(chain.clone(), last.map(|it| it.class));
-        Some(route(wanted.tier, &chain, &fallbacks, candidates))
+        candidates
     }
 
     /// Those of `failed` that are models of the server of an endpoint.

@@ -28,6 +28,11 @@ impl Endpoints {
         self.waiting.keys().any(|wanted| wanted.is_met_by(api)) || self.held(id).next().is_some()
     }
 
+    /// Whether no ready task wants anything but this model, as far as can be told from what it names.
+    pub(super) fn is_wanted_alone(&self, model: &str) -> bool {
+        self.waiting.keys().all(|wanted| wanted.model.as_deref() == Some(model))
+    }
+
     /// Whether tasks for the model that is loaded come first at any endpoint.
     fn is_in_batch(&self) -> bool {
         self.last.values().any(|(_, comes_first)| comes_first.is_some())

@@ -94,6 +94,106 @@ fn b24_models_for_higher_tiers_are_tried_when_those_for_its_own_failed() {
     );
 }
 
+/// A server with models for easy tasks, and another with one for complex tasks.
+fn two_servers() -> (Fleet, u64) {
+    let mut fleet = Fleet::new();
+    let mut hard = elsewhere(local(&["best"]));
+    hard.models[0].tiers = vec![Tier::Complex];
+    fleet.set("hard", hard);
+    let mut easy = local(&["small"]);
+    easy.models[0].tiers = vec![Tier::Standard];
+    fleet.set("easy", easy);
+    let coder = fleet.join("one", 9, &[]);
+    (fleet, coder)
+}
+
+#[test]
+fn models_for_higher_tiers_go_on_while_those_for_its_own_are_out_of_order() {
+    let (mut fleet, coder) = two_servers();
+    let task = stubborn(&mut fleet);
+    for _ in 0..2 {
+        assert_eq!(fleet.names(coder), ["easy"]);
+        fleet.fault(coder, Fault::Unreachable, None);
+    }
+    assert_eq!(fleet.names(coder), ["hard"]);
+    let Decision { chosen, alternatives, .. } = decided(&fleet, task);
+    assert_eq!(chosen.unwrap().fallback, Some(Fallback::HigherTier(Tier::Complex)));
+    assert_eq!(&*alternatives[0].model, "small");
+    assert!(matches!(alternatives[0].verdict, Verdict::Open(_)), "{alternatives:?}");
+    // Nobody failed at it, so that it begins as ever where it is tried anew.
+    assert_eq!(fleet.bench.task(task).life.failures, 0);
+    let waits = stubborn(&mut fleet);
+    let why = fleet.bench.hub.why(waits).unwrap().reason;
+    let Reason::Endpoints { passed_over, .. } = why else { panic!("{why:?}") };
+    assert_eq!(passed_over.len(), 2, "it waits for either: {passed_over:?}");
+    fleet.pass_hearing(coder, Breaker::BACKOFF_BASE);
+    assert_eq!(fleet.names(coder), ["easy"]);
+}
+
+#[test]
+fn a_model_that_is_only_at_work_is_waited_for() {
+    let (mut fleet, coder) = two_servers();
+    stubborn(&mut fleet);
+    let waits = stubborn(&mut fleet);
+    assert_eq!(fleet.names(coder), ["easy"]);
+    assert_eq!(fleet.bench.word(waits), "ready");
+    fleet.serve(coder);
+    assert_eq!(fleet.names(coder), ["easy"]);
+}
+
+#[test]
+fn what_no_model_is_for_goes_to_one_for_a_higher_tier_and_never_to_one_for_a_lower() {
+    let (mut fleet, coder) = two_servers();
+    fleet.submit(Tier::Trivial, None);
+    assert_eq!(fleet.names(coder), ["easy"], "the next tier comes first");
+    let mut lower = elsewhere(local(&["tiny"]));
+    lower.models[0].tiers = vec![Tier::Trivial];
+    fleet.set("hard", lower);
+    let hard = fleet.submit(Tier::Complex, None);
+    assert_eq!((fleet.names(coder).len(), fleet.bench.word(hard)), (0, "ready"));
+}
+
+#[test]
+fn models_for_higher_tiers_go_on_when_the_agent_of_those_for_its_own_leaves() {
+    let (mut fleet, coder) = two_servers();
+    let mut easy = local(&["small"]);
+    easy.models[0].tiers = vec![Tier::Standard];
+    easy.needs = vec![Capability::new("lan").unwrap()];
+    fleet.set("easy", easy);
+    let near = fleet.join("near", 1, &["lan"]);
+    let task = stubborn(&mut fleet);
+    assert_eq!(fleet.names(near), ["easy"]);
+    let waits = stubborn(&mut fleet);
+    assert_eq!((fleet.names(coder).len(), fleet.bench.word(waits)), (0, "ready"));
+    fleet.bench.leave(near);
+    assert_eq!(fleet.given(coder), [(waits, Some(("hard".into(), "best".into())))]);
+    assert_ne!(fleet.bench.word(task), "dead_letter");
+}
+
+#[test]
+fn what_models_an_endpoint_has_is_waited_for() {
+    let (mut fleet, coder) = two_servers();
+    fleet.set("easy", local(&[]));
+    let task = stubborn(&mut fleet);
+    assert_eq!((fleet.names(coder).len(), fleet.bench.word(task)), (0, "ready"));
+    let looker = fleet.looker();
+    fleet.bench.pass(Span(1));
+    while let Some(look) = fleet.look(looker) {
+        let at = probed_by(&fleet.bench.task(look.task_id).spec).unwrap();
+        let served = Served { model: "small".into(), warm: false, context: None, tools: None };
+        let models = if at.as_str() == "easy" { vec![served] } else { vec![] };
+        fleet.saw(looker, look, &Seen { models, ..Seen::default() });
+    }
+    assert_eq!(fleet.names(coder), ["easy"]);
+}
+
+#[test]
+fn a_task_of_which_nothing_is_known_is_done_as_a_standard_one() {
+    let (mut fleet, coder) = two_servers();
+    fleet.bench.submit(Draft::new(Kind::new("code").unwrap(), Json::null()));
+    assert_eq!(fleet.names(coder), ["easy"]);
+}
+
 #[test]
 fn a_named_model_stays_the_one_whatever_failed() {
     let mut fleet = Fleet::new();

@@ -5,7 +5,7 @@ use super::*;
 use crate::command::Scope;
 use crate::name::{Key, Repo};
 use crate::route::Class;
-use crate::task::{Concurrency, Rate};
+use crate::task::{Concurrency, Priority, Rate};
 
 /// A coding task that names its model.
 pub(super) fn draft(model: &str) -> Draft {
@@ -118,6 +118,33 @@ fn nobody_stands_back_for_a_task_whose_chain_does_not_lead_there() {
     fleet.submit(Tier::Complex, Some("a"));
     fleet.bench.submit(draft("b"));
     assert_eq!(served(&mut fleet, coder), ["b"]);
+}
+
+#[test]
+fn a_batch_begins_anew_when_nobody_stands_back() {
+    let (mut fleet, coder) = loaded();
+    fleet.pass_hearing(coder, Span::from_mins(11));
+    for _ in 0..3 {
+        fleet.bench.submit(draft("a"));
+        fleet.bench.submit(draft("b"));
+    }
+    assert_eq!(served(&mut fleet, coder), ["a", "a", "a", "b", "b", "b"]);
+}
+
+#[test]
+fn a_batch_that_had_its_time_does_not_begin_anew_while_others_wait() {
+    let (mut fleet, coder) = loaded();
+    let urgent = || Draft { priority: Priority::Urgent, ..draft("a") };
+    fleet.bench.submit(urgent());
+    fleet.bench.submit(draft("b"));
+    let mut models = Vec::new();
+    for _ in 0..14 {
+        fleet.bench.submit(urgent());
+        fleet.pass_hearing(coder, Span::from_mins(1));
+        models.push(fleet.serve(coder).unwrap().1);
+    }
+    let turn = models.iter().position(|model| model == "b").expect("the other has its turn");
+    assert!((9..=11).contains(&turn), "{models:?}");
 }
 
 /// `b` waits for `a`, which is for `other` alone, and `happens` bars `a`.
