@@ -49,11 +49,11 @@ impl Server {
         Self { address: address.into(), owner }
     }
 
-    /// The agent that is known to be on its machine.
-    pub(crate) const fn neighbour(&self) -> Option<&AgentId> {
+    /// Whether agents are known to be on its machine: who is said to be, and all who announce it.
+    pub(crate) const fn has_neighbours(&self) -> bool {
         match &self.owner {
-            Some(Owner::Agent(agent)) => Some(agent),
-            Some(Owner::Name(_) | Owner::Account(_)) | None => None,
+            Some(Owner::Agent(_)) => true,
+            Some(Owner::Name(_) | Owner::Account(_)) | None => false,
         }
     }
 }

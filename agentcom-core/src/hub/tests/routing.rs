@@ -396,6 +396,23 @@ fn b21_how_busy_an_agent_is_counts_for_the_loopback_that_it_announces() {
 }
 
 #[test]
+fn whoever_of_the_machine_is_there_says_how_busy_it_is() {
+    let url = "http://127.0.0.1:11434";
+    let endpoint = || Endpoint { url: url.into(), ..local(&["qwen"]) };
+    let mut fleet = Fleet::new();
+    let first = announces(&mut fleet, "first", &[("a", endpoint())]);
+    let second = announces(&mut fleet, "second", &[("a", endpoint())]);
+    let other = announces(&mut fleet, "third", &[("b", endpoint())]);
+    fleet.bench.leave(first);
+    for (session, cpu) in [(second, "97"), (other, "60")] {
+        let figures = Json::parse(&alloc::format!(r#"{{"cpu_percent":{cpu}}}"#)).unwrap();
+        fleet.bench.frame(session, ToHub::ResourceReport { figures });
+    }
+    fleet.submit(Tier::Standard, None);
+    assert_eq!(fleet.names(other), ["b"]);
+}
+
+#[test]
 fn b21_how_busy_a_machine_is_that_looks_at_its_own_endpoint_counts_for_that() {
     for (busy, chosen) in [("a", "b"), ("b", "a")] {
         let mut fleet = Fleet::new();

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Health, Offer, offers};
-use crate::endpoint::{Breaker, Endpoint};
+use crate::endpoint::{Breaker, Endpoint, Server};
 use crate::ledger::Who;
 use crate::name::{Capability, EndpointId};
 use crate::price;
@@ -207,10 +207,11 @@ impl State {
     /// How busy the machine is on which an endpoint runs, as its sidecar says, or who looked last.
     fn machine(&self, id: &EndpointId, endpoint: &Endpoint, health: &Health) -> Facts {
         let seen = health.seen.as_deref().and_then(|seen| seen.machine);
-        let neighbour = || self.endpoints.servers.get(id)?.neighbour();
-        let host = endpoint.host.as_ref().or_else(neighbour);
-        let session = host.and_then(|host| self.session_of(host));
-        let figures = session.and_then(|session| session.resources.as_ref());
+        // All who announce a loopback address are on its machine, and whoever is there says how it does.
+        let has_neighbours = self.endpoints.servers.get(id).is_some_and(Server::has_neighbours);
+        let neighbours = endpoint.announced_by.iter().filter(|_| has_neighbours);
+        let mut hosts = endpoint.host.iter().chain(neighbours);
+        let figures = hosts.find_map(|host| self.session_of(host)?.resources.as_ref());
         let figures: Figures = figures.and_then(|it| it.read().ok()).unwrap_or_default();
         let per_mille = |part: u64, whole: u64| {
             u32::try_from(part.saturating_mul(1_000) / whole.max(1)).unwrap_or(u32::MAX)
