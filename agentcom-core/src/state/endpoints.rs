@@ -268,7 +268,23 @@ impl State {
             }
             self.alarms.set(Due::Batch(endpoint.clone()), Some(When::Mono(until)));
         }
+        self.note_loaded(endpoint, model);
         self.wake_held_back();
+    }
+
+    /// A server that has one model loaded at a time loads this one. It is looked at now and then only, and
+    /// not while nobody has room to.
+    fn note_loaded(&mut self, id: &EndpointId, model: &str) {
+        if self.endpoint(id).is_none_or(|endpoint| endpoint.models_at_once != 1) {
+            return;
+        }
+        for mate in self.endpoints.mates(id).cloned().collect::<Vec<_>>() {
+            let health = self.endpoints.health.get_mut(&mate);
+            let seen = health.and_then(|health| health.seen.as_mut());
+            for served in seen.into_iter().flat_map(|seen| &mut seen.models) {
+                served.warm = served.is_called(model);
+            }
+        }
     }
 
     /// A task no longer works with a model.

@@ -132,6 +132,26 @@ fn a_batch_begins_anew_when_nobody_stands_back() {
 }
 
 #[test]
+fn the_model_that_worked_last_is_taken_for_the_loaded_one_until_somebody_looks() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&[]));
+    let looker = fleet.looker();
+    fleet.bench.pass(Span(1));
+    let look = fleet.look(looker).unwrap();
+    let served =
+        |model: &str, warm| Served { model: model.into(), warm, context: None, tools: None };
+    let models = vec![served("a", true), served("b", false)];
+    fleet.saw(looker, look, &Seen { models, ..Seen::default() });
+    fleet.bench.leave(looker);
+    let coder = fleet.join("one", 1, &[]);
+    for (named, done) in [(None, "a"), (Some("b"), "b"), (None, "b")] {
+        fleet.submit(Tier::Standard, named);
+        assert_eq!(self::served(&mut fleet, coder), [done]);
+        fleet.pass_hearing(coder, Span::from_mins(11));
+    }
+}
+
+#[test]
 fn a_batch_that_had_its_time_does_not_begin_anew_while_others_wait() {
     let (mut fleet, coder) = loaded();
     let urgent = || Draft { priority: Priority::Urgent, ..draft("a") };
