@@ -121,10 +121,8 @@ async fn what_git_had_locked_when_it_was_killed_holds_no_later_attempt_up() {
         Assignment { attempt: number, generation: Lease(number.into()), ..next }
     };
     let second = next(2, "scripted");
-    let has_begun = || {
-        let calls = said(fixture.dir.path(), TASK).0.matches(r#""role":"tool""#).count();
-        (calls == 2).then_some(())
-    };
+    let written = tree.with_file_name(format!("{TASK}-2-2")).join("b.txt");
+    let has_begun = || written.exists().then_some(());
     tokio::select! {
         outcome = executor.run(&second, &ctx) => panic!("{outcome:?}"),
         () = eventually("the second has begun", has_begun) => {}
