@@ -11,7 +11,7 @@ use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::port::executor::Executor;
 use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::sidecar::Exit as Left;
-use agentcom_exec::git;
+use agentcom_exec::git::{self, Checkout};
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
@@ -107,7 +107,7 @@ pub(crate) async fn sidecar(
     }
     let keys: Vec<Capability> = ways.coder.keys()?.capabilities().collect();
     let repository = match ways.coder.is_wanted() {
-        true => git::capability(&ways.workdir).await,
+        true => repository(&name, &ways.workdir).await,
         false => None,
     };
     let can = ways.capabilities.iter().cloned().chain(keys).chain(repository);
@@ -133,6 +133,14 @@ pub(crate) async fn sidecar(
     );
     let driver = driver.map_err(|error| Failure::new(Exit::Failure, error))?;
     Ok(Sidecar { driver: driver.with_meter(Arc::new(Host::here())), watch, report })
+}
+
+/// The repository that coding tasks are about. Where there is no clone they fail, as is said.
+async fn repository(name: &AgentId, workdir: &Path) -> Option<Capability> {
+    if let Err(error) = Checkout::at(workdir).await {
+        tracing::warn!(agent = %name, "coding tasks will fail: {error}");
+    }
+    git::capability(workdir).await
 }
 
 fn journal(dir: &Path) -> Result<FileJournal, Failure> {

@@ -468,3 +468,14 @@ fn a_command_in_a_sandbox_reaches_the_hosts_that_are_granted_and_no_others() {
     let words = ["sandbox", "--sandbox", "L2", "--host", &host, "--", "true"];
     assert_eq!(run(dir, &words, 0), "");
 }
+
+#[test]
+fn whoever_starts_a_coding_agent_beside_a_clone_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    if !has_sandbox(dir.path(), Level::L2) {
+        return;
+    }
+    let _up = Up::start(dir.path(), &["--ollama", "http://127.0.0.1:1"]);
+    let said = fs::read_to_string(dir.path().join("up.log")).unwrap();
+    assert!(said.contains("coding tasks will fail") && said.contains("is no clone"), "{said}");
+}
