@@ -230,7 +230,9 @@ fn blocks_of(reply: &Reply) -> Vec<Value> {
 }
 
 fn result_block(call: &Call, content: &str) -> Value {
-    let failed = content.starts_with("{\"error\"") || content.contains("\"ok\":false");
+    // What a tool shows may itself hold what looks like an error.
+    let seen: Option<Value> = serde_json::from_str(content).ok();
+    let failed = seen.is_some_and(|seen| seen["ok"] == false);
     let id = call.id.as_deref().map(word);
     json!({ "type": "tool_result", "tool_use_id": id, "content": content, "is_error": failed })
 }
@@ -269,6 +271,7 @@ mod tests {
 
     #[test]
     fn what_was_said_goes_by_turns_and_none_is_empty() {
+        const SHOWS_ONE: &str = r#"{"log":[{"ok":false}],"ok":true}"#;
         let call = |id: &str| Call {
             id: Some(id.into()),
             name: "read_file".into(),
@@ -276,9 +279,10 @@ mod tests {
         };
         let messages = [
             Message::User("Mend it".into()),
-            Message::Model(Reply { calls: vec![call("1"), call("2")], ..Reply::default() }),
+            Message::Model(Reply { calls: ["1", "2", "3"].map(call).into(), ..Reply::default() }),
             Message::Tool { call: call("1"), content: r#"{"ok":true}"#.into() },
             Message::Tool { call: call("2"), content: r#"{"ok":false}"#.into() },
+            Message::Tool { call: call("3"), content: SHOWS_ONE.into() },
             Message::Model(Reply::default()),
             Message::User("You said nothing".into()),
         ];
@@ -288,10 +292,11 @@ mod tests {
             json!(turns(&messages)),
             json!([
                 { "role": "user", "content": [{ "type": "text", "text": "Mend it" }] },
-                { "role": "assistant", "content": [use_of("1"), use_of("2")] },
+                { "role": "assistant", "content": (["1", "2", "3"].map(use_of)) },
                 { "role": "user", "content": [
                     result("1", r#"{"ok":true}"#, false),
                     result("2", r#"{"ok":false}"#, true),
+                    result("3", SHOWS_ONE, false),
                     { "type": "text", "text": "You said nothing" },
                 ] },
             ])
