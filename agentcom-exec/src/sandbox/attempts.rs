@@ -21,6 +21,7 @@ use rustix::process::{Resource, Rlimit, prlimit, setpriority_process};
 use serde::{Deserialize, Serialize};
 
 use super::demand::SIGNAL;
+use super::namespace::ROOT;
 use super::{Attempt, Expected, Level, Network, Policy};
 
 /// What is outside of the sandbox.
@@ -233,10 +234,12 @@ fn by_name(name: &str) -> Tried {
     UnixStream::connect_addr(&name).map(drop)
 }
 
-/// Writes a hook for git.
+/// Writes a hook for git, also where the workspace could be seen once more.
 fn plant(policy: &Policy) -> Tried {
     let git = policy.workspace.join(".git");
-    let planted = fs::write(git.join("hook"), "");
+    let inside = git.strip_prefix("/").unwrap_or(&git);
+    let again = policy.scratch.join(ROOT).join(inside).join("hook");
+    let planted = fs::write(git.join("hook"), "").or_else(|_| fs::write(again, ""));
     planted.or_else(|_| fs::rename(&git, policy.workspace.join("git-of-old")))
 }
 

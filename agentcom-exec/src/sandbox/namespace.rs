@@ -145,6 +145,10 @@ impl Root {
         let at = if found.is_dir() { self.folder(path)? } else { self.file(path)? };
         let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
         mount(Some(path), &at, none(), bind, none())?;
+        if let Ok(inside) = self.0.strip_prefix(path) {
+            // What was shown so far would be there once more, as it was before later mounts changed it.
+            umount2(&at.join(inside), MntFlags::MNT_DETACH)?;
+        }
         let Some(flags) = flags else { return Ok(()) };
         let again = MsFlags::MS_BIND | MsFlags::MS_REMOUNT;
         let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;

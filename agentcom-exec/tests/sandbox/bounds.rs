@@ -102,6 +102,13 @@ async fn git_cannot_be_tampered_with_in_a_namespace() {
         let script =
             "echo x > .git/hooks/post-commit; mv .git old; rm -rf .git; echo x > .git/config";
         place.run(script).await;
+        // Nor is the folder there once more, where its `.git` is none.
+        let again = "for git in $(find $TMPDIR /tmp /dev -name .git 2> /dev/null); do
+                echo x > $git/hooks/post-commit; echo x > $git/config; echo $git
+            done; pwd";
+        let ran = place.run(again).await;
+        let here = ran.out.lines().last().unwrap().to_owned();
+        ran.assert(0, &format!("{here}/.git\n{here}\n"));
         assert_eq!(fs::read_dir(place.at("workspace")).unwrap().count(), 1);
         assert_eq!(fs::read_dir(place.at("workspace/.git")).unwrap().count(), 1);
         assert_eq!(fs::read_dir(place.at("workspace/.git/hooks")).unwrap().count(), 0);
