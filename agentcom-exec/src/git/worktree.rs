@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::TryLockError;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,7 +64,9 @@ impl Checkout {
     ///
     /// If git says no, or there is no such worktree.
     pub async fn worktree(&self, dir: &Path) -> Result<Self, CheckoutError> {
-        Ok(Self { git: Git::pinned(dir, self.repository_of(dir).await?) })
+        let git = Git::pinned(dir, self.repository_of(dir).await?);
+        remove_pipes(dir).await?;
+        Ok(Self { git })
     }
 
     /// What the clone keeps of the worktree at `dir`.
@@ -167,6 +170,7 @@ impl Checkout {
     /// If git says no, or what makes a folder a repository cannot be removed.
     pub async fn disown(&self) -> Result<(), CheckoutError> {
         if self.git.repository.is_some() {
+            remove_pipes(self.git.dir()).await?;
             for record in self.git.records(&["ls-files", "--stage", "-z"]).await? {
                 let Some(folder) = submodule_of(&record) else { continue };
                 let removed = remove_repository_beneath(self.git.dir(), folder);
@@ -270,6 +274,31 @@ const LOCKED: &str = "locked";
 fn is_half_made(repository: &Path) -> bool {
     let why = std::fs::read_to_string(repository.join(LOCKED));
     why.is_ok_and(|why| why.trim() == "initializing")
+}
+
+/// Removes the pipes beneath `top` that git would read from, and wait for ever: no commit has any.
+async fn remove_pipes(top: &Path) -> Result<(), CheckoutError> {
+    let beneath = top.to_owned();
+    let removed = tokio::task::spawn_blocking(move || remove_pipes_beneath(&beneath)).await;
+    let removed = removed.map_err(std::io::Error::other).and_then(|removed| removed);
+    removed.map_err(|error| failed(top, &error))
+}
+
+/// What git reads of the files themselves, whatever they are.
+const READ_BY_GIT: [&str; 3] = [".gitignore", ".gitattributes", ".mailmap"];
+
+fn remove_pipes_beneath(folder: &Path) -> std::io::Result<()> {
+    // Where nobody can look, git cannot either.
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            remove_pipes_beneath(&entry.path())?;
+        } else if kind.is_fifo() && READ_BY_GIT.iter().any(|name| entry.file_name() == *name) {
+            remove_any(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Where a submodule is, if a line of the index is one.

@@ -203,6 +203,14 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             End::Done,
         ),
         case(
+            "it makes pipes of what git reads",
+            vec![
+                run("mkdir d; mkfifo .gitignore d/.gitattributes .mailmap; echo b > b.txt"),
+                says(),
+            ],
+            End::Done,
+        ),
+        case(
             "it makes what is no file",
             vec![
                 run("mkfifo pipe; printf 'x' > \"$(printf 'new\\nline')\"; echo b > b.txt"),
