@@ -73,11 +73,13 @@ pub enum Stop {
     Disk,
     /// It has more processes than it may.
     Processes,
+    /// It takes more memory than it may.
+    Memory,
 }
 
 impl Stop {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Turns,
         Self::Repetition,
         Self::NoProgress,
@@ -88,6 +90,7 @@ impl Stop {
         Self::Money,
         Self::Disk,
         Self::Processes,
+        Self::Memory,
     ];
 }
 
@@ -104,6 +107,7 @@ impl fmt::Display for Stop {
             Self::Money => "its money is spent",
             Self::Disk => "its files take more than they may",
             Self::Processes => "it has more processes than it may",
+            Self::Memory => "it takes more memory than it may",
         })
     }
 }

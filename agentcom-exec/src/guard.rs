@@ -24,6 +24,7 @@
 //! }
 //! ```
 
+mod bounds;
 mod family;
 mod message;
 mod serve;
@@ -34,6 +35,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
 
+pub(crate) use family::descendants;
 pub(crate) use message::Input;
 pub use message::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said};
 pub use spawner::{Running, Spawner, Talk};

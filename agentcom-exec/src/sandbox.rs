@@ -50,10 +50,14 @@ mod helper;
 #[cfg(target_os = "linux")]
 mod launch;
 #[cfg(target_os = "linux")]
+mod memory;
+mod nameless;
+#[cfg(target_os = "linux")]
 mod namespace;
 mod network;
 #[cfg(target_os = "linux")]
 mod no_git;
+mod pace;
 mod policy;
 #[cfg(target_os = "linux")]
 mod privileges;
@@ -70,6 +74,8 @@ pub(crate) use helper::main;
 #[cfg(target_os = "linux")]
 pub(crate) use launch::start;
 #[cfg(target_os = "linux")]
+pub(crate) use memory::Memory;
+#[cfg(target_os = "linux")]
 use prove::prove_weaker;
 #[cfg(target_os = "linux")]
 pub use prove::{attempts, prove};
@@ -79,6 +85,7 @@ pub use cell::{Cell, FilesOnly, NoCommands, Sandbox, TooWeak};
 #[cfg(all(target_os = "linux", feature = "stand-in"))]
 pub use launch::order_again;
 pub use network::Network;
+pub(crate) use pace::Pace;
 pub use policy::{Limits, Policy};
 pub(crate) use quota::size;
 pub use quota::{Excess, Quota};
@@ -88,11 +95,13 @@ pub use watch::Watch;
 #[cfg(target_os = "linux")]
 pub(crate) const ARG: &str = "__sandbox";
 
-/// A command that has started, and the sockets at which it finds the broker, one for each of
-/// [`Network::doors`].
+/// A command that has started.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) child: std::process::Child,
+    /// The table of segments of System V that its processes share, where they have one of their own.
+    pub(crate) segments: Option<std::fs::File>,
+    /// The sockets at which it finds the broker, one for each of [`Network::doors`].
     pub(crate) doors: Vec<std::net::TcpListener>,
 }
 

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agentcom_core::port::executor::JobContext;
@@ -50,6 +51,11 @@ pub(crate) enum Ended {
         /// How many it may have.
         most: u64,
     },
+    /// All of it took more memory than it may, and was killed for that.
+    TooMuchMemory {
+        /// How many bytes it may take.
+        most: u64,
+    },
     /// Its guard is gone, and nobody knows.
     Lost,
 }
@@ -77,6 +83,7 @@ impl Session {
                 Ok(Said::Exited(how)) => return Ended::Ran(how),
                 Ok(Said::Refused(refusal)) => return Ended::Refused(refusal),
                 Ok(Said::TooManyProcesses { most }) => return Ended::TooManyProcesses { most },
+                Ok(Said::TooMuchMemory { most }) => return Ended::TooMuchMemory { most },
                 Ok(Said::Started { .. } | Said::Contact(_) | Said::Clear { .. }) => {}
                 Err(_) => return Ended::Lost,
             }
@@ -102,8 +109,9 @@ impl Session {
         quota: Option<&Quota>,
         ctx: &dyn JobContext,
     ) -> Ended {
+        let held = quota.map(|quota| quota.with_held_by(&self.running));
         let passed = async {
-            match quota {
+            match &held {
                 Some(quota) => quota.passed().await,
                 None => pending().await,
             }
@@ -157,11 +165,35 @@ impl Session {
     }
 }
 
+/// Whether the files of some work are known to be no more than they may be, from when its last command
+/// was looked at: then the next one need not be looked at before it begins.
+#[derive(Debug, Default)]
+pub(crate) struct Room(AtomicBool);
+
+impl Room {
+    /// In work that has just [begun](Sandbox::for_work_in).
+    pub(crate) fn of_new_work() -> Self {
+        Self(AtomicBool::new(true))
+    }
+
+    /// Whether it is known until something begins that may change it.
+    fn is_known_until_now(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
+
+    /// A command has ended so.
+    fn learn(&self, ended: &Ended) {
+        self.0.store(matches!(ended, Ended::Ran(_) | Ended::Late), Ordering::Release);
+    }
+}
+
 /// A command line for `/bin/sh` in a sandbox whose workspace is the folder that it runs in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Confined<'a> {
     pub(crate) spawner: &'a Spawner,
     pub(crate) sandbox: &'a Sandbox,
+    /// What is known of its files.
+    pub(crate) room: &'a Room,
     /// All that it sees of the environment.
     pub(crate) env: &'a BTreeMap<String, String>,
     pub(crate) dir: &'a Path,
@@ -192,9 +224,14 @@ impl Confined<'_> {
             leftovers: Leftovers::Kill,
             sandbox: Some(cell.policy()),
         };
-        let quota = cell.quota().await;
+        let quota = if self.room.is_known_until_now() {
+            cell.quota_with_room()
+        } else {
+            cell.quota().await
+        };
         let mut session = Session::start(self.spawner, &command, self.output_bytes_max).await?;
         let ended = session.finish(self.within, Some(&quota), ctx).await;
+        self.room.learn(&ended);
         let (stdout, out_cut) = session.printed.out.kept.text(self.output_bytes_max);
         let (stderr, err_cut) = session.printed.err.kept.text(self.output_bytes_max);
         Ok(Outcome { ended, stdout, stderr, truncated: out_cut || err_cut })

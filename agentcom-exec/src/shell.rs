@@ -140,10 +140,7 @@ impl Executor for Shell {
             None => None,
         };
         report(ctx, "status", &format!("sandbox {level}"));
-        let quota = match &cell {
-            Some(cell) => Some(cell.quota().await),
-            None => None,
-        };
+        let quota = cell.as_ref().map(Cell::quota_with_room);
         let command = self.command(job, &input, cell.as_ref().map(Cell::policy));
         let mut session =
             match Session::start(&self.spawner, &command, input.output_bytes_max()).await {

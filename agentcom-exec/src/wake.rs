@@ -149,6 +149,7 @@ impl Wake {
             Ended::Late => return Err(format!("no end within {} ms", span.as_millis())),
             Ended::DiskFull(excess) => excess.to_string(),
             Ended::TooManyProcesses { most } => format!("more than {most} processes"),
+            Ended::TooMuchMemory { most } => format!("more than {most} bytes of memory"),
             Ended::Lost => return Err("the guard process was killed".to_owned()),
         };
         session.catch_up(ctx).await;

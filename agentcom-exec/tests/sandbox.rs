@@ -6,6 +6,8 @@
 
 #[path = "sandbox/bounds.rs"]
 mod bounds;
+#[path = "sandbox/held.rs"]
+mod held;
 #[path = "sandbox/others.rs"]
 mod others;
 mod support;
@@ -43,8 +45,9 @@ struct Ran {
     out: String,
     err: String,
     contacts: Vec<Contact>,
-    /// The bound that it passed.
+    /// The bounds that it passed.
     too_many: Option<u64>,
+    too_much_memory: Option<u64>,
 }
 
 impl Ran {
@@ -103,13 +106,14 @@ async fn run(
     };
     let mut running = spawner().spawn(&command).await.unwrap();
     let (mut to_out, mut to_err) = running.take_output();
-    let (mut contacts, mut too_many) = (Vec::new(), None);
+    let (mut contacts, mut too_many, mut too_much_memory) = (Vec::new(), None, None);
     let ending = async {
         loop {
             match running.next().await.unwrap() {
                 Said::Started { .. } => {}
                 Said::Contact(contact) => contacts.push(contact),
                 Said::TooManyProcesses { most } => too_many = Some(most),
+                Said::TooMuchMemory { most } => too_much_memory = Some(most),
                 Said::Exited(how) => break Ok(how),
                 Said::Refused(refusal) => break Err(refusal),
                 Said::Clear { .. } => panic!("the command ended before"),
@@ -120,7 +124,7 @@ async fn run(
     let (ended, read_out, read_err) =
         tokio::join!(ending, to_out.read_to_string(&mut out), to_err.read_to_string(&mut err));
     read_out.and(read_err).unwrap();
-    Ran { ended, out, err, contacts, too_many }
+    Ran { ended, out, err, contacts, too_many, too_much_memory }
 }
 
 fn open(attempts: &[Attempt], expected: Expected) -> Vec<&str> {

@@ -110,6 +110,7 @@ async fn command(spawner: &Spawner, level: Option<Level>) -> Outcome<()> {
             Said::Started { .. }
             | Said::Contact(_)
             | Said::TooManyProcesses { .. }
+            | Said::TooMuchMemory { .. }
             | Said::Exited(_) => {}
         }
     }

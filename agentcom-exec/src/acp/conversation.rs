@@ -144,6 +144,7 @@ impl<'a> Conversation<'a> {
         quota: Quota,
     ) -> Self {
         let (from, to) = talk.socket.into_split();
+        let quota = quota.with_held_by(&talk.running);
         Self {
             agent,
             bench,
@@ -275,6 +276,9 @@ impl<'a> Conversation<'a> {
                 Event::Guard(Ok(Said::TooManyProcesses { .. })) => {
                     return Err(Halt::Stopped(Stop::Processes));
                 }
+                Event::Guard(Ok(Said::TooMuchMemory { .. })) => {
+                    return Err(Halt::Stopped(Stop::Memory));
+                }
                 Event::Closed | Event::Guard(_) => {
                     if self.closed && (self.exit.is_some() || !self.is_guarded) {
                         return Err(self.death().await.into());
@@ -315,7 +319,10 @@ impl<'a> Conversation<'a> {
                     Ok(Said::Contact(contact)) => self.story.contact(contact),
                     Ok(Said::Clear { survivors }) => survived(self.bench.ctx, *survivors),
                     Ok(
-                        Said::Started { .. } | Said::TooManyProcesses { .. } | Said::Refused(_),
+                        Said::Started { .. }
+                        | Said::TooManyProcesses { .. }
+                        | Said::TooMuchMemory { .. }
+                        | Said::Refused(_),
                     )
                     | Err(_) => {}
                 }

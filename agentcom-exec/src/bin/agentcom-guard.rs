@@ -52,6 +52,7 @@ async fn ending(running: &mut guard::Running) -> io::Result<How> {
             Said::Started { .. }
             | Said::Contact(_)
             | Said::TooManyProcesses { .. }
+            | Said::TooMuchMemory { .. }
             | Said::Clear { .. } => {}
         }
     }

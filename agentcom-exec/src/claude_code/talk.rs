@@ -52,6 +52,7 @@ pub(super) async fn with(
     quota: Quota,
 ) -> io::Result<How> {
     let (from, to) = talk.socket.into_split();
+    let quota = quota.with_held_by(&talk.running);
     let now = Instant::now();
     let mut conversation = Conversation {
         running: talk.running,
@@ -157,6 +158,7 @@ impl Conversation {
                     Ok(Said::TooManyProcesses { .. }) => {
                         return Some(How::Stopped(Stop::Processes));
                     }
+                    Ok(Said::TooMuchMemory { .. }) => return Some(How::Stopped(Stop::Memory)),
                     Ok(Said::Clear { survivors }) => course.survived(survivors),
                     Ok(Said::Started { .. }) => {}
                     Err(_) => {
@@ -210,7 +212,11 @@ impl Conversation {
                 Ok(Said::Exited(how)) => self.died = Some(how),
                 Ok(Said::Refused(refusal)) => self.refused = Some(refusal),
                 Ok(Said::Contact(contact)) => course.contact(&contact),
-                Ok(Said::Started { .. } | Said::TooManyProcesses { .. }) => {}
+                Ok(
+                    Said::Started { .. }
+                    | Said::TooManyProcesses { .. }
+                    | Said::TooMuchMemory { .. },
+                ) => {}
                 Ok(Said::Clear { survivors }) => return course.survived(survivors),
                 Err(_) => return,
             }
@@ -234,6 +240,7 @@ impl Conversation {
                 Said::Refused(_)
                 | Said::Started { .. }
                 | Said::TooManyProcesses { .. }
+                | Said::TooMuchMemory { .. }
                 | Said::Exited(_) => {}
             }
         }

@@ -202,7 +202,8 @@ impl Work<'_> {
             let is_over = |how: &How| {
                 matches!(
                     how,
-                    How::Failed(_) | How::Stopped(Stop::Time | Stop::Disk | Stop::Processes)
+                    How::Failed(_)
+                        | How::Stopped(Stop::Time | Stop::Disk | Stop::Processes | Stop::Memory)
                 )
             };
             let has_time = self.time_left() != Some(Duration::ZERO);
@@ -344,10 +345,9 @@ impl Work<'_> {
         let change = change_of(status);
         let env = self.settings.environment.of(self.job, &Default::default());
         let checked = place.in_clean_checkout(&status.head, async |checkout, tree| {
-            let sandbox = self.settings.sandbox.clone().for_work_in(checkout.dir()).await;
             let checker = Checker {
                 spawner: &self.settings.spawner,
-                sandbox: &sandbox,
+                sandbox: &self.settings.sandbox,
                 env: &env,
                 checkout,
                 commit: (&status.head, tree),

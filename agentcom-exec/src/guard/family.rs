@@ -86,8 +86,9 @@ impl Family {
         const AT_ONCE: usize = 256;
         let number = |pid: Pid| process::Pid::from_raw(pid.as_raw());
         let open = |pid| Some((pid, pidfd_open(number(pid)?, PidfdFlags::empty()).ok()?));
-        let found: Vec<_> = descendants().into_keys().take(AT_ONCE).filter_map(open).collect();
-        let still = descendants();
+        let found: Vec<_> =
+            descendants(Pid::this()).into_keys().take(AT_ONCE).filter_map(open).collect();
+        let still = descendants(Pid::this());
         for (_, descriptor) in found.iter().filter(|(pid, _)| still.contains_key(pid)) {
             let _ = pidfd_send_signal(descriptor, process::Signal::KILL);
         }
@@ -100,21 +101,16 @@ impl Family {
     }
 }
 
-/// How many processes and threads descend from this one, if they may be more than `most`.
-pub(super) fn more_than(most: u64) -> Option<u64> {
-    // All that the machine has is seen at a glance.
+/// Whether there may be more than `most` processes and threads anywhere: all that the machine has is seen
+/// at a glance.
+pub(super) fn may_be_more_than(most: u64) -> bool {
     let all = std::fs::read_to_string("/proc/loadavg").ok();
     let all = all.and_then(|line| line.split([' ', '/']).nth(4)?.parse::<u64>().ok());
-    if all.is_some_and(|all| all <= most) {
-        return None;
-    }
-    let count = descendants().into_values().sum();
-    (count > most).then_some(count)
+    all.is_none_or(|all| all > most)
 }
 
-/// All processes that descend from this one, with the number of their threads.
-fn descendants() -> BTreeMap<Pid, u64> {
-    let me = Pid::this();
+/// All processes that descend from one, with the number of their threads.
+pub(crate) fn descendants(of: Pid) -> BTreeMap<Pid, u64> {
     let mut children: BTreeMap<Pid, Vec<(Pid, u64)>> = BTreeMap::new();
     for (process, fields) in processes() {
         let field = |number: usize| fields.get(number).and_then(|field| field.parse::<u64>().ok());
@@ -124,7 +120,7 @@ fn descendants() -> BTreeMap<Pid, u64> {
             children.entry(Pid::from_raw(parent)).or_default().push((process, threads));
         }
     }
-    let (mut found, mut left) = (BTreeMap::new(), vec![me]);
+    let (mut found, mut left) = (BTreeMap::new(), vec![of]);
     while let Some(parent) = left.pop() {
         for (process, threads) in children.remove(&parent).into_iter().flatten() {
             found.insert(process, threads);
@@ -206,12 +202,14 @@ mod tests {
         let mut shell = shell.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let found = descendants();
+        let found = descendants(Pid::this());
         let (first, deepest) = (pid(&shell.id().to_string()).unwrap(), pid(line.trim()).unwrap());
         assert_eq!((found[&deepest], found[&first]), (1, 1));
         assert!(!found.contains_key(&Pid::this()) && !found.contains_key(&Pid::from_raw(1)));
-        assert_eq!(more_than(u64::MAX), None);
-        assert!(more_than(4).is_some_and(|count| count > 4));
+        assert!(
+            descendants(first).contains_key(&deepest) && !descendants(deepest).contains_key(&first)
+        );
+        assert!(may_be_more_than(4) && !may_be_more_than(u64::MAX));
         killpg(first, Signal::SIGKILL).unwrap();
         shell.wait().unwrap();
     }

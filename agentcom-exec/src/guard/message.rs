@@ -62,7 +62,8 @@ impl Order {
 pub(super) const STOP: u8 = b's';
 
 /// What a guard says, in this order: `Refused` alone, or `Started`, `Exited` and `Clear`, and anywhere
-/// between these `Contact`; and `TooManyProcesses` before the `Exited` to which it leads.
+/// between these `Contact`; and `TooManyProcesses` or `TooMuchMemory` before the `Exited` to which it
+/// leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// The command could not be started.
@@ -78,6 +79,12 @@ pub enum Said {
     /// [limit](crate::sandbox::Limits::processes) of its sandbox, and are killed.
     TooManyProcesses {
         /// How many there may be.
+        most: u64,
+    },
+    /// The command and what it started take more memory together than the
+    /// [limit](crate::sandbox::Limits::memory_bytes) of its sandbox, and are killed.
+    TooMuchMemory {
+        /// How many bytes they may take.
         most: u64,
     },
     /// The command has ended; what it left behind may still run.
@@ -97,6 +104,7 @@ impl Said {
             Self::Started { .. }
             | Self::Contact(_)
             | Self::TooManyProcesses { .. }
+            | Self::TooMuchMemory { .. }
             | Self::Exited(_) => false,
         }
     }

@@ -15,7 +15,8 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::family::{Family, more_than};
+use super::bounds::{self, TooMuch};
+use super::family::Family;
 use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said};
 use crate::egress::{Broker, Contact};
 use crate::sandbox::{self, Level, Network, Started};
@@ -25,15 +26,6 @@ const SWEEP_MAX: Duration = Duration::from_secs(5);
 
 /// How long the sweep waits for the next process to end before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
-
-/// How long it is between two counts of the job's processes at least.
-const COUNT_EVERY: Duration = Duration::from_millis(50);
-
-/// Counts take at most one part in so many of the time.
-const COUNT_PART: u32 = 20;
-
-/// Of the processes in a sandbox so many may be the sandbox's own.
-const OWN_PROCESSES: u64 = 2;
 
 /// Serves one order.
 pub(super) async fn serve() -> io::Result<()> {
@@ -47,33 +39,34 @@ pub(super) async fn serve() -> io::Result<()> {
     let grace = Duration::from_millis(order.grace_ms);
     let leftovers = order.command.leftovers;
     let policy = order.command.sandbox.clone();
-    let most = policy.as_ref().filter(|policy| policy.level > Level::L0);
-    let most = most.map(|policy| policy.limits.processes);
+    let limits = policy.as_ref().filter(|policy| policy.level > Level::L0);
+    let limits = limits.map(|policy| policy.limits);
     let network = policy.map(|policy| policy.network).unwrap_or_default();
-    let Started { child, doors } = match start(order.command, order.input) {
+    let Started { child, segments, doors } = match start(order.command, order.input) {
         Ok(started) => started,
         Err(refusal) => return ears.say(&Said::Refused(refusal)).await,
     };
     // The job's pipes have to close with the job, so the guard must not hold them.
     mute()?;
+    go_first();
     let first = number(&child);
     let mut family = Family::of(first);
     // From here on a sidecar that no longer listens changes nothing about what is to be done.
     let _ = ears.say(&Said::Started { pid: first.as_raw() }).await;
     let mut exited = None;
     let broker = Broker::new(network.hosts().to_vec(), contacts);
-    let mut is_too_many = false;
+    let mut is_too_much = false;
     let watching = async {
         let watched = ears.watch(&family, leftovers, &mut exited);
         let end = tokio::select! {
             end = watched => end,
-            most = outnumbered(most) => End::TooMany { most },
+            too_much = bounds::passed(limits, segments) => End::TooMuch(too_much),
         };
-        if let End::TooMany { most } = end {
+        if let End::TooMuch(too_much) = end {
             // From a word of warning it would make more of itself.
-            is_too_many = true;
+            is_too_much = true;
             family.signal(Signal::SIGKILL);
-            let _ = ears.say(&Said::TooManyProcesses { most }).await;
+            let _ = ears.say(&too_much.into()).await;
         }
         if end == End::Asked {
             family.signal(Signal::SIGTERM);
@@ -86,7 +79,7 @@ pub(super) async fn serve() -> io::Result<()> {
         never = broker.serve(at(&network, doors)) => match never {},
     }
     drop(broker);
-    let survivors = ears.sweep(&mut family, &mut exited, is_too_many).await;
+    let survivors = ears.sweep(&mut family, &mut exited, is_too_much).await;
     ears.tell_contacts().await;
     let _ = ears.say(&Said::Clear { survivors }).await;
     Ok(())
@@ -101,8 +94,8 @@ enum End {
     Gone,
     /// Someone asks the job to stop.
     Asked,
-    /// The job has more processes than it may.
-    TooMany { most: u64 },
+    /// The job has more of something than it may.
+    TooMuch(TooMuch),
 }
 
 /// All that a guard listens to.
@@ -218,13 +211,13 @@ impl Ears {
         &mut self,
         family: &mut Family,
         exited: &mut Option<How>,
-        is_too_many: bool,
+        is_too_much: bool,
     ) -> usize {
         let deadline = Instant::now() + SWEEP_MAX;
         loop {
             family.signal(Signal::SIGKILL);
             #[cfg(target_os = "linux")]
-            if is_too_many {
+            if is_too_much {
                 family.kill_all();
             }
             family.bury();
@@ -240,21 +233,6 @@ impl Ears {
     }
 }
 
-/// Waits until the job has more processes and threads than it may: how many that is. A limit of the
-/// kernel binds neither root nor a user who has others outside of the sandbox. Cancel safe.
-async fn outnumbered(most: Option<u64>) -> u64 {
-    let Some(most) = most else { return std::future::pending().await };
-    let mut wait = COUNT_EVERY;
-    loop {
-        tokio::time::sleep(wait).await;
-        let began = Instant::now();
-        if more_than(most.saturating_add(OWN_PROCESSES)).is_some() {
-            return most;
-        }
-        wait = COUNT_EVERY.max(began.elapsed() * COUNT_PART);
-    }
-}
-
 /// Takes the socket off standard input, which jobs must not inherit.
 fn take_socket() -> io::Result<UnixStream> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
@@ -262,6 +240,17 @@ fn take_socket() -> io::Result<UnixStream> {
     let socket = std::os::unix::net::UnixStream::from(socket);
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)
+}
+
+/// Has this process run before others, where it may have that: a job that starts ever more processes would
+/// keep whoever counts them from a processor, since its processes share the time with those of its session.
+/// The job has started by then, and does not have it.
+fn go_first() {
+    #[cfg(target_os = "linux")]
+    {
+        const FIRST: i32 = -20;
+        let _ = rustix::process::setpriority_process(None, FIRST);
+    }
 }
 
 fn mute() -> io::Result<()> {
@@ -298,7 +287,7 @@ fn start(command: GuardCommand, input: Input) -> Result<Started, Refusal> {
         // Ends with the job at the latest: its end of the pipe closes, and the write fails.
         std::thread::spawn(move || io::Write::write_all(&mut pipe, text.as_bytes()));
     }
-    Ok(Started { child, doors: Vec::new() })
+    Ok(Started { child, segments: None, doors: Vec::new() })
 }
 
 /// The doors of a network, and where each leads.

@@ -196,7 +196,8 @@ impl Running {
         }
     }
 
-    fn pid(&self) -> Option<Pid> {
+    /// The number of the guard, as long as it is not reaped.
+    pub(crate) fn pid(&self) -> Option<Pid> {
         self.guard.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
     }
 }

@@ -59,6 +59,7 @@ impl Program {
             Said::Started { .. }
             | Said::Contact(_)
             | Said::TooManyProcesses { .. }
+            | Said::TooMuchMemory { .. }
             | Said::Exited(_)
             | Said::Clear { .. } => {
                 let words = Arc::new(Mutex::new(Kept::at_most(WORDS_BYTES_MAX)));
@@ -100,7 +101,12 @@ impl Program {
         loop {
             match self.running.next().await {
                 Ok(Said::Exited(how)) => return Some(how),
-                Ok(Said::Started { .. } | Said::Contact(_) | Said::TooManyProcesses { .. }) => {}
+                Ok(
+                    Said::Started { .. }
+                    | Said::Contact(_)
+                    | Said::TooManyProcesses { .. }
+                    | Said::TooMuchMemory { .. },
+                ) => {}
                 Ok(Said::Clear { .. } | Said::Refused(_)) | Err(_) => return None,
             }
         }

@@ -139,6 +139,7 @@ pub fn summary(name: &str, input: &Value, content: &str) -> String {
         (Value::Bool(true), _) if told["too_many_processes"] == true => {
             "too many processes".to_owned()
         }
+        (Value::Bool(true), _) if told["out_of_memory"] == true => "out of memory".to_owned(),
         (Value::Bool(true), Some(code)) if code != 0 => format!("exit code {code}"),
         (Value::Bool(true), None) if told["timed_out"] == true => "timed out".to_owned(),
         (Value::Bool(true), _) => "ok".to_owned(),

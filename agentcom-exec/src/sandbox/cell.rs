@@ -206,15 +206,21 @@ impl Cell {
     /// [`Limits::disk_bytes`], or what is there if that is more; see [`Sandbox::for_work_in`]. Whoever
     /// runs the command looks at that, and stops it. Looks at all of them, and so may take a while.
     pub async fn quota(&self) -> Quota {
-        let Policy { workspace, scratch, limits, user, .. } = self.policy();
+        let quota = self.quota_with_room();
+        let looking = quota.clone();
+        // A look that was not made, since the program ends, has seen nothing.
+        tokio::task::spawn_blocking(move || looking.or_as_of_now()).await.unwrap_or(quota)
+    }
+
+    /// The same where it is known that they take no more than the limit, since the work has just
+    /// [begun](Sandbox::for_work_in), or the last command was found to have left no more. Looks at
+    /// nothing.
+    #[must_use]
+    pub fn quota_with_room(&self) -> Quota {
+        let Policy { workspace, scratch, limits, user, .. } = &self.policy;
         let own_user = user.filter(|_| nix::unistd::getuid().is_root());
         let user = own_user.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
-        let most = limits.disk_bytes;
-        let (inside, beside) = (workspace.clone(), scratch.clone());
-        let look = move || Quota::from_now(most, &[&inside, &beside], user);
-        // A look that was not made, since the program ends, has seen nothing.
-        let looked = tokio::task::spawn_blocking(look).await;
-        looked.unwrap_or_else(|_| Quota::of(most, &[&workspace, &scratch], user))
+        Quota::of(limits.disk_bytes, &[workspace, scratch], user)
     }
 }
 

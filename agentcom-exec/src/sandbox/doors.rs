@@ -1,12 +1,14 @@
-//! This file makes the sockets at which a command finds the broker, and hands them out of its network.
+//! This file hands out of namespaces what belongs to them: the sockets at which a command finds the broker,
+//! and the table of the memory that its processes share by number.
 //!
-//! A socket belongs to the network in which it was made, whoever holds it. So the broker takes in what
-//! comes from within, and nothing of ours has to stay there.
+//! A socket belongs to the network in which it was made, and such a table to where it was opened, whoever
+//! holds it. So the broker takes in what comes from within, and nothing of ours has to stay there.
 
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::cmsg_space;
@@ -17,27 +19,36 @@ use rustix::net::{
 
 use super::Network;
 
-/// What goes with each socket, since something has to. Around words of a helper it means nothing.
+/// What goes with each of them, since something has to. Around words of a helper it means nothing.
 const FILLER: &[u8] = b"\n";
 
-/// Makes the doors of `network`, in the network that this process is in, and sends them.
+/// Opens the table of segments, makes the doors of `network`, both in the namespaces that this process is
+/// in, and sends them in that order.
 pub(super) fn open(network: &Network, socket: &UnixStream) -> io::Result<()> {
+    let segments = File::open("/proc/sysvipc/shm")
+        // A kernel that has none has no table of them.
+        .or_else(|_| File::open("/dev/null"))?;
+    send(segments.as_fd(), socket)?;
     for (at, _) in network.doors() {
-        let door = TcpListener::bind(at)?;
-        let doors = [door.as_fd()];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-        let mut with = SendAncillaryBuffer::new(&mut space);
-        if !with.push(SendAncillaryMessage::ScmRights(&doors)) {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        sendmsg(socket, &[IoSlice::new(FILLER)], &mut with, SendFlags::NOSIGNAL)?;
+        send(TcpListener::bind(at)?.as_fd(), socket)?;
     }
     Ok(())
 }
 
-/// Takes in all that a helper says until it hangs up: its words, and doors in their order.
-pub(super) fn take(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<TcpListener>)> {
-    let (mut said, mut doors) = (Vec::new(), Vec::new());
+fn send(one: BorrowedFd<'_>, socket: &UnixStream) -> io::Result<()> {
+    let one = [one];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut with = SendAncillaryBuffer::new(&mut space);
+    if !with.push(SendAncillaryMessage::ScmRights(&one)) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    sendmsg(socket, &[IoSlice::new(FILLER)], &mut with, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Takes in all that a helper says until it hangs up: its words, and what it sent in its order.
+pub(super) fn take(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let (mut said, mut handed) = (Vec::new(), Vec::new());
     let mut piece = [0; 4096];
     loop {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -49,11 +60,11 @@ pub(super) fn take(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<TcpListener>
         };
         for message in with.drain() {
             if let RecvAncillaryMessage::ScmRights(sockets) = message {
-                doors.extend(sockets.map(TcpListener::from));
+                handed.extend(sockets);
             }
         }
         if read == 0 {
-            return Ok((said.trim_ascii().to_vec(), doors));
+            return Ok((said.trim_ascii().to_vec(), handed));
         }
         said.extend_from_slice(&piece[..read]);
     }

@@ -106,7 +106,7 @@ fn serve(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
 /// Makes namespaces, has another helper go on within them, and ends as it does.
 fn outside(order: Order, socket: &mut UnixStream) -> Result<ExitCode, Refusal> {
     namespace::enter(&order.policy).map_err(|error| refusal("namespaces", &error))?;
-    doors::open(&order.policy.network, socket).map_err(|error| refusal("network", &error))?;
+    doors::open(&order.policy.network, socket).map_err(|error| refusal("namespaces", &error))?;
     privileges::keep_all().map_err(|error| refusal("namespaces", &error))?;
     // What the command is asked, not this process, which waits for it.
     let asked = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();

@@ -1,6 +1,8 @@
 //! This file starts helpers, and carries orders to them.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -50,7 +52,11 @@ pub(super) fn launch(mut helper: Command, order: &Order) -> Result<Started, Refu
     drop(helper);
     let heard = send(&mut ours, order).and_then(|()| doors::take(&ours));
     let said = match heard {
-        Ok((said, doors)) if said.is_empty() => return Ok(Started { child, doors }),
+        Ok((said, handed)) if said.is_empty() => {
+            let mut handed = handed.into_iter();
+            let segments = handed.next().map(File::from);
+            return Ok(Started { child, segments, doors: handed.map(TcpListener::from).collect() });
+        }
         Ok((said, _)) => Ok(said),
         Err(error) => {
             drop(child.kill());

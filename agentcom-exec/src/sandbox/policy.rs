@@ -140,8 +140,10 @@ impl Policy {
 /// How much a command and what it starts may use; more makes their system calls fail, or ends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Memory of each process, in bytes: what it may write to. Address space that is only reserved
-    /// is free, since runtimes with a collector reserve many times what they use.
+    /// Memory of the command and all that it starts, in bytes: what they have written to, shared or not,
+    /// and files in memory. Each process can have so much at most to itself; what they take together is
+    /// looked at over and over, and more is killed. Address space that is only reserved is free, since
+    /// runtimes with a collector reserve many times what they use.
     pub memory_bytes: u64,
     /// The size of each file that is written, in bytes.
     pub file_bytes: u64,
@@ -160,13 +162,19 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The most that files may take, in MiB; an exbibyte.
-    pub const DISK_MIB_MAX: u64 = 1 << 40;
+    /// The most that files or memory may take, in MiB; an exbibyte.
+    pub const MIB_MAX: u64 = 1 << 40;
 
-    /// With so many MiB for all files, at most [`Limits::DISK_MIB_MAX`].
+    /// With so many MiB of memory, at most [`Limits::MIB_MAX`].
+    #[must_use]
+    pub fn with_memory(self, mib: u64) -> Self {
+        Self { memory_bytes: mib.min(Self::MIB_MAX) << 20, ..self }
+    }
+
+    /// With so many MiB for all files, at most [`Limits::MIB_MAX`].
     #[must_use]
     pub fn with_disk(self, mib: u64) -> Self {
-        Self { disk_bytes: mib.min(Self::DISK_MIB_MAX) << 20, ..self }
+        Self { disk_bytes: mib.min(Self::MIB_MAX) << 20, ..self }
     }
 
     /// As much at least as a foreign agent needs that works for as long as `whole`: a runtime with a
@@ -187,7 +195,7 @@ impl Default for Limits {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
         Self {
-            memory_bytes: 2048 * MIB,
+            memory_bytes: 4096 * MIB,
             file_bytes: 512 * MIB,
             disk_bytes: 2048 * MIB,
             files: 1024,

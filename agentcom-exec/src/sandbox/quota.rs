@@ -2,26 +2,29 @@
 //!
 //! The kernel bounds each file that a command writes (`RLIMIT_FSIZE`), and not how many there are. So it
 //! is looked at over and over while the command runs, which can pass the bound by as much as it
-//! writes between two looks.
+//! writes between two looks. What it has removed and holds open counts as long as it does.
 //!
 //! **Invariant:** files may take as much as the limit says, or as much as they took when a command
 //! began, whichever is more. So whoever finds the disk full can make room, but add nothing. For that
 //! what was there before the work is held against nobody, the limit is raised by it when the work
 //! begins ([`Sandbox::for_work_in`](super::Sandbox::for_work_in)).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt};
+use nix::unistd::Pid;
 
-/// How long it is between two looks at least.
-const EVERY: Duration = Duration::from_millis(250);
+use super::Pace;
+use super::nameless::Nameless;
+use crate::guard::{Running, descendants};
 
-/// Looks take at most one part in so many of the time.
-const PART: u32 = 5;
+/// How often there is a look.
+const LOOKS: Pace = Pace { every: Duration::from_millis(250), part: 5 };
 
 /// What a file takes beside its content, in bytes, so that empty ones are bounded too.
 const ENTRY_BYTES: u64 = 512;
@@ -36,6 +39,8 @@ pub struct Quota {
     /// Whoever works there.
     user: u32,
     most: u64,
+    /// The guard of whoever works there.
+    guard: Option<Pid>,
 }
 
 /// Files are more than they may be.
@@ -61,7 +66,8 @@ impl fmt::Display for Excess {
             Self::Hidden => write!(
                 f,
                 "there are folders that cannot be looked into, being closed to everybody or more than \
-                 {DEPTH_MAX} deep, so that nobody knows what all files take"
+                 {DEPTH_MAX} deep, or programs that let nobody see what they have open, so that nobody knows \
+                 what all files take"
             ),
         }
     }
@@ -70,38 +76,51 @@ impl fmt::Display for Excess {
 impl Quota {
     /// So many bytes in these folders together. What `user` hides there is too much.
     pub(crate) fn of(most: u64, folders: &[&Path], user: u32) -> Self {
-        Self { folders: folders.iter().map(|&folder| folder.to_owned()).collect(), user, most }
+        let folders = folders.iter().map(|&folder| folder.to_owned()).collect();
+        Self { folders, user, most, guard: None }
     }
 
     /// The same, or as many as they take now. Blocking.
-    pub(crate) fn from_now(most: u64, folders: &[&Path], user: u32) -> Self {
-        let quota = Self::of(most, folders, user);
-        let most = most.max(quota.look().bytes);
-        Self { most, ..quota }
+    pub(crate) fn or_as_of_now(self) -> Self {
+        let most = self.most.max(self.look().bytes);
+        Self { most, ..self }
+    }
+
+    /// The same, of which those files count as well that the processes of a job hold open and that no
+    /// folder shows.
+    #[must_use]
+    pub fn with_held_by(&self, job: &Running) -> Self {
+        Self { guard: job.pid(), ..self.clone() }
     }
 
     /// Waits until the files are more than they may be. Cancel safe, but looks begin anew.
     pub async fn passed(&self) -> Excess {
-        let (mut wait, mut was_hidden) = (EVERY, false);
+        let (mut wait, mut was_hidden) = (LOOKS.every, false);
         loop {
             tokio::time::sleep(wait).await;
-            let began = Instant::now();
-            match self.excess().await {
+            let (excess, after) = self.look_after().await;
+            match excess {
                 // Tests of permissions close a folder for a moment.
                 Some(Excess::Hidden) if !was_hidden => was_hidden = true,
                 Some(excess) => return excess,
                 None => was_hidden = false,
             }
-            wait = EVERY.max(began.elapsed() * PART);
+            wait = after;
         }
     }
 
     /// Whether the files are more than they may be.
     pub async fn excess(&self) -> Option<Excess> {
+        self.look_after().await.0
+    }
+
+    /// The same, and after which time to look again.
+    async fn look_after(&self) -> (Option<Excess>, Duration) {
         let quota = self.clone();
-        let look = tokio::task::spawn_blocking(move || quota.check(0, 0)).await;
+        let look =
+            tokio::task::spawn_blocking(move || LOOKS.look(|| quota.check(0, 0).err())).await;
         // A look that was not made, since the program ends, has seen nothing.
-        look.unwrap_or(Ok(())).err()
+        look.unwrap_or((None, LOOKS.every))
     }
 
     /// Whether there is room for a file of `bytes` in exchange for one that takes `before`. There
@@ -126,11 +145,20 @@ impl Quota {
 
     fn look(&self) -> Look {
         let mut look = Look { bytes: 0, is_whole: true };
+        let mut devices = BTreeSet::new();
         for folder in &self.folders {
             match Dir::open_ambient_dir(folder, ambient_authority()) {
-                Ok(folder) => look.inside(&folder, self.user, DEPTH_MAX),
+                Ok(folder) => {
+                    devices.extend(folder.dir_metadata().map(|metadata| metadata.dev()));
+                    look.inside(&folder, self.user, DEPTH_MAX);
+                }
                 Err(error) => look.failed(&error, true),
             }
+        }
+        if let Some(guard) = self.guard {
+            let held = Nameless::held_by(descendants(guard).into_keys());
+            look.bytes = look.bytes.saturating_add(held.bytes_on(&devices));
+            look.is_whole &= held.is_whole;
         }
         look
     }
@@ -225,7 +253,7 @@ mod tests {
         fs::write(dir.path().join("old"), vec![1; 8192]).unwrap();
         let there = 8192 + ENTRY_BYTES;
         for (limit, most) in [(10, there), (10_000, 10_000)] {
-            let quota = Quota::from_now(limit, &[dir.path()], user);
+            let quota = Quota::of(limit, &[dir.path()], user).or_as_of_now();
             assert_eq!(quota.check(0, 0), Ok(()));
             assert_eq!(quota.check(most - there, 0), Ok(()));
             let more = Err(Excess::Bytes { taken: there, most });
@@ -242,11 +270,11 @@ mod tests {
     fn what_is_too_deep_to_be_looked_at_is_too_much() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join(DEEP.repeat(DEPTH_MAX - 1))).unwrap();
-        let quota = Quota::from_now(1, &[dir.path()], 0);
+        let quota = Quota::of(1, &[dir.path()], 0).or_as_of_now();
         assert_eq!(quota.check(0, 0), Ok(()));
         fs::create_dir_all(dir.path().join(DEEP.repeat(DEPTH_MAX))).unwrap();
         // Nor does it count as what was there before.
-        let quota = Quota::from_now(1 << 20, &[dir.path()], 0);
+        let quota = Quota::of(1 << 20, &[dir.path()], 0).or_as_of_now();
         assert_eq!(quota.check(0, 0), Err(Excess::Hidden));
     }
 
@@ -264,7 +292,7 @@ mod tests {
         let closed = dir.path().join("a/closed");
         fs::create_dir_all(&closed).unwrap();
         fs::write(closed.join("big"), vec![1; 8192]).unwrap();
-        let check = |user| Quota::from_now(1 << 20, &[dir.path()], user).check(0, 0);
+        let check = |user| Quota::of(1 << 20, &[dir.path()], user).or_as_of_now().check(0, 0);
         for mode in [0, 0o300, 0o400, 0o600] {
             for folder in [&*closed, dir.path()] {
                 assert_eq!(check(user), Ok(()), "{mode:o}");
@@ -286,9 +314,9 @@ mod tests {
         let quota = quota(1 << 20, dir.path());
         fs::create_dir_all(&deep).unwrap();
         let opens = async {
-            tokio::time::sleep(EVERY * 3 / 2).await;
+            tokio::time::sleep(LOOKS.every * 3 / 2).await;
             fs::remove_dir(&deep).unwrap();
-            tokio::time::sleep(EVERY * 10).await;
+            tokio::time::sleep(LOOKS.every * 10).await;
         };
         tokio::select! {
             excess = quota.passed() => panic!("{excess:?}"),

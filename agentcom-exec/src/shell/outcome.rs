@@ -78,6 +78,9 @@ impl Report<'_> {
             Ended::TooManyProcesses { most } => JobOutcome::permanent(
                 self.with_last_words(&format!("it had more than {most} processes and threads")),
             ),
+            Ended::TooMuchMemory { most } => JobOutcome::permanent(
+                self.with_last_words(&format!("it took more than {most} bytes of memory")),
+            ),
             Ended::Lost => JobOutcome::failed(Category::Crash, "the guard process was killed"),
         }
     }

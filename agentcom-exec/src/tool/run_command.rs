@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agentcom_core::agentic::Reach;
@@ -14,13 +15,14 @@ use serde_json::{Value, json};
 use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, answer, read};
 use crate::guard::{How, Spawner};
 use crate::sandbox::{Level, Sandbox};
-use crate::session::{Confined, Ended};
+use crate::session::{Confined, Ended, Room};
 
 /// Runs a command in a sandbox whose workspace is that of the tools.
 #[derive(Clone, Debug)]
 pub struct RunCommand {
     spawner: Spawner,
     sandbox: Sandbox,
+    room: Arc<Room>,
     workspace: PathBuf,
     env: BTreeMap<String, String>,
 }
@@ -48,6 +50,9 @@ struct Output {
     /// Whether it had more processes and threads than it may, and was killed for that.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     too_many_processes: bool,
+    /// Whether all of it took more memory than it may, and was killed for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    out_of_memory: bool,
     truncated: bool,
     duration_ms: u64,
 }
@@ -73,7 +78,8 @@ impl RunCommand {
         workspace: &Path,
         env: BTreeMap<String, String>,
     ) -> Self {
-        Self { spawner, sandbox, workspace: workspace.to_owned(), env }
+        let (room, workspace) = (Arc::default(), workspace.to_owned());
+        Self { spawner, sandbox, room, workspace, env }
     }
 }
 
@@ -134,6 +140,7 @@ impl RunCommand {
         let confined = Confined {
             spawner: &self.spawner,
             sandbox: &self.sandbox,
+            room: &self.room,
             env: &self.env,
             dir: &self.workspace,
             within: timeout.min(Self::TIMEOUT_MAX),
@@ -146,7 +153,10 @@ impl RunCommand {
             Ended::Ran(How::Signalled(signal)) => (None, Some(*signal)),
             Ended::Refused(refusal) => return Err(cannot(&refusal.message)),
             Ended::Lost => return Err(cannot(&"its guard was killed")),
-            Ended::Late | Ended::DiskFull(_) | Ended::TooManyProcesses { .. } => (None, None),
+            Ended::Late
+            | Ended::DiskFull(_)
+            | Ended::TooManyProcesses { .. }
+            | Ended::TooMuchMemory { .. } => (None, None),
         };
         Ok(Output {
             exit_code,
@@ -156,6 +166,7 @@ impl RunCommand {
             timed_out: ran.ended == Ended::Late,
             disk_full: matches!(ran.ended, Ended::DiskFull(_)),
             too_many_processes: matches!(ran.ended, Ended::TooManyProcesses { .. }),
+            out_of_memory: matches!(ran.ended, Ended::TooMuchMemory { .. }),
             truncated: ran.truncated,
             duration_ms: Span::from(started.elapsed()).0,
         })

@@ -40,12 +40,13 @@ impl Workspace {
         Ok(Self { dir, path, quota: None })
     }
 
-    /// With a bound on what all files in it take together, in bytes; what is there now may stay, also
-    /// where that is more. Looks at all of them, blocking.
+    /// With a bound on what all files in it take together, in bytes. Where that is less than what is there,
+    /// files can be made smaller and nothing else; see
+    /// [`Sandbox::for_work_in`](crate::sandbox::Sandbox::for_work_in).
     #[must_use]
     pub fn at_most(self, bytes_max: u64) -> Self {
         let user = nix::unistd::geteuid().as_raw();
-        let quota = Some(Quota::from_now(bytes_max, &[&self.path], user));
+        let quota = Some(Quota::of(bytes_max, &[&self.path], user));
         Self { quota, ..self }
     }
 

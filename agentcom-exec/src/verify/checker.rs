@@ -17,7 +17,7 @@ use super::{Change, CheckReport, Report};
 use crate::git::{Changed, Checkout, CheckoutError, Diff};
 use crate::guard::{How, Spawner};
 use crate::sandbox::Sandbox;
-use crate::session::{Confined, Ended};
+use crate::session::{Confined, Ended, Room};
 use crate::tool::Workspace;
 
 /// How much of what a command prints is kept, in bytes.
@@ -43,7 +43,7 @@ const CHANGED_SHOWN: usize = 10;
 pub struct Checker<'a> {
     /// Starts commands.
     pub spawner: &'a Spawner,
-    /// Confines them.
+    /// Confines them. Their files may take as much as it says beside those of the commit.
     pub sandbox: &'a Sandbox,
     /// What they see of the environment.
     pub env: &'a BTreeMap<String, String>,
@@ -59,6 +59,12 @@ pub struct Checker<'a> {
     pub timeout: Duration,
     /// Who hears of it.
     pub ctx: &'a dyn JobContext,
+}
+
+/// What holds the commands of all checks.
+struct Bounds {
+    sandbox: Sandbox,
+    room: Room,
 }
 
 /// What a check found, before it is written up.
@@ -89,6 +95,7 @@ impl Checker<'_> {
     pub async fn run(&self, steps: &[VerificationStep], round: u32) -> Report {
         let started = Instant::now();
         let mut checks = Vec::new();
+        let bounds = self.bounds(steps).await;
         let mut tracked = self.tracked(steps).await;
         for step in steps {
             let began = Instant::now();
@@ -102,7 +109,7 @@ impl Checker<'_> {
                     let why = format!("the files of the commit cannot be told from others: {why}");
                     Found::new(Status::Error, why)
                 }
-                (Ok(check), Ok(_)) => self.check(&check, left).await,
+                (Ok(check), Ok(_)) => self.check(&check, &bounds, left).await,
             };
             let found = put_back(&mut tracked, step, found).await;
             let check = CheckReport {
@@ -128,6 +135,16 @@ impl Checker<'_> {
         }
     }
 
+    /// Those of work that begins now. Where no commands are run, nothing is looked at for them.
+    async fn bounds(&self, steps: &[VerificationStep]) -> Bounds {
+        let sandbox = self.sandbox.clone();
+        if !steps.iter().any(runs_command) {
+            return Bounds { sandbox, room: Room::default() };
+        }
+        let sandbox = sandbox.for_work_in(self.checkout.dir()).await;
+        Bounds { sandbox, room: Room::of_new_work() }
+    }
+
     /// The files of the commit, if commands are run beside them.
     async fn tracked(&self, steps: &[VerificationStep]) -> Result<Option<Tracked<'_>>, String> {
         if !steps.iter().any(runs_command) {
@@ -136,7 +153,7 @@ impl Checker<'_> {
         Tracked::of(self.checkout, self.commit.0).await.map(Some)
     }
 
-    async fn check(&self, check: &Check, left: Duration) -> Found {
+    async fn check(&self, check: &Check, bounds: &Bounds, left: Duration) -> Found {
         match check {
             Check::FileExists(path) => {
                 self.looked(path, |workspace, path| {
@@ -149,10 +166,10 @@ impl Checker<'_> {
                 let text = text.clone();
                 self.looked(path, move |workspace, path| contains(workspace, path, &text)).await
             }
-            Check::CommandSucceeds(command) => self.command(command, left).await,
-            Check::TestPasses(Some(command)) => self.command(command, left).await,
+            Check::CommandSucceeds(command) => self.command(command, bounds, left).await,
+            Check::TestPasses(Some(command)) => self.command(command, bounds, left).await,
             Check::TestPasses(None) => match self.tests().await {
-                Ok(Some(command)) => self.command(command, left).await,
+                Ok(Some(command)) => self.command(command, bounds, left).await,
                 Ok(None) => Found::new(Status::Unverifiable, "no way to run tests was found"),
                 Err(error) => Found::new(Status::Error, error.to_string()),
             },
@@ -279,10 +296,11 @@ impl Checker<'_> {
         }
     }
 
-    async fn command(&self, command: &str, left: Duration) -> Found {
+    async fn command(&self, command: &str, bounds: &Bounds, left: Duration) -> Found {
         let confined = Confined {
             spawner: self.spawner,
-            sandbox: self.sandbox,
+            sandbox: &bounds.sandbox,
+            room: &bounds.room,
             env: self.env,
             dir: self.checkout.dir(),
             within: left,
@@ -302,6 +320,9 @@ impl Checker<'_> {
             Ended::DiskFull(excess) => (Status::Fail, None, format!("\n{excess}")),
             Ended::TooManyProcesses { most } => {
                 (Status::Fail, None, format!("\nit had more than {most} processes and threads"))
+            }
+            Ended::TooMuchMemory { most } => {
+                (Status::Fail, None, format!("\nit took more than {most} bytes of memory"))
             }
             Ended::Lost => (Status::Error, None, "\nits guard was killed".to_owned()),
             Ended::Late => (Status::Timeout, None, format!("\nnot within {left:?}")),

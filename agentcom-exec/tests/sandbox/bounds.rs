@@ -95,6 +95,24 @@ async fn a_user_of_its_own_is_limited_and_may_change_modes() {
 }
 
 #[tokio::test]
+async fn no_file_is_made_that_cannot_be_removed() {
+    if !is_root() {
+        return;
+    }
+    let script = "echo x > file; chattr +i file; echo $?; chattr +a file; echo $?";
+    for level in levels() {
+        let place = Place::new(level);
+        place.run(script).await.assert(0, "1\n1\n");
+        fs::remove_file(place.at("workspace/file")).unwrap();
+    }
+    // Whom nothing confines can, where the file system has such files.
+    let place = Place::new(Level::L0);
+    let kept = place.run("echo x > file; chattr +i file && ! rm file; chattr -i file").await;
+    let can = !kept.err.contains("not supported");
+    assert_eq!(kept.err.contains("rm: cannot remove"), can, "{kept:?}");
+}
+
+#[tokio::test]
 async fn git_cannot_be_tampered_with_in_a_namespace() {
     for level in levels().into_iter().filter(|&level| level == Level::L3) {
         let place = Place::new(level);

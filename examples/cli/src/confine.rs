@@ -25,8 +25,11 @@ pub(crate) struct Confine {
     user: Option<u32>,
     /// How many MiB all files in the directory of a confined command, and its temporary ones, may take
     /// beside those that were there before [default: 2048]
-    #[arg(long = "sandbox-disk", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=Limits::DISK_MIB_MAX))]
+    #[arg(long = "sandbox-disk", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=Limits::MIB_MAX))]
     disk: Option<u64>,
+    /// How many MiB of memory a confined command may take, all that it starts among them [default: 4096]
+    #[arg(long = "sandbox-memory", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=Limits::MIB_MAX))]
+    memory: Option<u64>,
     /// How many processes and threads a confined command may be, all that it starts among them
     /// [default: 2048]
     #[arg(long = "sandbox-processes", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -93,6 +96,7 @@ impl Confine {
         let read = there(&self.read)?;
         let usual = Limits::default();
         let limits = self.disk.map_or(usual, |mib| usual.with_disk(mib));
+        let limits = self.memory.map_or(limits, |mib| limits.with_memory(mib));
         let limits = Limits { processes: self.processes.unwrap_or(usual.processes), ..limits };
         Ok(Sandbox { read, user: self.user, limits, ..Sandbox::new(Level::L2) })
     }

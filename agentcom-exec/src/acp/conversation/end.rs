@@ -44,7 +44,9 @@ impl Conversation<'_> {
         let call_off = match turn {
             Ok(_) => None,
             // What it takes to hear of it, it goes on filling the disk.
-            Err(Halt::Asked | Halt::Stopped(Stop::Disk | Stop::Processes)) => Some(CALL_OFF_WITHIN),
+            Err(Halt::Asked | Halt::Stopped(Stop::Disk | Stop::Processes | Stop::Memory)) => {
+                Some(CALL_OFF_WITHIN)
+            }
             Err(Halt::Stopped(_) | Halt::Failed(AcpError::Silent { .. })) => {
                 Some(self.agent.acp.patience.call_off)
             }
@@ -101,6 +103,7 @@ impl Conversation<'_> {
                     Ok(
                         Said::Started { .. }
                         | Said::TooManyProcesses { .. }
+                        | Said::TooMuchMemory { .. }
                         | Said::Refused(_)
                         | Said::Exited(_),
                     )

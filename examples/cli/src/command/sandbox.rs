@@ -65,7 +65,7 @@ async fn confined(
         leftovers: Leftovers::Kill,
         sandbox: Some(cell.policy()),
     };
-    let quota = cell.quota().await;
+    let quota = cell.quota_with_room();
     let mut running = spawner.spawn(&command).await?;
     let (mut out, mut err) = running.take_output();
     let (mut to_out, mut to_err) = (tokio::io::stdout(), tokio::io::stderr());
@@ -82,9 +82,10 @@ async fn confined(
 
 /// How it ended, if its files are no more than they may be; it is stopped where they are.
 async fn within(quota: &Quota, running: &mut Running, print: Printer) -> Result<How, Failure> {
+    let held = quota.with_held_by(running);
     let ended = tokio::select! {
         ended = ending(running, print) => ended,
-        excess = quota.passed() => {
+        excess = held.passed() => {
             running.stop();
             // What it is told then says nothing more.
             let _ = ending(running, print).await;
@@ -109,6 +110,11 @@ async fn ending(running: &mut Running, print: Printer) -> Result<How, Failure> {
             Ok(Said::TooManyProcesses { most }) => {
                 let what = format!("it had more than {most} processes and threads");
                 return Err(Failure::new(Exit::Failure, what));
+            }
+            Ok(Said::TooMuchMemory { most }) => {
+                let what = format!("it took more than {} MiB of memory", most >> 20);
+                return Err(Failure::new(Exit::Failure, what)
+                    .hint("--sandbox-memory MIB lets it take more"));
             }
             Ok(Said::Started { .. }) => {}
             Ok(Said::Clear { .. }) | Err(_) => {

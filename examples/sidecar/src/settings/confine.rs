@@ -24,6 +24,8 @@ pub struct Confine {
     /// How many MiB all files in their folder, and their temporary ones, may take beside those that were
     /// there before; 2048 if not said.
     pub disk_mib: Option<u64>,
+    /// How many MiB of memory a command may take, all that it starts among them; 4096 if not said.
+    pub memory_mib: Option<u64>,
     /// How many processes and threads a command may be, all that it starts among them; 2048 if not said.
     pub processes: Option<u64>,
 }
@@ -55,11 +57,15 @@ impl Confine {
         if self.disk_mib == Some(0) {
             bail!("sandbox.disk_mib is 0; commands could write nothing");
         }
+        if self.memory_mib == Some(0) {
+            bail!("sandbox.memory_mib is 0; no command could be run");
+        }
         if self.processes == Some(0) {
             bail!("sandbox.processes is 0; no command could be run");
         }
         let usual = Limits::default();
         let limits = self.disk_mib.map_or(usual, |mib| usual.with_disk(mib));
+        let limits = self.memory_mib.map_or(limits, |mib| limits.with_memory(mib));
         let limits = Limits { processes: self.processes.unwrap_or(usual.processes), ..limits };
         let read = self.read.clone();
         Ok(Sandbox { read, user: self.user, limits, ..Sandbox::new(self.level) })

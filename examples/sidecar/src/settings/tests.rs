@@ -115,6 +115,10 @@ fn commands_are_confined_as_the_table_says_or_not_at_all() {
     let small = read("[sandbox]\nlevel = \"L2\"\ndisk_mib = 3\n").unwrap().unwrap();
     assert_eq!(small.limits.disk_bytes, 3 << 20);
     assert!(read("[sandbox]\nlevel = \"L2\"\ndisk_mib = 0\n").is_err());
+    assert_eq!(small.limits.memory_bytes, 4 << 30);
+    let little = read("[sandbox]\nlevel = \"L2\"\nmemory_mib = 7\n").unwrap().unwrap();
+    assert_eq!((little.limits.memory_bytes, little.limits.disk_bytes), (7 << 20, 2 << 30));
+    assert!(read("[sandbox]\nlevel = \"L2\"\nmemory_mib = 0\n").is_err());
     assert_eq!(small.limits.processes, 2048);
     let few = read("[sandbox]\nlevel = \"L2\"\nprocesses = 9\n").unwrap().unwrap();
     assert_eq!((few.limits.processes, few.limits.disk_bytes), (9, 2 << 30));
