@@ -27,6 +27,22 @@ fn fails(line: &[&str], expected: &Expect) {
 }
 
 #[test]
+fn who_does_not_say_what_to_do_is_told_all_ways_to_say_it() {
+    fails(
+        &["submit"],
+        &expect![[r#"
+        64
+        error: the following required arguments were not provided:
+          <-|--shell <COMMAND>|--code>
+
+        Usage: agentcom submit <-|--shell <COMMAND>|--code>
+
+        For more information, try '--help'.
+    "#]],
+    );
+}
+
+#[test]
 fn a_hub_that_does_not_run_is_told_from_everything_else() {
     // Port 1 is reserved, and no hub listens there.
     let url = ["--url", "http://127.0.0.1:1"];
