@@ -113,12 +113,15 @@ impl Drop for Announcement {
 }
 
 /// Has git leave out all that is in `dir`, which may be in a clone: nobody is to commit a token, and no
-/// clone is to have changes by it.
+/// clone is to have changes by it. A folder that is a clone itself stays as it is.
 ///
 /// # Errors
 ///
 /// If nothing can be written there.
 pub fn keep_from_git(dir: &Path) -> io::Result<()> {
+    if dir.join(".git").exists() {
+        return Ok(());
+    }
     match fs::File::create_new(dir.join(".gitignore")) {
         Ok(mut file) => file.write_all(b"*\n"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -203,6 +206,21 @@ mod tests {
 
     fn hub(dir: &Path) -> LocalHub {
         LocalHub::here(SocketAddr::from(([127, 0, 0, 1], 4000)), &fs::canonicalize(dir).unwrap())
+    }
+
+    #[test]
+    fn git_leaves_data_out_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, file) = (dir.path().join("data"), dir.path().join("data/.gitignore"));
+        fs::create_dir(&data).unwrap();
+        keep_from_git(&data).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "*\n");
+        fs::write(&file, "mine\n").unwrap();
+        keep_from_git(&data).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        keep_from_git(dir.path()).unwrap();
+        assert!(!dir.path().join(".gitignore").exists());
     }
 
     #[test]
