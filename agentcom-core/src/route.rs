@@ -326,10 +326,9 @@ impl Decision {
         chosen.chain(others).any(|(behind, passes)| passes && behind != Some(Fallback::Again))
     }
 
-    /// As it is kept with an attempt.
-    pub(crate) fn kept(mut self) -> Box<Self> {
+    /// Leaves what is kept with an attempt.
+    pub(crate) fn shorten(&mut self) {
         self.alternatives.truncate(Self::ALTERNATIVES_MAX);
-        Box::new(self)
     }
 }
 

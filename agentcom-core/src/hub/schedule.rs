@@ -81,11 +81,14 @@ fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
 
 /// Whom a task is for that is done with a model: the best model is passed over if nobody with room can
 /// have it asked.
-fn routed(tx: &Tx<'_>, first: &Choice, mut route: Decided) -> Decision {
+fn routed(tx: &Tx<'_>, first: &Choice, mut route: Box<Decided>) -> Decision {
     let mut offers = 0;
     while let Some(chosen) = &route.chosen {
         match choose::agent(tx, &first.queued, &route::needs(tx, chosen)) {
-            Ok(agent) => return Decision::Given(*first, agent, Some(route.kept())),
+            Ok(agent) => {
+                route.shorten();
+                return Decision::Given(*first, agent, Some(route));
+            }
             Err(offered) => offers += offered,
         }
         route.pass_over();
@@ -100,7 +103,7 @@ fn park_closed(
     tx: &mut Tx<'_>,
     choices: &[Option<Choice>],
     first: &Choice,
-) -> Option<Option<Decided>> {
+) -> Option<Option<Box<Decided>>> {
     let (mut parked, mut chosen) = (false, None);
     for choice in choices.iter().flatten() {
         let limited = gate::closed(tx, choice.limits);

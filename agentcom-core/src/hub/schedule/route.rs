@@ -1,5 +1,6 @@
 //! This file asks for the model of a task that starts, where there are endpoints of models.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::hub::tx::Tx;
@@ -12,12 +13,15 @@ use crate::state::{Gate, Queued};
 /// # Errors
 ///
 /// The gate in front of the task if no endpoint takes it.
-pub(super) fn of(tx: &Tx<'_>, queued: &Queued) -> Result<Option<Decision>, Gate> {
+pub(super) fn of(tx: &Tx<'_>, queued: &Queued) -> Result<Option<Box<Decision>>, Gate> {
+    if tx.state.settings().routing.endpoints.is_empty() {
+        return Ok(None);
+    }
     let Some((wanted, decision)) = decided(tx, queued) else { return Ok(None) };
     if decision.chosen.is_none() {
         return Err(Gate::Route(wanted));
     }
-    Ok(Some(decision))
+    Ok(Some(Box::new(decision)))
 }
 
 /// What an agent has to be able to do to have the model asked.
@@ -27,9 +31,6 @@ pub(super) fn needs(tx: &Tx<'_>, chosen: &Chosen) -> Vec<Capability> {
 
 /// What a task wants, and what it gets; nothing if it is not routed.
 fn decided(tx: &Tx<'_>, queued: &Queued) -> Option<(Wanted, Decision)> {
-    if tx.state.settings().routing.endpoints.is_empty() {
-        return None;
-    }
     let requirements = &tx.state.ready().class(queued.class)?.requirements;
     if !is_routed(&requirements.kind) {
         return None;

@@ -111,7 +111,10 @@ fn held_back(state: &State, task: &Task) -> Reason {
             model: wanted.model.as_deref().map(String::from),
             passed_over: state
                 .route(wanted, &requirements, &task.life.failed_with().collect::<Vec<_>>())
-                .map(|it| it.kept().alternatives)
+                .map(|mut it| {
+                    it.shorten();
+                    it.alternatives
+                })
                 .unwrap_or_default(),
         },
         Some(Gate::Fit) | None => no_room(state, task, &requirements),
