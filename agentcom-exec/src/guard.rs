@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 pub(crate) use family::descendants;
 pub(crate) use message::Input;
-pub use message::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said};
+pub use message::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, TooMuch};
 pub use spawner::{Running, Spawner, Talk};
 
 /// The first argument of a process that is to be a guard.

@@ -14,7 +14,7 @@ use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::egress::Contact;
-use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner};
+use crate::guard::{GuardCommand, How, Leftovers, Refusal, Running, Said, Spawner, TooMuch};
 use crate::output::{Fresh, Kept, report, survived};
 use crate::sandbox::{Excess, Quota, Sandbox};
 
@@ -46,16 +46,8 @@ pub(crate) enum Ended {
     Late,
     /// Its files are more than they may be: it was stopped for that, or has left so many.
     DiskFull(Excess),
-    /// It had more processes and threads than it may, and was killed for that.
-    TooManyProcesses {
-        /// How many it may have.
-        most: u64,
-    },
-    /// All of it took more memory than it may, and was killed for that.
-    TooMuchMemory {
-        /// How many bytes it may take.
-        most: u64,
-    },
+    /// It had more of something than it may, and was killed for that.
+    TooMuch(TooMuch),
     /// Its guard is gone, and nobody knows.
     Lost,
 }
@@ -82,8 +74,7 @@ impl Session {
             match self.heard(ctx).await {
                 Ok(Said::Exited(how)) => return Ended::Ran(how),
                 Ok(Said::Refused(refusal)) => return Ended::Refused(refusal),
-                Ok(Said::TooManyProcesses { most }) => return Ended::TooManyProcesses { most },
-                Ok(Said::TooMuchMemory { most }) => return Ended::TooMuchMemory { most },
+                Ok(Said::TooMuch(too_much)) => return Ended::TooMuch(too_much),
                 Ok(Said::Started { .. } | Said::Contact(_) | Said::Clear { .. }) => {}
                 Err(_) => return Ended::Lost,
             }

@@ -148,8 +148,7 @@ impl Wake {
             Ended::Refused(refusal) => return Err(refusal.message),
             Ended::Late => return Err(format!("no end within {} ms", span.as_millis())),
             Ended::DiskFull(excess) => excess.to_string(),
-            Ended::TooManyProcesses { most } => format!("more than {most} processes"),
-            Ended::TooMuchMemory { most } => format!("more than {most} bytes of memory"),
+            Ended::TooMuch(too_much) => too_much.to_string(),
             Ended::Lost => return Err("the guard process was killed".to_owned()),
         };
         session.catch_up(ctx).await;

@@ -18,7 +18,9 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use agentcom_exec::egress::Contact;
-use agentcom_exec::guard::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, Spawner};
+use agentcom_exec::guard::{
+    GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, Spawner, TooMuch,
+};
 use agentcom_exec::sandbox::{
     self, Attempt, Expected, FilesOnly, Level, Network, NoCommands, Policy, Sandbox, User, Watch,
 };
@@ -112,8 +114,8 @@ async fn run(
             match running.next().await.unwrap() {
                 Said::Started { .. } => {}
                 Said::Contact(contact) => contacts.push(contact),
-                Said::TooManyProcesses { most } => too_many = Some(most),
-                Said::TooMuchMemory { most } => too_much_memory = Some(most),
+                Said::TooMuch(TooMuch::Processes { most }) => too_many = Some(most),
+                Said::TooMuch(TooMuch::Memory { most }) => too_much_memory = Some(most),
                 Said::Exited(how) => break Ok(how),
                 Said::Refused(refusal) => break Err(refusal),
                 Said::Clear { .. } => panic!("the command ended before"),

@@ -107,11 +107,7 @@ async fn command(spawner: &Spawner, level: Option<Level>) -> Outcome<()> {
         match running.next().await? {
             Said::Refused(refusal) => return Err(refusal.message.into()),
             Said::Clear { .. } => return Ok(()),
-            Said::Started { .. }
-            | Said::Contact(_)
-            | Said::TooManyProcesses { .. }
-            | Said::TooMuchMemory { .. }
-            | Said::Exited(_) => {}
+            Said::Started { .. } | Said::Contact(_) | Said::TooMuch(_) | Said::Exited(_) => {}
         }
     }
 }

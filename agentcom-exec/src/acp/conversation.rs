@@ -273,11 +273,8 @@ impl<'a> Conversation<'a> {
                 Event::Guard(Ok(Said::Refused(refusal))) => {
                     return Err(AcpError::NotStarted(refusal).into());
                 }
-                Event::Guard(Ok(Said::TooManyProcesses { .. })) => {
-                    return Err(Halt::Stopped(Stop::Processes));
-                }
-                Event::Guard(Ok(Said::TooMuchMemory { .. })) => {
-                    return Err(Halt::Stopped(Stop::Memory));
+                Event::Guard(Ok(Said::TooMuch(too_much))) => {
+                    return Err(Halt::Stopped(too_much.into()));
                 }
                 Event::Closed | Event::Guard(_) => {
                     if self.closed && (self.exit.is_some() || !self.is_guarded) {
@@ -320,8 +317,7 @@ impl<'a> Conversation<'a> {
                     Ok(Said::Clear { survivors }) => survived(self.bench.ctx, *survivors),
                     Ok(
                         Said::Started { .. }
-                        | Said::TooManyProcesses { .. }
-                        | Said::TooMuchMemory { .. }
+                        | Said::TooMuch(_)
                         | Said::Refused(_),
                     )
                     | Err(_) => {}

@@ -49,11 +49,7 @@ async fn ending(running: &mut guard::Running) -> io::Result<How> {
         match running.next().await? {
             Said::Exited(how) => return Ok(how),
             Said::Refused(refusal) => return Err(io::Error::other(refusal.message)),
-            Said::Started { .. }
-            | Said::Contact(_)
-            | Said::TooManyProcesses { .. }
-            | Said::TooMuchMemory { .. }
-            | Said::Clear { .. } => {}
+            Said::Started { .. } | Said::Contact(_) | Said::TooMuch(_) | Said::Clear { .. } => {}
         }
     }
 }

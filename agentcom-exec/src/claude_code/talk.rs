@@ -155,10 +155,7 @@ impl Conversation {
                         return None;
                     }
                     Ok(Said::Contact(contact)) => course.contact(&contact),
-                    Ok(Said::TooManyProcesses { .. }) => {
-                        return Some(How::Stopped(Stop::Processes));
-                    }
-                    Ok(Said::TooMuchMemory { .. }) => return Some(How::Stopped(Stop::Memory)),
+                    Ok(Said::TooMuch(too_much)) => return Some(How::Stopped(too_much.into())),
                     Ok(Said::Clear { survivors }) => course.survived(survivors),
                     Ok(Said::Started { .. }) => {}
                     Err(_) => {
@@ -212,11 +209,7 @@ impl Conversation {
                 Ok(Said::Exited(how)) => self.died = Some(how),
                 Ok(Said::Refused(refusal)) => self.refused = Some(refusal),
                 Ok(Said::Contact(contact)) => course.contact(&contact),
-                Ok(
-                    Said::Started { .. }
-                    | Said::TooManyProcesses { .. }
-                    | Said::TooMuchMemory { .. },
-                ) => {}
+                Ok(Said::Started { .. } | Said::TooMuch(_)) => {}
                 Ok(Said::Clear { survivors }) => return course.survived(survivors),
                 Err(_) => return,
             }
@@ -237,11 +230,7 @@ impl Conversation {
                     course.survived(survivors);
                     break;
                 }
-                Said::Refused(_)
-                | Said::Started { .. }
-                | Said::TooManyProcesses { .. }
-                | Said::TooMuchMemory { .. }
-                | Said::Exited(_) => {}
+                Said::Refused(_) | Said::Started { .. } | Said::TooMuch(_) | Said::Exited(_) => {}
             }
         }
         // What it last said explains how it ended.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::family::{descendants, may_be_more_than};
-use super::message::Said;
+use super::message::TooMuch;
 use crate::sandbox::{Limits, Pace};
 
 /// How often the job's processes are counted.
@@ -19,24 +19,6 @@ const MEASURES: Pace = Pace { every: Duration::from_millis(250), part: 20 };
 
 /// Of the processes in a sandbox so many may be the sandbox's own.
 const OWN_PROCESSES: u64 = 2;
-
-/// What a job has more of than it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TooMuch {
-    /// More processes and threads than so many.
-    Processes { most: u64 },
-    /// More memory than so many bytes.
-    Memory { most: u64 },
-}
-
-impl From<TooMuch> for Said {
-    fn from(too_much: TooMuch) -> Self {
-        match too_much {
-            TooMuch::Processes { most } => Self::TooManyProcesses { most },
-            TooMuch::Memory { most } => Self::TooMuchMemory { most },
-        }
-    }
-}
 
 /// Waits until the job has more than `limits` say, if there are any; `segments` are what
 /// [`Started`](crate::sandbox::Started) has. Cancel safe.

@@ -1,9 +1,10 @@
 //! This file lists what a sidecar and a guard say to each other.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
+use agentcom_core::agentic::Stop;
 use serde::{Deserialize, Serialize};
 
 use crate::egress::Contact;
@@ -62,8 +63,7 @@ impl Order {
 pub(super) const STOP: u8 = b's';
 
 /// What a guard says, in this order: `Refused` alone, or `Started`, `Exited` and `Clear`, and anywhere
-/// between these `Contact`; and `TooManyProcesses` or `TooMuchMemory` before the `Exited` to which it
-/// leads.
+/// between these `Contact`; and `TooMuch` before the `Exited` to which it leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// The command could not be started.
@@ -75,18 +75,9 @@ pub enum Said {
     },
     /// The command wanted to reach a host.
     Contact(Contact),
-    /// The command and what it started are more processes and threads than the
-    /// [limit](crate::sandbox::Limits::processes) of its sandbox, and are killed.
-    TooManyProcesses {
-        /// How many there may be.
-        most: u64,
-    },
-    /// The command and what it started take more memory together than the
-    /// [limit](crate::sandbox::Limits::memory_bytes) of its sandbox, and are killed.
-    TooMuchMemory {
-        /// How many bytes they may take.
-        most: u64,
-    },
+    /// The command and what it started have more of something than their sandbox lets them, and are
+    /// killed.
+    TooMuch(TooMuch),
     /// The command has ended; what it left behind may still run.
     Exited(How),
     /// The guard is done.
@@ -101,11 +92,41 @@ impl Said {
     pub(crate) fn is_last(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Clear { .. } => true,
-            Self::Started { .. }
-            | Self::Contact(_)
-            | Self::TooManyProcesses { .. }
-            | Self::TooMuchMemory { .. }
-            | Self::Exited(_) => false,
+            Self::Started { .. } | Self::Contact(_) | Self::TooMuch(_) | Self::Exited(_) => false,
+        }
+    }
+}
+
+/// What a command and what it started have more of together than they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TooMuch {
+    /// More processes and threads than the [limit](crate::sandbox::Limits::processes) of their
+    /// sandbox.
+    Processes {
+        /// How many there may be.
+        most: u64,
+    },
+    /// More memory than the [limit](crate::sandbox::Limits::memory_bytes) of their sandbox.
+    Memory {
+        /// How many bytes they may take.
+        most: u64,
+    },
+}
+
+impl fmt::Display for TooMuch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Processes { most } => write!(f, "it had more than {most} processes and threads"),
+            Self::Memory { most } => write!(f, "it took more than {most} bytes of memory"),
+        }
+    }
+}
+
+impl From<TooMuch> for Stop {
+    fn from(too_much: TooMuch) -> Self {
+        match too_much {
+            TooMuch::Processes { .. } => Self::Processes,
+            TooMuch::Memory { .. } => Self::Memory,
         }
     }
 }

@@ -15,9 +15,9 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::bounds::{self, TooMuch};
+use super::bounds;
 use super::family::Family;
-use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said};
+use super::message::{GuardCommand, How, Input, Leftovers, Order, Refusal, STOP, Said, TooMuch};
 use crate::egress::{Broker, Contact};
 use crate::sandbox::{self, Level, Network, Started};
 
@@ -66,7 +66,7 @@ pub(super) async fn serve() -> io::Result<()> {
             // From a word of warning it would make more of itself.
             is_too_much = true;
             family.signal(Signal::SIGKILL);
-            let _ = ears.say(&too_much.into()).await;
+            let _ = ears.say(&Said::TooMuch(too_much)).await;
         }
         if end == End::Asked {
             family.signal(Signal::SIGTERM);

@@ -58,8 +58,7 @@ impl Program {
             Said::Refused(refusal) => Err(io::Error::other(refusal.message)),
             Said::Started { .. }
             | Said::Contact(_)
-            | Said::TooManyProcesses { .. }
-            | Said::TooMuchMemory { .. }
+            | Said::TooMuch(_)
             | Said::Exited(_)
             | Said::Clear { .. } => {
                 let words = Arc::new(Mutex::new(Kept::at_most(WORDS_BYTES_MAX)));
@@ -101,12 +100,7 @@ impl Program {
         loop {
             match self.running.next().await {
                 Ok(Said::Exited(how)) => return Some(how),
-                Ok(
-                    Said::Started { .. }
-                    | Said::Contact(_)
-                    | Said::TooManyProcesses { .. }
-                    | Said::TooMuchMemory { .. },
-                ) => {}
+                Ok(Said::Started { .. } | Said::Contact(_) | Said::TooMuch(_)) => {}
                 Ok(Said::Clear { .. } | Said::Refused(_)) | Err(_) => return None,
             }
         }

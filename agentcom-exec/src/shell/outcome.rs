@@ -75,12 +75,9 @@ impl Report<'_> {
             Ended::DiskFull(excess) => {
                 JobOutcome::permanent(self.with_last_words(&excess.to_string()))
             }
-            Ended::TooManyProcesses { most } => JobOutcome::permanent(
-                self.with_last_words(&format!("it had more than {most} processes and threads")),
-            ),
-            Ended::TooMuchMemory { most } => JobOutcome::permanent(
-                self.with_last_words(&format!("it took more than {most} bytes of memory")),
-            ),
+            Ended::TooMuch(too_much) => {
+                JobOutcome::permanent(self.with_last_words(&too_much.to_string()))
+            }
             Ended::Lost => JobOutcome::failed(Category::Crash, "the guard process was killed"),
         }
     }

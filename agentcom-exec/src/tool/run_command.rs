@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{FILES, Spec, Tool, ToolError, ToolErrorKind, answer, read};
-use crate::guard::{How, Spawner};
+use crate::guard::{How, Spawner, TooMuch};
 use crate::sandbox::{Level, Sandbox};
 use crate::session::{Confined, Ended, Room};
 
@@ -153,10 +153,7 @@ impl RunCommand {
             Ended::Ran(How::Signalled(signal)) => (None, Some(*signal)),
             Ended::Refused(refusal) => return Err(cannot(&refusal.message)),
             Ended::Lost => return Err(cannot(&"its guard was killed")),
-            Ended::Late
-            | Ended::DiskFull(_)
-            | Ended::TooManyProcesses { .. }
-            | Ended::TooMuchMemory { .. } => (None, None),
+            Ended::Late | Ended::DiskFull(_) | Ended::TooMuch(_) => (None, None),
         };
         Ok(Output {
             exit_code,
@@ -165,8 +162,8 @@ impl RunCommand {
             stderr: ran.stderr,
             timed_out: ran.ended == Ended::Late,
             disk_full: matches!(ran.ended, Ended::DiskFull(_)),
-            too_many_processes: matches!(ran.ended, Ended::TooManyProcesses { .. }),
-            out_of_memory: matches!(ran.ended, Ended::TooMuchMemory { .. }),
+            too_many_processes: matches!(ran.ended, Ended::TooMuch(TooMuch::Processes { .. })),
+            out_of_memory: matches!(ran.ended, Ended::TooMuch(TooMuch::Memory { .. })),
             truncated: ran.truncated,
             duration_ms: Span::from(started.elapsed()).0,
         })

@@ -318,12 +318,7 @@ impl Checker<'_> {
             }
             Ended::Refused(refusal) => return Found::new(Status::Unverifiable, refusal.message),
             Ended::DiskFull(excess) => (Status::Fail, None, format!("\n{excess}")),
-            Ended::TooManyProcesses { most } => {
-                (Status::Fail, None, format!("\nit had more than {most} processes and threads"))
-            }
-            Ended::TooMuchMemory { most } => {
-                (Status::Fail, None, format!("\nit took more than {most} bytes of memory"))
-            }
+            Ended::TooMuch(too_much) => (Status::Fail, None, format!("\n{too_much}")),
             Ended::Lost => (Status::Error, None, "\nits guard was killed".to_owned()),
             Ended::Late => (Status::Timeout, None, format!("\nnot within {left:?}")),
         };

@@ -102,8 +102,7 @@ impl Conversation<'_> {
                     Ok(Said::Clear { survivors }) => survived(self.bench.ctx, *survivors),
                     Ok(
                         Said::Started { .. }
-                        | Said::TooManyProcesses { .. }
-                        | Said::TooMuchMemory { .. }
+                        | Said::TooMuch(_)
                         | Said::Refused(_)
                         | Said::Exited(_),
                     )

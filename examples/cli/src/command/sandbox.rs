@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use agentcom_exec::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner};
+use agentcom_exec::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner, TooMuch};
 use agentcom_exec::sandbox::{Excess, Quota, Sandbox};
 
 use crate::args::Context;
@@ -107,11 +107,10 @@ async fn ending(running: &mut Running, print: Printer) -> Result<How, Failure> {
             Ok(Said::Exited(how)) => ended = Some(how),
             Ok(Said::Refused(refusal)) => return Err(Failure::new(Exit::Failure, refusal.message)),
             Ok(Said::Contact(contact)) => print.note(&format!("network: {contact}")),
-            Ok(Said::TooManyProcesses { most }) => {
-                let what = format!("it had more than {most} processes and threads");
-                return Err(Failure::new(Exit::Failure, what));
+            Ok(Said::TooMuch(more @ TooMuch::Processes { .. })) => {
+                return Err(Failure::new(Exit::Failure, more));
             }
-            Ok(Said::TooMuchMemory { most }) => {
+            Ok(Said::TooMuch(TooMuch::Memory { most })) => {
                 let what = format!("it took more than {} MiB of memory", most >> 20);
                 return Err(Failure::new(Exit::Failure, what)
                     .hint("--sandbox-memory MIB lets it take more"));
