@@ -55,7 +55,8 @@ pub struct Server {
     pub reach: Reaches,
     /// How long it may take until its tools are known, and then to answer each call.
     pub within: Duration,
-    /// What of all this is secret wherever it stands, such as what the environment said: never shown.
+    /// What of all this is secret wherever it stands, such as what the environment said: never shown, but
+    /// for what is part of the program's place as well.
     pub secrets: Vec<Secret>,
 }
 
@@ -130,7 +131,7 @@ impl Server {
         let secrets = secrets.values().chain(&self.secrets);
         let mut words: Vec<&str> = secrets
             .filter_map(|secret| secret.reveal().split_ascii_whitespace().last())
-            .filter(|word| word.len() >= SECRET_BYTES_MIN)
+            .filter(|word| word.len() >= SECRET_BYTES_MIN && !self.is_shown_anyway(word))
             .collect();
         // One may be part of another.
         words.sort_unstable_by_key(|word| Reverse(word.len()));
@@ -138,6 +139,17 @@ impl Server {
             text = text.replace(word, "[secret]");
         }
         text
+    }
+
+    /// Whether `word` is part of which program the server is or of where it runs, as a home is. Everybody
+    /// may know that.
+    fn is_shown_anyway(&self, word: &str) -> bool {
+        match &self.way {
+            Way::Program { command, cwd, .. } => {
+                command.contains(word) || cwd.to_string_lossy().contains(word)
+            }
+            Way::Http { .. } => false,
+        }
     }
 }
 

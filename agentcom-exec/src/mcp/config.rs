@@ -19,7 +19,6 @@
 //! secret has to be in the file. What other programs write there for themselves is not heeded; what is
 //! written for this one, in `agentcom`, has to be known.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -151,14 +150,11 @@ impl Entry {
                 let entry = preset.servers.into_values().next().ok_or(BadEntry::Way)?;
                 serde_json::from_value::<Self>(entry)?.server(name, env)?
             }
-            None => Server {
-                name: name.to_owned(),
-                way: self.way(env)?,
-                tools: None,
-                reach: Reaches::default(),
-                within: Server::WITHIN,
-                secrets: self.secrets(env),
-            },
+            None => {
+                let (way, secrets) = self.way(env)?;
+                let (name, tools, reach) = (name.to_owned(), None, Reaches::default());
+                Server { name, way, tools, reach, within: Server::WITHIN, secrets }
+            }
         };
         let within = self.agentcom.timeout_ms.map(Duration::from_millis);
         if within.is_some_and(|within| within.is_zero() || within > Server::WITHIN_MAX) {
@@ -172,57 +168,45 @@ impl Entry {
         })
     }
 
-    /// What the environment says for the entry, wherever that stands in it.
-    fn secrets(&self, env: Env<'_>) -> Vec<Secret> {
-        let texts = self.args.iter().chain(&self.url);
-        let texts = texts.chain(self.env.values()).chain(self.headers.values());
-        let secrets = RefCell::new(Vec::new());
-        let heard = |name: &str| {
-            let value = env(name);
-            secrets.borrow_mut().extend(value.as_deref().map(|value| Secret::new(value.trim())));
-            value
-        };
-        for text in texts {
-            // What is wrong with it is said where it is used.
-            let _ = filled(text, &heard);
-        }
-        secrets.into_inner()
-    }
-
-    fn way(&self, env: Env<'_>) -> Result<Way, BadEntry> {
-        let fill = |text: &String| filled(text, env);
-        let secrets = |map: &BTreeMap<String, String>| {
-            let filled =
-                map.iter().map(|(name, value)| Ok((name.clone(), Secret::new(&fill(value)?))));
-            filled.collect::<Result<BTreeMap<_, _>, BadEntry>>()
-        };
-        match (self.r#type.as_deref(), &self.command, &self.url) {
-            (None | Some("stdio"), Some(command), None) => {
-                let args = self.args.iter().map(|arg| Ok(Secret::new(&fill(arg)?)));
-                Ok(Way::Program {
-                    command: fill(command)?,
-                    args: args.collect::<Result<_, BadEntry>>()?,
-                    env: secrets(&self.env)?,
-                    cwd: self.cwd.as_ref().map_or(Ok(".".to_owned()), fill)?.into(),
-                })
-            }
+    /// How the server is reached, and what the environment says for what may be secret.
+    fn way(&self, env: Env<'_>) -> Result<(Way, Vec<Secret>), BadEntry> {
+        let shown = |text: &String| filled(text, env, &mut Vec::new());
+        let mut said = Vec::new();
+        let mut secret =
+            |text: &String| filled(text, env, &mut said).map(|text| Secret::new(&text));
+        let way = match (self.r#type.as_deref(), &self.command, &self.url) {
+            (None | Some("stdio"), Some(command), None) => Way::Program {
+                command: shown(command)?,
+                args: self.args.iter().map(&mut secret).collect::<Result<_, _>>()?,
+                env: each(&self.env, secret)?,
+                cwd: self.cwd.as_ref().map_or(Ok(".".to_owned()), shown)?.into(),
+            },
             (None | Some("http" | "streamable-http"), None, Some(url)) => {
-                let url = fill(url)?;
-                if !url.starts_with("http://") && !url.starts_with("https://") {
+                let url = secret(url)?;
+                if !["http://", "https://"].iter().any(|begin| url.reveal().starts_with(begin)) {
                     return Err(BadEntry::Url);
                 }
-                let headers = secrets(&self.headers)?;
+                let headers = each(&self.headers, secret)?;
                 for (name, value) in &headers {
                     http::header(name, value).map_err(BadEntry::Header)?;
                 }
-                Ok(Way::Http { url: Secret::new(&url), headers })
+                Way::Http { url, headers }
             }
             (Some(other), ..) if !matches!(other, "stdio" | "http" | "streamable-http") => {
-                Err(BadEntry::Type(other.to_owned()))
+                return Err(BadEntry::Type(other.to_owned()));
             }
-            _ => Err(BadEntry::Way),
-        }
+            _ => return Err(BadEntry::Way),
+        };
+        Ok((way, said))
     }
+}
+
+/// What `secret` makes of each value.
+fn each(
+    map: &BTreeMap<String, String>,
+    mut secret: impl FnMut(&String) -> Result<Secret, BadEntry>,
+) -> Result<BTreeMap<String, Secret>, BadEntry> {
+    map.iter().map(|(name, value)| Ok((name.clone(), secret(value)?))).collect()
 }
 
 /// Whether the first `__` of a tool's name always ends that of its server.
@@ -259,8 +243,8 @@ fn reach(said: &Value) -> Result<Reach, BadEntry> {
     Ok(reach)
 }
 
-/// `text` with what the environment says in place of the names of its variables.
-fn filled(text: &str, env: Env<'_>) -> Result<String, BadEntry> {
+/// `text` with what the environment says in place of the names of its variables; that is put to `said`.
+fn filled(text: &str, env: Env<'_>, said: &mut Vec<Secret>) -> Result<String, BadEntry> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("${") {
@@ -273,7 +257,9 @@ fn filled(text: &str, env: Env<'_>) -> Result<String, BadEntry> {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(BadEntry::Variable);
         }
-        let value = env(name).filter(|value| !value.is_empty()).or(otherwise);
+        let value = env(name).filter(|value| !value.is_empty());
+        said.extend(value.as_deref().map(|value| Secret::new(value.trim())));
+        let value = value.or(otherwise);
         filled.push_str(before);
         filled.push_str(value.ok_or_else(|| BadEntry::NotSet(name.to_owned()))?.trim());
         rest = after;

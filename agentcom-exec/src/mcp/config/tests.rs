@@ -3,7 +3,8 @@
 use super::*;
 
 fn env(name: &str) -> Option<String> {
-    let set = [("TOKEN", "s3cret-token"), ("DIR", "/data"), ("EMPTY", "")];
+    let set =
+        [("TOKEN", "s3cret-token"), ("DIR", "/data"), ("HOME", "/home/somebody"), ("EMPTY", "")];
     set.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
 }
 
@@ -72,6 +73,23 @@ fn nothing_that_is_secret_is_shown() {
         service.shown("no https://example.org/s3cret-token/mcp"),
         "no https://example.org/[secret]/mcp"
     );
+}
+
+#[test]
+fn where_a_program_is_and_where_it_runs_is_shown_whatever_else_says_the_same() {
+    for entry in [
+        r#"{"command": "${HOME}/bin/serve", "args": ["${HOME}/data", "--key=${TOKEN}"],
+            "env": {"KEPT": "${HOME}", "KEY": "${TOKEN}"}}"#,
+        r#"{"command": "/home/somebody/bin/serve", "args": ["${HOME}", "${TOKEN}"]}"#,
+        r#"{"command": "serve", "cwd": "${HOME}/data", "args": ["${HOME}", "${TOKEN}"]}"#,
+    ] {
+        let server = read_entry(entry).unwrap();
+        let told = server.shown("no /home/somebody/data with s3cret-token");
+        assert_eq!(told, "no /home/somebody/data with [secret]", "{entry}");
+        assert!(server.place().ends_with("serve") && !server.place().contains("[secret]"));
+    }
+    let elsewhere = read_entry(r#"{"command": "serve", "args": ["${HOME}"]}"#).unwrap();
+    assert_eq!(elsewhere.shown("no /home/somebody"), "no [secret]");
 }
 
 #[test]
