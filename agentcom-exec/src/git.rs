@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here rewrites or deletes a commit, a branch or a file that it did not make,
 //! and nothing is pushed with force.
 
+mod beneath;
 mod branch;
 mod checkout;
 mod look;

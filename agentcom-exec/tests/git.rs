@@ -3,6 +3,8 @@
 
 #[path = "git/names.rs"]
 mod names;
+#[path = "git/pipes.rs"]
+mod pipes;
 #[path = "git/settings.rs"]
 mod settings;
 

@@ -24,6 +24,8 @@ pub(super) const READABLE: &[&str] = &[
     "diff.orderFile=/dev/null",
     "diff.submodule=short",
     "log.showSignature=false",
+    // Names of people are read nowhere, and `.mailmap` may be a pipe that somebody makes at this moment.
+    "log.mailmap=false",
     "i18n.commitEncoding=UTF-8",
     "i18n.logOutputEncoding=UTF-8",
     // Trailers are how a task is known by its commits.

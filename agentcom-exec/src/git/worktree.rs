@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 use std::fs::TryLockError;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentcom_core::id::TaskId;
 use tokio::time::{Instant, sleep};
 
+use super::beneath::{remove_any, remove_pipes, remove_repositories, remove_repository};
 use super::branch::theirs;
 use super::checkout::{PRIVATE, READ, REVIVALS, ROUND, TASK};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
@@ -65,7 +65,7 @@ impl Checkout {
     /// If git says no, or there is no such worktree.
     pub async fn worktree(&self, dir: &Path) -> Result<Self, CheckoutError> {
         let git = Git::pinned(dir, self.repository_of(dir).await?);
-        remove_pipes(dir).await?;
+        without_pipes(dir).await?;
         Ok(Self { git })
     }
 
@@ -170,10 +170,10 @@ impl Checkout {
     /// If git says no, or what makes a folder a repository cannot be removed.
     pub async fn disown(&self) -> Result<(), CheckoutError> {
         if self.git.repository.is_some() {
-            remove_pipes(self.git.dir()).await?;
+            without_pipes(self.git.dir()).await?;
             for record in self.git.records(&["ls-files", "--stage", "-z"]).await? {
                 let Some(folder) = submodule_of(&record) else { continue };
-                let removed = remove_repository_beneath(self.git.dir(), folder);
+                let removed = remove_repository(self.git.dir(), folder);
                 removed.map_err(|error| failed(&self.git.dir().join(folder), &error))?;
             }
         }
@@ -183,7 +183,8 @@ impl Checkout {
                 continue;
             };
             let folder = self.git.dir().join(OsStr::from_bytes(folder));
-            remove_repositories(&folder).map_err(|error| failed(&folder, &error))?;
+            let beneath = folder.clone();
+            clear(&folder, move || remove_repositories(&beneath)).await?;
         }
         Ok(())
     }
@@ -276,29 +277,20 @@ fn is_half_made(repository: &Path) -> bool {
     why.is_ok_and(|why| why.trim() == "initializing")
 }
 
-/// Removes the pipes beneath `top` that git would read from, and wait for ever: no commit has any.
-async fn remove_pipes(top: &Path) -> Result<(), CheckoutError> {
+/// Removes the pipes beneath `top`.
+async fn without_pipes(top: &Path) -> Result<(), CheckoutError> {
     let beneath = top.to_owned();
-    let removed = tokio::task::spawn_blocking(move || remove_pipes_beneath(&beneath)).await;
-    let removed = removed.map_err(std::io::Error::other).and_then(|removed| removed);
-    removed.map_err(|error| failed(top, &error))
+    clear(top, move || remove_pipes(&beneath)).await
 }
 
-/// What git reads of the files themselves, whatever they are.
-const READ_BY_GIT: [&str; 3] = [".gitignore", ".gitattributes", ".mailmap"];
-
-fn remove_pipes_beneath(folder: &Path) -> std::io::Result<()> {
-    // Where nobody can look, git cannot either.
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            remove_pipes_beneath(&entry.path())?;
-        } else if kind.is_fifo() && READ_BY_GIT.iter().any(|name| entry.file_name() == *name) {
-            remove_any(&entry.path())?;
-        }
-    }
-    Ok(())
+/// Removes something at `path`, of which there may be much.
+async fn clear(
+    path: &Path,
+    remove: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), CheckoutError> {
+    let removed = tokio::task::spawn_blocking(remove).await;
+    let removed = removed.map_err(std::io::Error::other).and_then(|removed| removed);
+    removed.map_err(|error| failed(path, &error))
 }
 
 /// Where a submodule is, if a line of the index is one.
@@ -308,48 +300,12 @@ fn submodule_of(record: &[u8]) -> Option<&Path> {
     Some(Path::new(OsStr::from_bytes(&rest[at + 1..])))
 }
 
-/// Removes what makes `folder` a repository, unless a link leads out of `top` on the way there.
-fn remove_repository_beneath(top: &Path, folder: &Path) -> std::io::Result<()> {
-    let mut at = top.to_owned();
-    for part in folder {
-        at.push(part);
-        if !at.symlink_metadata().is_ok_and(|there| there.is_dir()) {
-            return Ok(());
-        }
-    }
-    remove_any(&at.join(".git"))
-}
-
-fn remove_repositories(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        // Links are not followed.
-        let is_dir = entry.file_type()?.is_dir();
-        match (entry.file_name() == ".git", is_dir) {
-            (true, _) => remove_any(&entry.path())?,
-            (false, true) => remove_repositories(&entry.path())?,
-            (false, false) => {}
-        }
-    }
-    Ok(())
-}
-
 /// Puts the file back that leads from a worktree to its repository, whatever is there now: git removes
 /// no worktree without it.
 fn restore_link(dir: &Path, repository: &Path) -> std::io::Result<()> {
     let link = dir.join(".git");
     remove_any(&link)?;
     std::fs::write(link, format!("gitdir: {}\n", repository.display()))
-}
-
-/// Removes what is there, if anything is. Links are not followed.
-fn remove_any(path: &Path) -> std::io::Result<()> {
-    match path.symlink_metadata() {
-        Ok(there) if there.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> CheckoutError {

@@ -17,7 +17,7 @@ fn program(at: &Path, ran: &Path) {
 }
 
 /// A worktree of the task, as attempts have it.
-async fn worktree(ground: &Ground, clone: &Path, name: &str) -> (PathBuf, Checkout) {
+pub(super) async fn worktree(ground: &Ground, clone: &Path, name: &str) -> (PathBuf, Checkout) {
     let dir = ground.dir.path().join(name);
     let checkout = Checkout::at(clone).await.unwrap();
     checkout.start(&Start { worktree: Some(&dir), ..fix() }).await.unwrap();
@@ -153,32 +153,6 @@ async fn what_users_set_for_themselves_changes_nothing_here() {
 
 /// Names that git puts in quotes when it is not told otherwise.
 const ODD: [&str; 4] = ["a\"b", "back\\slash", "a\ttab", "new\nline"];
-
-#[tokio::test]
-async fn git_waits_for_no_pipe_that_stands_where_it_reads() {
-    let ground = Ground::new();
-    let clone = ground.clone("mine");
-    let (dir, tree) = worktree(&ground, &clone, "one").await;
-    let pipes = || {
-        for at in [".gitignore", ".mailmap", "inner/.gitattributes", "inner/.gitignore"] {
-            fs::create_dir_all(dir.join("inner")).unwrap();
-            nix::unistd::mkfifo(&dir.join(at), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        }
-        fs::write(dir.join("inner/file"), "x\n").unwrap();
-    };
-    let work = async {
-        // Those of this round, and those that an earlier attempt left behind.
-        pipes();
-        tree.disown().await.unwrap();
-        assert_eq!(tree.uncommitted().await.unwrap(), ["?? inner/"]);
-        pipes();
-        let tree = Checkout::at(&clone).await.unwrap().worktree(&dir).await.unwrap();
-        tree.commit(&by_hand("Add it")).await.unwrap();
-        tree.status().await.unwrap()
-    };
-    let status = tokio::time::timeout(std::time::Duration::from_secs(60), work).await.unwrap();
-    assert_eq!(status.ahead, 1);
-}
 
 #[tokio::test]
 async fn odd_names_are_read_as_they_are() {
