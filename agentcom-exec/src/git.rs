@@ -25,7 +25,7 @@ use agentcom_core::repo::capability_of;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use process::Process;
+use process::{Process, Unread};
 use settings::{OF_OTHERS, READABLE, WITHOUT_PROGRAMS};
 
 pub use branch::{slug_of, task_branch, task_of};
@@ -35,6 +35,8 @@ pub use worktree::Alone;
 
 /// How long git may take, the transfer of a large repository included.
 const WITHIN: Duration = Duration::from_secs(300);
+/// So much may be printed where all of it is needed, such as the names of all files, in bytes.
+const PRINTED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// So much of what it prints is read at once, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 /// So much of what git said about a failure is kept.
@@ -82,6 +84,14 @@ pub enum GitError {
         /// How long it may take.
         within: Duration,
     },
+    /// It printed more than is taken in, as the names of very many files are.
+    #[error("`git {command}` printed more than {} MiB", bytes_max >> 20)]
+    TooMuch {
+        /// What it was asked.
+        command: String,
+        /// How much it may print, in bytes.
+        bytes_max: usize,
+    },
 }
 
 impl Git {
@@ -105,11 +115,12 @@ impl Git {
     }
 
     /// Runs git with `args` and without hooks, and returns what it printed, without the end of the last
-    /// line. It asks nobody for a password. Dropping the future has it end, and remove its locks.
+    /// line. It asks nobody for a password. Dropping the future has it end, and remove its
+    /// locks; five seconds later it is killed if it has not.
     ///
     /// # Errors
     ///
-    /// If it cannot be run, takes longer than five minutes, or says no.
+    /// If it cannot be run, takes longer than five minutes, prints more than 64 MiB, or says no.
     pub async fn run(&self, args: &[&str]) -> Result<String, GitError> {
         self.printed(&[READABLE, WITHOUT_PROGRAMS], args).await.map(|printed| text_of(&printed))
     }
@@ -148,18 +159,25 @@ impl Git {
     ) -> Result<Vec<u8>, GitError> {
         let command = self.command(settings, args);
         let verb = || verb_of(args);
-        let asking = async { Process::start(command)?.output().await };
-        let Ok(ended) = tokio::time::timeout(WITHIN, asking).await else {
-            return Err(GitError::TooLong { command: verb(), within: WITHIN });
+        let asking = async { Process::start(command)?.output(PRINTED_BYTES_MAX).await };
+        let printed = match tokio::time::timeout(WITHIN, asking).await {
+            Ok(Ok(printed)) => printed,
+            Ok(Err(Unread::Failed(error))) => return Err(self.not_run(&error)),
+            Ok(Err(Unread::TooMuch)) => {
+                return Err(GitError::TooMuch { command: verb(), bytes_max: PRINTED_BYTES_MAX });
+            }
+            Err(_) => return Err(GitError::TooLong { command: verb(), within: WITHIN }),
         };
-        let output = ended.map_err(|error| self.not_run(&error))?;
-        if output.status.success() {
-            return Ok(output.stdout);
+        if printed.status.success() {
+            return Ok(printed.out);
         }
         // What is no error to git, as that there is nothing to commit, it prints.
-        let streams = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes));
-        let said = streams.iter().map(|text| text.trim()).find(|text| !text.is_empty());
-        Err(GitError::Failed { command: verb(), said: end_of(said.unwrap_or_default()).to_owned() })
+        let said = if printed.errors.is_empty() {
+            end_of(String::from_utf8_lossy(&printed.out).trim()).to_owned()
+        } else {
+            printed.errors
+        };
+        Err(GitError::Failed { command: verb(), said })
     }
 
     fn not_run(&self, error: &io::Error) -> GitError {
@@ -181,7 +199,7 @@ impl Git {
         command.stderr(Stdio::null());
         let reading = async {
             let mut git = Process::start(command)?;
-            let mut printed = git.take_output().ok_or(io::ErrorKind::BrokenPipe)?;
+            let mut printed = git.take_output()?;
             let mut piece = vec![0; PIECE_BYTES];
             loop {
                 match printed.read(&mut piece).await? {
@@ -252,4 +270,35 @@ fn end_of(text: &str) -> &str {
     let from = text.len().saturating_sub(SAID_MAX);
     let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     &text[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What git does when it is asked to run `line`.
+    async fn asked(line: &str) -> Result<String, GitError> {
+        Git::at(".").run(&["-c", &format!("alias.asked=!{line}"), "asked"]).await
+    }
+
+    #[tokio::test]
+    async fn of_what_is_read_as_a_whole_there_is_not_too_much() {
+        let all = PRINTED_BYTES_MAX;
+        let printed = asked(&format!("head -c {all} /dev/zero #")).await.unwrap();
+        assert_eq!(printed.len(), all);
+        // It would never end by itself.
+        let refused = asked("yes").await.unwrap_err();
+        assert_eq!(refused, GitError::TooMuch { command: "-c".into(), bytes_max: all });
+        assert_eq!(refused.to_string(), "`git -c` printed more than 64 MiB");
+    }
+
+    #[tokio::test]
+    async fn of_what_git_says_about_a_failure_the_end_is_told() {
+        let failed = asked("{ yes | head -c 9000000; echo \u{e4} at last; } >&2; false #").await;
+        let Err(GitError::Failed { said, .. }) = failed else { panic!("{failed:?}") };
+        assert!(said.ends_with("y\ny\n\u{e4} at last") && said.len() <= SAID_MAX, "{said}");
+        let failed = asked("{ yes | head -c 9000; echo at last; }; false #").await;
+        let Err(GitError::Failed { said, .. }) = failed else { panic!("{failed:?}") };
+        assert!(said.ends_with("y\ny\nat last") && said.len() <= SAID_MAX, "{said}");
+    }
 }

@@ -35,7 +35,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
 
-pub(crate) use family::descendants;
+pub(crate) use family::{Held, descendants};
 pub(crate) use message::Input;
 pub use message::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, TooMuch};
 pub use spawner::{Running, Spawner, Talk};

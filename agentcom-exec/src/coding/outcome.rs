@@ -296,7 +296,9 @@ impl Trouble {
     pub(super) fn outcome(&self, usage: Usage) -> JobOutcome {
         let passing = match self {
             Self::Stopped => return JobOutcome::Stopped,
-            Self::Git(CheckoutError::Git(error)) => !matches!(error, GitError::Missing),
+            Self::Git(CheckoutError::Git(error)) => {
+                !matches!(error, GitError::Missing | GitError::TooMuch { .. })
+            }
             // Another agent may have a clone that is not in the way.
             Self::Git(
                 CheckoutError::Overtaken(_)

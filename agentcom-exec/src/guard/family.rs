@@ -76,22 +76,9 @@ impl Family {
     }
 
     /// Kills all that descend from the guard, and not only what it has to reap.
-    ///
-    /// What has a descriptor before it is seen to descend once more is no stranger: its number names
-    /// it as long as it lives.
     #[cfg(target_os = "linux")]
     pub(super) fn kill_all(&self) {
-        use rustix::process::{self, PidfdFlags, pidfd_open, pidfd_send_signal};
-        /// Each takes a descriptor; the next round kills more.
-        const AT_ONCE: usize = 256;
-        let number = |pid: Pid| process::Pid::from_raw(pid.as_raw());
-        let open = |pid| Some((pid, pidfd_open(number(pid)?, PidfdFlags::empty()).ok()?));
-        let found: Vec<_> =
-            descendants(Pid::this()).into_keys().take(AT_ONCE).filter_map(open).collect();
-        let still = descendants(Pid::this());
-        for (_, descriptor) in found.iter().filter(|(pid, _)| still.contains_key(pid)) {
-            let _ = pidfd_send_signal(descriptor, process::Signal::KILL);
-        }
+        Held::descendants(Pid::this()).kill();
     }
 
     fn orphans(&self) -> BTreeSet<Pid> {
@@ -99,6 +86,55 @@ impl Family {
         children.remove(&self.first);
         children
     }
+}
+
+/// Processes that are held by descriptors, and so never taken for others. It holds none where no system
+/// gives such.
+#[derive(Debug)]
+pub(crate) struct Held(#[cfg(target_os = "linux")] Vec<std::os::fd::OwnedFd>);
+
+#[cfg(target_os = "linux")]
+impl Held {
+    /// Each takes a descriptor; whoever looks again finds more.
+    const AT_ONCE: usize = 256;
+
+    /// What descends from a process.
+    ///
+    /// What has a descriptor before it is seen to descend once more is no stranger: its number names
+    /// it as long as it lives.
+    pub(crate) fn descendants(of: Pid) -> Self {
+        use rustix::process::{self, PidfdFlags, pidfd_open};
+        let number = |pid: Pid| process::Pid::from_raw(pid.as_raw());
+        let open = |pid| Some((pid, pidfd_open(number(pid)?, PidfdFlags::empty()).ok()?));
+        let found: Vec<_> =
+            descendants(of).into_keys().take(Self::AT_ONCE).filter_map(open).collect();
+        let still = descendants(of);
+        let found = found.into_iter().filter(|(pid, _)| still.contains_key(pid));
+        Self(found.map(|(_, descriptor)| descriptor).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn kill(&self) {
+        for descriptor in &self.0 {
+            let _ = rustix::process::pidfd_send_signal(descriptor, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Held {
+    pub(crate) fn descendants(_of: Pid) -> Self {
+        Self()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn kill(&self) {}
 }
 
 /// Whether there may be more than `most` processes and threads anywhere: all that the machine has is seen
