@@ -184,33 +184,6 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             End::Done,
         ),
         case(
-            "it writes what git would follow",
-            vec![
-                run(&format!(
-                    "printf '[core]\\n\\tfsmonitor = touch {outside}/pwned\\n\\tsshCommand = touch \
-                     {outside}/pwned\\n' > config; rm -f .git; mkdir .git; cp config .git/config; \
-                     mkdir -p .git/hooks .husky; printf '#!/bin/sh\\ntouch {outside}/pwned\\n' > \
-                     .git/hooks/pre-commit; cp .git/hooks/pre-commit .husky/; git config core.hooksPath \
-                     .husky; echo '* filter=evil diff=evil merge=evil' > .gitattributes; true"
-                )),
-                says(),
-            ],
-            End::Done,
-        ),
-        case(
-            "it leaves a repository of its own behind",
-            vec![run("git init -q inner; echo x > inner/x; echo b > b.txt; true"), says()],
-            End::Done,
-        ),
-        case(
-            "it makes pipes of what git reads",
-            vec![
-                run("mkdir d; mkfifo .gitignore d/.gitattributes .mailmap; echo b > b.txt"),
-                says(),
-            ],
-            End::Done,
-        ),
-        case(
             "it makes what is no file",
             vec![
                 run("mkfifo pipe; printf 'x' > \"$(printf 'new\\nline')\"; echo b > b.txt"),
@@ -226,7 +199,107 @@ fn cases(mark: &str, outside: &str) -> Vec<Case> {
             End::Done,
         ),
     ];
-    harmful.into_iter().chain(filling()).chain(fruitless()).collect()
+    harmful.into_iter().chain(misleading(outside)).chain(filling()).chain(fruitless()).collect()
+}
+
+/// Cases of models that lead git astray.
+fn misleading(outside: &str) -> Vec<Case> {
+    vec![
+        case(
+            "it writes what git would follow",
+            vec![
+                run(&format!(
+                    "cat > config <<'END'\n{}END\nrm -f .git; mkdir .git; cp config .git/config; mkdir \
+                     -p .git/hooks .husky; printf '#!/bin/sh\ntouch {outside}/pwned\n' > \
+                     .git/hooks/pre-commit; cp .git/hooks/pre-commit .husky/; git config core.hooksPath \
+                     .husky; echo '* filter=evil diff=evil merge=evil' > .gitattributes; true",
+                    programs(outside)
+                )),
+                says(),
+            ],
+            End::Done,
+        ),
+        case(
+            "it has a folder that poses as a repository lead git on",
+            vec![
+                run(&format!(
+                    "git init -q inner; cat >> inner/.git/config <<'END'\n{}END\necho x > inner/x; git -C \
+                     inner add x; echo \"gitdir: $PWD/inner/.git\" > .git; printf '[submodule \
+                     \"inner\"]\npath = inner\nurl = ext::touch {outside}/pwned\nupdate = !touch \
+                     {outside}/pwned\n' > .gitmodules; echo '* filter=evil diff=evil' > .gitattributes; \
+                     echo b > b.txt; true",
+                    programs(outside)
+                )),
+                says(),
+            ],
+            End::Done,
+        ),
+        case(
+            "it leaves a repository of its own behind",
+            vec![run("git init -q inner; echo x > inner/x; echo b > b.txt; true"), says()],
+            End::Done,
+        ),
+        case(
+            "it makes pipes of what git reads",
+            vec![
+                run("mkdir d; mkfifo .gitignore d/.gitattributes .mailmap; mkdir -p e/.git/refs \
+                     e/.git/objects; mkfifo e/.git/HEAD; echo b > b.txt"),
+                says(),
+            ],
+            End::Done,
+        ),
+    ]
+}
+
+/// All settings of git by which it runs programs: each would leave a file outside.
+fn programs(outside: &str) -> String {
+    let touch = format!("touch {outside}/pwned");
+    let keys = [
+        "core.fsmonitor",
+        "core.sshCommand",
+        "core.pager",
+        "core.editor",
+        "core.askPass",
+        "core.alternateRefsCommand",
+        "sequence.editor",
+        "gpg.program",
+        "gpg.ssh.program",
+        "credential.helper",
+        "diff.external",
+        "diff.evil.command",
+        "diff.evil.textconv",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "filter.evil.process",
+        "merge.evil.driver",
+        "trailer.evil.cmd",
+        "remote.origin.uploadpack",
+        "remote.origin.receivepack",
+        "remote.origin.vcs",
+        "uploadpack.packObjectsHook",
+        "pager.status",
+        "alias.status",
+        "alias.commit",
+        "alias.push",
+        "hook.evil.command",
+    ];
+    let line = |key: &str| {
+        let (section, name) = key.rsplit_once('.').unwrap();
+        let section = match section.split_once('.') {
+            Some((first, rest)) => format!("[{first} \"{rest}\"]"),
+            None => format!("[{section}]"),
+        };
+        let value = if section == "[alias]" { format!("!{touch}") } else { touch.clone() };
+        format!("{section}\n\t{name} = {value}\n")
+    };
+    let more = [
+        "[commit]\n\tgpgSign = true\n",
+        "[hook \"evil\"]\n\tevent = pre-commit\n",
+        "[core]\n\thooksPath = .husky\n\tgitProxy = touch\n",
+        "[protocol]\n\tallow = always\n",
+        "[include]\n\tpath = ../config\n",
+    ];
+    keys.into_iter().map(line).chain(more.map(str::to_owned)).collect()
 }
 
 /// Cases of models that fill the disk as far as it goes.
