@@ -234,6 +234,14 @@ pub enum Why {
     /// It refused, cannot be reached, or speaks another protocol.
     #[error("cannot be used: {0}")]
     Unusable(String),
+    /// It is a service that wants to be shown a token, or another one.
+    #[error(
+        "does not let us in; its entry needs a token that it knows, as `\"headers\": {{ \"Authorization\": \
+         \"Bearer ${{NAME}}\" }}` says it, where NAME is a variable of the environment; nobody signs in \
+         with a browser (OAuth){}",
+        behind(.0)
+    )]
+    NotLetIn(String),
     /// It has more tools than are taken in.
     #[error("has more than {0} tools; an offer of that many helps no model")]
     TooManyTools(usize),

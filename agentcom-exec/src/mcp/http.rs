@@ -21,9 +21,6 @@ const REDIRECTS_MAX: usize = 5;
 /// How much is told of an answer that is none.
 const ERROR_BYTES_MAX: usize = 2048;
 
-/// What is told of a server that wants to be shown a token, or another one.
-const NOT_LET_IN: &str = "it does not let us in; does its entry say the right `Authorization`?";
-
 /// What carries messages to `url` and back.
 pub(super) fn transport(
     url: &Secret,
@@ -50,22 +47,25 @@ pub(super) fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVa
     Ok((header, value))
 }
 
-/// What went wrong on the way, in the words of whoever knows.
-pub(super) fn told(error: &(dyn Error + 'static)) -> String {
-    let http = error.downcast_ref::<StreamableHttpError<reqwest::Error>>();
-    if let Some(StreamableHttpError::Client(error)) = http {
-        return chain(error);
-    }
-    match http {
-        Some(StreamableHttpError::AuthRequired(_) | StreamableHttpError::InsufficientScope(_)) => {
-            NOT_LET_IN.to_owned()
-        }
+/// What a server said that wants to be shown a token, or another one, if that is what went wrong.
+pub(super) fn not_let_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::AuthRequired(error)) => Some(&error.www_authenticate_header),
+        Some(StreamableHttpError::InsufficientScope(error)) => Some(&error.www_authenticate_header),
         // Not all of them say what they want to be shown.
         Some(StreamableHttpError::UnexpectedServerResponse(said))
             if said.starts_with("HTTP 401") || said.starts_with("HTTP 403") =>
         {
-            format!("{NOT_LET_IN} {said}")
+            Some(said)
         }
+        _ => None,
+    }
+}
+
+/// What went wrong on the way, in the words of whoever knows.
+pub(super) fn told(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(error)) => chain(error),
         _ => chain(error),
     }
 }

@@ -95,7 +95,7 @@ impl Link {
             Listing::Failed(ServiceError::UnexpectedResponse) => {
                 Why::Unusable("its list of tools is none".to_owned())
             }
-            Listing::Failed(error) => Why::Unusable(server.shown(&failure(&error))),
+            Listing::Failed(error) => Unmet::of_service(&error).why(server),
         })?;
         Ok((service, tools))
     }
@@ -133,7 +133,7 @@ impl Link {
             if let ClientInitializeError::JsonRpcError(error) = error {
                 return Unmet::Declined(error.to_string());
             }
-            Unmet::Unusable(refusal(&error))
+            Unmet::of_greeting(&error)
         })
     }
 
@@ -165,7 +165,7 @@ impl Link {
                 let how = program.lock().await.obituary().await;
                 self.failed(&format!("has ended: {how}"))
             }
-            Some(_) | None => self.failed(&format!("failed: {}", failure(&error))),
+            Some(_) | None => self.failed(&Unmet::of_service(&error).of_a_call()),
         })
     }
 
@@ -210,17 +210,52 @@ enum Unmet {
     Ended,
     /// It wants to be spoken to in another way.
     Declined(String),
+    /// It wants to be shown a token.
+    NotLetIn(String),
     Unusable(String),
 }
 
 impl Unmet {
+    fn of_greeting(error: &ClientInitializeError) -> Self {
+        if let ClientInitializeError::TransportError { error, .. } = error
+            && let Some(said) = http::not_let_in(&*error.error)
+        {
+            return Self::NotLetIn(said.to_owned());
+        }
+        Self::Unusable(refusal(error))
+    }
+
+    fn of_service(error: &ServiceError) -> Self {
+        if let ServiceError::TransportSend(error) = error
+            && let Some(said) = http::not_let_in(&*error.error)
+        {
+            return Self::NotLetIn(said.to_owned());
+        }
+        Self::Unusable(failure(error))
+    }
+
+    /// What a server did that was asked to run a tool.
+    fn of_a_call(self) -> String {
+        match self {
+            Self::NotLetIn(said) => Why::NotLetIn(said).to_string(),
+            Self::NotStarted(said) | Self::Declined(said) | Self::Unusable(said) => {
+                format!("failed: {said}")
+            }
+            Self::Ended => Why::Ended(String::new()).to_string(),
+        }
+    }
+
     /// The same for one that said `first` to being spoken to otherwise.
     fn after(self, first: &str) -> Self {
         match self {
             Self::Declined(second) | Self::Unusable(second) if second != first => {
                 Self::Unusable(format!("{first}; {second}"))
             }
-            Self::NotStarted(_) | Self::Ended | Self::Declined(_) | Self::Unusable(_) => self,
+            Self::NotStarted(_)
+            | Self::Ended
+            | Self::Declined(_)
+            | Self::NotLetIn(_)
+            | Self::Unusable(_) => self,
         }
     }
 
@@ -228,6 +263,7 @@ impl Unmet {
         match self {
             Self::NotStarted(error) => Why::NotStarted(server.shown(&error)),
             Self::Ended => Why::Ended(String::new()),
+            Self::NotLetIn(said) => Why::NotLetIn(server.shown(&said)),
             Self::Declined(error) | Self::Unusable(error) => Why::Unusable(server.shown(&error)),
         }
     }

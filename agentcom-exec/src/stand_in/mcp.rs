@@ -82,6 +82,8 @@ pub enum Manner {
     Forbids,
     /// It knows who asks, and does not say what they would have to show. Over HTTP only.
     Locks,
+    /// It knows who asks until a tool is called. Over HTTP only.
+    Expires,
     /// It answers nobody without a session and the version of the protocol, and forgets the first session
     /// when a tool is called. Over HTTP only.
     Forgets,
@@ -94,7 +96,7 @@ pub enum Manner {
 }
 
 /// Each manner by its word.
-const MANNERS: [(&str, Manner); 33] = [
+pub const MANNERS: [(&str, Manner); 34] = [
     ("good", Manner::Good),
     ("mute", Manner::Mute),
     ("mute-list", Manner::MuteList),
@@ -124,6 +126,7 @@ const MANNERS: [(&str, Manner); 33] = [
     ("babbles", Manner::Babbles),
     ("forbids", Manner::Forbids),
     ("locks", Manner::Locks),
+    ("expires", Manner::Expires),
     ("forgets", Manner::Forgets),
     ("moves", Manner::Moves),
     ("sends-away", Manner::SendsAway),
@@ -424,16 +427,16 @@ async fn message(
     }
     match talk.manner {
         Manner::Locks => return (StatusCode::FORBIDDEN, "no such key").into_response(),
-        Manner::Forbids => {
-            let asks = [("www-authenticate", "Bearer")];
-            return (StatusCode::UNAUTHORIZED, asks).into_response();
-        }
+        Manner::Forbids => return unknown(),
         Manner::Breaks => return (StatusCode::BAD_GATEWAY, "out of order").into_response(),
         _ => {}
     }
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
     talk.asked.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
     let json = [("content-type", "application/json")];
+    if talk.manner == Manner::Expires && message["method"] == "tools/call" {
+        return unknown();
+    }
     if talk.manner == Manner::Forgets {
         let session = match talk.session(&message, &headers) {
             Ok(session) => session,
@@ -472,4 +475,11 @@ async fn message(
             (json, Body::from_stream(cut)).into_response()
         }
     }
+}
+
+/// What whoever cannot be known is told, as the specification has it.
+fn unknown() -> Response {
+    let metadata = "http://here/.well-known/oauth-protected-resource";
+    let asks = format!("Bearer resource_metadata=\"{metadata}\", scope=\"read\"");
+    (StatusCode::UNAUTHORIZED, [("www-authenticate", asks)]).into_response()
 }

@@ -68,6 +68,16 @@ async fn a_session_that_a_service_forgets_is_begun_anew() {
 }
 
 #[tokio::test]
+async fn a_call_with_a_token_that_is_over_says_what_is_needed() {
+    let stand_in = StandIn::of(Manner::Expires).await;
+    let connection = open(&service(&stand_in.url())).await.unwrap();
+    let error = call(&connection, "look", json!({ "at": "this" })).await.unwrap_err();
+    let told = &error.message;
+    assert!(told.starts_with("the MCP server `one` does not let us in; its entry needs"), "{told}");
+    assert!(told.contains("scope=\"read\""), "{told}");
+}
+
+#[tokio::test]
 async fn a_call_that_is_not_answered_ends_and_the_server_is_told() {
     for answer in looks(Manner::MuteCall, IMPATIENCE).await {
         let error = answer.unwrap_err();

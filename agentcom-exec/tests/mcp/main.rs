@@ -8,12 +8,13 @@ mod connecting;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agentcom_core::agentic::Reach;
 use agentcom_core::config::Secret;
 use agentcom_exec::mcp::{Connection, McpError, Reaches, Server, Way};
-use agentcom_exec::stand_in::mcp::{Manner, StandIn};
+use agentcom_exec::stand_in::mcp::{MANNERS, Manner, StandIn};
 use agentcom_exec::tool::{Tool as _, ToolError};
 use serde_json::{Value, json};
 
@@ -71,4 +72,13 @@ async fn looks(manner: Manner, within: Duration) -> [Result<Value, ToolError>; 2
         connection.close().await;
     }
     answers.try_into().unwrap()
+}
+
+#[test]
+fn each_manner_is_met_by_a_test() {
+    let tests = [include_str!("calling.rs"), include_str!("connecting.rs")];
+    let name = |rest: &'static str| rest.split(|c: char| !c.is_alphanumeric()).next();
+    let met = tests.iter().flat_map(|test| test.split("Manner::").skip(1).filter_map(name));
+    let met: BTreeSet<String> = met.map(str::to_owned).collect();
+    assert_eq!(met, MANNERS.iter().map(|(_, manner)| format!("{manner:?}")).collect());
 }
