@@ -22,7 +22,8 @@ cargo xtask fix                                       apply clippy's suggestions
 cargo xtask reliability [PROOF]...                    run all proofs in full, fuzz and mutants too, or
                                                       these, and write docs/reliability.{json,md}
 cargo xtask bench [NAME [ARGS]...]                    run one bench, or all with their usual sizes
-                                                      (step, schedule, guard, submit, cycle, memory, idle)
+                                                      (step, schedule, index, guard, submit, cycle, store,
+                                                      memory, idle, coding)
 cargo xtask peers [ARGS]...                           us and other queues side by side; builds them,
                                                       starts their servers, takes hours
 cargo xtask fuzz [--seconds N] [--figures FILE] [TARGET]
