@@ -1,7 +1,8 @@
 //! This file says how risky a change is: how closely a person should look before it goes in.
 //!
 //! Nothing goes in by itself, whatever this says. The rules are those of the original, but for
-//! protected paths being whole names, not parts of them.
+//! protected paths being whole names, not parts of them, and more of them; and for what is no plain
+//! file.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,6 +44,9 @@ pub struct FileChange {
     pub lines: Option<u64>,
     /// Whether it was not there before.
     pub is_new: bool,
+    /// Whether it is an ordinary file, and was one, of which nothing but the content has changed: no link,
+    /// no submodule, and nothing that can be run since.
+    pub is_plain: bool,
 }
 
 /// A change that is to be judged.
@@ -99,6 +103,8 @@ pub enum Reason {
     NewFiles(usize),
     /// It touches files that are no text.
     NotText(usize),
+    /// It touches so many links and submodules, and files that become something else.
+    NotPlain(usize),
     /// There are no tests for what it touches.
     NoTests,
 }
@@ -150,11 +156,9 @@ impl Default for Rules {
             "setup.py",
             "tox.ini",
         ];
-        Self {
-            lines_max: 20,
-            files_max: 3,
-            protected: protected.map(|name| Pattern(name.into())).into(),
-        }
+        let all = protected.iter().chain(&BY_OTHERS).chain(&STEERING);
+        let protected = all.map(|&name| Pattern(name.into())).collect();
+        Self { lines_max: 20, files_max: 3, protected }
     }
 }
 
@@ -208,10 +212,10 @@ impl Rules {
             reasons.push(Reason::NotVerified);
         }
         let is_grave = !reasons.is_empty();
-        let (new, binary) = (
-            files.iter().filter(|file| file.is_new).count(),
-            files.iter().filter(|file| file.lines.is_none()).count(),
-        );
+        let count =
+            |is_one: fn(&FileChange) -> bool| files.iter().filter(|file| is_one(file)).count();
+        let (new, binary) = (count(|file| file.is_new), count(|file| file.lines.is_none()));
+        let odd = count(|file| !file.is_plain);
         let lines = files.iter().filter_map(|file| file.lines).fold(0_u64, u64::saturating_add);
         let is_known = matches!(proposed.complexity, Tier::Trivial | Tier::Standard);
         let more = [
@@ -220,6 +224,7 @@ impl Rules {
             (files.len() > self.files_max).then_some(Reason::Files(files.len())),
             (new > 0).then_some(Reason::NewFiles(new)),
             (binary > 0).then_some(Reason::NotText(binary)),
+            (odd > 0).then_some(Reason::NotPlain(odd)),
             (!proposed.has_tests).then_some(Reason::NoTests),
         ];
         reasons.extend(more.into_iter().flatten());
@@ -248,8 +253,9 @@ fn fits(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Whether there are tests for what a change touches: it touches a test itself, or `all` files of the
-/// repository have a test that is called after one of the files that it touches. Judged by names alone,
+/// Whether there are tests for what a change touches: it touches a test itself that is still there, or
+/// `all` files of the repository, as the change leaves it, have a test that is called after one of the
+/// files that it touches. Judged by names alone,
 /// so a test inside its file is not seen, and the change is taken for riskier than it is.
 #[must_use]
 pub fn has_tests<'a>(
@@ -258,8 +264,9 @@ pub fn has_tests<'a>(
 ) -> bool {
     changed.into_iter().any(|path| {
         let subject = stem(path);
-        is_test(path)
-            || all.clone().into_iter().any(|other| is_test(other) && subject_of(other) == subject)
+        all.clone()
+            .into_iter()
+            .any(|other| is_test(other) && (other == path || subject_of(other) == subject))
     })
 }
 
@@ -268,19 +275,59 @@ pub fn has_tests<'a>(
 #[must_use]
 pub fn is_test(path: &str) -> bool {
     let (folders, _) = path.rsplit_once('/').unwrap_or(("", path));
-    let is_folder = |part: &str| matches!(part, "test" | "tests" | "spec" | "specs" | "__tests__");
+    const FOLDERS: [&str; 6] = ["test", "tests", "spec", "specs", "__tests__", "e2e"];
+    let is_folder = |part: &str| FOLDERS.iter().any(|name| part.eq_ignore_ascii_case(name));
     folders.split('/').any(is_folder) || stem(path) == "tests" || subject_of(path) != stem(path)
+}
+
+/// Whether a path is of a test, or of what tests compare with by the usual conventions: with another
+/// snapshot a test passes that would not.
+#[must_use]
+pub fn belongs_to_tests(path: &str) -> bool {
+    const FOLDERS: [&str; 3] = ["testdata/", "__snapshots__/", "__fixtures__/"];
+    const ENDS: [&str; 3] = [".snap", ".ambr", ".feature"];
+    is_test(path)
+        || FOLDERS.iter().any(|folder| fits(folder, path))
+        || ENDS.iter().any(|end| path.ends_with(end))
 }
 
 /// Files that say how tests run, where runners look for them by themselves: with a new one, tests that
 /// nobody touched may be left out, or pass whatever they find.
-const STEERING: [&str; 28] = [
+const STEERING: [&str; 56] = [
+    ".bazelrc",
     ".cargo/",
     ".justfile",
     ".mocharc*",
+    ".mvn/",
     ".npmrc",
     ".rspec",
+    ".taprc",
+    "ava.config*",
+    "behat.*",
+    "build.gradle*",
+    "bunfig.toml",
+    "CMakeLists.txt",
     "conftest.py",
+    "CTestCustom*",
+    "deno.json*",
+    "Directory.Build*",
+    "gradle.properties",
+    "hatch.toml",
+    "jest.preset*",
+    "jest.setup*",
+    "meson.build",
+    "nightwatch.conf*",
+    "phpunit.dist.xml",
+    "pom.xml",
+    "pytest.toml",
+    ".pytest.toml",
+    "settings.gradle*",
+    "setupTests*",
+    "tox.toml",
+    "vitest.setup*",
+    "vitest.workspace*",
+    "wdio.conf*",
+    "web-test-runner.config*",
     "cypress.config*",
     "GNUmakefile",
     "jest.config*",
@@ -305,6 +352,62 @@ const STEERING: [&str; 28] = [
     "vitest.config*",
 ];
 
+/// Files that say what services and tools do with the repository beside tests: what runs where it is
+/// proposed or opened, what is shown of it, who has to agree, and which code of others it brings along.
+const BY_OTHERS: [&str; 51] = [
+    ".appveyor.yml",
+    ".buildkite/",
+    ".circleci/",
+    ".devcontainer*",
+    ".devcontainer/",
+    ".drone*",
+    ".envrc",
+    ".forgejo/",
+    ".gitattributes",
+    ".gitea/",
+    ".gitlab/",
+    ".gitmodules",
+    ".husky/",
+    ".lefthook*",
+    ".lfsconfig",
+    ".pre-commit-config.yaml",
+    ".pypirc",
+    ".travis.yml",
+    ".vscode/",
+    ".woodpecker*",
+    ".woodpecker/",
+    ".yarnrc*",
+    "appveyor.yml",
+    "azure-pipelines*",
+    "bitbucket-pipelines.yml",
+    "bun.lock*",
+    "cloudbuild*",
+    "CODEOWNERS",
+    "composer.json",
+    "composer.lock",
+    "default.nix",
+    "flake.lock",
+    "flake.nix",
+    "Gemfile*",
+    "gradlew*",
+    "lefthook*",
+    "mvnw*",
+    "npm-shrinkwrap.json",
+    "nuget.config",
+    "packages.lock.json",
+    "pdm.lock",
+    "Pipfile*",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "poetry.lock",
+    "requirements-*",
+    "requirements_*",
+    "shell.nix",
+    "uv.lock",
+    "uv.toml",
+    "yarn.lock",
+];
+
 /// Whether a path is of a file that says how tests run, such as `conftest.py`, in any folder. Of files
 /// that say more than that, such as `package.json`, it depends on what they say.
 #[must_use]
@@ -315,8 +418,13 @@ pub fn steers_tests(path: &str) -> bool {
 /// What a test is about, by its name.
 fn subject_of(path: &str) -> &str {
     let stem = stem(path);
-    let start = stem.strip_prefix("test_").unwrap_or(stem);
-    let ends = ["_test", "_tests", "_spec", ".test", ".spec", "Test", "Tests", "Spec"];
+    let is_word = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_uppercase());
+    let start = ["test_", "test-"].iter().find_map(|start| stem.strip_prefix(start));
+    let start = start.or_else(|| stem.strip_prefix("Test").filter(is_word)).unwrap_or(stem);
+    let ends = [
+        "_test", "_tests", "_spec", "-test", "-tests", "-spec", ".test", ".spec", ".cy", ".e2e",
+        "Test", "Tests", "Spec",
+    ];
     ends.iter().find_map(|end| start.strip_suffix(end)).unwrap_or(start)
 }
 
@@ -343,6 +451,12 @@ impl fmt::Display for Reason {
             Self::NewFiles(files) => write!(f, "it adds {files} files"),
             Self::NotText(1) => f.write_str("it touches a file that is no text"),
             Self::NotText(files) => write!(f, "it touches {files} files that are no text"),
+            Self::NotPlain(1) => {
+                f.write_str("it touches a link or a submodule, or what may be done with a file")
+            }
+            Self::NotPlain(files) => {
+                write!(f, "it touches {files} links, submodules or what may be done with files")
+            }
             Self::NoTests => f.write_str("no test is named after what it touches"),
         }
     }

@@ -208,12 +208,52 @@ async fn a_status_says_what_the_branch_changes_and_what_is_left_to_commit() {
     commit(&clone, "größe.rs", "x\n");
     fs::write(clone.join("new.rs"), "").unwrap();
     let status = Checkout::at(&clone).await.unwrap().status().await.unwrap();
-    let lib = Changed { path: "lib.rs".into(), added: Some(2), deleted: Some(1), is_new: false };
-    let new = Changed { path: "größe.rs".into(), added: Some(1), deleted: Some(0), is_new: true };
+    let lib = Changed {
+        path: "lib.rs".into(),
+        added: Some(2),
+        deleted: Some(1),
+        is_new: false,
+        is_plain: true,
+    };
+    let new = Changed {
+        path: "größe.rs".into(),
+        added: Some(1),
+        deleted: Some(0),
+        is_new: true,
+        is_plain: true,
+    };
     assert_eq!((status.ahead, status.behind, status.pushed), (2, 0, false));
     assert_eq!((status.task, status.changed), (TASK, vec![new, lib]));
     assert_eq!(status.head, git(&clone, &["rev-parse", "HEAD"]));
     assert_eq!(status.uncommitted, ["?? new.rs"]);
+}
+
+#[tokio::test]
+async fn of_links_of_submodules_and_of_what_can_be_run_since_a_status_says_that_they_are_no_plain_files()
+ {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    commit(&clone, "run.sh", "true\n");
+    git(&clone, &["push", "--quiet", "origin", "HEAD:trunk"]);
+    start(&clone).await.unwrap();
+    fs::set_permissions(clone.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(clone.join("lib.rs")).unwrap();
+    symlink("run.sh", clone.join("lib.rs")).unwrap();
+    fs::write(clone.join("new.rs"), "new\n").unwrap();
+    let entry = format!("160000,{},sub", "1".repeat(40));
+    git(&clone, &["update-index", "--add", "--cacheinfo", &entry]);
+    fs::create_dir(clone.join("sub")).unwrap();
+    git(&clone, &["add", "lib.rs", "new.rs", "run.sh"]);
+    git(&clone, &["commit", "--quiet", "-m", "Change it"]);
+    let changed = Checkout::at(&clone).await.unwrap().status().await.unwrap().changed;
+    let seen: Vec<_> =
+        changed.iter().map(|file| (&*file.path, file.is_new, file.is_plain)).collect();
+    let plain = ("new.rs", true, true);
+    assert_eq!(
+        seen,
+        [("lib.rs", false, false), plain, ("run.sh", false, false), ("sub", true, false)]
+    );
 }
 
 #[tokio::test]

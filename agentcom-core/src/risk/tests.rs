@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    BadPattern, FileChange, Pattern, Proposed, Reason, RiskTier, Rules, Verified, fits, has_tests,
-    is_test, steers_tests,
+    BadPattern, FileChange, Pattern, Proposed, Reason, RiskTier, Rules, Verified, belongs_to_tests,
+    fits, has_tests, is_test, steers_tests,
 };
 use crate::task::Tier;
 
 fn file(path: &str, lines: u64) -> FileChange {
-    FileChange { path: path.into(), lines: Some(lines), is_new: false }
+    FileChange { path: path.into(), lines: Some(lines), is_new: false, is_plain: true }
 }
 
 fn small(files: &[FileChange]) -> Proposed<'_> {
@@ -37,12 +37,14 @@ fn each_thing_that_is_not_small_makes_it_usual() {
     let few = [file("a.rs", 1)];
     let new = [FileChange { is_new: true, ..file("a.rs", 1) }];
     let binary = [FileChange { lines: None, ..file("a.png", 0) }];
+    let odd = [FileChange { is_plain: false, ..file("run.sh", 0) }];
     let (long, many) = ([file("a.rs", 20)], vec![file("a.rs", 1); 4]);
     let reasons = [
         (small(&long), Reason::Lines(20)),
         (small(&many), Reason::Files(4)),
         (small(&new), Reason::NewFiles(1)),
         (small(&binary), Reason::NotText(1)),
+        (small(&odd), Reason::NotPlain(1)),
         (Proposed { has_tests: false, ..small(&few) }, Reason::NoTests),
         (Proposed { complexity: Tier::Complex, ..small(&few) }, Reason::Complexity(Tier::Complex)),
         (Proposed { complexity: Tier::Unknown, ..small(&few) }, Reason::Complexity(Tier::Unknown)),
@@ -59,9 +61,21 @@ fn what_is_protected_or_failed_its_checks_is_of_high_risk() {
     let files = [file("a.rs", 1)];
     let failed = Proposed { verified: Verified::Failed, ..small(&files) };
     assert_eq!(tier(&failed), 3);
-    for path in
-        [".github/workflows/ci.yml", "app/config/x.toml", "Dockerfile.dev", "a/.env", "CARGO.lock"]
-    {
+    for path in [
+        ".github/workflows/ci.yml",
+        "app/config/x.toml",
+        "Dockerfile.dev",
+        "a/.env",
+        "CARGO.lock",
+        // What runs elsewhere, what is shown of a change, whose code comes along, how tests run.
+        ".circleci/config.yml",
+        "src/.gitattributes",
+        ".gitmodules",
+        "web/yarn.lock",
+        "tests/conftest.py",
+        "jest.config.js",
+        "CODEOWNERS",
+    ] {
         let files = [file(path, 1)];
         let risk = Rules::default().judge(&small(&files));
         assert_eq!(risk.tier, RiskTier::High, "{path}");
@@ -87,7 +101,9 @@ fn tests_are_found_by_their_names() {
         (vec!["a.py"], vec!["test_a.py"], true),
         (vec!["a.ts"], vec!["a.spec.ts"], true),
         (vec!["a.ts"], vec!["ba.spec.ts", "latest.ts"], false),
-        (vec!["tests/new.rs"], vec![], true),
+        (vec!["tests/new.rs"], vec!["tests/new.rs"], true),
+        // One that is gone tests nothing.
+        (vec!["tests/gone.rs", "src/a.rs"], vec!["src/a.rs", "tests/b.rs"], false),
         (vec![], vec!["tests/a.rs"], false),
     ] {
         assert_eq!(has_tests(changed.clone(), all.clone()), expected, "{changed:?} {all:?}");
@@ -99,9 +115,14 @@ fn files() -> impl Strategy<Value = Vec<FileChange>> {
         "[a-z]{1,3}(/[a-z]{1,3}){0,2}",
         select(vec!["config/x", "Cargo.toml"]).prop_map(ToString::to_string)
     ];
-    let one = (path, proptest::option::of(0_u64..30), any::<bool>());
+    let one = (path, proptest::option::of(0_u64..30), any::<bool>(), any::<bool>());
     proptest::collection::vec(
-        one.prop_map(|(path, lines, is_new)| FileChange { path, lines, is_new }),
+        one.prop_map(|(path, lines, is_new, is_plain)| FileChange {
+            path,
+            lines,
+            is_new,
+            is_plain,
+        }),
         0..6,
     )
 }
@@ -138,11 +159,28 @@ fn tests_are_known_by_their_folders_and_names() {
         "FooTest.java",
         "pkg/a_test.go",
         "spec/a.rb",
+        "Tests/AppTests/Parser.swift",
+        "e2e/login.ts",
+        "src/a-test.js",
+        "login.cy.ts",
+        "src/TestParser.java",
     ] {
         assert!(is_test(path), "{path}");
     }
-    for path in ["src/contest.rs", "latest.rs", "src/testing.rs", "docs/a.md", "attest/a.rs"] {
-        assert!(!is_test(path), "{path}");
+    for path in
+        ["testdata/golden.json", "src/snapshots/a__b.snap", "web/__snapshots__/a", "login.feature"]
+    {
+        assert!(belongs_to_tests(path) && !is_test(path), "{path}");
+    }
+    for path in [
+        "src/contest.rs",
+        "latest.rs",
+        "src/testing.rs",
+        "docs/a.md",
+        "attest/a.rs",
+        "Testimonial.tsx",
+    ] {
+        assert!(!belongs_to_tests(path), "{path}");
     }
 }
 
@@ -161,6 +199,12 @@ fn files_that_say_how_tests_run_are_known_by_their_names() {
         ".cargo/config.toml",
         "tox.ini",
         "pytest.py",
+        "app/pom.xml",
+        "build.gradle.kts",
+        "lib/CMakeLists.txt",
+        ".mvn/maven.config",
+        "bunfig.toml",
+        "pytest.toml",
     ] {
         assert!(steers_tests(path), "{path}");
     }

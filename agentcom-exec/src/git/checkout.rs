@@ -1,6 +1,5 @@
 //! This file brings a clone to the branch of a task, says where that stands, commits and pushes it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::id::TaskId;
@@ -92,6 +91,8 @@ pub struct Changed {
     pub deleted: Option<u64>,
     /// Whether the base does not have it.
     pub is_new: bool,
+    /// Whether it is an ordinary file, and was one, whose mode stays what it was.
+    pub is_plain: bool,
 }
 
 /// Where a branch stands.
@@ -125,6 +126,7 @@ impl Status {
             path: file.path.clone(),
             lines: file.added.zip(file.deleted).map(|(added, deleted)| added + deleted),
             is_new: file.is_new,
+            is_plain: file.is_plain,
         };
         self.changed.iter().map(change).collect()
     }
@@ -293,17 +295,6 @@ impl Checkout {
         })
     }
 
-    async fn changed(&self, both: &str) -> Result<Vec<Changed>, CheckoutError> {
-        let diff = async |more: &[&str]| {
-            // What the change says of submodules hides nothing of it.
-            let args = ["diff", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none"];
-            self.git.names(&[&args[..], more, &[both, "--"]].concat()).await
-        };
-        let counted = diff(&["--numstat"]).await?;
-        let new = diff(&["--name-only", "--diff-filter=A"]).await?.into_iter().collect();
-        Ok(counted.iter().filter_map(|record| changed_file(record, &new)).collect())
-    }
-
     /// Commits all that is not committed, and says in the message for which task and in which attempt.
     /// Where git has not been told whose commits these are, they are `agentcom`'s.
     ///
@@ -448,14 +439,6 @@ async fn add_worktree(
 /// Where the clone remembers what a branch started from.
 fn base_key(branch: &str) -> String {
     format!("branch.{branch}.agentcomBase")
-}
-
-/// A record of `git diff --numstat`, of a file that is new if it is among `new`.
-fn changed_file(record: &str, new: &BTreeSet<String>) -> Option<Changed> {
-    let mut fields = record.splitn(3, '\t');
-    let (added, deleted) = (fields.next()?.parse().ok(), fields.next()?.parse().ok());
-    let path = fields.next()?.to_owned();
-    Some(Changed { is_new: new.contains(&path), path, added, deleted })
 }
 
 fn few(files: &[String]) -> String {

@@ -1,9 +1,10 @@
 //! This file looks into commits: which files they have, what is in them, and what has changed.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::branch::theirs;
-use super::{Checkout, CheckoutError};
+use super::{Changed, Checkout, CheckoutError};
 
 /// Shows a change. Neither settings nor attributes that it brings along start programs or hide lines.
 const DIFF: &[&str] =
@@ -19,6 +20,20 @@ pub enum Diff {
 }
 
 impl Checkout {
+    /// What differs between two commits, said as git says both.
+    pub(super) async fn changed(&self, both: &str) -> Result<Vec<Changed>, CheckoutError> {
+        let diff = async |how: &str| {
+            // What the change says of submodules hides nothing of it.
+            let args = ["diff", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none"];
+            self.git.names(&[&args[..], &[how, both, "--"]].concat()).await
+        };
+        let counted = diff("--numstat").await?;
+        let raw = diff("--raw").await?;
+        let became = raw.chunks_exact(2).map(|pair| (&*pair[1], Became::read(&pair[0])));
+        let became = became.collect::<BTreeMap<_, _>>();
+        Ok(counted.iter().filter_map(|record| changed_file(record, &became)).collect())
+    }
+
     /// All files that are in the commit that is checked out.
     ///
     /// # Errors
@@ -118,6 +133,38 @@ impl Checkout {
     }
 }
 
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Became {
+    is_new: bool,
+    is_plain: bool,
+}
+
+impl Became {
+    /// From a record of `git diff --raw`: `:OLD-MODE NEW-MODE OLD NEW STATUS`.
+    fn read(record: &str) -> Self {
+        const NOTHING: &str = "000000";
+        const PLAIN: [&str; 2] = ["100644", "100755"];
+        let mut modes = record.trim_start_matches(':').split(' ');
+        let (before, after) = (modes.next().unwrap_or_default(), modes.next().unwrap_or_default());
+        let is_new = before == NOTHING;
+        let is_one = |mode: &str| mode == NOTHING || PLAIN.contains(&mode);
+        let stays = before == after || is_new || after == NOTHING;
+        Self { is_new, is_plain: is_one(before) && is_one(after) && stays }
+    }
+}
+
+/// A record of `git diff --numstat`, of a file of which it is known what it `became`.
+fn changed_file(record: &str, became: &BTreeMap<&str, Became>) -> Option<Changed> {
+    let mut fields = record.splitn(3, '\t');
+    let (added, deleted) = (fields.next()?.parse().ok(), fields.next()?.parse().ok());
+    let path = fields.next()?.to_owned();
+    // Of what is not known it is supposed that somebody should look.
+    let unknown = Became { is_new: false, is_plain: false };
+    let Became { is_new, is_plain } = became.get(&*path).copied().unwrap_or(unknown);
+    Some(Changed { path, added, deleted, is_new, is_plain })
+}
+
 /// Keeps the beginning of a diff that is taken piece by piece.
 #[derive(Debug)]
 struct Beginning {
@@ -201,6 +248,27 @@ mod tests {
                 assert_eq!(enough.is_some(), bytes_max < text.len(), "{bytes_max} by {size}");
                 assert_eq!(beginning.into_diff(), shown, "{bytes_max} by {size}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_file_or_becomes_something_else_is_told() {
+        for (modes, is_new, is_plain) in [
+            ("100644 100644 a b M", false, true),
+            ("000000 100644 a b A", true, true),
+            ("000000 100755 a b A", true, true),
+            ("100644 000000 a b D", false, true),
+            ("100644 100755 a b M", false, false),
+            ("100755 100644 a b M", false, false),
+            ("100644 120000 a b T", false, false),
+            ("120000 120000 a b M", false, false),
+            ("000000 120000 a b A", true, false),
+            ("120000 000000 a b D", false, false),
+            ("160000 160000 a b M", false, false),
+            ("", false, false),
+        ] {
+            let became = Became::read(&format!(":{modes}"));
+            assert_eq!(became, Became { is_new, is_plain }, "{modes}");
         }
     }
 

@@ -218,7 +218,8 @@ mod tests {
     }
 
     fn with(description: &str, partial: Option<&PartialPass>) -> String {
-        let file = FileChange { path: "src/lib.rs".into(), lines: Some(3), is_new: false };
+        let file =
+            FileChange { path: "src/lib.rs".into(), lines: Some(3), is_new: false, is_plain: true };
         let risk = Risk { tier: RiskTier::Usual, reasons: vec![Reason::NoTests, Reason::Files(4)] };
         body_of(&Evidence {
             task: TaskId(0xab),
@@ -275,7 +276,10 @@ mod tests {
         let long = "<".repeat(2_000);
         let many = vec![long.clone(); 32];
         let files =
-            vec![FileChange { path: long.repeat(2), lines: Some(1), is_new: false }; FILES_SHOWN];
+            vec![
+                FileChange { path: long.repeat(2), lines: Some(1), is_new: false, is_plain: true };
+                FILES_SHOWN
+            ];
         let risk =
             Risk { tier: RiskTier::High, reasons: vec![Reason::Protected(long.repeat(2)); 40] };
         let body = body_of(&Evidence {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use agentcom_core::port::executor::JobContext;
-use agentcom_core::risk::is_test;
+use agentcom_core::risk::belongs_to_tests;
 use agentcom_core::task::VerificationStep;
 use agentcom_core::time::Span;
 use agentcom_core::verify::{Check, Status, Verdict, is_among};
@@ -220,7 +220,7 @@ impl Checker<'_> {
         let files = self.change.files.iter().filter(|file| !is_among(&file.path, except));
         let mut touched: Vec<&str> = Vec::new();
         for file in files {
-            let is_old_test = is_test(&file.path) && !file.is_new;
+            let is_old_test = belongs_to_tests(&file.path) && !file.is_new;
             match self.steers(file).await {
                 Ok(steers) if !is_old_test && !steers => {}
                 Ok(_) => touched.push(&file.path),

@@ -224,7 +224,7 @@ fn reasons(risk: &Risk) -> Vec<String> {
 }
 
 fn data(status: &Status) -> Value {
-    let file = |Changed { path, added, deleted, is_new }: &Changed| json!({ "path": path, "added": added, "deleted": deleted, "is_new": is_new });
+    let file = |Changed { path, added, deleted, is_new, .. }: &Changed| json!({ "path": path, "added": added, "deleted": deleted, "is_new": is_new });
     json!({
         "task_id": status.task.to_string(),
         "branch": status.branch,
@@ -322,6 +322,7 @@ mod tests {
             added,
             deleted,
             is_new: false,
+            is_plain: true,
         };
         let status = Status {
             branch: "agentcom/task-00000000000000ab-fix".into(),
