@@ -4,6 +4,7 @@
 //! What the checks are and what they say together is [`agentcom_core::verify`]'s to decide.
 
 mod checker;
+mod inside;
 mod partial;
 mod report;
 mod steering;

@@ -11,6 +11,7 @@ use agentcom_core::task::VerificationStep;
 use agentcom_core::time::Span;
 use agentcom_core::verify::{Check, Status, Verdict, is_among};
 
+use super::inside;
 use super::steering::{is_mixed, steers};
 use super::tracked::Tracked;
 use super::{Change, CheckReport, Report};
@@ -244,16 +245,18 @@ impl Checker<'_> {
         Some(said)
     }
 
-    /// Whether what became of a file says anew how tests run.
+    /// Whether what became of a file says anew how tests run, or is another of tests inside it.
     async fn steers(&self, file: &Changed) -> Result<bool, CheckoutError> {
         let path = &*file.path;
-        if !is_mixed(path) {
+        let has_tests = inside::may_have_tests(path) && !file.is_new;
+        if !is_mixed(path) && !has_tests {
             return Ok(steers(path, None, None));
         }
         let (base, head) = (&*self.change.base, self.commit.0);
         let versions = self.git.versions_of(base, head, path, MANIFEST_BYTES_MAX).await?;
         let Some([before, after]) = versions else { return Ok(true) };
-        Ok(steers(path, before.as_deref(), after.as_deref()))
+        let (before, after) = (before.as_deref(), after.as_deref());
+        Ok(steers(path, before, after) || has_tests && inside::weakened(before, after))
     }
 
     /// The command for the tests of the kinds of projects that are known, by what the base has: what

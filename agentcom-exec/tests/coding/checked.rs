@@ -65,6 +65,30 @@ async fn a_new_test_is_fine_and_a_new_file_that_says_how_tests_run_is_not() {
 }
 
 #[tokio::test]
+async fn what_tests_compare_with_and_tests_inside_a_file_stay_as_they_are() {
+    let inside = |asserts: &str| {
+        format!(
+            "fn a() {{}}\n\n#[cfg(test)]\nmod tests {{\n    #[test]\n    fn it() {{\n        assert!({asserts});\n    }}\n}}\n"
+        )
+    };
+    let came_to = async |path: &str, before: &str, after: &str| {
+        let model = StandIn::of([write(path, after), Turn::says("Done.")]).await;
+        let fixture = Fixture::of(model);
+        let clone = fixture.dir.path().join("clone");
+        let file = clone.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, before).unwrap();
+        publish(&clone);
+        let check = checks(&fixture, [step("tests_not_weakened", "auto")]).await.remove(0);
+        check["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(came_to("src/a.rs", &inside("b()"), &inside("true")).await, "fail");
+    let code = inside("b()").replace("fn a() {}", "fn a() { b(); }");
+    assert_eq!(came_to("src/a.rs", &inside("b()"), &code).await, "pass");
+    assert_eq!(came_to("a/testdata/b.json", "1", "2").await, "fail");
+}
+
+#[tokio::test]
 async fn a_manifest_may_change_where_it_says_nothing_of_tests() {
     let weakened = || step("tests_not_weakened", "auto");
     let scripts = r#"{ "scripts": { "test": "exit 0" } }"#;
