@@ -16,7 +16,7 @@ use crate::state::Pulse;
 use crate::state::{Due, Gate};
 use crate::task::{Answer, Death, Outcome, TaskEvent, TaskState, Wait};
 use crate::time::{Mono, Span};
-use crate::wire::{Answered, Dialect, ToAgent};
+use crate::wire::Dialect;
 
 /// The most deadlines that one step lets pass, so that a mass of them does not hold up the rest.
 const PASSED_MAX: usize = 512;
@@ -218,13 +218,7 @@ fn default_answer(tx: &mut Tx<'_>, id: QuestionId) {
     if let Some(ask) = question.spend {
         return tx.raise_answered(question.task, *ask, &question.default);
     }
-    let session = tx.state.session_of(&question.asked_by).map(|session| session.id);
-    if let Some(session) = session {
-        let (question_id, task_id) = (id, question.task);
-        let answer = question.default.clone();
-        let frame = Answered { question_id, task_id, answer, defaulted: true };
-        tx.send(session, ToAgent::QuestionAnswered(frame));
-    }
+    tx.tell_who_asked(&question, &question.default, true);
     let (task, text) = (question.task, question.text);
     let answer = Answer { question: text, answer: question.default, defaulted: true };
     // Only the task that was parked for the answer is waiting for it.

@@ -17,6 +17,7 @@ use crate::guard::Guard;
 use crate::id::{Lease, QuestionId, SessionId, TaskId};
 use crate::json::Json;
 use crate::name::{AgentId, Key, Principal};
+use crate::question::Question;
 use crate::state::{Clocks, Session, State};
 use crate::state::{Dirty, PROBE, Pulse};
 use crate::task::{
@@ -25,7 +26,7 @@ use crate::task::{
 };
 use crate::time::{Mono, Now, Span, Wall};
 use crate::view::{Event, ProgressView};
-use crate::wire::{Dialect, ToAgent};
+use crate::wire::{Answered, Dialect, ToAgent};
 
 /// A step in the making.
 pub(super) struct Tx<'a> {
@@ -418,6 +419,18 @@ impl<'a> Tx<'a> {
     pub(super) fn front(&self, task: &Task) -> TaskState {
         let tag = self.place(&task.spec, task.id, task.life.failures).tag;
         TaskState::Ready { since: self.now().wall, place: Place { order: 0, tag } }
+    }
+
+    /// Tells whoever asked what the answer is, unless somebody was given the task since: what was said
+    /// of one attempt allows nothing in another, which may be asking for something else.
+    pub(super) fn tell_who_asked(&mut self, question: &Question, answer: &Json, defaulted: bool) {
+        let life = self.state.life(question.task);
+        let session = self.state.session_of(&question.asked_by).map(|session| session.id);
+        let of_latest = life.is_some_and(|life| life.lease == question.lease);
+        let Some(session) = session.filter(|_| of_latest) else { return };
+        let (question_id, task_id, answer) = (question.id, question.task, answer.clone());
+        let frame = Answered { question_id, task_id, answer, defaulted };
+        self.send(session, ToAgent::QuestionAnswered(frame));
     }
 
     /// Lets a task go on that was parked for the answer to a question, if it still is.

@@ -8,7 +8,6 @@ use crate::command::{Facts, Rejected, Reply};
 use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
 use crate::task::{Answer, Refused, Task, TaskEvent};
-use crate::wire::{Answered, ToAgent};
 
 pub(super) fn cancel(tx: &mut Tx<'_>, id: TaskId, facts: &Facts) -> Result<Reply, Rejected> {
     let Some(task) = tx.state.task(id) else {
@@ -71,11 +70,7 @@ pub(super) fn answer(tx: &mut Tx<'_>, id: QuestionId, answer: Json) -> Result<Re
         tx.raise_answered(question.task, *ask, &answer);
         return Ok(Reply::Done);
     }
-    if let Some(session) = tx.state.session_of(&question.asked_by).map(|session| session.id) {
-        let (task_id, answer) = (question.task, answer.clone());
-        let frame = Answered { question_id: id, task_id, answer, defaulted: false };
-        tx.send(session, ToAgent::QuestionAnswered(frame));
-    }
+    tx.tell_who_asked(&question, &answer, false);
     let (task, question) = (question.task, question.text);
     let answer = Answer { question, answer, defaulted: false };
     tx.go_on_with(task, id, answer).map_err(|refused| Rejected::Task { id: task, refused })?;

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::command::Rejected;
+use crate::id::QuestionId;
+use crate::name::Principal;
 use crate::question::Choices;
+use crate::task::Category;
 use crate::wire::Asked;
 
 /// A task whose agent asks whether it may, with these choices.
@@ -85,4 +88,66 @@ fn the_default_at_the_deadline_is_whatever_the_agent_said() {
     }
     assert_eq!(told(&mut bench, agent), [Json::text("whatever")]);
     assert_eq!(bench.word(id), "working");
+}
+
+/// A task whose agent asked in its first attempt, and is in its second, in which it may wait for an
+/// answer to something else.
+fn asked_before() -> (Bench, u64, QuestionId) {
+    let (mut bench, agent, id) = asks(Some(Choices::default()));
+    let question = bench.hub.state().questions().next().unwrap().id;
+    let first = bench.holds(&agent_id("a"))[0];
+    bench.fail(agent, first, Category::Retryable);
+    bench.pass(Span::from_secs(10));
+    bench.ping(agent, &[]);
+    let second = bench.holds(&agent_id("a"))[0];
+    assert_eq!(second.task_id, id);
+    bench.accept(agent, second);
+    bench.said(agent);
+    (bench, agent, question)
+}
+
+#[test]
+fn a_yes_to_what_an_earlier_attempt_asked_allows_nothing_in_a_later_one() {
+    let (mut bench, agent, question) = asked_before();
+    let yes = Command::Answer { id: question, answer: Json::text("yes") };
+    assert_eq!(bench.call(yes), Reply::Done);
+    assert_eq!(told(&mut bench, agent), []);
+    let (mut bench, agent, question) = asked_before();
+    for _ in 0..12 {
+        let held = bench.holds(&agent_id("a"));
+        bench.ping(agent, &held);
+        bench.pass(Span::from_secs(5));
+    }
+    assert!(bench.hub.state().question(question).is_none());
+    assert_eq!(told(&mut bench, agent), []);
+}
+
+#[test]
+fn work_that_went_on_without_its_lease_still_hears_what_it_asked() {
+    let (mut bench, agent, id) = asks(Some(Choices::default()));
+    bench.leave(agent);
+    bench.pass(Span::from_secs(31));
+    assert_eq!(bench.word(id), "delayed");
+    let again = bench.join("a", Dialect::V1, 1, &[]);
+    bench.said(again);
+    assert_eq!(answer(&mut bench, "\"yes\""), Reply::Done);
+    assert_eq!(told(&mut bench, again), [Json::text("yes")]);
+}
+
+#[test]
+fn an_answer_counts_once_and_is_never_that_of_an_agent() {
+    let (mut bench, agent, _) = asks(Some(Choices::default()));
+    let id = bench.hub.state().questions().next().unwrap().id;
+    let yes = || Command::Answer { id, answer: Json::text("yes") };
+    for name in ["a", "b"] {
+        let by = Principal::Agent(agent_id(name));
+        let refused = Reply::Rejected(Rejected::NotAllowed(by.clone()));
+        assert_eq!(bench.call_as(by, yes()), refused);
+    }
+    assert_eq!(told(&mut bench, agent), []);
+    assert_eq!(bench.call(yes()), Reply::Done);
+    assert_eq!(told(&mut bench, agent), [Json::text("yes")]);
+    let gone = Reply::Rejected(Rejected::UnknownQuestion(id));
+    assert_eq!(bench.call(yes()), gone);
+    assert_eq!(told(&mut bench, agent), []);
 }
