@@ -5,6 +5,7 @@ mod bounds;
 mod corners;
 mod edges;
 mod limits;
+mod matrix;
 mod money;
 mod openings;
 mod ownership;
