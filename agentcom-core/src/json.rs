@@ -50,6 +50,9 @@ impl Json {
         }
         serde_json::from_str::<IgnoredAny>(text)
             .map_err(|error| BadJson::Syntax(alloc::format!("{error}")))?;
+        if !has_good_numbers(&compact) {
+            return Err(BadJson::Syntax(NUMBER_OUT_OF_RANGE.to_owned()));
+        }
         Ok(Self(compact.into_boxed_str()))
     }
 
@@ -185,6 +188,45 @@ fn is_compact(text: &str) -> bool {
     true
 }
 
+/// What is wrong with a number that nobody can read.
+pub const NUMBER_OUT_OF_RANGE: &str = "number out of range";
+
+/// The longest number that cannot be out of range without an exponent, in bytes.
+const PLAIN_NUMBER_BYTES_MAX: usize = 300;
+
+/// Whether every number in a JSON text is one that readers can hold, as `1e400` is not: text that is
+/// passed on unread would fail whoever reads it, and all else that is beside it.
+#[must_use]
+pub fn has_good_numbers(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (mut in_string, mut at) = (false, 0);
+    while let Some(byte) = bytes.get(at) {
+        let is_digit = byte.is_ascii_digit();
+        match byte {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            _ if is_digit && !in_string => {
+                let number = &text[at..];
+                let is_part = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+                let end = number.bytes().position(|byte| !is_part(byte)).unwrap_or(number.len());
+                let number = &number[..end];
+                if !is_good_number(number) {
+                    return false;
+                }
+                at += end - 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    true
+}
+
+fn is_good_number(number: &str) -> bool {
+    let is_plain = number.len() <= PLAIN_NUMBER_BYTES_MAX && !number.contains(['e', 'E']);
+    is_plain || number.parse::<serde_json::Number>().is_ok()
+}
+
 /// Reads a payload of somebody who may not know of the bound: what is too long is cut.
 pub(crate) fn cut_to_fit<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -238,6 +280,23 @@ mod tests {
         assert_eq!(Json::parse(&"[".repeat(33)), Err(BadJson::TooDeep));
         let long = alloc::format!("\"{}\"", "x".repeat(Json::BYTES_MAX));
         assert_eq!(Json::parse(&long), Err(BadJson::TooLong { bytes: Json::BYTES_MAX + 2 }));
+    }
+
+    #[test]
+    fn a_number_that_nobody_can_read_is_refused_wherever_it_stands() {
+        let long = "9".repeat(400);
+        for number in ["1e400", "-1E+309", "1.5e999999999999", &long] {
+            for text in [number.to_owned(), alloc::format!(r#"{{"a":["\\\"",{number}]}}"#)] {
+                let refused = Json::parse(&text);
+                assert_eq!(refused, Err(BadJson::Syntax(NUMBER_OUT_OF_RANGE.into())), "{text}");
+                assert!(serde_json::from_str::<serde_json::Value>(&text).is_err(), "{text}");
+            }
+            let quoted = alloc::format!(r#"["\"{number}","\\",{{"{number}":0}}]"#);
+            assert!(Json::parse(&quoted).is_ok(), "{quoted}");
+        }
+        for number in ["1e308", "-1.7E308", "1e-400", "0", "18446744073709551616", "2.5"] {
+            assert!(Json::parse(&alloc::format!("[{number},true,false]")).is_ok(), "{number}");
+        }
     }
 
     #[test]

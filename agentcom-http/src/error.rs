@@ -170,6 +170,19 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
+    /// The body is packed.
+    pub(crate) fn packed() -> Self {
+        let detail = "the body has to be sent as it is, without a `content-encoding`";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// Where the body ends is said in two ways, or in one that is not known.
+    pub(crate) fn two_ends() -> Self {
+        let detail =
+            "say how long the body is by `content-length`, or by `transfer-encoding: chunked`";
+        Self::new(StatusCode::BAD_REQUEST, "ambiguous_length", detail)
+    }
+
     /// The head is too large.
     pub(crate) fn large_head(what: &str) -> Self {
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", what)

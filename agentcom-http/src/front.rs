@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN,
+    REFERRER_POLICY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
@@ -56,7 +56,8 @@ pub(crate) async fn front(
     let id = RequestId::of(request.headers());
     let span = tracing::info_span!("http", request_id = &*id.0, method = %request.method(), path = request.uri().path());
     let response = match admit(&options, &request) {
-        Err(problem) => problem.into_response(),
+        // What follows on the connection may be the rest of what is refused.
+        Err(problem) => ([(CONNECTION, "close")], problem).into_response(),
         Ok(()) => {
             request.extensions_mut().insert(id.clone());
             let answering = tokio::time::timeout(options.answer_within, next.run(request));
@@ -76,6 +77,9 @@ fn admit(options: &Options, request: &Request) -> Result<(), Problem> {
         return Err(Problem::foreign("the address and the host header differ"));
     }
     options.allowed.check(host, single(headers, ORIGIN)).map_err(Problem::foreign)?;
+    if !has_one_end(headers) {
+        return Err(Problem::two_ends());
+    }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > HEADERS_MAX || bytes + address_bytes(uri) > HEAD_BYTES_MAX {
         let most = format!(
@@ -84,6 +88,15 @@ fn admit(options: &Options, request: &Request) -> Result<(), Problem> {
         return Err(Problem::large_head(&most));
     }
     Ok(())
+}
+
+/// Whether everybody who reads a request with these headers finds its end at the same place.
+fn has_one_end(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return true };
+    coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        && codings.next().is_none()
+        && !headers.contains_key(CONTENT_LENGTH)
 }
 
 /// The value of a header that must not be there twice; what cannot be trusted reads as empty.

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use agentcom_core::json::{NUMBER_OUT_OF_RANGE, has_good_numbers};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use futures_util::StreamExt as _;
@@ -62,6 +63,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// The whole body, if it is short enough and arrives in time.
 async fn gather(request: Request, max: usize) -> Result<Bytes, Problem> {
+    let encodings = request.headers().get_all(CONTENT_ENCODING);
+    if encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::packed());
+    }
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|bytes| bytes > max) {
         return Err(Problem::too_large(max));
@@ -85,6 +90,10 @@ async fn gather(request: Request, max: usize) -> Result<Bytes, Problem> {
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if is_too_deep(bytes) {
         return Err(Problem::not_json(format!("the body nests deeper than {DEPTH_MAX} levels")));
+    }
+    // A payload is kept as it is written, so that nobody else would look at its numbers.
+    if std::str::from_utf8(bytes).is_ok_and(|text| !has_good_numbers(text)) {
+        return Err(Problem::not_json(NUMBER_OUT_OF_RANGE));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(blame)?;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{Held, PeerAgent, ReportAction, ToAgent, ToHub};
 use crate::id::{Lease, TaskId};
-use crate::json::Json;
+use crate::json::{Json, NUMBER_OUT_OF_RANGE, has_good_numbers};
 use crate::time::Wall;
 
 /// One field that is wrong.
@@ -86,6 +86,9 @@ pub fn read_to_hub(text: &str) -> Result<ToHub, BadFrame> {
     #[derive(Deserialize)]
     struct Ollama {
         ollama_url: String,
+    }
+    if !has_good_numbers(text) {
+        return Err(BadFrame::NotJson(NUMBER_OUT_OF_RANGE.into()));
     }
     let kind = head(text)?;
     Ok(match &*kind {

@@ -79,3 +79,34 @@ fn unknown_fields_and_nulls_are_passed_over() {
     let pong = r#"{"type":"pong","timestamp":1,"nonce":null,"later":true}"#;
     assert_eq!(write(&read_to_agent(pong).unwrap()), r#"{"type":"pong","timestamp":1}"#);
 }
+
+#[test]
+fn what_could_be_read_in_two_ways_or_by_nobody_is_no_frame() {
+    let deep = "[".repeat(33) + &"]".repeat(33);
+    for (text, told) in [
+        (r#"{"type":"ping","type":"task_complete"}"#, "duplicate field `type`"),
+        (
+            r#"{"type":"task_accepted","task_id":"TASK","task_id":"TASK"}"#,
+            "duplicate field `task_id`",
+        ),
+        (r#"{"type":"ping","nonce":1,"nonce":2}"#, "duplicate field `nonce`"),
+        (r#"{"type":"task_complete","task_id":"TASK","result":{"n":1e400}}"#, "out of range"),
+        (r#"{"type":"resource_report","cpu_percent":-1e400}"#, "out of range"),
+        (r#"{"type":"ping","later":1e400}"#, "out of range"),
+        (r#"{"type":"task_complete","task_id":"TASK","result":DEEP}"#, "nests deeper than 32"),
+        (r#"{"type":"resource_report","later":DEEP}"#, "nests deeper than 32"),
+        (r#"{"type":"ping"} {"type":"ping"}"#, "trailing characters"),
+        (r#"{"type":"ping","nonce":NaN}"#, "expected value"),
+        (r#"{"type":"ping","nonce":01}"#, "invalid number"),
+        (r#"{"type":"ping","later":"\ud800"}"#, ""),
+        (r#"[{"type":"ping"}]"#, "expected an object"),
+    ] {
+        let text = text.replace("TASK", TASK).replace("DEEP", &deep);
+        match read_to_hub(&text) {
+            Err(bad) => {
+                assert!(alloc::format!("{bad}").contains(told) && !told.is_empty(), "{bad}: {text}")
+            }
+            Ok(_) => assert!(told.is_empty(), "{text}"),
+        }
+    }
+}

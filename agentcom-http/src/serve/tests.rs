@@ -1,5 +1,7 @@
 //! This file tests the server over loopback connections.
 
+mod smuggling;
+
 use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;

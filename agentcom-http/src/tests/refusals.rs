@@ -170,6 +170,9 @@ const WRONG: &[&str] = &[
     r#"{"ref":"a"}"#,
     r#"{"description":"a","description":"b"}"#,
     r#"{"on_lease_loss":"panic"}"#,
+    r#"{"metadata":{"n":1e400}}"#,
+    r#"{"op":{"kind":"shell","input":{"n":[-1e400]}}}"#,
+    r#"{"metadata":{"shell_command":"a","shell_command":"b"}}"#,
 ];
 
 #[tokio::test]
@@ -198,6 +201,14 @@ async fn only_json_that_says_so_is_read() {
         asking.headers_mut().insert("content-type", kind.parse().unwrap());
         assert_eq!(send(&Hub::default(), asking).await.status.as_u16(), status, "{kind}");
     }
+    for (encoding, status) in [("identity", 201), ("gzip", 415), ("br", 415), ("gzip, br", 415)] {
+        for path in ["/api/tasks", "/api/admin/agents/a-1/restart"] {
+            let mut asking = request("POST", path, ADMIN, "{}");
+            asking.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+            let answered = send(&Hub::default(), asking).await.status.as_u16();
+            assert_eq!(answered == 415, status == 415, "{encoding}: {path}");
+        }
+    }
     let mut asking = request("POST", "/api/tasks", ADMIN, "{}");
     asking.headers_mut().remove("content-type");
     expect![[r#"
@@ -210,6 +221,28 @@ async fn only_json_that_says_so_is_read() {
           "type": "urn:agentcom:problem:unsupported_media_type"
         }"#]]
     .assert_eq(&send(&Hub::default(), asking).await.shown());
+}
+
+#[tokio::test]
+async fn a_body_whose_end_is_said_in_two_ways_is_refused_whatever_serves_the_routes() {
+    for (length, codings, status) in [
+        (None, &["chunked"][..], 201),
+        (Some("2"), &[], 201),
+        (Some("2"), &["chunked"], 400),
+        (None, &["gzip, chunked"], 400),
+        (None, &["chunked", "chunked"], 400),
+    ] {
+        let mut asking = request("POST", "/api/tasks", ADMIN, "{}");
+        if let Some(length) = length {
+            asking.headers_mut().insert("content-length", length.parse().unwrap());
+        }
+        for coding in codings {
+            asking.headers_mut().append("transfer-encoding", coding.parse().unwrap());
+        }
+        let answer = send(&Hub::default(), asking).await;
+        assert_eq!(answer.status.as_u16(), status, "{length:?} {codings:?}");
+        assert!(status == 201 || answer.wrong() == "400 ambiguous_length\n");
+    }
 }
 
 #[tokio::test]
