@@ -14,6 +14,7 @@ mod drafts;
 mod elsewhere;
 mod fixture;
 mod hang_up;
+mod injections;
 mod levels;
 mod mcp;
 mod money;
