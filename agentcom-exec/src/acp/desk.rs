@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::message::{AsksPermission, PermissionOption, ReadsFile, RpcError, WritesFile, response};
 use super::permission::{Inside, Ruling, Said, ToolKind};
@@ -230,18 +231,28 @@ impl Request {
         Ok(outcome(chosen))
     }
 
-    /// What people are asked.
+    /// What people are asked. Two calls are never asked about in the same words, however long they are:
+    /// an answer is for one of them.
     fn question(&self) -> Ask {
         let Self { kind, title, input, paths, options } = self;
         let input = if input.is_null() { String::new() } else { format!("\n{input}") };
-        let input = &input[..input.floor_char_boundary(SHOWN_BYTES_MAX)];
         let files = paths.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let files = if files.is_empty() { files } else { format!("\nFiles: {files}") };
-        let files = &files[..files.floor_char_boundary(SHOWN_BYTES_MAX)];
-        let title = &title[..title.floor_char_boundary(SHOWN_BYTES_MAX)];
+        let parts = [title, &input, &files];
+        let [title, input, files] =
+            parts.map(|text| &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]);
+        let shown = title.len() + input.len() + files.len();
+        let hidden = parts.map(String::len).iter().sum::<usize>() - shown;
+        let hidden = if hidden == 0 {
+            String::new()
+        } else {
+            let digest = Sha256::digest(parts.map(String::as_str).join("\0"));
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("\n{hidden} bytes of it are not shown here; the SHA-256 of all is {digest}")
+        };
         let names: Vec<&str> = options.iter().map(PermissionOption::called).collect();
         let text = format!(
-            "May it {kind}: {title}?{input}{files}\nAnswer allow or reject, or one of: {}",
+            "May it {kind}: {title}?{input}{files}{hidden}\nAnswer allow or reject, or one of: {}",
             names.join(", ")
         );
         Ask::one_of(text, names)
@@ -277,6 +288,32 @@ fn is_in(root: &Path, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asks(title: &str, input: Value, path: &str) -> String {
+        let (paths, options) = ([path.to_owned()].into(), Vec::new());
+        let request =
+            Request { kind: ToolKind::Fetch, title: title.to_owned(), input, paths, options };
+        request.question().text
+    }
+
+    #[test]
+    fn what_is_not_shown_of_a_call_is_said_and_told_from_that_of_another() {
+        let short = asks("Fetch it", json!({ "url": "https://example.org" }), "a.txt");
+        assert!(short.starts_with("May it fetch: Fetch it?\n{\"url\":") && !short.contains("SHA"));
+        let long = "x".repeat(SHOWN_BYTES_MAX);
+        let mut seen = BTreeSet::new();
+        for end in ["a", "b"] {
+            for text in [
+                asks(&(long.clone() + end), Value::Null, "a.txt"),
+                asks("Fetch it", json!(long.clone() + end), "a.txt"),
+                asks("Fetch it", Value::Null, &(long.clone() + end)),
+            ] {
+                assert!(text.contains(" bytes of it are not shown here"), "{text}");
+                assert!(text.len() < 4_000, "{text}");
+                assert!(seen.insert(text), "two calls are asked about in the same words");
+            }
+        }
+    }
 
     #[test]
     fn paths_are_in_the_worktree_or_not() {

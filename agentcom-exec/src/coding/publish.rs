@@ -100,11 +100,11 @@ impl Publisher<'_> {
 
     /// Whether a person says so in time.
     async fn is_allowed(&self, to: &str, status: &Status) -> bool {
-        let (branch, files) = (&status.branch, status.changed.len());
+        let (branch, head, files) = (&status.branch, &status.head, status.changed.len());
         let question = format!(
-            "May {branch} ({files} files changed) be pushed to {to}, which is public? In this task what \
-             strangers wrote was read, and what is private; secrets may be in it, whatever they look \
-             like.\nAnswer yes or no"
+            "May {branch} at {head} ({files} files changed) be pushed to {to}, which is public? In this \
+             task what strangers wrote was read, and what is private; secrets may be in it, whatever \
+             they look like.\nAnswer yes or no"
         );
         let within = self.publishing.ask_within;
         let within = self.time_left.map_or(within, |left| within.min(left));

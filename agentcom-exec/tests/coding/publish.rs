@@ -127,6 +127,10 @@ fn result(outcome: &JobOutcome) -> Value {
     result.read().unwrap()
 }
 
+fn branch(outcome: &JobOutcome) -> String {
+    result(outcome)["branch"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_secret_in_a_branch_goes_to_no_public_remote_unless_a_person_says_so() {
     for (answer, allows) in [
@@ -141,6 +145,9 @@ async fn a_secret_in_a_branch_goes_to_no_public_remote_unless_a_person_says_so()
         let (outcome, asked) = place.attempt(1, "obeys", answer.clone()).await;
         let [(question, within)] = &asked[..] else { panic!("{asked:?}") };
         assert!(question.contains("(1 files changed) be pushed to /"), "{question}");
+        // What is allowed is this commit, and not whatever the branch is called for.
+        let head = git(&place.fixture.dir.path().join("clone"), &["rev-parse", &branch(&outcome)]);
+        assert!(question.contains(&format!(" at {} (", head.trim())), "{question}");
         assert_eq!(*within, Span(600_000));
         assert!(place.kept().contains("seen this"), "{}", place.kept());
         assert_eq!(place.pushed().contains("seen this"), allows, "{answer:?}");
