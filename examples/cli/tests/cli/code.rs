@@ -84,7 +84,7 @@ pub(crate) async fn at_work_with(
     started(dir, turns, more, &[], &[]).await
 }
 
-async fn started(
+pub(crate) async fn started(
     dir: &Path,
     turns: Vec<Turn>,
     more: &[&str],

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod acp;
+mod canaries;
 mod code;
 mod command_line;
 mod db;
