@@ -71,6 +71,33 @@ fn the_driver_drags_in_no_runtime_and_no_adapter() {
     check(&["--no-default-features", "--features", "driver"], &[DECIDING, RUNNING, ELSEWHERE]);
 }
 
+/// What unpacks. A few bytes that become many are a way to use up whoever reads them.
+const UNPACKING: &[&str] = &[
+    "async-compression",
+    "brotli",
+    "brotli-decompressor",
+    "flate2",
+    "libz-sys",
+    "lz4",
+    "lz4_flex",
+    "miniz_oxide",
+    "snap",
+    "zlib-rs",
+    "zstd",
+    "zstd-sys",
+];
+
+#[test]
+fn nothing_of_ours_can_unpack_what_it_is_sent() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("the lock is there");
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let found: BTreeSet<_> = names.collect();
+    assert!(found.contains("hyper"), "what serves is there: {found:?}");
+    let broken: Vec<_> =
+        UNPACKING.iter().filter(|name| found.contains(*name)).map(ToString::to_string).collect();
+    hold("nothing that unpacks is linked", &broken);
+}
+
 fn check(features: &[&str], allowed: &[&[&str]]) {
     let tree = ["tree", "--locked", "--package", "agentcom-core", "--edges", "normal"];
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use agentcom_core::command::Command;
-use agentcom_core::task::Outcome;
+use agentcom_core::task::{Category, Draft, Outcome, Retry};
 use agentcom_core::testing::bench::Bench;
 use agentcom_core::time::{Span, Wall};
 use agentcom_core::wire::{Dialect, ToAgent};
@@ -41,7 +41,11 @@ fn p16_a_hub_with_nothing_to_do_sleeps() {
 
 #[test]
 fn p18_a_date_that_jumps_ends_no_lease_and_turns_no_stamp_back() {
-    for jump in [-86_400_000_i64, -5_000, 5_000, 86_400_000] {
+    const DECADE: i64 = 315_576_000_000;
+    // The longest one back is to the 1st of January 1970, as of a machine without a battery.
+    for jump in
+        [-86_400_000_i64, -5_000, 5_000, 86_400_000, -DECADE, DECADE, -2_000_000_000_000, 3_600_000]
+    {
         let mut bench = Bench::new();
         let agent = bench.join("a", Dialect::V1, 1, &[]);
         let id = bench.submit(draft());
@@ -55,6 +59,23 @@ fn p18_a_date_that_jumps_ends_no_lease_and_turns_no_stamp_back() {
         assert_eq!(bench.word(id), "delayed", "{jump}: .. not more and not less");
         let stamps: Vec<_> = bench.events.iter().map(|event| event.at).collect();
         assert!(stamps.is_sorted(), "{jump}: {stamps:?}");
+    }
+}
+
+#[test]
+fn p18_a_date_that_jumps_ends_no_wait_before_the_next_attempt_early() {
+    for jump in [-315_576_000_000_i64, -3_600_000, 3_600_000, 315_576_000_000] {
+        let mut bench = Bench::new();
+        let agent = bench.join("a", Dialect::V1, 1, &[]);
+        let retry = Retry { backoff_base: Some(Span::from_secs(60)), ..Retry::default() };
+        let id = bench.submit(Draft { retry, ..draft() });
+        let held = bench.assigned(agent)[0];
+        bench.accept(agent, held);
+        bench.fail(agent, held, Category::Retryable);
+        assert_eq!(bench.word(id), "delayed");
+        bench.now.wall = Wall(bench.now.wall.0.saturating_add_signed(jump));
+        bench.pass(Span::from_secs(1));
+        assert_eq!(bench.word(id), "delayed", "{jump}");
     }
 }
 
