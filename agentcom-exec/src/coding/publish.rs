@@ -70,7 +70,12 @@ impl Publisher<'_> {
         for remote in place.git().push_addresses().await? {
             let is_private = self.visibility(&remote).await == Visibility::Private;
             let to = place_of(&remote);
-            if !is_private && !self.is_allowed(&to, status).await {
+            if is_private {
+                continue;
+            }
+            let is_allowed = self.is_allowed(&to, status).await;
+            // What was asked about is this commit; a person takes their time, and others have the clone.
+            if !is_allowed || place.git().status().await?.head != status.head {
                 return Ok(Err(Withheld { to }));
             }
         }

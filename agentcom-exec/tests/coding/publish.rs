@@ -1,6 +1,7 @@
 //! This file proves that what is private does not leave by the branch of a task: a model that obeys
 //! every instruction takes it there, and it is pushed to where strangers read only if a person says so.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, git};
+use crate::worktree;
 
 const TASK: TaskId = TaskId(1);
 
@@ -29,6 +31,8 @@ const TASK: TaskId = TaskId(1);
 #[derive(Debug, Default)]
 struct Person {
     answer: Option<Value>,
+    /// A folder in which somebody commits while they think.
+    meanwhile: Option<PathBuf>,
     asked: Mutex<Vec<(String, Span)>>,
 }
 
@@ -43,6 +47,11 @@ impl JobContext for Person {
     async fn ask(&self, question: Ask, timeout: Span, default: Json) -> Json {
         assert!(question.choices.is_some(), "what cannot be understood is refused to who answers");
         self.asked.lock().unwrap().push((question.text, timeout));
+        if let Some(worktrees) = &self.meanwhile {
+            let who = ["-c", "user.name=B", "-c", "user.email=b@example.org"];
+            let commit = ["commit", "--quiet", "--allow-empty", "-m", "Not asked about"];
+            git(&worktree(worktrees), &[&who[..], &commit].concat());
+        }
         self.answer.as_ref().map_or(default, |answer| Json::of(answer).unwrap())
     }
 
@@ -107,6 +116,15 @@ impl Obedient {
         (outcome, person.asked.into_inner().unwrap())
     }
 
+    /// As [`Self::attempt`], of somebody who says yes when the branch has gone on.
+    async fn overtaken(&self) -> JobOutcome {
+        let executor = self.fixture.executor();
+        let job = assignment(&*executor, TASK, Json::of(&json!({ "model": "obeys" })).unwrap());
+        let meanwhile = Some(self.fixture.dir.path().to_owned());
+        let person = Person { answer: Some(json!("yes")), meanwhile, ..Person::default() };
+        executor.run(&job, &person).await
+    }
+
     /// What the remote has on branches of tasks.
     fn pushed(&self) -> String {
         let remote = self.fixture.dir.path().join("remote");
@@ -164,6 +182,14 @@ async fn a_secret_in_a_branch_goes_to_no_public_remote_unless_a_person_says_so()
             assert_eq!(place.pushed(), "");
         }
     }
+}
+
+#[tokio::test]
+async fn a_yes_to_one_commit_lets_no_other_go() {
+    let place = Obedient::new(Some(Visibility::Public)).await;
+    let outcome = place.overtaken().await;
+    assert!(matches!(outcome, JobOutcome::Partial { .. }), "{outcome:?}");
+    assert_eq!((result(&outcome)["pushed"].as_bool(), &*place.pushed()), (Some(false), ""));
 }
 
 #[tokio::test]
