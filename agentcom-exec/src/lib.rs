@@ -20,6 +20,7 @@
 //! | [`shell`] | the executor of explicit commands |
 //! | `stand_in` | servers in place of GitHub and Ollama, for tests and demonstrations (feature `stand-in`) |
 //! | [`tool`] | what a model may do in a workspace |
+//! | `trial` | attempts to break out of sandboxes and workspaces, for tests and proofs (feature `stand-in`) |
 //! | [`transcripts`] | what was said in attempts at coding tasks, however they end |
 //! | [`verify`] | checks of what was done, in a clean checkout |
 //! | [`wake`] | the executor that wakes another program and waits for its result file |
@@ -52,6 +53,8 @@ pub mod shell;
 pub mod stand_in;
 pub mod tool;
 pub mod transcripts;
+#[cfg(all(target_os = "linux", feature = "stand-in"))]
+pub mod trial;
 pub mod verify;
 pub mod wake;
 pub mod web;

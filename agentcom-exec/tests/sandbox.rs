@@ -6,6 +6,9 @@
 
 #[path = "sandbox/bounds.rs"]
 mod bounds;
+#[cfg(feature = "stand-in")]
+#[path = "support/elsewhere.rs"]
+mod elsewhere;
 #[path = "sandbox/held.rs"]
 mod held;
 #[path = "sandbox/others.rs"]
@@ -435,5 +438,19 @@ async fn a_policy_that_gives_something_away_is_found_out() {
         let secret = place.at("outside/secret");
         let argv = ["/bin/cat", secret.to_str().unwrap()];
         run(&argv, &place.at("workspace"), &[], None, policy).await.assert(0, "secret");
+    }
+}
+
+#[cfg(feature = "stand-in")]
+#[test]
+fn all_of_this_holds_for_others_than_root_and_without_user_namespaces_as_well() {
+    use agentcom_exec::trial::environment::Environment;
+    if elsewhere::environment() != Environment::Here {
+        return;
+    }
+    for other in Environment::makeable(level_here()) {
+        if matches!(other, Environment::Nobody | Environment::NoNamespaces) {
+            elsewhere::passes(other, &[], 30);
+        }
     }
 }

@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
-#[path = "tools/races.rs"]
-mod races;
 mod support;
 
 use std::fs;

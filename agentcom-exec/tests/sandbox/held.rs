@@ -10,7 +10,7 @@ use nix::libc;
 use serde_json::{Value, json};
 
 use crate::support::{Watched, eventually, mark, marked, spawner};
-use crate::{Place, levels};
+use crate::{Place, is_root, levels};
 
 const MIB: u64 = 1 << 20;
 
@@ -37,6 +37,7 @@ fn perl(script: &str) -> Vec<String> {
         ("MMAP", libc::SYS_mmap),
         ("MEMFD", libc::SYS_memfd_create),
         ("MADVISE", libc::SYS_madvise),
+        ("PRCTL", libc::SYS_prctl),
         ("SHMGET", libc::SYS_shmget),
         ("SHMAT", libc::SYS_shmat),
         ("SHMDT", libc::SYS_shmdt),
@@ -178,6 +179,20 @@ async fn files_without_a_name_count_as_long_as_they_are_held() {
             assert_eq!(told_of_little["stdout"], "held", "{level} {what}: {told_of_little}");
             assert_eq!(told_of_little["exit_code"], 0, "{level} {what}: {told_of_little}");
         }
+    }
+}
+
+#[tokio::test]
+async fn who_lets_nobody_see_what_it_has_open_is_stopped_unless_it_is_seen_nevertheless() {
+    let hold = "call(PRCTL, 4, 0, 0, 0, 0); open(our $file, '>', 'f') or die; unlink('f');";
+    for level in levels() {
+        let much = told(level, 8 * MIB, &format!("{hold} extend($file, 12 * MIB); sleep 30")).await;
+        assert_eq!(much["disk_full"], true, "{level}: {much}");
+        let little = format!("{hold} extend($file, 4 * MIB); sleep 3; print 'held'");
+        let little = told(level, 8 * MIB, &little).await;
+        // Root sees it, and counts what there is.
+        assert_eq!(little["disk_full"] == true, !is_root(), "{level}: {little}");
+        assert_eq!(little["stdout"] == "held", is_root(), "{level}: {little}");
     }
 }
 
