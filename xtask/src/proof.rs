@@ -57,6 +57,12 @@ pub(crate) const PROOFS: &[Proof] = &[
         slice: &["--kills", "100"],
     },
     Proof {
+        command: "sandbox",
+        example: "sandbox",
+        about: "break out of sandboxes and workspaces, outlive commands",
+        slice: &["--races", "50000", "--timeouts", "50"],
+    },
+    Proof {
         command: "abuse",
         example: "abuse",
         about: "freeze, fill up, slow down and flood a real hub",
