@@ -87,7 +87,7 @@ pub use launch::order_again;
 pub use network::Network;
 pub(crate) use pace::Pace;
 pub use policy::{Limits, Policy};
-pub(crate) use quota::size;
+pub(crate) use quota::{DEPTH_MAX, size};
 pub use quota::{Excess, Quota};
 pub use watch::Watch;
 

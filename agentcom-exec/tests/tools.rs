@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+#[path = "tools/odd.rs"]
+mod odd;
 mod support;
 
 use std::fs;

@@ -30,7 +30,7 @@ const LOOKS: Pace = Pace { every: Duration::from_millis(250), part: 5 };
 const ENTRY_BYTES: u64 = 512;
 
 /// How deep folders are looked into.
-const DEPTH_MAX: usize = 256;
+pub(crate) const DEPTH_MAX: usize = 256;
 
 /// A bound on what is in some folders.
 #[derive(Clone, Debug)]

@@ -49,6 +49,9 @@ struct Entry {
     size: Option<u64>,
 }
 
+/// The longest pattern of names, in bytes: with it none takes more than can be compiled, which would panic.
+const PATTERN_BYTES_MAX: usize = 1000;
+
 /// How many entries are told.
 const ENTRIES_MAX: usize = 500;
 
@@ -107,10 +110,16 @@ impl Input {
     }
 }
 
+/// Reads a pattern of names.
 pub(super) fn glob(pattern: &str) -> Result<GlobMatcher, ToolError> {
-    let glob =
-        Glob::new(pattern).map_err(|error| ToolError::new(ToolErrorKind::BadInput, error))?;
-    Ok(glob.compile_matcher())
+    let bad = |why: &dyn std::fmt::Display| ToolError::new(ToolErrorKind::BadInput, why);
+    if pattern.len() > PATTERN_BYTES_MAX {
+        let found = pattern.len();
+        return Err(bad(&format!(
+            "a pattern of names takes {PATTERN_BYTES_MAX} bytes, not {found}"
+        )));
+    }
+    Ok(Glob::new(pattern).map_err(|error| bad(&error))?.compile_matcher())
 }
 
 fn word(kind: FileType) -> &'static str {

@@ -1,6 +1,7 @@
 //! This file walks the files beneath a folder, in bounds, and passes over what git ignores.
 
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,10 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use super::workspace::open_in;
 use super::{ToolError, Workspace};
 
-/// How deep it goes.
+/// How deep it goes beneath the folder.
 const DEPTH_MAX: usize = 24;
 
-/// How many files and folders are looked at.
+/// How many files and folders are looked at, and names read of each folder: what is ignored does not count as looked at.
 const ENTRIES_MAX: usize = 50_000;
 
 /// How long it takes.
@@ -56,36 +57,44 @@ pub(super) fn walk(
         above.push(Path::new("."));
     }
     let lists = above.into_iter().rev();
-    let mut ignored =
+    let mut ignored: Vec<_> =
         lists.map(|path| Ok(patterns(&workspace.folder(path)?, path))).collect::<Result<_, _>>()?;
-    let mut walk = Walk { left: ENTRIES_MAX, until: Instant::now() + TIME_MAX, visit: &mut visit };
+    let (left, deepest) = (ENTRIES_MAX, ignored.len() + DEPTH_MAX);
+    let mut walk = Walk { left, deepest, until: Instant::now() + TIME_MAX, visit: &mut visit };
     Ok(walk.folder(&dir, path, &mut ignored))
 }
 
 struct Walk<'a> {
     left: usize,
+    /// How many lists of patterns there are at most, one for each folder from the workspace on.
+    deepest: usize,
     until: Instant,
     visit: &'a mut dyn FnMut(Found<'_>) -> Next,
 }
 
 impl Walk<'_> {
     fn folder(&mut self, dir: &Dir, path: &Path, ignored: &mut Vec<Gitignore>) -> bool {
-        if ignored.len() >= DEPTH_MAX {
+        if ignored.len() >= self.deepest {
             return false;
         }
         let Ok(entries) = dir.entries() else { return true };
-        let mut names: Vec<_> = entries.flatten().collect();
+        let mut names: Vec<_> = entries.flatten().take(ENTRIES_MAX + 1).collect();
+        let mut whole = names.len() <= ENTRIES_MAX;
+        names.truncate(ENTRIES_MAX);
         names.sort_by_key(cap_std::fs::DirEntry::file_name);
         ignored.push(patterns(dir, path));
-        let mut whole = true;
         for entry in names {
+            if Instant::now() > self.until {
+                whole = false;
+                break;
+            }
             let name = entry.file_name();
             let Ok(kind) = entry.file_type() else { continue };
             let at = if path == Path::new(".") { PathBuf::from(&name) } else { path.join(&name) };
             if name == ".git" || is_ignored(ignored, &at, kind.is_dir()) {
                 continue;
             }
-            if self.left == 0 || Instant::now() > self.until {
+            if self.left == 0 {
                 whole = false;
                 break;
             }
@@ -116,7 +125,7 @@ fn patterns(dir: &Dir, path: &Path) -> Gitignore {
     let mut builder = GitignoreBuilder::new(path);
     if let Ok((file, metadata)) = open_in(dir, Path::new(".gitignore"))
         && metadata.len() <= IGNORE_BYTES_MAX
-        && let Ok(text) = std::io::read_to_string(file)
+        && let Ok(text) = std::io::read_to_string(file.take(IGNORE_BYTES_MAX))
     {
         for line in text.lines() {
             // A pattern that is none is passed over, as git does.

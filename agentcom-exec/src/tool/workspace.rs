@@ -5,13 +5,15 @@
 //! out.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use nix::unistd::{Gid, Uid};
 
 use super::{ToolError, ToolErrorKind};
-use crate::sandbox::{Quota, size};
+use crate::sandbox::{DEPTH_MAX, Quota, size};
 
 /// A folder that tools work in.
 #[derive(Debug)]
@@ -101,14 +103,39 @@ impl Workspace {
             let message = format!("{} names no file", path.display());
             return Err(ToolError::new(ToolErrorKind::BadInput, message));
         };
+        let depth = path.components().count();
+        if depth > DEPTH_MAX {
+            let message = format!("a path leads {DEPTH_MAX} folders deep at most, not {depth}");
+            return Err(ToolError::new(ToolErrorKind::BadInput, message));
+        }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         if make {
-            self.dir.create_dir_all(parent).map_err(|error| refused(path, &error))?;
+            self.make(parent).map_err(|error| refused(path, &error))?;
         }
         let dir = self.folder(parent)?;
         self.protect(parent, name)?;
         Ok((dir, Path::new(name)))
+    }
+
+    /// Makes a folder, and those on the way to it, each as the owner's of the one that it is in.
+    fn make(&self, path: &Path) -> io::Result<()> {
+        let mut folder = OpenOptions::new();
+        folder.read(true).custom_flags(nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW);
+        let mut at = PathBuf::new();
+        for part in path.components() {
+            let above = if at.as_os_str().is_empty() { PathBuf::from(".") } else { at.clone() };
+            at.push(part);
+            if !matches!(part, Component::Normal(_)) {
+                continue;
+            }
+            match self.dir.create_dir(&at) {
+                Ok(()) => give(&self.dir.open_dir(&above)?, &self.dir.open_with(&at, &folder)?)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What git reads about the workspace is not for tools to write: programs outside follow it.
@@ -121,6 +148,17 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// Gives what was made in a folder to whom that belongs, where we are root: in a sandbox with a user of its own
+/// commands go on with it.
+pub(super) fn give(folder: &Dir, made: impl AsFd) -> io::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = folder.dir_metadata()?;
+    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    Ok(nix::unistd::fchown(made, Some(user), Some(group))?)
 }
 
 /// Opens a regular file beneath `dir` to read it.

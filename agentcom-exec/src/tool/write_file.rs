@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use agentcom_core::agentic::Reach;
 use agentcom_core::port::executor::JobContext;
 use async_trait::async_trait;
-use cap_std::fs::{Dir, Metadata, OpenOptions};
+use cap_std::fs::{Dir, Metadata, OpenOptions, Permissions, PermissionsExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::workspace::{FILE_BYTES_MAX, refused};
+use super::workspace::{FILE_BYTES_MAX, give, refused};
 use super::{Spec, Tool, ToolError, ToolErrorKind, Workspace, on_files};
 use crate::sandbox::Level;
 
@@ -111,9 +111,11 @@ impl Input {
     fn fill(&self, dir: &Dir, temporary: &Path, before: Option<&Metadata>) -> std::io::Result<()> {
         let mut file = dir.open_with(temporary, OpenOptions::new().write(true).create_new(true))?;
         file.write_all(self.content.as_bytes())?;
+        give(dir, &file)?;
         if let Some(before) = before {
-            // Scripts stay executable.
-            file.set_permissions(before.permissions())?;
+            // Scripts stay executable, and nobody runs as us what somebody else may have asked for.
+            let mode = before.permissions().mode() & 0o777;
+            file.set_permissions(Permissions::from_mode(mode))?;
         }
         file.sync_all()
     }
