@@ -46,6 +46,7 @@ pub mod mcp;
 pub mod model;
 mod output;
 pub mod probe;
+mod removal;
 pub mod sandbox;
 mod session;
 pub mod shell;

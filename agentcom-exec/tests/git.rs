@@ -183,6 +183,27 @@ async fn a26_a_worktree_leaves_the_clone_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_worktree_is_removed_whatever_is_in_it() {
+    let ground = Ground::new();
+    let clone = ground.clone("mine");
+    let dir = ground.dir.path().join("apart");
+    let checkout = Checkout::at(&clone).await.unwrap();
+    checkout.start(&Start { worktree: Some(&dir), ..fix() }).await.unwrap();
+    // Deeper than paths reach, and than there can be descriptors; and closed to whoever is not root.
+    let script = "mkdir('shut') && mkdir('shut/in') && chmod(0300, 'shut') or die;
+        for (1 .. 3000) { mkdir('d') && chdir('d') or die }";
+    let made = Command::new("perl").args(["-e", script]).current_dir(&dir).status().unwrap();
+    assert!(made.success());
+    git(&clone, &["worktree", "lock", dir.to_str().unwrap()]);
+    checkout.remove_worktree(&dir).await.unwrap_err();
+    assert!(dir.join("lib.rs").exists(), "it is kept as long as somebody says so");
+    git(&clone, &["worktree", "unlock", dir.to_str().unwrap()]);
+    checkout.remove_worktree(&dir).await.unwrap();
+    assert!(!dir.exists());
+    assert_eq!(git(&clone, &["worktree", "list"]).lines().count(), 1);
+}
+
+#[tokio::test]
 async fn a_worktree_that_is_gone_is_forgotten_and_no_other_is() {
     let ground = Ground::new();
     let clone = ground.clone("mine");

@@ -11,6 +11,8 @@ mod bounds;
 mod elsewhere;
 #[path = "sandbox/held.rs"]
 mod held;
+#[path = "sandbox/leftovers.rs"]
+mod leftovers;
 #[path = "sandbox/others.rs"]
 mod others;
 mod support;

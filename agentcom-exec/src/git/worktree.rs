@@ -15,6 +15,7 @@ use super::beneath::{remove_any, remove_pipes, remove_repositories, remove_repos
 use super::branch::theirs;
 use super::checkout::{PRIVATE, READ, REVIVALS, ROUND, TASK};
 use super::{Checkout, CheckoutError, Git, GitError, task_of};
+use crate::removal::remove_all;
 
 /// How long somebody else may keep a clone to itself.
 const ALONE_WITHIN: Duration = Duration::from_secs(300);
@@ -156,7 +157,22 @@ impl Checkout {
             remove_any(&repository.join(LOCKED)).map_err(|error| failed(dir, &error))?;
         }
         let path = dir.to_string_lossy();
-        self.git.run(&["worktree", "remove", "--force", "--", &path]).await?;
+        let remove = ["worktree", "remove", "--force", "--", &path];
+        if let Err(error) = self.git.run(&remove).await {
+            // What somebody keeps with a lock stays.
+            if !dir.is_dir() || repository.join(LOCKED).exists() {
+                return Err(error.into());
+            }
+            // Git goes as deep as paths reach, and into no folder that is closed.
+            let there = dir.to_owned();
+            let removed = tokio::task::spawn_blocking(move || remove_all(&there)).await;
+            let removed = removed.map_err(std::io::Error::other).flatten();
+            removed.map_err(|error| failed(dir, &error))?;
+            // It may have forgotten the worktree in spite of that.
+            if repository.is_dir() {
+                self.git.run(&remove).await?;
+            }
+        }
         Ok(())
     }
 

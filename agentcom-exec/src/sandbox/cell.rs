@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::report::{asked, of_files, of_nothing};
 use super::{Level, Limits, Network, Policy, Quota, Report};
 use crate::guard::Spawner;
+use crate::removal::remove_all;
 
 /// How commands are confined on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,13 +123,13 @@ impl Sandbox {
     pub fn around(&self, workspace: &Path) -> io::Result<Cell> {
         self.runs_commands().map_err(|only| io::Error::new(io::ErrorKind::Unsupported, only))?;
         let workspace = workspace.canonicalize()?;
-        let scratch = tempfile::Builder::new().prefix("agentcom-job-").tempdir()?;
+        let scratch = Scratch(tempfile::Builder::new().prefix("agentcom-job-").tempdir()?);
         #[cfg(target_os = "linux")]
         if self.level >= Level::L3 {
             // It is there before anything counts what the command adds.
-            std::fs::create_dir(scratch.path().join(super::namespace::ROOT))?;
+            std::fs::create_dir(scratch.0.path().join(super::namespace::ROOT))?;
         }
-        self.give_to_user(scratch.path())?;
+        self.give_to_user(scratch.0.path())?;
         let network = match self.level {
             // Where nothing is confined, a command is not led to a broker either.
             Level::L0 => Network::None,
@@ -140,7 +141,7 @@ impl Sandbox {
             network,
             user: self.user,
             limits: self.limits,
-            ..Policy::new(self.level, workspace, scratch.path())
+            ..Policy::new(self.level, workspace, scratch.0.path())
         };
         #[cfg(target_os = "linux")]
         let no_git = match self.level {
@@ -190,9 +191,20 @@ pub enum NoCommands {
 #[derive(Debug)]
 pub struct Cell {
     policy: Policy,
-    _scratch: TempDir,
+    _scratch: Scratch,
     #[cfg(target_os = "linux")]
     _no_git: Option<super::no_git::NoGit>,
+}
+
+/// The folder for temporary files, which is removed whatever is in it.
+#[derive(Debug)]
+struct Scratch(TempDir);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed has no use, and nobody to tell.
+        let _ = remove_all(self.0.path());
+    }
 }
 
 impl Cell {
