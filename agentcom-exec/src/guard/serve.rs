@@ -222,7 +222,8 @@ impl Ears {
             }
             family.bury();
             self.tell_exit(family, exited).await;
-            if family.is_gone() {
+            // What has ended since is told of before it is reaped: nobody knows how it ended after that.
+            if exited.is_some() && family.is_gone() {
                 return 0;
             }
             if Instant::now() >= deadline {
