@@ -15,10 +15,11 @@
 //! Two things can be granted to a command that needs them: hosts that are named, or all of the network
 //! ([`Network`]), and folders beside its workspace that it may change ([`Policy::write`]).
 //!
-//! What L2 leaves open: that a file outside is there, and with which size and times, can be found out;
-//! files of the same user that [`Policy::read`] grants can get other modes, where that user is not root;
-//! and before Linux 6.12 processes of the same user can be signalled, unless the sandbox has a user of
-//! its own, which its [`Report`] says.
+//! What L2 leaves open: that a file or a process outside is there, and with which size, times, group and
+//! priority, can be found out, and a folder outside be watched; files of the same user that [`Policy::read`] grants
+//! can get other modes, where that user is not root; files outside that belong to a user of its own can get other
+//! modes, owners and times; and before Linux 6.12 processes of the same user can be signalled, which its [`Report`]
+//! says. Of a user of its own there are only other commands.
 //!
 //! What the kernel does not bound is looked at over and over, and a command that takes more is stopped:
 //! what all files take together ([`Quota`]), and how many processes and threads there are

@@ -23,8 +23,7 @@ impl Ground {
     /// Whether an attempt has to fail. A level is not withheld for what no kernel of that age can
     /// forbid; but it is said.
     fn demands(self, attempt: &str) -> bool {
-        let has_own_processes = self.level >= Level::L3 || self.user == User::Own;
-        attempt != SIGNAL || has_own_processes || self.abi >= SIGNALS
+        attempt != SIGNAL || self.level >= Level::L3 || self.abi >= SIGNALS
     }
 
     /// Takes out of `attempts` what succeeded and does not have to fail: what is left open.
@@ -33,12 +32,18 @@ impl Ground {
             let may_be = attempt.expected == Expected::Blocked && !self.demands(&attempt.what);
             may_be && !attempt.held
         };
+        let (whose, or_else) = match self.user {
+            User::Own => (", another command of the sandbox's user", ""),
+            User::Same | User::MappedRoot | User::Unknown => (
+                " that is of its user",
+                "; with a user for its sandboxes, if the sidecar runs as root, it can signal other commands alone",
+            ),
+        };
         let open = attempts.extract_if(.., is_open);
         open.map(|attempt| {
             format!(
-                "a command can {} that is of its user: the kernel's Landlock, ABI {}, cannot forbid it, and \
-                 that of Linux 6.12, ABI {SIGNALS}, can; so does a user for its sandboxes, if the sidecar runs \
-                 as root",
+                "a command can {}{whose}: the kernel's Landlock, ABI {}, cannot forbid it, and that of Linux \
+                 6.12, ABI {SIGNALS}, can{or_else}",
                 attempt.what, self.abi
             )
         })
@@ -66,7 +71,8 @@ mod tests {
             assert!(Ground { level: Level::L2, user: User::Same, abi }.demands(OTHER));
             (abi, on)
         });
-        let less = |abi| (abi, [false, true, true, true, true]);
+        // Whoever is of the sandbox's user is of no other for being outside of it.
+        let less = |abi| (abi, [false, false, true, true, true]);
         let all = |abi| (abi, [true; 5]);
         let expected = [less(0), less(1), less(2), less(3), less(4), less(5), all(6), all(7)];
         assert_eq!(rows.collect::<Vec<_>>(), expected);
@@ -85,7 +91,7 @@ mod tests {
         let (left, residue) = on(4, false);
         assert_eq!((left, residue.len()), (1, 1));
         assert!(
-            residue[0].starts_with("a command can signal a process outside that"),
+            residue[0].starts_with("a command can signal a process outside that is of its user"),
             "{residue:?}"
         );
         assert!(residue[0].contains(" ABI 4,"), "{residue:?}");
