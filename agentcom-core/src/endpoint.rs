@@ -5,7 +5,7 @@ mod server;
 mod tuning;
 
 pub use breaker::{Breaker, Sign};
-pub use server::Server;
+pub use server::{Server, is_loopback};
 pub use tuning::{BadContextTokens, BadThink, ContextTokens, ModelOptions, Think, Tuning};
 
 use alloc::boxed::Box;

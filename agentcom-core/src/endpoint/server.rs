@@ -58,6 +58,12 @@ impl Server {
     }
 }
 
+/// Whether the address of a server means whichever machine one is on.
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
+    address(url).1
+}
+
 /// The host, the port and the path of an address in the one way in which all who mean them write them,
 /// and whether that is whichever machine one is on.
 fn address(url: &str) -> (String, bool) {

@@ -1,5 +1,6 @@
 //! This file reads from the command line with which models an agent does coding tasks.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ use crate::acp::Foreign;
 use crate::claude_code;
 use crate::command::git::github_token;
 use crate::exit::{Exit, Failure};
+use crate::ollama::Server;
+use crate::print::Printer;
 use crate::publishing::Push;
 use crate::risk::Risk;
 use crate::tuning::Tune;
@@ -129,6 +132,15 @@ impl Coder {
     /// What whoever starts it should know.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.foreign.warning().into_iter().chain(self.claude_code.warning())
+    }
+
+    /// Tells people what keeps its Ollama server from doing tasks, and then waits for ever. Cancel
+    /// safe.
+    pub(crate) async fn warn(&self, print: Printer) -> Infallible {
+        match self.ollama.clone() {
+            Some(url) => Server { url, wanted: vec![self.model.clone()] }.warn(print).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The keys that the agent has.

@@ -10,6 +10,7 @@ mod confine;
 mod exit;
 mod fleet;
 mod name;
+mod ollama;
 mod print;
 mod publishing;
 mod risk;

@@ -67,7 +67,8 @@ async fn tell_why_it_waits(client: &Client, id: &str, print: Printer) -> Infalli
         let Ok(why) = client.get(&["api", "tasks", id, "why"], &[]).await else { continue };
         let code = text::field(&why["reason"], "code");
         if !USUAL.contains(&code.as_str()) && code != told {
-            print.note(&format!("it waits: {}", why::sentence(&why["reason"])));
+            let there = why::there(client, &why["reason"]).await;
+            print.note(&format!("it waits: {}{there}", why::sentence(&why["reason"])));
         }
         told = code;
     }

@@ -1,17 +1,20 @@
 //! This file looks at the machine and says what agents can rely on, and what to do about the rest.
 
+use agentcom_core::endpoint::is_loopback;
 use agentcom_exec::claude_code::Program;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::model::Ollama;
-use agentcom_exec::model::ollama::installed;
 use agentcom_exec::sandbox::{self, Attempt, Level, Network, Report, Sandbox};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::args::Context;
 use crate::confine::{means, told};
 use crate::exit::Outcome;
+use crate::ollama::{Look, Server};
 use crate::print::{CAUTION, FAINT, GOOD, STRONG};
 use crate::table::one_line;
+use crate::text::field;
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
@@ -19,9 +22,10 @@ pub(crate) struct Args {
     /// Prove the sandbox with this user, if this is root
     #[arg(long = "sandbox-user", value_name = "UID", value_parser = clap::value_parser!(u32).range(1..))]
     user: Option<u32>,
-    /// The Ollama server to look for
-    #[arg(long, value_name = "URL", default_value = Ollama::URL)]
-    ollama: String,
+    /// The Ollama server to look for [default: those that the hub knows of, or else
+    /// http://127.0.0.1:11434]
+    #[arg(long, value_name = "URL")]
+    ollama: Option<String>,
     /// The Claude Code CLI to look for
     #[arg(long, value_name = "PROGRAM", default_value = Program::NAME)]
     claude_code: String,
@@ -37,15 +41,10 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     // Which hosts are named does not matter: one of this machine takes their place.
     let network = Network::Hosts(Vec::new());
     let with_hosts = sandbox::prove(&spawner, &Sandbox { network, ..confined });
-    let findings = [
-        sandbox(&report, &with_hosts),
-        git().await,
-        hub(ctx).await,
-        agents(ctx).await,
-        ollama(&args.ollama).await,
-        claude_code(&args.claude_code).await,
-        github(),
-    ];
+    let mut findings =
+        vec![sandbox(&report, &with_hosts), git().await, hub(ctx).await, agents(ctx).await];
+    findings.extend(ollama(args.ollama.as_deref(), ctx).await);
+    findings.extend([claude_code(&args.claude_code).await, github()]);
     let data = json!({
         "findings": findings.iter().map(Finding::data).collect::<Vec<_>>(),
         "sandbox": report,
@@ -174,27 +173,54 @@ async fn agents(ctx: &Context) -> Finding {
     Finding { about, seen: format!("{} registered", agents.len()), hints: weak.collect() }
 }
 
-async fn ollama(url: &str) -> Finding {
-    let about = "ollama";
-    match installed(url).await {
-        Ok(models) => {
-            let able = models.iter().filter(|model| model.tools != Some(false));
-            let names: Vec<String> = able
-                .map(|model| format!("{} ({})", one_line(&model.name), one_line(&model.parameters)))
-                .collect();
-            if names.is_empty() {
-                let seen = format!("answers at {url}, with no model that can call tools");
-                return Finding { about, seen, hints: vec!["`ollama pull qwen3:8b`".to_owned()] };
-            }
-            let seen = format!("answers at {url}; models for tools: {}", names.join(", "));
-            Finding { about, seen, hints: Vec::new() }
-        }
-        Err(error) => {
-            let hint = "install it from https://ollama.com, or name another with --ollama; only \
-                        coding tasks need it";
-            Finding { about, seen: error.to_string(), hints: vec![hint.to_owned()] }
-        }
+/// How Ollama servers are: the one that is named, or those that the hub knows of, or else the one that is
+/// asked unless another is named.
+async fn ollama(named: Option<&str>, ctx: &Context) -> Vec<Finding> {
+    const NONE: &str = "Ollama is at https://ollama.com, --ollama names another server; only coding \
+                        tasks need one";
+    let known = match named {
+        Some(_) => Vec::new(),
+        None => endpoints(ctx).await,
+    };
+    if !known.is_empty() {
+        let is_here = ctx.client().is_ok_and(|client| is_loopback(client.address()));
+        return join_all(known.iter().map(|endpoint| of_endpoint(endpoint, is_here))).await;
     }
+    let url = named.unwrap_or(Ollama::URL).to_owned();
+    let Look { seen, mut hints } = Server { url, wanted: Vec::new() }.look().await;
+    if named.is_none() && !hints.is_empty() {
+        hints.push(NONE.to_owned());
+    }
+    vec![Finding { about: "ollama", seen, hints }]
+}
+
+/// The endpoints of Ollama servers that the hub knows of.
+async fn endpoints(ctx: &Context) -> Vec<Value> {
+    let Ok(client) = ctx.client() else { return Vec::new() };
+    let Ok(answer) = client.get(&["api", "endpoints"], &[]).await else { return Vec::new() };
+    let all = answer["endpoints"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|endpoint| endpoint["api"] == "ollama").collect()
+}
+
+/// How the server of an endpoint is: as it answers here, or as its agents say where its address means the
+/// machine that they are on.
+async fn of_endpoint(endpoint: &Value, hub_is_here: bool) -> Finding {
+    let about = "ollama";
+    let (name, url) = (field(endpoint, "name"), field(endpoint, "url"));
+    if hub_is_here || !is_loopback(&url) {
+        let wanted = endpoint["models"].as_array().into_iter().flatten();
+        let wanted = wanted.map(|meant| field(meant, "model")).collect();
+        let Look { seen, hints } = Server { url, wanted }.look().await;
+        return Finding { about, seen: format!("{name}: {seen}"), hints };
+    }
+    let fault = endpoint["error"].as_str().map(|error| one_line(error).to_string());
+    let seen = match &fault {
+        Some(fault) => format!("{name}: does not answer its agents at {url}: {fault}"),
+        None if endpoint["heard_at"].is_null() => format!("{name}: nobody has looked at {url} yet"),
+        None => format!("{name}: answers its agents at {url}"),
+    };
+    let hint = "`ollama serve` starts one, on the machine of its agents";
+    Finding { about, seen, hints: fault.map(|_| hint.to_owned()).into_iter().collect() }
 }
 
 async fn claude_code(name: &str) -> Finding {

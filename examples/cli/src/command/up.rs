@@ -87,6 +87,7 @@ async fn serve(args: &Args, ctx: &Context) -> Outcome {
     tell(&fleet, ctx)?;
     tokio::select! {
         failure = fleet.failed() => return Err(failure),
+        never = args.ways.coder.warn(ctx.print) => match never {},
         _ = signals.next() => {}
     }
     ctx.print.note("finishing what runs; Ctrl-C again ends it at once");

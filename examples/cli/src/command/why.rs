@@ -1,15 +1,20 @@
 //! This file says why a task is where it is.
 
+use std::collections::BTreeSet;
+
 use agentcom_core::name::Capability;
-use agentcom_core::route::Alternative;
+use agentcom_core::route::{Alternative, Verdict};
 use agentcom_core::sandbox::Level;
 use serde_json::Value;
 
 use crate::args::Context;
+use crate::client::Client;
 use crate::exit::Outcome;
 use crate::name::task_id;
+use crate::ollama::listed;
 use crate::print::STRONG;
 use crate::route;
+use crate::table::one_line;
 use crate::text::{self, field, plain, short};
 
 /// Which task.
@@ -24,9 +29,10 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let client = ctx.client()?;
     let id = task_id(&client, &args.id).await?;
     let why = client.get(&["api", "tasks", &id, "why"], &[]).await?;
+    let there = there(&client, &why["reason"]).await;
     Ok(ctx.print.data(&why, || {
         let said = format!(
-            "{STRONG}{}{STRONG:#} is {}: {}\n",
+            "{STRONG}{}{STRONG:#} is {}: {}{there}\n",
             short(&id),
             field(&why, "state").replace('_', " "),
             sentence(&why["reason"])
@@ -34,6 +40,35 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
         let route = route::whole(&why["route"]);
         said + &route.map_or_else(String::new, |route| format!("{route}\n"))
     })?)
+}
+
+/// What servers have where they do not have the model that is wanted, to be said behind the reason; nothing
+/// if that keeps no task.
+pub(crate) async fn there(client: &Client, reason: &Value) -> String {
+    let passed_over = passed_over(reason);
+    let lack = passed_over.iter().filter(|it| it.verdict == Verdict::Missing);
+    let names: BTreeSet<&str> = lack.map(|it| it.endpoint.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    // Whoever asks hears the reason all the same.
+    let all = client.get(&["api", "endpoints"], &[]).await.unwrap_or_default();
+    let all = all["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lacking = all.iter().filter(|it| names.contains(field(it, "name").as_str()));
+    lacking.map(|endpoint| format!("; {}", has(endpoint))).collect()
+}
+
+/// What an endpoint has, in words.
+fn has(endpoint: &Value) -> String {
+    let served = endpoint["served"].as_array().into_iter().flatten();
+    let names: Vec<String> = served
+        .map(|served| {
+            let cannot = if served["tools"] == false { " (no tools)" } else { "" };
+            format!("{}{cannot}", one_line(&field(served, "model")))
+        })
+        .collect();
+    let names = if names.is_empty() { "no models".to_owned() } else { listed(&names) };
+    format!("{} has {names}", field(endpoint, "name"))
 }
 
 /// A reason in words.
@@ -110,12 +145,14 @@ pub(crate) fn after_failure(policy: &str) -> &'static str {
     }
 }
 
+fn passed_over(reason: &Value) -> Vec<Alternative> {
+    serde_json::from_value(reason["passed_over"].clone()).unwrap_or_default()
+}
+
 /// What keeps all endpoints from a task.
 fn endpoints(reason: &Value) -> String {
     let (tier, model) = (field(reason, "tier"), field(reason, "model"));
-    let others: Vec<Alternative> =
-        serde_json::from_value(reason["passed_over"].clone()).unwrap_or_default();
-    let others = route::others(&others);
+    let others = route::others(&passed_over(reason));
     let what = if model.is_empty() { format!("{tier} tasks") } else { model };
     if others.is_empty() {
         return format!("no endpoint has a model for {what}; `agentcom endpoint list` shows them");
@@ -202,7 +239,6 @@ mod tests {
     use agentcom_core::json::Json;
     use agentcom_core::name::{AgentId, EndpointId, Key, Repo};
     use agentcom_core::question::Question;
-    use agentcom_core::route::Verdict;
     use agentcom_core::task::{AfterDependency, Tier};
     use agentcom_core::time::{Span, Wall};
     use agentcom_core::view::{Nearest, Reason};

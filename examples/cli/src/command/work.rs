@@ -51,6 +51,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let mut running = std::pin::pin!(sidecar.run());
     let ended = tokio::select! {
         ended = &mut running => ended,
+        never = args.ways.coder.warn(ctx.print) => match never {},
         _ = signals.next() => {
             handle.drain();
             ctx.print.note("finishing what runs; Ctrl-C again ends it at once");

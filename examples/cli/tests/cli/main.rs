@@ -15,6 +15,7 @@ mod mcp;
 mod money;
 mod repo;
 mod routing;
+mod servers;
 mod smoke;
 mod stopped;
 mod support;
