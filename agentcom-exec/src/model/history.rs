@@ -14,7 +14,7 @@ use super::{Message, Reply, Request};
 const BYTES_PER_TOKEN: u64 = 3;
 
 /// How many bytes a token stands for at the most, on average of what agents send.
-const BYTES_PER_TOKEN_MAX: u64 = 6;
+pub(crate) const BYTES_PER_TOKEN_MAX: u64 = 6;
 
 /// How many of the latest messages are left as they are, as long as possible.
 const LATEST: usize = 6;
@@ -166,7 +166,8 @@ fn shorten(message: &mut Message) {
             // What has many fields is still long.
             cut(content, 2 * SHORTENED_BYTES);
         }
-        Message::Model(Reply { thinking, calls, .. }) => {
+        Message::Model(Reply { text, thinking, calls, .. }) => {
+            cut(text, 2 * SHORTENED_BYTES);
             thinking.clear();
             calls.iter_mut().for_each(|call| cut_fields(&mut call.input));
         }
@@ -243,6 +244,16 @@ mod tests {
         assert!(messages.len() > 3, "{}", messages.len());
         // An answer never stands without the turn that asked for it.
         assert!(matches!(messages[1], Message::Model(_)));
+    }
+
+    #[test]
+    fn an_answer_that_filled_the_context_leaves_room_for_the_next() {
+        let rambling = Reply { text: "and so on. ".repeat(500), ..Reply::default() };
+        let mut messages = history(0, 0);
+        messages.extend([Message::Model(rambling), Message::User("Go on in smaller steps".into())]);
+        assert!(fit("system", &mut messages, &[], 400));
+        let Message::Model(reply) = &messages[1] else { panic!("the answer is gone") };
+        assert!(reply.text.starts_with("and so on. ") && reply.text.ends_with("bytes left out]"));
     }
 
     #[test]
