@@ -7,6 +7,7 @@
 pub(crate) mod again;
 pub(crate) mod bill;
 pub(crate) mod feed;
+mod heard;
 mod prompt;
 mod read;
 pub(crate) mod transcript;
@@ -24,11 +25,13 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::model::{
-    Call, Ending, Message, Model, ModelError, Reply, Request, Unreadable, Usage, calls, history,
+    Call, Ending, Heard, Message, Model, ModelError, Reply, Request, Unreadable, Usage, calls,
+    history,
 };
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
 use bill::Bill;
 use feed::{Feed, ModelCall, ToolCall};
+use heard::SoFar;
 use read::Read;
 
 pub use prompt::Brief;
@@ -276,13 +279,20 @@ impl Run<'_> {
             };
             let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
             let since = Instant::now();
-            let mut said = |text: &str| self.feed.said(text);
+            let mut so_far = SoFar::default();
+            let mut said = |heard: Heard<'_>| {
+                so_far.take(heard);
+                if let Heard::Text(text) = heard {
+                    self.feed.said(text);
+                }
+            };
             let asked = self.at.model.ask(&request, &mut said);
             let reply = match time_left(self.at.limits, self.started) {
                 Some(left) => timeout(left, asked).await.unwrap_or(Err(ModelError::Silent(left))),
                 None => asked.await,
             };
             self.feed.flush();
+            let reply = reply.map_err(|error| so_far.counted(at_least, error));
             let cost = bill.settle(&reply, self.at.ctx).await;
             match self.heard(reply, (sent, at_least), cost, since.elapsed()) {
                 Ok(mut reply) => {

@@ -44,12 +44,24 @@ pub trait Model: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Asks it. What it says is passed to `said` as it comes. Dropping the future ends the request.
+    /// Asks it. What it says, and what its server tells of that meanwhile, is passed to `said` as it
+    /// comes. Dropping the future ends the request.
     async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError>;
 }
 
-/// Hears what a model says, piece by piece.
-pub type Said<'a> = dyn FnMut(&str) + Send + 'a;
+/// Hears an answer, piece by piece.
+pub type Said<'a> = dyn FnMut(Heard<'_>) + Send + 'a;
+
+/// A piece of an answer, or what is told of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Heard<'a> {
+    /// The model says this.
+    Text(&'a str),
+    /// It thinks this.
+    Thought(&'a str),
+    /// So much the answer took until then, as the server tells it.
+    Took(Usage),
+}
 
 /// What a model is asked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -241,6 +253,9 @@ pub enum ModelError {
     /// It said nothing for too long.
     #[error("the model said nothing for {0:?}")]
     Silent(Duration),
+    /// It was not done with its answer in time.
+    #[error("the answer was not done after {0:?}")]
+    Unfinished(Duration),
     /// The server refused, for good.
     #[error("the server refuses: {status} {seen}")]
     Refused {
@@ -296,6 +311,7 @@ impl ModelError {
             | Self::Busy { .. }
             | Self::Quota { .. }
             | Self::Silent(_)
+            | Self::Unfinished(_)
             | Self::Broken(_) => true,
             Self::Agent(error) => error.is_passing(),
             Self::Counted { error, .. } => error.is_passing(),
@@ -331,6 +347,7 @@ impl ModelError {
             Self::Declined(_)
             | Self::Truncated { .. }
             | Self::Silent(_)
+            | Self::Unfinished(_)
             | Self::Broken(_)
             | Self::Counted { .. } => false,
         }
@@ -371,6 +388,7 @@ impl ModelError {
             | Self::TooLong(_)
             | Self::Truncated { .. }
             | Self::Silent(_)
+            | Self::Unfinished(_)
             | Self::Refused { .. }
             | Self::NotPaid(_)
             | Self::Agent(_)

@@ -13,6 +13,8 @@ use crate::model::{Model, ModelError, Reply, Taken};
 #[derive(Debug)]
 pub(super) struct Bill {
     model: ModelName,
+    /// Whether it needs no leave.
+    is_free: bool,
     price: Option<Price>,
 }
 
@@ -30,22 +32,23 @@ impl Bill {
     ) -> Result<Self, NotGranted> {
         let name = named(model.name());
         let mut price = None;
-        if let Some(output_tokens) = model.paid_output_max() {
+        let paid = model.paid_output_max();
+        if let Some(output_tokens) = paid {
             let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
             let at_most = Spending { model: name.clone(), usage, micros: None };
             price = ctx.pay(Payment::AtMost(at_most)).await?.price;
         }
-        Ok(Self { model: name, price })
+        Ok(Self { model: name, is_free: paid.is_none(), price })
     }
 
     /// Tells what a call came to, and what that cost. Of an answer that broke off nobody knows; it
-    /// counts at its worst.
+    /// counts at its worst, or where it costs nothing at what is known.
     pub(super) async fn settle(
         self,
         reply: &Result<Reply, ModelError>,
         ctx: &dyn JobContext,
     ) -> Option<Micros> {
-        let usage = usage_of(reply)?;
+        let usage = if self.is_free { told_of(reply) } else { usage_of(reply) }?;
         let came_to = Spending { model: self.model, usage, micros: None };
         // Nobody refuses to hear it.
         let _ = ctx.pay(Payment::CameTo(came_to)).await;

@@ -107,7 +107,7 @@ fn fault(api: Api, error: &ModelError) -> Option<Fault> {
             return None;
         }
         ModelError::Unreachable { .. } => Fault::Unreachable,
-        ModelError::Silent(_) | ModelError::Broken(_) => Fault::Broken,
+        ModelError::Silent(_) | ModelError::Unfinished(_) | ModelError::Broken(_) => Fault::Broken,
         ModelError::Busy { .. } => Fault::Busy,
         ModelError::Quota { .. } => Fault::Quota,
         ModelError::Agent(error) if error.is_quota() => Fault::Quota,

@@ -181,7 +181,7 @@ impl Model for Messages {
             let response = self.send(request).await?;
             self.hear(response, &mut answer, said).await
         };
-        let heard = timeout(whole, asking).await.unwrap_or(Err(ModelError::Silent(whole)));
+        let heard = timeout(whole, asking).await.unwrap_or(Err(ModelError::Unfinished(whole)));
         let mut reply = heard.map_err(|error| answer.counted(error))?;
         if request.format.is_some() {
             let given = std::mem::take(&mut reply.calls).into_iter();

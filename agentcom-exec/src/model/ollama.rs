@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    Call, Ending, Format, Message, Model, ModelError, Patience, Reply, Request, Said, Usage, cut,
+    Call, Ending, Format, Heard, Message, Model, ModelError, Patience, Reply, Request, Said, Usage,
+    cut,
 };
 
 use crate::lines::Lines;
@@ -121,9 +122,27 @@ impl Ollama {
         // What it says of an error: `{"error": "text"}`, or whatever it is.
         let said = serde_json::from_str::<Wrong>(&refused.text);
         let seen = said.map_or(refused.text, |said| said.error);
-        match unread::answer(&seen) {
-            Some(reply) => Ok(Err(reply)),
-            None => Err(self.refusal(refused.status, seen).after(refused.after)),
+        if let Some(reply) = unread::answer(&seen) {
+            return Ok(Err(reply));
+        }
+        let mut error = self.refusal(refused.status, seen).after(refused.after);
+        if let ModelError::NoModel { seen, .. } = &mut error {
+            seen.push_str(&self.others().await);
+        }
+        Err(error)
+    }
+
+    /// Which models the server has, to be said where it lacks the one that is wanted.
+    async fn others(&self) -> String {
+        const NAMED_MAX: usize = 20;
+        match installed(&self.url).await {
+            Ok(models) if models.is_empty() => "; it has no models".to_owned(),
+            Ok(models) => {
+                let names = models.iter().take(NAMED_MAX).map(|model| &*model.name);
+                cut(format!("; it has {}", names.collect::<Vec<_>>().join(", ")))
+            }
+            // Then what it said is all that is known.
+            Err(_) => String::new(),
         }
     }
 
@@ -194,7 +213,7 @@ impl Model for Ollama {
                 Err(reply) => Ok(reply),
             }
         };
-        timeout(whole, asking).await.map_err(|_| ModelError::Silent(whole))?
+        timeout(whole, asking).await.map_err(|_| ModelError::Unfinished(whole))?
     }
 }
 
@@ -283,7 +302,10 @@ impl Answer {
         }
         let Part { content, thinking, tool_calls } = line.message;
         if !content.is_empty() {
-            said(&content);
+            said(Heard::Text(&content));
+        }
+        if !thinking.is_empty() {
+            said(Heard::Thought(&thinking));
         }
         self.bytes += content.len() + thinking.len();
         self.reply.text.push_str(&content);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::{self, Wrong};
-use crate::model::{Call, Ending, ModelError, Reply, Said, Taken, Usage};
+use crate::model::{Call, Ending, Heard, ModelError, Reply, Said, Taken, Usage};
 
 /// An event. Those of other types, such as `ping`, say nothing.
 #[derive(Debug, Deserialize)]
@@ -108,7 +108,7 @@ impl Answer {
         let event: Event =
             serde_json::from_str(data).map_err(|error| ModelError::Broken(error.to_string()))?;
         match event {
-            Event::MessageStart { message } => self.count(message.usage),
+            Event::MessageStart { message } => self.count(message.usage, said),
             Event::ContentBlockStart { index, content_block } => match content_block {
                 Block::Text { text } => self.say(&text, said),
                 Block::ToolUse { id, name } => {
@@ -118,7 +118,10 @@ impl Answer {
             },
             Event::ContentBlockDelta { index, delta } => match delta {
                 Delta::Text { text } => self.say(&text, said),
-                Delta::Thinking { thinking } => self.reply.thinking.push_str(&thinking),
+                Delta::Thinking { thinking } => {
+                    said(Heard::Thought(&thinking));
+                    self.reply.thinking.push_str(&thinking);
+                }
                 Delta::InputJson { partial_json } => {
                     let calling = self.calls.get_mut(&index);
                     let calling = calling.ok_or_else(|| {
@@ -130,7 +133,7 @@ impl Answer {
             },
             Event::MessageDelta { delta, usage } => {
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
-                self.count(usage);
+                self.count(usage, said);
             }
             Event::MessageStop => return self.end().map(Some),
             Event::Error { error } => return Err(error::of_kind(error, model)),
@@ -153,13 +156,13 @@ impl Answer {
 
     fn say(&mut self, text: &str, said: &mut Said<'_>) {
         if !text.is_empty() {
-            said(text);
+            said(Heard::Text(text));
             self.reply.text.push_str(text);
         }
     }
 
     /// The figures of each event take in those before.
-    fn count(&mut self, tokens: Option<Tokens>) {
+    fn count(&mut self, tokens: Option<Tokens>, said: &mut Said<'_>) {
         let Some(tokens) = tokens else { return };
         let seen = self.reply.usage;
         let more = |seen: u64, told: Option<u64>| seen.max(told.unwrap_or(0));
@@ -169,6 +172,7 @@ impl Answer {
             cache_read_tokens: more(seen.cache_read_tokens, tokens.cache_read_input_tokens),
             cache_write_tokens: more(seen.cache_write_tokens, tokens.cache_creation_input_tokens),
         };
+        said(Heard::Took(self.reply.usage));
     }
 
     fn end(&mut self) -> Result<Reply, ModelError> {

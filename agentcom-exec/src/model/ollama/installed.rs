@@ -46,6 +46,11 @@ pub async fn installed(url: &str) -> Result<Vec<Installed>, ModelError> {
     let client = crate::web::client().timeout(WITHIN).build().map_err(broken)?;
     let asked = client.get(format!("{}/api/tags", url.trim_end_matches('/'))).send().await;
     let response = asked.map_err(|error| crate::model::unreachable(url, &error))?;
+    let status = response.status();
+    if !status.is_success() {
+        let seen = "it lists no models, as an Ollama server does".to_owned();
+        return Err(ModelError::Refused { status: status.as_u16(), seen });
+    }
     let listed: Listed = response.json().await.map_err(broken)?;
     let models = listed.models.into_iter().map(|model| Installed {
         name: model.name,
