@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use agentcom_core::config::Secret;
 use agentcom_exec::model::{
-    Call, Ending, Format, Message, Messages, Model, ModelError, Patience, Reply, Request, Taken,
-    Usage,
+    Call, Ending, Format, Heard, Message, Messages, Model, ModelError, Patience, Reply, Request,
+    Taken, Usage,
 };
 use agentcom_exec::stand_in::messages::{KEY, StandIn, Turn};
 use agentcom_exec::tool::Spec;
@@ -37,7 +37,12 @@ async fn an_answer_is_told_as_it_comes_and_counted_with_what_caches_read() {
         ..Request::default()
     };
     let mut said = String::new();
-    let reply = model(&server).ask(&request, &mut |text| said.push_str(text)).await.unwrap();
+    let mut hear = |heard: Heard<'_>| {
+        if let Heard::Text(text) = heard {
+            said.push_str(text);
+        }
+    };
+    let reply = model(&server).ask(&request, &mut hear).await.unwrap();
     assert_eq!((&*reply.text, &*said, reply.ending), ("Hello", "Hello", Ending::Whole));
     let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = reply.usage;
     assert_eq!((input_tokens, cache_read_tokens, cache_write_tokens), (10, 20, 5));

@@ -14,7 +14,7 @@ use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
 use agentcom_exec::model::ollama::{Installed, installed};
 use agentcom_exec::model::{
-    Ending, Format, Message, Model, ModelError, Ollama, Patience, Reply, Request,
+    self, Ending, Format, Message, Model, ModelError, Ollama, Patience, Reply, Request,
 };
 use agentcom_exec::stand_in::ollama::{Script, StandIn, Turn};
 use agentcom_exec::tool::{Spec, Tool, ToolError, Toolbox, Workspace};
@@ -110,7 +110,12 @@ async fn pieces_are_told_as_they_come_and_joined() {
         let server = StandIn::of([Turn::Bytes { pieces, hangs: false }]).await;
         let mut said = String::new();
         let request = Request::default();
-        let reply = model(&server).ask(&request, &mut |text| said.push_str(text)).await.unwrap();
+        let mut hear = |heard: model::Heard<'_>| {
+            if let model::Heard::Text(text) = heard {
+                said.push_str(text);
+            }
+        };
+        let reply = model(&server).ask(&request, &mut hear).await.unwrap();
         assert_eq!((&*reply.text, &*reply.thinking, &*said), ("Hello", "hm", "Hello"), "{size}");
     }
 }

@@ -193,8 +193,7 @@ impl Place {
                     Said::Refused(refusal) => return Err(io::Error::other(refusal.message)),
                     Said::Started { .. }
                     | Said::Contact(_)
-                    | Said::TooManyProcesses { .. }
-                    | Said::TooMuchMemory { .. }
+                    | Said::TooMuch(_)
                     | Said::Clear { .. } => {}
                 }
             }
