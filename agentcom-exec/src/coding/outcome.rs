@@ -282,7 +282,7 @@ pub(super) enum Trouble {
     OtherRepository { wanted: String, found: String },
     #[error("another attempt still works on the task, in {}", .0.display())]
     AtWork(PathBuf),
-    #[error("the model: {0}")]
+    #[error("{0}")]
     Model(ModelError),
     #[error("the workspace: {0}")]
     Workspace(io::Error),

@@ -148,7 +148,9 @@ pub enum CheckoutError {
     #[error("`{REMOTE}` has no branch `{0}`")]
     NoBase(String),
     /// It does not say which branch is its usual one.
-    #[error("`{REMOTE}` does not say which branch is its default")]
+    #[error(
+        "`{REMOTE}` does not say which branch is its default: its HEAD names none that is there"
+    )]
     NoDefault,
     /// There is no commit in it that a branch could start from.
     #[error("`{REMOTE}` has no commits yet; push a first one")]

@@ -36,8 +36,13 @@ pub enum Environment {
 /// The variable of which trials make sure that no command in a sandbox finds out what it says.
 pub const CANARY: &str = "AGENTCOM_TRIAL_CANARY";
 
-/// The user who is not root.
-const NOBODY: &str = "65534";
+/// A user who is not root, and whom no other process makes trials for: how many processes there may be is counted over
+/// all of a user.
+fn nobody() -> String {
+    const FIRST: u32 = 20_000;
+    const USERS: u32 = 40_000;
+    (FIRST + std::process::id() % USERS).to_string()
+}
 
 /// What Docker leaves to root, moby's `oci/caps/defaults.go`.
 const CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,\
@@ -114,7 +119,8 @@ impl Environment {
         args: &[&str],
         vars: &BTreeMap<&str, String>,
     ) -> io::Result<Output> {
-        let drop_root = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"];
+        let user = nobody();
+        let drop_root = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--"];
         let drop_root = drop_root.iter().filter(|_| nix::unistd::getuid().is_root());
         let drop_root: Vec<&str> = drop_root.copied().collect();
         let no_more = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";

@@ -1,5 +1,6 @@
 //! This file follows what happens, and goes on where it was after a lost connection.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -38,11 +39,12 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let mut cursor = args.after;
     let mut pause = PAUSE_MIN;
     let mut reached = false;
+    let mut saying = Saying::default();
     loop {
         let ended = follow(&client, &mut cursor, &mut pause, &mut reached, |event| {
             let wanted =
                 task.as_deref().is_none_or(|task| event.data["task_id"].as_str() == Some(task));
-            if wanted { show(event, args, ctx) } else { Ok(()) }
+            if wanted { show(event, &mut saying, args, ctx) } else { Ok(()) }
         });
         match ended.await {
             Err(failure) if reached && is_passing(&failure) => {
@@ -79,16 +81,63 @@ fn is_passing(failure: &Failure) -> bool {
     failure.exit == Exit::Unavailable || failure.exit == Exit::TryAgain
 }
 
-fn show(event: &FeedEvent, args: &Args, ctx: &Context) -> Outcome {
+fn show(event: &FeedEvent, saying: &mut Saying, args: &Args, ctx: &Context) -> Outcome {
     if ctx.print.json {
         let line = json!({ "event": event.kind, "cursor": event.cursor, "data": event.data });
         return Ok(ctx.print.text(&format!("{line}\n"))?);
     }
-    match event.data["type"].as_str() {
-        Some(kind) => Ok(ctx.print.text(&line(kind, &event.data))?),
-        None if args.progress => Ok(ctx.print.text(&progress(&event.data))?),
-        None => Ok(()),
+    if !args.progress {
+        let shown = event.data["type"].as_str().map(|kind| line(kind, &event.data));
+        return Ok(ctx.print.text(&shown.unwrap_or_default())?);
     }
+    Ok(ctx.print.text(&saying.shown(&event.data))?)
+}
+
+/// What models are saying, by task: it comes in small pieces, of which lines are made.
+#[derive(Default)]
+struct Saying(BTreeMap<String, String>);
+
+impl Saying {
+    /// So many characters make a line that does not end by itself.
+    const LINE_CHARS: usize = 72;
+
+    /// The lines to show for an event: before any other what its task's model said until then.
+    fn shown(&mut self, event: &Value) -> String {
+        let task = event["task_id"].as_str().unwrap_or_default();
+        let said = &event["event"];
+        if let (Some("token"), Some(text)) = (said["event_type"].as_str(), said["text"].as_str()) {
+            let held = self.0.entry(task.to_owned()).or_default();
+            held.push_str(text);
+            let mut lines = String::new();
+            while let Some(end) = end_of_line(held, Self::LINE_CHARS) {
+                let rest = held.split_off(end);
+                lines += &words(task, &std::mem::replace(held, rest));
+            }
+            return lines;
+        }
+        let held = self.0.remove(task).unwrap_or_default();
+        let shown = match event["type"].as_str() {
+            Some(kind) => line(kind, event),
+            None => progress(event),
+        };
+        words(task, &held) + &shown
+    }
+}
+
+/// Where the first line of a text ends, if it does: at its end, or behind the last word that has room.
+fn end_of_line(text: &str, chars_max: usize) -> Option<usize> {
+    let until = text.char_indices().nth(chars_max).map(|(at, _)| at);
+    let line = &text[..until.unwrap_or(text.len())];
+    let behind_word = || line.rfind(' ').map_or(line.len(), |at| at + 1);
+    line.find('\n').map(|at| at + 1).or_else(|| until.map(|_| behind_word()))
+}
+
+/// A line that a model says, unless it is blank.
+fn words(task: &str, text: &str) -> String {
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    progress(&json!({ "task_id": task, "event": { "text": text.trim_end() } }))
 }
 
 fn line(kind: &str, event: &Value) -> String {
@@ -128,6 +177,36 @@ fn progress(news: &Value) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
+
+    #[test]
+    fn what_a_model_says_piece_by_piece_is_shown_in_lines() {
+        let mut saying = Saying::default();
+        let task = "task-0123456789abcdef";
+        let token = |text: &str| json!({ "task_id": task, "event": { "event_type": "token", "text": text } });
+        let mut text = String::new();
+        for piece in ["Let ", "me ", "see.\n", "\n"].into_iter().chain(["the parser "; 8]) {
+            text += &saying.shown(&token(piece));
+        }
+        let other = json!({ "task_id": "task-0000000000000000", "event": { "text": "step" } });
+        text += &saying.shown(&other);
+        let call =
+            json!({ "task_id": task, "event": { "event_type": "tool_call", "text": "read it" } });
+        text += &saying.shown(&call);
+        text += &saying.shown(&token(&"x".repeat(80)));
+        text +=
+            &saying.shown(&json!({ "type": "task.completed", "task_id": task, "at": 3_661_000 }));
+        assert!(saying.0.is_empty());
+        expect![[r#"
+                     progress           89abcdef       Let me see.
+                     progress           89abcdef       the parser the parser the parser the parser the parser the parser the
+                     progress           00000000       step
+                     progress           89abcdef       parser the parser
+                     progress           89abcdef       read it
+                     progress           89abcdef       xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+                     progress           89abcdef       xxxxxxxx
+            01:01:01 task.completed     89abcdef
+        "#]].assert_eq(&anstream::adapter::strip_str(&text).to_string());
+    }
 
     #[test]
     fn events_are_lines() {

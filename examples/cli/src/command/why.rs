@@ -104,11 +104,13 @@ pub(crate) fn sentence(reason: &Value) -> String {
         "rate" => format!("the rate `{}` allows the next start {}", get("key"), until("until")),
         "endpoints" => endpoints(reason),
         "no_agent" => no_agent(&reason["nearest"]),
-        "agents_busy" => format!(
-            "{} agents can run it, and none takes work now ({})",
-            get("able"),
-            kept_by(&reason["kept_by"])
-        ),
+        "agents_busy" => {
+            let kept_by = kept_by(&reason["kept_by"]);
+            match &*get("able") {
+                "1" => format!("one agent can run it, and takes no work now ({kept_by})"),
+                able => format!("{able} agents can run it, and none takes work now ({kept_by})"),
+            }
+        }
         "affinity" => format!(
             "it waits {} for the agent that has its repository at hand",
             millis("remaining")
@@ -303,6 +305,7 @@ mod tests {
             lacking(&["online"]),
             lacking(&["sandbox-l2"]),
             Reason::AgentsBusy { able: 2, kept_by: [("full", 1), ("silent", 1)].into() },
+            Reason::AgentsBusy { able: 1, kept_by: [("full", 1)].into() },
             Reason::Affinity { remaining: Span(500) },
             Reason::Accepting { agent: agent(), remaining: Span(500) },
             Reason::Working { agent: agent(), lease_remaining: Span(25_000) },
@@ -334,6 +337,7 @@ mod tests {
             no connected agent can run it; a-1 could, and is offline
             no connected agent can run it; a-1 comes nearest and lacks a sandbox of L2 (`agentcom agents a-1` says why)
             2 agents can run it, and none takes work now (1 full, 1 silent)
+            one agent can run it, and takes no work now (1 full)
             it waits 500 ms for the agent that has its repository at hand
             a-1 has 500 ms left to accept it
             a-1 works on it and keeps it for another 25 s before it has to renew
