@@ -177,4 +177,39 @@ pub const FOUND: &[Found] = &[
         "heartbeats that were on their way when an agent was told again counted as missing the work",
         "who_is_told_again_after_a_reconnect_has_the_whole_lease_and_two_heartbeats",
     ),
+    found(
+        "sandbox trials",
+        "a file that a command had made setuid stayed so when it was written anew, as the user of the sidecar",
+        "a_file_that_is_written_anew_lends_nobody_the_rights_of_its_owner",
+    ),
+    found(
+        "sandbox trials",
+        "where commands have a user of their own they could not change what a tool had written",
+        "what_root_writes_belongs_to_whom_the_workspace_belongs",
+    ),
+    found(
+        "sandbox trials",
+        "all names of a folder were read into memory before any bound counted",
+        "a_folder_of_more_than_can_be_looked_at_is_told_in_part",
+    ),
+    found(
+        "sandbox trials",
+        "a path of thousands of folders was made, deeper than quotas look",
+        "folders_are_deep_only_as_far_as_tools_go_and_paths_of_any_length_end_in_an_answer",
+    ),
+    found(
+        "sandbox trials",
+        "a long pattern of names was a panic",
+        "patterns_that_would_be_large_are_refused",
+    ),
+    found(
+        "sandbox trials",
+        "temporary files that were very deep, or closed to their owner, stayed for ever",
+        "temporary_files_are_gone_with_their_command_however_deep_or_closed_they_are",
+    ),
+    found(
+        "sandbox trials",
+        "how a command ended was not told where it ended while it was killed",
+        "all_memory_of_a_command_is_bounded_however_it_is_held",
+    ),
 ];
