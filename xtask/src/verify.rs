@@ -14,6 +14,10 @@ const BARE_METAL: &str = "thumbv7em-none-eabihf";
 /// Set to `1` to let `deny` build its tool from source, which takes many minutes.
 const INSTALL_DENY: &str = "AGENTCOM_INSTALL_DENY";
 
+/// The workspaces of their own, each with a lock file.
+const BESIDE: [&str; 3] =
+    ["benches/peers/Cargo.toml", "benches/peers/effectum/Cargo.toml", "fuzz/Cargo.toml"];
+
 /// Something to run; `None` if it was skipped.
 enum Check {
     Own(fn() -> Result<Option<Duration>, Failure>),
@@ -25,6 +29,7 @@ enum Check {
 fn checks() -> Vec<(&'static str, Check)> {
     let mut checks = vec![
         ("fmt", Check::Own(fmt)),
+        ("locks", Check::Own(locks)),
         ("clippy", Check::Own(clippy)),
         ("tests", Check::Own(tests)),
         ("bare-metal", Check::Own(bare_metal)),
@@ -86,6 +91,17 @@ fn names() -> String {
 
 fn fmt() -> Result<Option<Duration>, Failure> {
     Step::cargo("fmt", ["fmt", "--all", "--check"]).run().map(Some)
+}
+
+/// That what is built beside the workspace builds from the lock files that it has: each names what our
+/// packages depend on as well.
+fn locks() -> Result<Option<Duration>, Failure> {
+    let mut took = Duration::ZERO;
+    for manifest in BESIDE {
+        let fresh = ["update", "--quiet", "--workspace", "--locked", "--manifest-path", manifest];
+        took += Step::cargo("locks", fresh).run()?;
+    }
+    Ok(Some(took))
 }
 
 fn clippy() -> Result<Option<Duration>, Failure> {
