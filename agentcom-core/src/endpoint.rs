@@ -6,7 +6,9 @@ mod tuning;
 
 pub use breaker::{Breaker, Sign};
 pub use server::{Server, is_loopback};
-pub use tuning::{BadContextTokens, BadThink, ContextTokens, ModelOptions, Think, Tuning};
+pub use tuning::{
+    BadCalls, BadContextTokens, BadThink, Calls, ContextTokens, ModelOptions, Think, Tuning,
+};
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -74,7 +76,7 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub others: bool,
     /// How models of a server are asked, whoever asks; what is not said agents say of Ollama servers. How
-    /// much to think can be said of those only.
+    /// much to think, and how tools are called, can be said of those only.
     #[serde(default, skip_serializing_if = "Tuning::is_default")]
     pub tuning: Tuning,
     /// How many tasks each of its models works on at once, 1 to [`Endpoint::SLOTS_MAX`].
@@ -214,8 +216,11 @@ impl Endpoint {
             return bad("tuning", "can be said of servers only");
         }
         let mut options = core::iter::once(&self.tuning.all).chain(self.tuning.models.values());
-        if self.api != Api::Ollama && options.any(|options| options.think.is_some()) {
-            return bad("tuning", "says how much to think of Ollama servers only");
+        if self.api != Api::Ollama && options.any(|it| it.think.is_some() || it.calls.is_some()) {
+            return bad(
+                "tuning",
+                "says how much to think and how to call tools of Ollama servers only",
+            );
         }
         let mut tuned = self.tuning.models.keys();
         if tuned.len() > Self::MODELS_MAX || !tuned.all(|model| is_fine(model)) {

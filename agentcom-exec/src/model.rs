@@ -234,7 +234,10 @@ pub enum ModelError {
         seen: String,
     },
     /// It cannot call tools.
-    #[error("the model `{0}` cannot call tools; take one that can, such as qwen3:8b")]
+    #[error(
+        "the model `{0}` cannot call tools; take one that can, such as qwen3:8b, or have it call them \
+         by `format`"
+    )]
     NoTools(String),
     /// It cannot think, and is told to.
     #[error("the model `{0}` does not think; do not say how much it is to")]

@@ -88,12 +88,13 @@ const TYPES: [Line; 43] = [
     (
         "route",
         "{endpoint: text, api: api, url?: text, credential?: text, model?: text, \
-         options?: {context_tokens?: integer, think?: off, on, low, medium or high}}",
+         options?: {context_tokens?: integer, think?: off, on, low, medium or high, \
+         calls?: native or format}}",
     ),
     (
         "tuning",
-        "{context_tokens?: integer, think?: off, on, low, medium or high, \
-         models?: {NAME: {context_tokens?, think?}}}",
+        "{context_tokens?: integer, think?: off, on, low, medium or high, calls?: native or format, \
+         models?: {NAME: {context_tokens?, think?, calls?}}}",
     ),
     ("rate", "{key: text, limit: integer, per_ms: milliseconds, burst?: integer}"),
 ];

@@ -1,5 +1,5 @@
 //! This file says how models of servers are asked: how long their context is, and, of Ollama servers, how
-//! much they think before they answer.
+//! much they think before they answer and how they call tools.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -105,6 +105,49 @@ impl FromStr for Think {
     }
 }
 
+/// How a model calls tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Calls {
+    /// As it was trained to; the server knows models that were not, and refuses them.
+    #[default]
+    Native,
+    /// The server holds each of its answers to a JSON schema of all calls, so that any model can.
+    Format,
+}
+
+/// Nothing that says how a model calls tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a model calls tools in the way native or format")]
+pub struct BadCalls;
+
+impl Calls {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Format];
+
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Format => "format",
+        }
+    }
+}
+
+impl fmt::Display for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Calls {
+    type Err = BadCalls;
+    fn from_str(text: &str) -> Result<Self, BadCalls> {
+        Self::ALL.into_iter().find(|calls| calls.as_str() == text).ok_or(BadCalls)
+    }
+}
+
 /// How a model is asked; what is not said is as usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelOptions {
@@ -114,6 +157,9 @@ pub struct ModelOptions {
     /// How much it thinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub think: Option<Think>,
+    /// How it calls tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
 }
 
 impl ModelOptions {
@@ -123,6 +169,7 @@ impl ModelOptions {
         Self {
             context_tokens: self.context_tokens.or(other.context_tokens),
             think: self.think.or(other.think),
+            calls: self.calls.or(other.calls),
         }
     }
 
@@ -151,6 +198,18 @@ impl Tuning {
         self.models.get(model).copied().unwrap_or_default().or(self.all)
     }
 
+    /// How models call tools, and nothing else of what is said.
+    #[must_use]
+    pub fn of_calls(&self) -> Self {
+        let of = |options: &ModelOptions| ModelOptions {
+            calls: options.calls,
+            ..ModelOptions::default()
+        };
+        let models = self.models.iter().map(|(model, options)| (model.clone(), of(options)));
+        let models = models.filter(|(_, options)| !options.is_default());
+        Self { all: of(&self.all), models: models.collect() }
+    }
+
     /// Whether nothing is said.
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -168,12 +227,29 @@ mod tests {
         let tuning: Tuning = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&tuning).unwrap(), text);
         let of = |model| {
-            let ModelOptions { context_tokens, think } = tuning.of(model);
+            let ModelOptions { context_tokens, think, calls: _ } = tuning.of(model);
             (context_tokens.map(ContextTokens::get), think)
         };
         assert_eq!(of("a"), (Some(4096), None));
         assert_eq!(of("b"), (Some(8192), Some(Think::High)));
         assert_eq!(of("c"), (Some(8192), None));
+    }
+
+    #[test]
+    fn how_models_call_tools_is_told_apart_from_the_rest() {
+        let text = r#"{"think":"off","models":{"a":{"calls":"format"},"b":{"think":"high"}}}"#;
+        let tuning: Tuning = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (tuning.of("a").calls, tuning.of("b").calls.unwrap_or_default()),
+            (Some(Calls::Format), Calls::Native)
+        );
+        let told = serde_json::to_string(&tuning.of_calls()).unwrap();
+        assert_eq!(told, r#"{"models":{"a":{"calls":"format"}}}"#);
+        for calls in Calls::ALL {
+            assert_eq!(calls.as_str().parse(), Ok(calls));
+            assert_eq!(serde_json::to_value(calls).unwrap(), calls.as_str());
+        }
+        assert_eq!("json".parse::<Calls>(), Err(BadCalls));
     }
 
     #[test]

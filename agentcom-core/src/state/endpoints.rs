@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use self::wanting::Waiting;
 use super::{Due, State, When};
-use crate::endpoint::{Api, Breaker, Endpoint, Routing, Seen, Served, Server};
+use crate::endpoint::{Api, Breaker, Calls, Endpoint, ModelOptions, Routing, Seen, Served, Server};
 use crate::id::TaskId;
 use crate::name::{Credential, EndpointId};
 use crate::route::{Chosen, Verdict, Wanted};
@@ -388,8 +388,10 @@ struct Offer<'a> {
 }
 
 impl<'a> Offer<'a> {
-    fn of(model: &'a str, served: Option<&'a Served>) -> Self {
-        let cannot = served.is_some_and(|it| it.tools == Some(false));
+    /// A model that is asked so.
+    fn of(model: &'a str, served: Option<&'a Served>, options: ModelOptions) -> Self {
+        let is_untrained = served.is_some_and(|it| it.tools == Some(false));
+        let cannot = is_untrained && options.calls != Some(Calls::Format);
         Self { model, served, lack: cannot.then_some(Verdict::NoTools), for_tier: None }
     }
 
@@ -402,6 +404,7 @@ impl<'a> Offer<'a> {
 fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) -> Vec<Offer<'a>> {
     let seen = health.seen.as_deref();
     let knows_aliases = endpoint.api == Api::Messages;
+    let options = |name: &str| endpoint.tuning.of(name);
     let served = |name: &str| {
         let listed = &seen?.models;
         let alias = || listed.iter().find(|it| knows_aliases && it.has_alias(name));
@@ -413,7 +416,7 @@ fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) ->
     let is_sure = endpoint.api == Api::Ollama && seen.is_some_and(is_whole);
     let said = |name: &'a str| match served(name) {
         None if is_sure => Offer::missing(name),
-        served => Offer::of(name, served),
+        served => Offer::of(name, served, options(name)),
     };
     if let Some(model) = wanted.model.as_deref() {
         let is_said = endpoint.models.iter().any(|it| &*it.model == model);
@@ -421,19 +424,21 @@ fn offers<'a>(endpoint: &'a Endpoint, health: &'a Health, wanted: &'a Wanted) ->
         let offer = match served(model) {
             _ if is_said => Some(said(model)),
             _ if !is_open => None,
-            Some(it) => Some(Offer::of(model, Some(it))),
+            Some(it) => Some(Offer::of(model, Some(it), options(model))),
             // A program knows models by names that nobody lists.
-            None if wanted.api.is_some() => Some(Offer::of(model, None)),
+            None if wanted.api.is_some() => Some(Offer::of(model, None, options(model))),
             None => is_sure.then(|| Offer::missing(model)),
         };
         return offer.into_iter().collect();
     }
     if endpoint.models.is_empty() && endpoint.api.program().is_some() {
-        return Vec::from([Offer::of(Endpoint::OWN, None)]);
+        return Vec::from([Offer::of(Endpoint::OWN, None, ModelOptions::default())]);
     }
     if endpoint.models.is_empty() {
         let all = seen.into_iter().flat_map(|seen| &seen.models);
-        let all = all.map(|it| Offer::of(&it.model, Some(it)));
+        // Of models that nobody names, what is said of all does not hold: some cannot even chat.
+        let named = |name: &str| endpoint.tuning.models.get(name).copied().unwrap_or_default();
+        let all = all.map(|it| Offer::of(&it.model, Some(it), named(&it.model)));
         return all.filter(|offer| offer.lack.is_none()).collect();
     }
     let meant = endpoint.models.iter().filter_map(|meant| {

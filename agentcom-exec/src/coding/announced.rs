@@ -23,8 +23,11 @@ impl Chain {
             let others = !models.is_empty();
             Endpoint { models, others, credential, ..Endpoint::new(api, url) }
         };
-        let local =
-            local.as_ref().map(|it| of(Api::Ollama, &it.url, Some(it.model.as_str()), None));
+        // What else is said of how models are asked, each agent says for itself.
+        let local = local.as_ref().map(|it| Endpoint {
+            tuning: it.tuning.of_calls(),
+            ..of(Api::Ollama, &it.url, Some(it.model.as_str()), None)
+        });
         let cloud = cloud
             .as_ref()
             .map(|it| of(Api::Messages, &it.url, Some(it.model.as_str()), name_of_key(&it.key)));

@@ -6,10 +6,11 @@
 //! out by whoever goes on asking, by the number of tokens that it says it read ([`Usage`]). Protocol: Ollama's `docs/api.md` and
 //! `api/types.go`.
 
+mod by_format;
 mod installed;
 mod unread;
 
-use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think};
+use agentcom_core::endpoint::{Calls, ContextTokens, ModelOptions, Think};
 use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -33,6 +34,7 @@ pub struct Ollama {
     model: String,
     context_tokens: u64,
     think: Option<Think>,
+    calls: Calls,
     patience: Patience,
 }
 
@@ -62,6 +64,7 @@ impl Ollama {
             model: model.to_owned(),
             context_tokens: Self::CONTEXT_TOKENS,
             think: None,
+            calls: Calls::default(),
             patience: Patience::default(),
         })
     }
@@ -71,7 +74,8 @@ impl Ollama {
     pub fn with_options(self, options: ModelOptions) -> Self {
         let context = options.context_tokens.map(ContextTokens::get);
         let context_tokens = context.unwrap_or(self.context_tokens);
-        Self { context_tokens, think: options.think.or(self.think), ..self }
+        let calls = options.calls.unwrap_or(self.calls);
+        Self { context_tokens, think: options.think.or(self.think), calls, ..self }
     }
 
     /// With another patience.
@@ -167,6 +171,17 @@ impl Ollama {
         }
     }
 
+    async fn answer(
+        &self,
+        request: &Request<'_>,
+        said: &mut Said<'_>,
+    ) -> Result<Reply, ModelError> {
+        match self.send(request).await? {
+            Ok(response) => self.hear(response, said).await,
+            Err(reply) => Ok(reply),
+        }
+    }
+
     async fn hear(&self, mut response: Response, said: &mut Said<'_>) -> Result<Reply, ModelError> {
         let mut lines = Lines::at_most(LINE_BYTES_MAX);
         let mut answer = Answer::default();
@@ -208,10 +223,13 @@ impl Model for Ollama {
     async fn ask(&self, request: &Request<'_>, said: &mut Said<'_>) -> Result<Reply, ModelError> {
         let whole = self.patience.whole;
         let asking = async {
-            match self.send(request).await? {
-                Ok(response) => self.hear(response, said).await,
-                Err(reply) => Ok(reply),
+            if self.calls == Calls::Format && request.format.is_none() && !request.tools.is_empty()
+            {
+                let told = by_format::Told::of(request);
+                let reply = self.answer(&told.request(), &mut by_format::hushed(said)).await?;
+                return Ok(by_format::read(reply, said));
             }
+            self.answer(request, said).await
         };
         timeout(whole, asking).await.map_err(|_| ModelError::Unfinished(whole))?
     }

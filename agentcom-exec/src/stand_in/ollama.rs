@@ -1,5 +1,6 @@
 //! This file stands in for Ollama: `POST /api/chat`, and `GET` of `/api/tags`, `/api/ps` and `/api/version`, with a model that follows a script, and
-//! misbehaves where the script says so, or in one of the [`WAYS`].
+//! misbehaves where the script says so, or in one of the [`WAYS`]. It goes by two names: as `plain` it was not made to call tools, and
+//! where its answers are held to a format, it writes what it calls as that.
 
 mod ways;
 
@@ -144,13 +145,19 @@ pub type StandIn = scripted::StandIn<Turn>;
 /// How the model decides.
 pub type Script = scripted::Script<Turn>;
 
-/// The one model that it has.
+/// What the model is called that was not made to call tools.
+const PLAIN: &str = "plain";
+
+/// The models that it has.
 async fn tags() -> Response {
-    let model = json!({
-        "name": "scripted", "model": "scripted", "details": { "parameter_size": "8.2B" },
-        "capabilities": ["completion", "tools"],
-    });
-    json!({ "models": [model] }).to_string().into_response()
+    let model = |name: &str, capabilities: &[&str]| {
+        json!({
+            "name": name, "model": name, "details": { "parameter_size": "8.2B" },
+            "capabilities": capabilities,
+        })
+    };
+    let models = [model("scripted", &["completion", "tools"]), model(PLAIN, &["completion"])];
+    json!({ "models": models }).to_string().into_response()
 }
 
 /// It is loaded, always.
@@ -167,9 +174,18 @@ async fn chat(State(model): State<Scripted<Turn>>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    if asked["model"] == PLAIN && asked["tools"].as_array().is_some_and(|all| !all.is_empty()) {
+        let text = json!({ "error": format!("{PLAIN} does not support tools") }).to_string();
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
     match model.ask(asked.clone()) {
         Turn::Reply { says, calls, tokens, after } => {
             tokio::time::sleep(after).await;
+            let (says, calls) = if asked["format"].is_object() {
+                (vec![in_format(&says.concat(), &calls)], Vec::new())
+            } else {
+                (says, calls)
+            };
             let lines = lines(&asked["model"], &says, &calls, tokens);
             ndjson(stream::iter(lines.into_iter().map(|line| format!("{line}\n").into_bytes())))
         }
@@ -189,6 +205,13 @@ async fn chat(State(model): State<Scripted<Turn>>, body: Bytes) -> Response {
 fn ndjson(pieces: impl futures_util::Stream<Item = Vec<u8>> + Send + 'static) -> Response {
     let body = Body::from_stream(pieces.map(Ok::<_, Infallible>));
     ([("content-type", "application/x-ndjson")], body).into_response()
+}
+
+/// What is called, or else said, as one that fits the schema.
+fn in_format(says: &str, calls: &[(String, Value)]) -> String {
+    let call = calls.first();
+    let call = call.map(|(name, input)| json!({ "function": name, "parameters": input }));
+    call.unwrap_or_else(|| json!({ "answer": says })).to_string()
 }
 
 /// The lines of an answer, as `docs/api.md` of Ollama shows them.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use agentcom_core::command::Parking;
-use agentcom_core::endpoint::{Api, ContextTokens, Endpoint, Meant, ModelOptions, Think, Tuning};
+use agentcom_core::endpoint::{
+    Api, Calls, ContextTokens, Endpoint, Meant, ModelOptions, Think, Tuning,
+};
 use agentcom_core::name::{AgentId, Capability, Credential, Kind};
 use agentcom_core::route::Class;
 use agentcom_core::task::Tier;
@@ -43,6 +45,7 @@ struct MeantBody {
 struct TuningBody {
     context_tokens: Option<ContextTokens>,
     think: Option<Think>,
+    calls: Option<Calls>,
     models: Option<BTreeMap<Box<str>, OptionsBody>>,
 }
 
@@ -52,6 +55,7 @@ struct TuningBody {
 struct OptionsBody {
     context_tokens: Option<ContextTokens>,
     think: Option<Think>,
+    calls: Option<Calls>,
 }
 
 /// Parks the key of an endpoint.
@@ -125,12 +129,12 @@ impl From<MeantBody> for Meant {
 }
 
 impl From<TuningBody> for Tuning {
-    fn from(TuningBody { context_tokens, think, models }: TuningBody) -> Self {
+    fn from(TuningBody { context_tokens, think, calls, models }: TuningBody) -> Self {
         let models = models.unwrap_or_default().into_iter();
-        let models = models.map(|(model, OptionsBody { context_tokens, think })| {
-            (model, ModelOptions { context_tokens, think })
+        let models = models.map(|(model, OptionsBody { context_tokens, think, calls })| {
+            (model, ModelOptions { context_tokens, think, calls })
         });
-        Self { all: ModelOptions { context_tokens, think }, models: models.collect() }
+        Self { all: ModelOptions { context_tokens, think, calls }, models: models.collect() }
     }
 }
 
@@ -151,10 +155,11 @@ mod tests {
         assert_eq!((said.slots, said.models_at_once, said.class), (7, 0, Class::Local));
         assert_eq!((&said.models[0].tiers[..], said.others), (&[Tier::Complex][..], true));
         let tuned = r#"{"api":"ollama","url":"http://h","tuning":{"context_tokens":8192,"models":
-            {"m":{"think":"low"}}}}"#;
+            {"m":{"think":"low","calls":"format"}}}}"#;
         let tuning = read(tuned).unwrap().tuning;
         assert_eq!(tuning.of("m").context_tokens, Some(8192.try_into().unwrap()));
         assert_eq!((tuning.of("m").think, tuning.of("n").think), (Some(Think::Low), None));
+        assert_eq!((tuning.of("m").calls, tuning.of("n").calls), (Some(Calls::Format), None));
         for bad in [r#"{"think":"much"}"#, r#"{"context_tokens":1}"#, r#"{"num_ctx":8192}"#] {
             let text = format!(r#"{{"api":"ollama","url":"http://h","tuning":{bad}}}"#);
             assert!(serde_json::from_str::<EndpointBody>(&text).is_err(), "{bad}");

@@ -66,15 +66,15 @@ fn sample(kind: &str) -> Value {
         "parking" => json!("off"),
         "fault" => json!("unreachable"),
         "route" => {
-            let options = json!({ "context_tokens": 8192, "think": "low" });
+            let options = json!({ "context_tokens": 8192, "think": "low", "calls": "native" });
             json!({
                 "endpoint": "e", "api": "messages", "url": "u", "credential": "c", "model": "m",
                 "options": options,
             })
         }
         "tuning" => {
-            let of_one = json!({ "m": { "think": "low" } });
-            json!({ "context_tokens": 8192, "think": "off", "models": of_one })
+            let of_one = json!({ "m": { "think": "low", "calls": "format" } });
+            json!({ "context_tokens": 8192, "think": "off", "calls": "native", "models": of_one })
         }
         "routing" => json!({ "target_type": "wake", "effective_tier": "trivial" }),
         "peer" => {

@@ -138,7 +138,10 @@ impl Coder {
     /// safe.
     pub(crate) async fn warn(&self, print: Printer) -> Infallible {
         match self.ollama.clone() {
-            Some(url) => Server { url, wanted: vec![self.model.clone()] }.warn(print).await,
+            Some(url) => {
+                let (wanted, tuning) = (vec![self.model.clone()], self.tune.tuning());
+                Server { url, wanted, tuning }.warn(print).await
+            }
             None => std::future::pending().await,
         }
     }

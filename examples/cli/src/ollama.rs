@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use agentcom_core::endpoint::Served;
+use agentcom_core::endpoint::{Calls, Served, Tuning};
 use agentcom_exec::model::ollama::{Installed, installed};
 
 use crate::print::Printer;
@@ -13,11 +13,13 @@ use crate::table::one_line;
 const NAMED_MAX: usize = 20;
 
 /// A server, and what tasks are to be done with there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) url: String,
     /// Models; none if any will do.
     pub(crate) wanted: Vec<String>,
+    /// How they are asked.
+    pub(crate) tuning: Tuning,
 }
 
 /// What a look at a server shows.
@@ -64,13 +66,15 @@ impl Server {
             true => format!("answers at {url}, with no model that can call tools"),
             false => format!("answers at {url}; models for tools: {}", listed(&names)),
         };
-        let hints = self.wanted.iter().filter_map(|name| lack(name, models)).collect();
+        let by_format = |name: &str| self.tuning.of(name).calls == Some(Calls::Format);
+        let hints = self.wanted.iter().filter_map(|name| lack(name, by_format(name), models));
+        let hints = hints.collect();
         Look { seen, hints }
     }
 }
 
-/// What keeps the model `name` from tasks, where these `models` are.
-fn lack(name: &str, models: &[Installed]) -> Option<String> {
+/// What keeps the model `name` from tasks, where these `models` are and it is held to a format or not.
+fn lack(name: &str, by_format: bool, models: &[Installed]) -> Option<String> {
     let is_called = |model: &&Installed| {
         let served = Served {
             model: model.name.as_str().into(),
@@ -82,9 +86,10 @@ fn lack(name: &str, models: &[Installed]) -> Option<String> {
     };
     let name = one_line(name);
     match models.iter().find(is_called) {
-        Some(model) if model.tools == Some(false) => {
-            Some(format!("`{name}` cannot call tools, as coding tasks have to; name another"))
-        }
+        Some(model) if model.tools == Some(false) && !by_format => Some(format!(
+            "`{name}` was not made to call tools, as coding tasks have to; name another, or try \
+             --calls {name}=format"
+        )),
         Some(_) => None,
         None => Some(format!(
             "`{name}` is not there, and its tasks wait; `ollama pull {name}` fetches it, --model \
@@ -114,17 +119,22 @@ mod tests {
     #[test]
     fn a_server_is_judged_by_what_tasks_want_of_it() {
         let models = [model("a:latest", Some(true)), model("b:1", Some(false)), model("c", None)];
+        let tuning: Tuning =
+            serde_json::from_str(r#"{"models":{"e":{"calls":"format"}}}"#).unwrap();
         let look = |wanted: &[&str], models: &[Installed]| {
             let wanted = wanted.iter().map(|&name| name.to_owned()).collect();
-            let Look { seen, hints } = Server { url: "http://x".into(), wanted }.judge(models);
+            let server = Server { url: "http://x".into(), wanted, tuning: tuning.clone() };
+            let Look { seen, hints } = server.judge(models);
             (seen, hints.join("; "))
         };
         let seen = "answers at http://x; models for tools: a:latest (1B), c (1B)".to_owned();
         assert_eq!(look(&[], &models), (seen.clone(), String::new()));
         assert_eq!(look(&["a", "c"], &models), (seen, String::new()));
         let hints = look(&["b:1", "d"], &models).1;
-        assert!(hints.starts_with("`b:1` cannot call tools"), "{hints}");
+        assert!(hints.starts_with("`b:1` was not made to call tools"), "{hints}");
+        assert!(hints.contains("try --calls b:1=format"), "{hints}");
         assert!(hints.contains("`ollama pull d`"), "{hints}");
+        assert_eq!(look(&["e"], &[model("e", Some(false))]).1, "", "it is held to a format");
         let none = "answers at http://x, with no model that can call tools".to_owned();
         assert_eq!(look(&[], &models[1..2]), (none.clone(), "`ollama pull qwen3:8b`".into()));
         assert_eq!(look(&["d"], &[]).0, none);

@@ -66,7 +66,7 @@ fn words(verdict: &Verdict) -> String {
         Verdict::NoAgent(need) => format!("needs an agent with {need}"),
         Verdict::NoRoom => "waits for its agents".into(),
         Verdict::Missing => "is not there; `ollama pull` fetches models".into(),
-        Verdict::NoTools => "cannot call tools".into(),
+        Verdict::NoTools => "was not made to call tools; `--calls` can have it do so".into(),
         Verdict::NoPrice => "has no price where there are caps; `agentcom price` sets one".into(),
     }
 }
@@ -131,7 +131,7 @@ mod tests {
             m at gpu needs an agent with key-me,
             m at gpu waits for its agents,
             m at gpu is not there; `ollama pull` fetches models,
-            m at gpu cannot call tools,
+            m at gpu was not made to call tools; `--calls` can have it do so,
             m at gpu has no price where there are caps; `agentcom price` sets one"#]]
         .assert_eq(&whole(&route).unwrap().replace(", ", ",\n"));
     }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think, Tuning};
+use agentcom_core::endpoint::{Calls, ContextTokens, ModelOptions, Think, Tuning};
 
 /// How models of Ollama servers are asked.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -16,6 +16,10 @@ pub(crate) struct Tune {
     /// server likes]
     #[arg(long, value_name = "[MODEL=]LEVEL")]
     think: Vec<OfModel<Think>>,
+    /// How they call tools, all or one (repeatable): native, or format, by which models can that were
+    /// not trained to [default: native]
+    #[arg(long, value_name = "[MODEL=]WAY")]
+    calls: Vec<OfModel<Calls>>,
 }
 
 /// Something that is said of one model, or of all.
@@ -49,6 +53,9 @@ impl Tune {
         for OfModel { model, value } in &self.think {
             options(&mut tuning, model).think = Some(*value);
         }
+        for OfModel { model, value } in &self.calls {
+            options(&mut tuning, model).calls = Some(*value);
+        }
         tuning
     }
 }
@@ -81,16 +88,17 @@ mod tests {
         };
         assert_eq!(read(&[]).unwrap(), "{}");
         let line = ["--context", "8192", "--think", "off", "--context", "hf.co/a/b:Q4=4096"];
-        let more = ["--think", "hf.co/a/b:Q4=high"];
+        let more = ["--think", "hf.co/a/b:Q4=high", "--calls", "gemma3=format"];
         assert_eq!(
             read(&[&line[..], &more].concat()).unwrap(),
-            r#"{"context_tokens":8192,"think":"off","models":{"hf.co/a/b:Q4":{"context_tokens":4096,"think":"high"}}}"#
+            r#"{"context_tokens":8192,"think":"off","models":{"gemma3":{"calls":"format"},"hf.co/a/b:Q4":{"context_tokens":4096,"think":"high"}}}"#
         );
         for bad in [
             ["--context", "m=12"],
             ["--context", "m"],
             ["--context", "=4096"],
             ["--think", "m=much"],
+            ["--calls", "json"],
         ] {
             assert!(read(&bad).is_err(), "{bad:?}");
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agentcom_core::config::{Secret, SidecarConfig};
-use agentcom_core::endpoint::{ContextTokens, ModelOptions, Think, Tuning};
+use agentcom_core::endpoint::{Calls, ContextTokens, ModelOptions, Think, Tuning};
 use agentcom_core::name::{AgentId, Capability};
 use agentcom_core::time::Span;
 use agentcom_exec::claude_code::{ClaudeCode, Program};
@@ -93,6 +93,8 @@ pub struct Code {
     context_tokens: Option<ContextTokens>,
     /// How much they think.
     think: Option<Think>,
+    /// How they call tools.
+    calls: Option<Calls>,
     /// What is otherwise for some of them, by their names.
     #[serde(default)]
     models: BTreeMap<Box<str>, Options>,
@@ -129,11 +131,12 @@ pub struct Code {
 struct Options {
     context_tokens: Option<ContextTokens>,
     think: Option<Think>,
+    calls: Option<Calls>,
 }
 
 impl From<Options> for ModelOptions {
-    fn from(Options { context_tokens, think }: Options) -> Self {
-        Self { context_tokens, think }
+    fn from(Options { context_tokens, think, calls }: Options) -> Self {
+        Self { context_tokens, think, calls }
     }
 }
 
@@ -141,10 +144,10 @@ impl Code {
     /// How models of Ollama servers are asked.
     #[must_use]
     pub fn tuning(&self) -> Tuning {
-        let Self { context_tokens, think, .. } = *self;
+        let Self { context_tokens, think, calls, .. } = *self;
         let models = self.models.iter();
         Tuning {
-            all: ModelOptions { context_tokens, think },
+            all: ModelOptions { context_tokens, think, calls },
             models: models.map(|(model, &options)| (model.clone(), options.into())).collect(),
         }
     }

@@ -16,7 +16,8 @@ mod servers;
 use super::*;
 use crate::command::{EndpointCommand, Rejected};
 use crate::endpoint::{
-    Api, Breaker, Endpoint, Fault, Machine, Meant, ModelOptions, Seen, Served, Sign, Think,
+    Api, Breaker, Calls, Endpoint, Fault, Machine, Meant, ModelOptions, Seen, Served, Sign, Think,
+    Tuning,
 };
 use crate::name::EndpointId;
 use crate::route::Verdict;

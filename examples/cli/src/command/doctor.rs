@@ -1,6 +1,6 @@
 //! This file looks at the machine and says what agents can rely on, and what to do about the rest.
 
-use agentcom_core::endpoint::is_loopback;
+use agentcom_core::endpoint::{Tuning, is_loopback};
 use agentcom_exec::claude_code::Program;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::model::Ollama;
@@ -187,7 +187,7 @@ async fn ollama(named: Option<&str>, ctx: &Context) -> Vec<Finding> {
         return join_all(known.iter().map(|endpoint| of_endpoint(endpoint, is_here))).await;
     }
     let url = named.unwrap_or(Ollama::URL).to_owned();
-    let Look { seen, mut hints } = Server { url, wanted: Vec::new() }.look().await;
+    let Look { seen, mut hints } = Server { url, ..Server::default() }.look().await;
     if named.is_none() && !hints.is_empty() {
         hints.push(NONE.to_owned());
     }
@@ -210,7 +210,8 @@ async fn of_endpoint(endpoint: &Value, hub_is_here: bool) -> Finding {
     if hub_is_here || !is_loopback(&url) {
         let wanted = endpoint["models"].as_array().into_iter().flatten();
         let wanted = wanted.map(|meant| field(meant, "model")).collect();
-        let Look { seen, hints } = Server { url, wanted }.look().await;
+        let tuning = serde_json::from_value(endpoint["tuning"].clone()).unwrap_or_default();
+        let Look { seen, hints } = Server { url, wanted, tuning }.look().await;
         return Finding { about, seen: format!("{name}: {seen}"), hints };
     }
     let fault = endpoint["error"].as_str().map(|error| one_line(error).to_string());

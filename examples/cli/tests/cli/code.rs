@@ -93,8 +93,9 @@ pub(crate) async fn started(
 ) -> (Value, Ollama, Up) {
     let ollama = Ollama::of(turns).await;
     let url = ollama.url();
-    let up = ["--ollama", &url, "--model", "scripted", "--workdir", "clone"];
-    let up = Up::start_with(dir, &[&up, more].concat(), env);
+    let up = ["--ollama", &url, "--workdir", "clone"];
+    let usual: &[&str] = if more.contains(&"--model") { &[] } else { &["--model", "scripted"] };
+    let up = Up::start_with(dir, &[&up, usual, more].concat(), env);
     let line =
         ["submit", "--code", "-d", "Mend the sum", "--wait", "--max-attempts", "1", "--json"];
     let mut command = agentcom(dir, &[&line[..], flags].concat());
@@ -112,6 +113,17 @@ async fn a_model_is_asked_as_was_said_of_it() {
     for asked in ollama.asked() {
         assert_eq!((&asked["options"]["num_ctx"], &asked["think"]), (&json!(8192), &json!(false)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_was_not_made_to_call_tools_mends_the_sum_by_a_format() {
+    let Some(dir) = ground() else { return };
+    let more = ["--model", "plain", "--calls", "plain=format"];
+    let turns = vec![writes("add.sh", MENDED), Turn::says("It adds.")];
+    let (told, ollama, _up) = at_work_with(dir.path(), turns, &more).await;
+    assert_eq!((&told["state"], &told["result"]["model"]), (&json!("completed"), &json!("plain")));
+    assert_eq!(told["result"]["output"], "It adds.", "{told:#}");
+    assert!(ollama.asked().iter().all(|asked| asked["format"].is_object()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -198,14 +198,17 @@ fn coding_tasks_are_done_by_a_model_or_by_a_foreign_agent() {
 #[test]
 fn models_are_asked_as_the_tables_say() {
     let coding = |more: &str| format!("[coding]\nrepository = \".\"\nmodel = \"m\"\n{more}");
-    let text = coding("context_tokens = 8192\n[coding.models.\"a:8b\"]\nthink = \"low\"\n");
+    let text = coding(
+        "context_tokens = 8192\n[coding.models.\"a:8b\"]\nthink = \"low\"\ncalls = \"format\"\n",
+    );
     let tuning = Settings::parse(&text, &|_| None).unwrap().coding.unwrap().tuning();
     let told = |model| serde_json::to_string(&tuning.of(model)).unwrap();
     assert_eq!(told("m"), r#"{"context_tokens":8192}"#);
-    assert_eq!(told("a:8b"), r#"{"context_tokens":8192,"think":"low"}"#);
+    assert_eq!(told("a:8b"), r#"{"context_tokens":8192,"think":"low","calls":"format"}"#);
     for (bad, why) in [
         ("context_tokens = 100\n", "a context has 2048 to 16777216 tokens"),
         ("think = \"much\"\n", "unknown variant `much`"),
+        ("calls = \"json\"\n", "unknown variant `json`"),
         ("[coding.models.m]\nnum_ctx = 8192\n", "unknown field `num_ctx`"),
     ] {
         let error = error_of(&coding(bad));

@@ -27,6 +27,38 @@ fn a40_endpoints_are_looked_at_by_tasks_and_what_these_see_is_believed() {
 }
 
 #[test]
+fn a_model_that_was_not_made_to_call_tools_is_given_tasks_where_it_is_held_to_a_format() {
+    let mut fleet = Fleet::new();
+    let (coder, looker) = (fleet.join("a", 9, &[]), fleet.looker());
+    let by_format = ModelOptions { calls: Some(Calls::Format), ..ModelOptions::default() };
+    let served = |model: &str| Served {
+        model: model.into(),
+        warm: false,
+        context: None,
+        tools: Some(false),
+    };
+    let seen = Seen { models: vec![served("plain"), served("embed")], ..Seen::default() };
+    let mut endpoint = Endpoint::new(Api::Ollama, "http://gpu:11434");
+    endpoint.tuning.all = by_format;
+    fleet.set("gpu", endpoint.clone());
+    fleet.bench.pass(Span(1));
+    let look = fleet.look(looker).expect("it was never heard of");
+    fleet.saw(looker, look, &seen);
+    let any = fleet.submit(Tier::Standard, None);
+    assert_eq!(
+        fleet.names(coder),
+        [""; 0],
+        "some models cannot even chat, so each has to be named"
+    );
+    let named = fleet.submit(Tier::Standard, Some("plain"));
+    assert_eq!(fleet.given(coder), [(named, Some(("gpu".into(), "plain".into())))]);
+    fleet.serve(coder);
+    endpoint.tuning = Tuning { models: [("plain".into(), by_format)].into(), ..Tuning::default() };
+    fleet.set("gpu", endpoint);
+    assert_eq!(fleet.given(coder), [(any, Some(("gpu".into(), "plain".into())))]);
+}
+
+#[test]
 fn a_look_that_finds_nobody_counts_as_a_failure() {
     let mut fleet = Fleet::new();
     fleet.set("gpu", local(&["qwen"]));
