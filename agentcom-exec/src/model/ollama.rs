@@ -125,7 +125,7 @@ impl Ollama {
         };
         // What it says of an error: `{"error": "text"}`, or whatever it is.
         let said = serde_json::from_str::<Wrong>(&refused.text);
-        let seen = said.map_or(refused.text, |said| said.error);
+        let seen = said.map_or(refused.text, |said| said.unwrapped());
         if let Some(reply) = unread::answer(&seen) {
             return Ok(Err(reply));
         }
@@ -316,7 +316,7 @@ impl Answer {
             if let Some(reply) = unread::answer(&error) {
                 return Ok(Some(reply));
             }
-            return Err(server.refusal(500, cut(error)));
+            return Err(server.refusal(500, cut(Wrong { error }.unwrapped())));
         }
         let Part { content, thinking, tool_calls } = line.message;
         if !content.is_empty() {
@@ -354,4 +354,30 @@ impl Answer {
 #[derive(Deserialize)]
 struct Wrong {
     error: String,
+}
+
+impl Wrong {
+    /// What is wrong. What runs the model has its own form of an error, which Ollama passes on in its own.
+    fn unwrapped(self) -> String {
+        let inner = serde_json::from_str::<Value>(&self.error).unwrap_or_default();
+        inner["error"]["message"].as_str().map_or(self.error, str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_what_runs_the_model_is_unwrapped() {
+        let inner =
+            r#"{"error":{"code":400,"message":"JSON schema conversion failed","type":"x"}}"#;
+        for (error, said) in [
+            (inner, "JSON schema conversion failed"),
+            ("model 'm' not found", "model 'm' not found"),
+            (r#"{"error":"no"}"#, r#"{"error":"no"}"#),
+        ] {
+            assert_eq!(Wrong { error: error.to_owned() }.unwrapped(), said);
+        }
+    }
 }

@@ -6,13 +6,17 @@
 //! {"answer":"The sum is mended."}
 //! ```
 //!
+//! Servers know a part of JSON Schema only (llama.cpp, `grammars/README.md`): some words of it are refused, or
+//! have others beside them ignored, so of a tool's input they are given what all of them hold to. The
+//! tool itself judges the rest.
+//!
 //! The tools are listed before all else, and what they say is told as people's words, since the template of
 //! such a model knows neither. [`calls::settle`](crate::model::calls::settle) reads the calls, as it does of any
 //! model that writes them into its text.
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::{Format, Heard, Message, Reply, Request, Said};
 use crate::tool::Spec;
@@ -46,11 +50,44 @@ impl Told {
 fn schema(tools: &[Spec]) -> Value {
     let object = |fields: Value, required: &[&str]| json!({ "type": "object", "properties": fields, "required": required });
     let call = |tool: &Spec| {
-        let fields = json!({ "function": { "const": tool.name }, "parameters": tool.input });
+        let fields = json!({ "function": { "const": tool.name }, "parameters": held(&tool.input) });
         object(fields, &["function", "parameters"])
     };
     let answer = object(json!({ "answer": { "type": "string" } }), &["answer"]);
     json!({ "anyOf": tools.iter().map(call).chain([answer]).collect::<Vec<_>>() })
+}
+
+/// A schema that fits all that `schema` does, and perhaps more: of what types values are, what fields objects have, and
+/// what words there are to choose from.
+fn held(schema: &Value) -> Value {
+    if let Some(words) = schema["enum"].as_array().filter(|words| !words.is_empty()) {
+        return json!({ "enum": words });
+    }
+    if !schema["const"].is_null() {
+        return json!({ "const": schema["const"] });
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let fields = schema["properties"].as_object().into_iter().flatten();
+            let fields: Map<String, Value> =
+                fields.map(|(name, schema)| (name.clone(), held(schema))).collect();
+            let required = schema["required"].as_array().into_iter().flatten();
+            let required: Vec<&Value> = required
+                .filter(|name| name.as_str().is_some_and(|name| fields.contains_key(name)))
+                .collect();
+            match fields.is_empty() {
+                // Any fields, and not none.
+                true => json!({ "type": "object" }),
+                false => json!({ "type": "object", "properties": fields, "required": required }),
+            }
+        }
+        Some("array") => json!({ "type": "array", "items": held(&schema["items"]) }),
+        Some(plain @ ("string" | "integer" | "number" | "boolean" | "null")) => {
+            json!({ "type": plain })
+        }
+        // Several types, references, and what nobody knows.
+        Some(_) | None => json!({}),
+    }
 }
 
 /// The tools, for a model that has never heard of any.
@@ -145,6 +182,36 @@ mod tests {
         let quotes = r#"{"answer":"I called {\"function\":1}."}"#;
         assert_eq!(read(quotes), (r#"I called {"function":1}."#.into(), Vec::new()));
         assert_eq!(read("{\"answer\":\"It").0, "{\"answer\":\"It", "it was cut off");
+    }
+
+    #[test]
+    fn of_an_input_servers_are_told_what_all_of_them_hold_to() {
+        let words = json!({ "enum": ["a", "b"], "type": "string" });
+        let mut input = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "id": { "type": "string", "pattern": r"^\S+$", "format": "uri" },
+                "kind": words, "only": { "const": 1 },
+                "list": { "type": "array", "items": { "$ref": "#/$defs/x" }, "uniqueItems": true },
+                "many": { "type": ["string", "null"] }, "any": true, "none": { "enum": [] },
+                "open": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+            "required": ["id", "absent"],
+            "anyOf": [{ "required": ["kind"] }],
+        });
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "id": { "type": "string" }, "kind": { "enum": ["a", "b"] }, "only": { "const": 1 },
+                "list": { "type": "array", "items": {} }, "many": {}, "any": {}, "none": {},
+                "open": { "type": "object" },
+            },
+            "required": ["id"],
+        });
+        assert_eq!(held(&input), expected);
+        input["properties"] = json!({});
+        assert_eq!(held(&input), json!({ "type": "object" }));
     }
 
     #[test]

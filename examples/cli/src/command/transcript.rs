@@ -134,7 +134,10 @@ fn missing(task: &Value, others: usize) -> Failure {
     let id = field(task, "id");
     let missing = format_args!("task {} has no such transcript here; it has {others}", short(&id));
     Failure::new(Exit::NotFound, missing)
-        .hint("only coding tasks that were begun have any; name the agent's directory with --dir")
+        .hint(
+            "only coding tasks that were begun have any; name the hub's data with --data, or the agent's \
+             directory with --dir",
+        )
 }
 
 /// A line of a transcript, for people; nothing in it moves the terminal.
