@@ -20,7 +20,8 @@ use crate::id::{Cipher, Incarnation, Lease, QuestionId, TaskId};
 use crate::ledger::{Account, Cap, Subject};
 use crate::limit::Bucket;
 use crate::money::Micros;
-use crate::name::{AgentId, Key, ModelName, Repo};
+use crate::name::{AgentId, Key, ModelName, OperatorId, Repo};
+use crate::operator::Operator;
 use crate::price::Price;
 use crate::question::Question;
 use crate::repo::Registered;
@@ -168,6 +169,10 @@ pub enum Change {
     AgentSet(Box<Agent>),
     /// An agent was forgotten.
     AgentRemoved(AgentId),
+    /// An operator is as said.
+    OperatorSet(Box<Operator>),
+    /// An operator was forgotten.
+    OperatorRemoved(OperatorId),
     /// A question was asked.
     QuestionAsked(Box<Question>),
     /// A question was answered or fell away.

@@ -1,7 +1,7 @@
 //! This file lists what can be asked of a hub, and how it can answer.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,10 @@ use crate::id::{QuestionId, TaskId};
 use crate::json::Json;
 use crate::ledger::Cap;
 use crate::money::Micros;
-use crate::name::{AgentId, Capability, EndpointId, Key, Kind, ModelName, Repo, RepoName};
+use crate::name::{
+    AgentId, Capability, EndpointId, Key, Kind, ModelName, OperatorId, Repo, RepoName,
+};
+use crate::operator::{Right, Validity};
 use crate::price::Price;
 use crate::repo::{Registered, is_same};
 use crate::route::Class;
@@ -122,6 +125,8 @@ pub enum Command {
         /// Whether to stop.
         stop: bool,
     },
+    /// Say something about operators.
+    Operator(OperatorCommand),
     /// Say something about servers of models.
     Endpoint(EndpointCommand),
     /// Say something about repositories.
@@ -133,6 +138,64 @@ pub enum Command {
         /// With what.
         answer: Json,
     },
+}
+
+impl Command {
+    /// The right that an operator needs for it; none suffices for what is for the admin alone.
+    #[must_use]
+    pub const fn right(&self) -> Option<Right> {
+        match self {
+            Self::Submit(_)
+            | Self::SubmitBatch(_)
+            | Self::Cancel(_)
+            | Self::Revive(_)
+            | Self::Answer { .. } => Some(Right::TaskSubmit),
+            Self::Drain(_)
+            | Self::Resume(_)
+            | Self::Restart { .. }
+            | Self::Pause(_)
+            | Self::Unpause(_)
+            | Self::SetWeight { .. }
+            | Self::SetOldestFirst { .. }
+            | Self::SetCap { .. }
+            | Self::SetPrice { .. }
+            | Self::Estop { .. }
+            | Self::Endpoint(_)
+            | Self::Repo(_) => Some(Right::AdminWrite),
+            // A token that could make others would outlive its end.
+            Self::AddAgent { .. }
+            | Self::RotateToken { .. }
+            | Self::RemoveAgent(_)
+            | Self::Operator(_) => None,
+        }
+    }
+}
+
+/// What can be said about operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorCommand {
+    /// There is one of this name.
+    Add {
+        /// Its name.
+        id: OperatorId,
+        /// What it may do.
+        rights: BTreeSet<Right>,
+        /// For how long its tokens are valid.
+        validity: Validity,
+        /// The token that will prove it.
+        token: TokenHash,
+    },
+    /// It has another token; the latest two are valid.
+    Rotate {
+        /// The operator.
+        id: OperatorId,
+        /// For how long this token and later ones are valid, if not for as long as those before.
+        validity: Option<Validity>,
+        /// The token that will prove it as well.
+        token: TokenHash,
+    },
+    /// There is none of this name; its tokens end.
+    Remove(OperatorId),
 }
 
 /// What can be said about servers of models.
@@ -332,6 +395,18 @@ pub enum Rejected {
     /// There are as many agents as there may be.
     #[error("at most {max} agents can be registered")]
     TooManyAgents {
+        /// The bound.
+        max: usize,
+    },
+    /// There is no operator of this name.
+    #[error("there is no token `{0}`")]
+    UnknownOperator(OperatorId),
+    /// There is an operator of this name.
+    #[error("there is a token `{0}`")]
+    OperatorExists(OperatorId),
+    /// There are as many operators as there may be.
+    #[error("at most {max} tokens can be given names")]
+    TooManyOperators {
         /// The bound.
         max: usize,
     },

@@ -113,6 +113,8 @@ guards! {
     Takeover,
     /// Nobody is an agent without its token.
     Token,
+    /// Nobody does anything with a token that has expired.
+    TokenExpiry,
     /// Nobody tries tokens without end.
     TokenTries,
     /// Nobody stays connected without saying who it is.
@@ -121,6 +123,8 @@ guards! {
     Violations,
     /// Agents do not administer the hub.
     Permission,
+    /// Nobody does what its token gives it no right to.
+    Rights,
     /// What is submitted again under its key is not queued again.
     IdempotencyKey,
     /// A key does not stand for two things.
@@ -133,6 +137,8 @@ guards! {
     BatchMax,
     /// The list of agents does not outgrow its bound.
     AgentsMax,
+    /// The list of operators does not outgrow its bound.
+    OperatorsMax,
     /// Nothing is said before it is durable.
     CommitFirst,
     /// What the store does not know yet is not forgotten.

@@ -17,6 +17,7 @@ mod command;
 mod endpoints;
 mod frame;
 mod heal;
+mod operators;
 mod renew;
 pub mod schedule;
 mod tx;

@@ -40,6 +40,7 @@ pub mod ledger;
 pub mod limit;
 pub mod money;
 pub mod name;
+pub mod operator;
 pub mod origin;
 pub mod port;
 pub mod price;

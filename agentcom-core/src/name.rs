@@ -111,6 +111,14 @@ name!(
     "may hold only ASCII letters, digits and ._:@-"
 );
 name!(
+    /// Names an operator. Clones share the text.
+    OperatorId(Arc<str>),
+    "name of a token",
+    64,
+    |c| c.is_ascii_alphanumeric() || "._-".contains(c),
+    "may hold only ASCII letters, digits and ._-"
+);
+name!(
     /// Something that an agent can do and a task can need; compared as exact text.
     Capability(Box<str>),
     "capability",
@@ -261,6 +269,8 @@ pub enum Principal {
     Admin,
     /// An agent.
     Agent(AgentId),
+    /// Whoever holds a token of this name, with the rights that the hub has stored for it.
+    Operator(OperatorId),
 }
 
 impl fmt::Display for Principal {
@@ -269,6 +279,7 @@ impl fmt::Display for Principal {
             Self::System => f.write_str("system"),
             Self::Admin => f.write_str("admin"),
             Self::Agent(agent) => write!(f, "agent:{agent}"),
+            Self::Operator(operator) => write!(f, "operator:{operator}"),
         }
     }
 }
@@ -277,15 +288,15 @@ impl FromStr for Principal {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        match text {
-            "system" => Ok(Self::System),
-            "admin" => Ok(Self::Admin),
-            _ => match text.strip_prefix("agent:") {
-                Some(agent) => AgentId::new(agent).map(Self::Agent),
-                None => {
-                    Err(BadName { what: "principal", why: "must be system, admin or agent:NAME" })
-                }
-            },
+        match (text, text.split_once(':')) {
+            ("system", _) => Ok(Self::System),
+            ("admin", _) => Ok(Self::Admin),
+            (_, Some(("agent", agent))) => AgentId::new(agent).map(Self::Agent),
+            (_, Some(("operator", operator))) => OperatorId::new(operator).map(Self::Operator),
+            _ => Err(BadName {
+                what: "principal",
+                why: "must be system, admin, agent:NAME or operator:NAME",
+            }),
         }
     }
 }
@@ -336,7 +347,7 @@ mod tests {
 
     #[test]
     fn principals_read_what_they_write() {
-        for text in ["system", "admin", "agent:a-1"] {
+        for text in ["system", "admin", "agent:a-1", "agent:a:1", "operator:ci"] {
             assert_eq!(text.parse::<Principal>().map(|p| p.to_string()), Ok(text.to_string()));
         }
         assert!("root".parse::<Principal>().is_err());

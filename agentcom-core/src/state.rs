@@ -14,6 +14,7 @@ mod index;
 mod limits;
 mod mend;
 mod money;
+mod operators;
 mod pulse;
 mod queue;
 mod read;
@@ -51,7 +52,8 @@ use crate::command::KeyUse;
 use crate::guard::{Guard, Guards};
 use crate::id::{QuestionId, SessionId, TaskId};
 use crate::ledger::{Account, Ledger, Subject};
-use crate::name::{AgentId, Key, Repo};
+use crate::name::{AgentId, Key, OperatorId, Repo};
+use crate::operator::Operator;
 use crate::question::Question;
 use crate::task::{Task, TaskState};
 use crate::time::{Mono, Now, Span, Wall};
@@ -69,6 +71,7 @@ pub struct State {
     /// Living tasks by number, which is the order of submission.
     tasks: BTreeMap<u64, Live>,
     agents: BTreeMap<AgentId, Agent>,
+    operators: BTreeMap<OperatorId, Operator>,
     questions: BTreeMap<QuestionId, Question>,
     // What follows from it.
     by_state: [u64; 6],
@@ -218,6 +221,8 @@ impl State {
             }
             Change::AgentSet(agent) => self.set_agent(*agent),
             Change::AgentRemoved(id) => self.remove_agent(&id),
+            Change::OperatorSet(operator) => self.set_operator(*operator),
+            Change::OperatorRemoved(id) => self.remove_operator(&id),
             Change::QuestionAsked(question) => self.ask(*question),
             Change::QuestionClosed(id) => self.close_question(id),
         }
@@ -333,6 +338,7 @@ pub struct Durable<'a> {
     settings: &'a Settings,
     tasks: &'a BTreeMap<u64, Live>,
     agents: &'a BTreeMap<AgentId, Agent>,
+    operators: &'a BTreeMap<OperatorId, Operator>,
     questions: &'a BTreeMap<QuestionId, Question>,
     buckets: Vec<(&'a Key, &'a BucketRow)>,
     accounts: Vec<(&'a Subject, &'a Account)>,

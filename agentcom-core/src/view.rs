@@ -18,7 +18,7 @@ use crate::id::{Incarnation, Lease, TaskId};
 use crate::json::Json;
 use crate::ledger::{Cap, Subject, Tally};
 use crate::money::Micros;
-use crate::name::{AgentId, GoalId, Key, ModelName, Principal};
+use crate::name::{AgentId, GoalId, Key, ModelName, OperatorId, Principal};
 use crate::price::Price;
 use crate::question::Question;
 use crate::route::{Alternative, Decision};
@@ -48,6 +48,9 @@ pub struct Event {
     /// The agent that it happened to or that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
+    /// The operator that it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorId>,
     /// The assignment in question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Lease>,

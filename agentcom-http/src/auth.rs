@@ -7,10 +7,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use agentcom_core::agent::TokenHash;
 use agentcom_core::command::{Command, Reply};
 use agentcom_core::driver::CallError;
-use agentcom_core::driver::token::{BadToken, Token};
+use agentcom_core::driver::token::{BadToken, Token, hash_of};
 use agentcom_core::name::Principal;
+use agentcom_core::operator::{Bearer, Holder, Right};
 use agentcom_core::view::Stats;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
@@ -35,50 +37,111 @@ pub(crate) enum Verb {
     ReadTasks,
     /// Cancel and retry tasks.
     ChangeTasks,
+    /// Queue a task for one agent.
+    PushTasks,
     /// See who is there.
     ReadAgents,
     /// Follow what happens.
     ReadEvents,
     /// Drain, resume and restart agents.
     ChangeAgents,
+    /// See who holds tokens.
+    ReadTokens,
     /// Make and end tokens.
     ManageTokens,
+    /// See what is paused.
+    ReadQueue,
     /// Pause work and weigh it.
     SteerQueue,
     /// See what is spent and how much may be.
     ReadSpending,
     /// Say how much may be spent.
     SteerSpending,
-    /// Read and answer questions.
+    /// Read questions.
+    ReadQuestions,
+    /// Answer questions.
     AnswerQuestions,
     /// Have backups made.
     ManageBackups,
 }
 
-/// Decides whether `who` may do `what`.
-pub(crate) fn authorize(who: &Principal, what: Verb) -> Result<(), Problem> {
+/// What an operator's token has to permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing, not even that there is a token.
+    Nothing,
+    /// This right.
+    Right(Right),
+    /// No right suffices: it is for the admin alone.
+    Admin,
+}
+
+/// Decides whether `who` may do `what`, by what the hub has stored about the token and by nothing
+/// that the client says.
+pub(crate) fn authorize(who: &Holder, what: Verb) -> Result<(), Problem> {
     let allowed = match who {
-        Principal::Admin | Principal::System => true,
-        Principal::Agent(_) => match what {
-            Verb::Look
-            | Verb::SubmitTasks
-            | Verb::ReadTasks
-            | Verb::ReadAgents
-            | Verb::ReadEvents => true,
-            Verb::ChangeTasks
-            | Verb::ChangeAgents
-            | Verb::ManageTokens
-            | Verb::SteerQueue
-            | Verb::ReadSpending
-            | Verb::SteerSpending
-            | Verb::AnswerQuestions
-            | Verb::ManageBackups => false,
+        Holder::Admin => true,
+        Holder::Agent(_) => what.is_for_agents(),
+        Holder::Operator(_, rights) => match what.need() {
+            Need::Nothing => true,
+            Need::Right(right) => rights.contains(&right),
+            Need::Admin => false,
         },
     };
-    if allowed { Ok(()) } else { Err(Problem::forbidden(who, what.words())) }
+    if allowed {
+        return Ok(());
+    }
+    let right = match (who, what.need()) {
+        (Holder::Operator(..), Need::Right(right)) => Some(right),
+        _ => None,
+    };
+    Err(Problem::forbidden(who.principal(), what.words(), right))
 }
 
 impl Verb {
+    /// What an operator's token has to permit for it.
+    pub(crate) const fn need(self) -> Need {
+        match self {
+            Self::Look => Need::Nothing,
+            Self::ReadTasks | Self::ReadAgents | Self::ReadEvents | Self::ReadQuestions => {
+                Need::Right(Right::TaskRead)
+            }
+            Self::SubmitTasks | Self::PushTasks | Self::ChangeTasks | Self::AnswerQuestions => {
+                Need::Right(Right::TaskSubmit)
+            }
+            Self::ReadTokens | Self::ReadQueue | Self::ReadSpending => {
+                Need::Right(Right::AdminRead)
+            }
+            Self::ChangeAgents | Self::SteerQueue | Self::SteerSpending | Self::ManageBackups => {
+                Need::Right(Right::AdminWrite)
+            }
+            Self::ManageTokens => Need::Admin,
+        }
+    }
+
+    /// Whether agents may do it.
+    pub(crate) const fn is_for_agents(self) -> bool {
+        match self {
+            Self::Look
+            | Self::SubmitTasks
+            | Self::ReadTasks
+            | Self::ReadAgents
+            | Self::ReadEvents => true,
+            Self::ChangeTasks
+            | Self::PushTasks
+            | Self::ChangeAgents
+            | Self::ReadTokens
+            | Self::ManageTokens
+            | Self::ReadQueue
+            | Self::SteerQueue
+            | Self::ReadSpending
+            | Self::SteerSpending
+            | Self::ReadQuestions
+            | Self::AnswerQuestions
+            | Self::ManageBackups => false,
+        }
+    }
+
     /// What is done, in words that follow "may not".
     const fn words(self) -> &'static str {
         match self {
@@ -86,14 +149,18 @@ impl Verb {
             Self::SubmitTasks => "submit tasks",
             Self::ReadTasks => "read tasks",
             Self::ChangeTasks => "cancel or retry tasks",
+            Self::PushTasks => "queue a task for one agent",
             Self::ReadAgents => "list agents",
             Self::ReadEvents => "read events",
             Self::ChangeAgents => "drain, resume or restart agents",
-            Self::ManageTokens => "manage tokens",
+            Self::ReadTokens => "list tokens",
+            Self::ManageTokens => "make or end tokens",
+            Self::ReadQueue => "list pauses",
             Self::SteerQueue => "pause or weigh work",
             Self::ReadSpending => "see what is spent",
             Self::SteerSpending => "say how much may be spent",
-            Self::AnswerQuestions => "read or answer questions",
+            Self::ReadQuestions => "read questions",
+            Self::AnswerQuestions => "answer questions",
             Self::ManageBackups => "have backups made",
         }
     }
@@ -120,13 +187,17 @@ verbs!(
     SubmitTasks,
     ReadTasks,
     ChangeTasks,
+    PushTasks,
     ReadAgents,
     ReadEvents,
     ChangeAgents,
+    ReadTokens,
     ManageTokens,
+    ReadQueue,
     SteerQueue,
     ReadSpending,
     SteerSpending,
+    ReadQuestions,
     AnswerQuestions,
     ManageBackups
 );
@@ -156,6 +227,7 @@ pub(crate) trait Pass: FromRequestParts<App> + Send + 'static {
 #[derive(Debug)]
 pub(crate) struct Permit<P> {
     app: App,
+    token: TokenHash,
     by: Principal,
     cause: Option<Box<str>>,
     purpose: PhantomData<P>,
@@ -187,6 +259,12 @@ impl<P: Purpose> Permit<P> {
         self.app.hub.call_for(self.by.clone(), self.cause.clone(), command).await
     }
 
+    /// Whether the token still permits it. If that cannot be asked, nobody knows.
+    pub(crate) async fn is_still_good(&self) -> bool {
+        let known = self.app.hub.bearer(self.token).await;
+        matches!(known, Ok(Bearer::Holder(who)) if authorize(&who, P::VERB).is_ok())
+    }
+
     /// Takes one of the places for open feeds.
     pub(crate) fn take_feed(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let place = Arc::clone(&self.app.feeds).try_acquire_owned();
@@ -198,12 +276,19 @@ impl<P: Purpose> FromRequestParts<App> for Permit<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = presented(parts)?;
-        let unknown = "the token is not known; it may have been replaced or revoked";
-        let by = app.hub.authenticate(&token).await?.ok_or(Problem::unauthorized(unknown))?;
-        authorize(&by, P::VERB)?;
+        let token = hash_of(&presented(parts)?);
+        let who = match app.hub.bearer(token).await? {
+            Bearer::Holder(who) => who,
+            Bearer::Expired(name, at) => return Err(Problem::expired_token(&name, at)),
+            Bearer::Nobody => {
+                let unknown = "the token is not known; it may have been replaced or revoked";
+                return Err(Problem::unauthorized(unknown));
+            }
+        };
+        authorize(&who, P::VERB)?;
+        let by = who.principal();
         let cause = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
-        Ok(Self { app: app.clone(), by, cause, purpose: PhantomData })
+        Ok(Self { app: app.clone(), token, by, cause, purpose: PhantomData })
     }
 }
 

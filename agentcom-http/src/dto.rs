@@ -6,6 +6,7 @@ pub(crate) mod batch;
 pub(crate) mod endpoint;
 pub(crate) mod manage;
 pub(crate) mod money;
+pub(crate) mod operator;
 pub(crate) mod query;
 pub(crate) mod repo;
 pub(crate) mod status;

@@ -9,9 +9,11 @@ use std::any::Any;
 use agentcom_core::command::Rejected;
 use agentcom_core::driver::CallError;
 use agentcom_core::driver::token::{BadToken, NoEntropy};
+use agentcom_core::name::OperatorId;
+use agentcom_core::operator::Right;
 use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::task::{BadDraft, Refused};
-use agentcom_core::time::Span;
+use agentcom_core::time::{Span, Wall};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -237,10 +239,30 @@ impl Problem {
             .hint("send it as `authorization: Bearer <token>`, and replace this one")
     }
 
-    /// Whoever asks may not.
-    pub(crate) fn forbidden(who: impl std::fmt::Display, what: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("{who} may not {what}"))
-            .hint("use the admin token")
+    /// The token was valid until then.
+    pub(crate) fn expired_token(name: &OperatorId, at: Wall) -> Self {
+        let date = i64::try_from(at.0).ok();
+        let date = date.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let date = date.map_or_else(|| at.0.to_string(), |date| date.to_string());
+        let detail = format!("the token `{name}` expired on {date}");
+        Self::new(StatusCode::UNAUTHORIZED, "token_expired", detail)
+            .hint("POST /api/tokens/{name}/rotate, with the admin token, gives it another")
+            .with("name", name.as_str())
+            .with("expired_at", at.0)
+    }
+
+    /// Whoever asks may not: its token does not have this right, or no right would do.
+    pub(crate) fn forbidden(who: impl std::fmt::Display, what: &str, right: Option<Right>) -> Self {
+        let hint = match right {
+            None => "use the admin token",
+            Some(Right::TaskRead) => "use a token with the right task:read, or the admin token",
+            Some(Right::TaskSubmit) => "use a token with the right task:submit, or the admin token",
+            Some(Right::AdminRead) => "use a token with the right admin:read, or the admin token",
+            Some(Right::AdminWrite) => "use a token with the right admin:write, or the admin token",
+        };
+        let detail = format!("{who} may not {what}");
+        let problem = Self::new(StatusCode::FORBIDDEN, "forbidden", detail).hint(hint);
+        right.into_iter().fold(problem, |problem, right| problem.with("needs", right.as_str()))
     }
 }
 
@@ -342,6 +364,10 @@ impl Problem {
             R::AgentExists(_) => Self::new(CLASH, "agent_exists", rejected)
                 .hint("POST /api/admin/agents/{id}/reset-token gives it another token"),
             R::TooManyAgents { .. } => Self::new(CLASH, "too_many_agents", rejected),
+            R::UnknownOperator(_) => Self::new(ABSENT, "token_not_found", rejected),
+            R::OperatorExists(_) => Self::new(CLASH, "token_exists", rejected)
+                .hint("POST /api/tokens/{name}/rotate gives it another secret"),
+            R::TooManyOperators { .. } => Self::new(CLASH, "too_many_tokens", rejected),
             R::NotConnected(_) => Self::new(ABSENT, "agent_not_connected", rejected),
             R::UnknownQuestion(_) => Self::new(ABSENT, "question_not_found", rejected),
             R::UnclearAnswer { takes, .. } => {

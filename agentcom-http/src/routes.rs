@@ -8,6 +8,7 @@ mod endpoints;
 mod events;
 mod health;
 mod money;
+mod operators;
 mod pauses;
 mod push_task;
 mod questions;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Route> {
         stats::routes(),
         agents::routes(),
         tokens::routes(),
+        operators::routes(),
         pauses::routes(),
         weights::routes(),
         money::routes(),

@@ -11,7 +11,7 @@ use agentcom_core::task::{Priority, TaskState};
 use agentcom_core::wire::PROTOCOL;
 use serde_json::{Map, Value, json};
 
-use crate::auth::Verb;
+use crate::auth::Need;
 use crate::dto::status::STATUSES;
 use crate::routes;
 
@@ -22,7 +22,7 @@ const VERSION: &str = "1.0";
 type Line = (&'static str, &'static str);
 
 /// What the words for types mean.
-const TYPES: [Line; 43] = [
+const TYPES: [Line; 45] = [
     ("text", "a string"),
     ("integer", "a whole number from 0"),
     ("flag", "true or false"),
@@ -84,6 +84,8 @@ const TYPES: [Line; 43] = [
     ),
     ("runs", "{kind: text, model?: text, tiers?: [tier]}"),
     ("parking", "on or off"),
+    ("right", "task:read, task:submit, admin:read or admin:write"),
+    ("validity", "milliseconds, or the text never; 90 days if nothing is said"),
     ("fault", "unreachable, busy, no_model or quota"),
     (
         "route",
@@ -123,17 +125,12 @@ pub(crate) fn document() -> Value {
 fn routes() -> Vec<Value> {
     let routes = routes::all().into_iter();
     let shown = routes.map(|route| {
-        let needs = match route.verb {
-            Verb::Look => "nothing",
-            Verb::SubmitTasks | Verb::ReadTasks | Verb::ReadAgents | Verb::ReadEvents => "a token",
-            Verb::ChangeTasks
-            | Verb::ChangeAgents
-            | Verb::ManageTokens
-            | Verb::SteerQueue
-            | Verb::ReadSpending
-            | Verb::SteerSpending
-            | Verb::AnswerQuestions
-            | Verb::ManageBackups => "the admin token",
+        // The admin token permits everything.
+        let needs = match (route.verb.need(), route.verb.is_for_agents()) {
+            (Need::Nothing, _) => "nothing".to_owned(),
+            (Need::Right(right), true) => format!("{right}, or an agent's token"),
+            (Need::Right(right), false) => right.to_string(),
+            (Need::Admin, _) => "the admin token".to_owned(),
         };
         json!({ "method": route.method.as_str(), "path": route.path, "needs": needs })
     });

@@ -6,10 +6,13 @@ pub(crate) mod client;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use agentcom_core::agent::TokenHash;
 use agentcom_core::command::{Command, Reply, Submitted};
+use agentcom_core::driver::token::hash_of;
 use agentcom_core::driver::{CallError, Feed, FeedItem};
 use agentcom_core::id::{Incarnation, TaskId};
-use agentcom_core::name::{AgentId, Principal};
+use agentcom_core::name::{AgentId, OperatorId, Principal};
+use agentcom_core::operator::{Bearer, Holder, Operator, Right};
 use agentcom_core::question::Question;
 use agentcom_core::task::Task;
 use agentcom_core::time::{Span, Wall};
@@ -22,6 +25,11 @@ use futures_util::StreamExt as _;
 pub(crate) const ADMIN: &str = "admin-token";
 /// The token of the agent `a-1`.
 pub(crate) const AGENT: &str = "agent-token";
+
+/// The token of the agent `a-2`.
+pub(crate) const OTHER: &str = "other-token";
+/// A token of the operator `ci` that has expired. The words for rights are tokens that have them.
+pub(crate) const EXPIRED: &str = "expired-token";
 
 /// What a call was.
 pub(crate) type Heard = (Principal, Option<Box<str>>, Command);
@@ -45,6 +53,13 @@ pub(crate) struct Script {
     pub(crate) oldest: u64,
     pub(crate) stats: Result<Stats, CallError>,
     pub(crate) panics: bool,
+    pub(crate) operators: Vec<Operator>,
+    /// Tokens that are not valid any more,
+    pub(crate) ended: Vec<&'static str>,
+    /// .. and those that end when the feed tells of the event of this number.
+    pub(crate) ends_with: BTreeMap<u64, &'static str>,
+    /// One that ends when a feed begins.
+    pub(crate) ends_at_follow: Option<&'static str>,
 }
 
 /// A hub that follows a script.
@@ -70,6 +85,10 @@ impl Default for Hub {
             oldest: 0,
             stats: Ok(figures()),
             panics: false,
+            operators: Vec::new(),
+            ended: Vec::new(),
+            ends_with: BTreeMap::new(),
+            ends_at_follow: None,
         })))
     }
 }
@@ -114,6 +133,7 @@ fn usual(command: &Command) -> Reply {
         | Command::SetCap { .. }
         | Command::SetPrice { .. }
         | Command::Estop { .. }
+        | Command::Operator(_)
         | Command::Endpoint(_)
         | Command::Repo(_)
         | Command::Answer { .. } => Reply::Done,
@@ -208,7 +228,10 @@ impl Hub {
             if after.is_some_and(|after| after < oldest) {
                 return Err(CallError::Gone { oldest });
             }
+            script.ended.extend(script.ends_at_follow);
+            let hub = self.clone();
             let items = futures_util::stream::iter(script.feed.clone());
+            let items = items.inspect(move |item| hub.told(item));
             let open = script.feed_stays_open;
             Ok(match open {
                 true => Box::new(items.chain(futures_util::stream::pending())) as Feed,
@@ -217,11 +240,33 @@ impl Hub {
         })
     }
 
-    pub(crate) async fn authenticate(&self, token: &str) -> Result<Option<Principal>, CallError> {
-        Ok(match token {
-            ADMIN => Some(Principal::Admin),
-            AGENT => Some(Principal::Agent(AgentId::new("a-1").unwrap())),
-            _ => None,
-        })
+    /// What the feed told has happened.
+    fn told(&self, item: &FeedItem) {
+        let FeedItem::Event(event) = item else { return };
+        self.script(|script| script.ended.extend(script.ends_with.get(&event.seq)));
+    }
+
+    pub(crate) async fn operators(&self) -> Result<Vec<Operator>, CallError> {
+        Ok(self.script(|script| script.operators.clone()))
+    }
+
+    pub(crate) async fn bearer(&self, token: TokenHash) -> Result<Bearer, CallError> {
+        let agent = |name: &str| Bearer::Holder(Holder::Agent(AgentId::new(name).unwrap()));
+        let operator = |right: Right| {
+            let name = OperatorId::new("ci").unwrap();
+            Bearer::Holder(Holder::Operator(name, [right].into()))
+        };
+        let known = [
+            (ADMIN, Bearer::Holder(Holder::Admin)),
+            (AGENT, agent("a-1")),
+            (OTHER, agent("a-2")),
+            (EXPIRED, Bearer::Expired(OperatorId::new("ci").unwrap(), Wall(86_400_000))),
+        ];
+        let operators = Right::ALL.map(|right| (right.as_str(), operator(right)));
+        let mut known = known.into_iter().chain(operators);
+        let found = known.find(|(text, _)| hash_of(text).matches(&token));
+        let ended = self.script(|script| script.ended.clone());
+        let found = found.filter(|(text, _)| !ended.contains(text));
+        Ok(found.map_or(Bearer::Nobody, |(_, bearer)| bearer))
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod manage;
 mod matrix;
 mod money;
+mod operators;
 mod refusals;
 mod repos;
 mod tasks;

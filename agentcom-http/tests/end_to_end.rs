@@ -11,14 +11,17 @@ use agentcom_core::driver::hub::HubBuilder;
 use agentcom_core::driver::local::{LocalConnector, local};
 use agentcom_core::driver::queue::Capacity;
 use agentcom_core::driver::token::Token;
+use agentcom_core::port::clock::Clock;
 use agentcom_core::port::transport::{Connection, Transport as _};
 use agentcom_core::testing::memory::MemoryDisk;
+use agentcom_core::time::{Mono, Now, Span, Wall};
 use agentcom_http::{Options, router};
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::Request;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 /// How long anything may take before the test gives up.
@@ -32,12 +35,38 @@ struct Fixture {
     agents: LocalConnector,
 }
 
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+struct HandClock(watch::Sender<u64>);
+
+impl HandClock {
+    fn pass(&self, span: Span) {
+        self.0.send_modify(|ms| *ms += span.0);
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for HandClock {
+    fn now(&self) -> Now {
+        let ms = *self.0.borrow();
+        Now { mono: Mono(ms), wall: Wall(ms) }
+    }
+
+    async fn sleep_until(&self, at: Mono) {
+        self.0.subscribe().wait_for(|ms| *ms >= at.0).await.unwrap();
+    }
+}
+
 impl Fixture {
     async fn start() -> Self {
+        Self::on(Arc::new(SystemClock::new())).await
+    }
+
+    async fn on(clock: Arc<dyn Clock>) -> Self {
         let admin = Token::generate().unwrap();
         let store = Arc::new(MemoryDisk::new().open());
         let (listener, agents) = local(Capacity::default());
-        let builder = HubBuilder::new(store, Arc::new(SystemClock::new()));
+        let builder = HubBuilder::new(store, clock);
         let genesis = Genesis::random(admin.hash()).unwrap();
         let (handle, hub) = builder.transport(Arc::new(listener)).open(genesis).await.unwrap();
         // It runs until the runtime of the test ends.
@@ -82,6 +111,26 @@ impl Fixture {
         let (status, told) = self.ask("POST", "/admin/tokens", json!({ "agent_id": agent })).await;
         assert_eq!(status, 201, "{told:#}");
         told["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a token of the operator `ci` that is valid for a minute, and returns it.
+    async fn operator(&self) -> String {
+        let body = json!({ "name": "ci", "rights": ["task:read"], "expires_after_ms": 60_000 });
+        let (status, told) = self.ask("POST", "/api/tokens", body).await;
+        assert_eq!(status, 201, "{told:#}");
+        told["token"].as_str().unwrap().to_owned()
+    }
+
+    /// What the feed says to the holder of a token, once it has begun.
+    async fn feed(&self, token: &str) -> BodyDataStream {
+        let request = Request::builder()
+            .uri("/api/events")
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {token}"));
+        let response =
+            self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().into_data_stream()
     }
 
     async fn ended(&self, id: &str) -> Value {
@@ -270,6 +319,60 @@ async fn a_token_is_worth_what_its_agent_may_do_until_it_is_revoked() {
         assert_eq!(fixture.ask_as(token, "GET", "/api/tasks", Value::Null).await.0, 401);
     }
     assert_eq!(fixture.ask("DELETE", "/admin/tokens/a-1", Value::Null).await.0, 404);
+}
+
+/// All that a feed says until it ends.
+async fn rest(mut chunks: BodyDataStream) -> String {
+    let mut heard = String::new();
+    while let Some(chunk) = tokio::time::timeout(PATIENCE, chunks.next()).await.unwrap() {
+        heard += std::str::from_utf8(&chunk.unwrap()).unwrap();
+    }
+    heard
+}
+
+#[tokio::test]
+async fn a_token_that_expires_ends_what_it_had_opened_and_says_so_from_then_on() {
+    let clock = Arc::new(HandClock(watch::Sender::new(1_700_000_000_000)));
+    let fixture = Fixture::on(clock.clone()).await;
+    let token = fixture.operator().await;
+    let feed = fixture.feed(&token).await;
+    let ask = || fixture.ask_as(&token, "GET", "/api/tasks", Value::Null);
+    clock.pass(Span(59_999));
+    assert_eq!(ask().await.0, 200);
+    clock.pass(Span(1));
+    assert!(rest(feed).await.contains("event: token.expired\n"));
+    let (status, told) = ask().await;
+    assert_eq!((status, &told["error"]), (401, &json!("token_expired")));
+    assert_eq!(told["detail"], "the token `ci` expired on 2023-11-14T22:14:20Z");
+    assert_eq!(fixture.get("/api/tokens").await["tokens"][0]["tokens"][0]["expired"], true);
+}
+
+#[tokio::test]
+async fn a_token_that_was_replaced_twice_or_removed_ends_what_it_had_opened() {
+    let fixture = Fixture::start().await;
+    let first = fixture.operator().await;
+    let mut feed = fixture.feed(&first).await;
+    let mut tokens = vec![first];
+    for _ in 0..2 {
+        let (status, told) = fixture.ask("POST", "/api/tokens/ci/rotate", json!({})).await;
+        assert_eq!(status, 200, "{told:#}");
+        tokens.push(told["token"].as_str().unwrap().to_owned());
+        let chunk = tokio::time::timeout(PATIENCE, feed.next()).await.unwrap();
+        assert!(chunk.unwrap().unwrap().starts_with(b"id: "), "two tokens are valid at once");
+    }
+    assert_eq!(rest(feed).await, "");
+    let statuses = async || {
+        let mut statuses = Vec::new();
+        for token in &tokens {
+            statuses.push(fixture.ask_as(token, "GET", "/api/tasks", Value::Null).await.0);
+        }
+        statuses
+    };
+    assert_eq!(statuses().await, [401, 200, 200]);
+    let feed = fixture.feed(&tokens[2]).await;
+    assert_eq!(fixture.ask("DELETE", "/api/tokens/ci", Value::Null).await.0, 200);
+    assert!(rest(feed).await.contains("event: token.removed\n"));
+    assert_eq!(statuses().await, [401, 401, 401]);
 }
 
 #[tokio::test]

@@ -13,11 +13,13 @@ use futures_util::StreamExt;
 use super::feed::{self, Follow, Listener};
 use super::lag::Meter;
 use super::{CallError, Feed, read, token};
+use crate::agent::TokenHash;
 use crate::command::{Command, Reply};
 use crate::hub::Hub;
 use crate::hub::schedule::{why, why_ended};
 use crate::id::TaskId;
 use crate::name::Principal;
+use crate::operator::{Bearer, Operator};
 use crate::port::clock::Clock;
 use crate::port::store::{Store, StoreError};
 use crate::question::Question;
@@ -286,14 +288,34 @@ impl Handle {
         Ok(Follow::new(past, live, at, self.stopped.clone()))
     }
 
-    /// Who holds a token; `None` if nobody does.
+    /// Who holds a token; `None` if nobody does, or it has expired.
     ///
     /// # Errors
     ///
     /// If the hub is busy or has stopped.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Principal>, CallError> {
-        let hash = token::hash_of(token);
-        self.view(move |state| read::holder(state, &hash)).await
+        Ok(match self.bearer(token::hash_of(token)).await? {
+            Bearer::Holder(holder) => Some(holder.principal()),
+            Bearer::Nobody | Bearer::Expired(..) => None,
+        })
+    }
+
+    /// What is known of the token with this digest, and what it permits.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is busy or has stopped.
+    pub async fn bearer(&self, token: TokenHash) -> Result<Bearer, CallError> {
+        self.view(move |state| state.bearer(&token)).await
+    }
+
+    /// All operators, and the hub's time by which their tokens expire.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is busy or has stopped.
+    pub async fn operators(&self) -> Result<Vec<Operator>, CallError> {
+        self.view(|state| state.operators().cloned().collect()).await
     }
 
     /// Asks the hub to stop: it confirms what it has decided, closes its connections and ends.

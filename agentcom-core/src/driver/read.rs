@@ -6,13 +6,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{CallError, Handle};
-use crate::agent::{Phase, TokenHash};
+use crate::agent::Phase;
 use crate::change::decode;
 use crate::command::Parking;
 use crate::endpoint::{Breaker, Endpoint};
 use crate::id::Incarnation;
 use crate::ledger::{Account, Period, Subject};
-use crate::name::{EndpointId, Principal};
+use crate::name::EndpointId;
 use crate::port::store::{Range, RowKey, Store, StoreError, Table};
 use crate::repo::{Registered, capability_of};
 use crate::state::{EndedEntry, Group, State, ended_row, index_entries, index_prefix, task_key};
@@ -398,20 +398,6 @@ pub(super) fn stats(state: &State) -> Stats {
         quiet_for: state.quiet_for(),
         lag: Lag::default(),
     }
-}
-
-/// Who holds the token with this digest. Every token is compared, so that time tells nothing.
-pub(super) fn holder(state: &State, token: &TokenHash) -> Option<Principal> {
-    let admin = state.head().is_some_and(|head| head.admin.matches(token));
-    let mut found = admin.then_some(Principal::Admin);
-    for agent in state.agents() {
-        for known in &agent.tokens {
-            if known.matches(token) && found.is_none() {
-                found = Some(Principal::Agent(agent.id.clone()));
-            }
-        }
-    }
-    found
 }
 
 fn to_hex(bytes: &[u8]) -> String {

@@ -4,6 +4,7 @@ mod agent;
 mod batch;
 mod endpoint;
 mod money;
+mod operator;
 mod repo;
 mod settings;
 mod settle;
@@ -11,8 +12,8 @@ mod task;
 
 pub(super) use money::unpriced;
 
-use super::Effect;
 use super::tx::Tx;
+use super::{Effect, operators};
 use crate::command::{Command, Facts, Needs, Rejected, Reply};
 use crate::guard::Guard;
 use crate::id::CallId;
@@ -44,6 +45,7 @@ pub fn needs(state: &State, command: &Command) -> Needs {
         | Command::SetCap { .. }
         | Command::SetPrice { .. }
         | Command::Estop { .. }
+        | Command::Operator(_)
         | Command::Endpoint(_)
         | Command::Repo(_)
         | Command::Answer { .. } => {}
@@ -80,14 +82,16 @@ pub(super) fn take(tx: &mut Tx<'_>, call: CallId, command: Command, facts: &Fact
     tx.effect(Effect::Reply(call, reply));
 }
 
-/// Agents may submit tasks; everything else is for whoever administers the hub.
+/// Agents may submit tasks, and operators what their rights say; everything else is for whoever
+/// administers the hub.
 fn may(tx: &Tx<'_>, command: &Command) -> bool {
-    match tx.by {
+    match &tx.by {
         Principal::System | Principal::Admin => true,
         Principal::Agent(_) => {
             matches!(command, Command::Submit(_) | Command::SubmitBatch(_))
                 || !tx.on(Guard::Permission)
         }
+        Principal::Operator(id) => operators::may(tx, id, command) || !tx.on(Guard::Rights),
     }
 }
 
@@ -110,6 +114,7 @@ fn answer(tx: &mut Tx<'_>, command: Command, facts: &Facts) -> Result<Reply, Rej
         Command::SetCap { cap, limit } => money::cap(tx, cap, limit),
         Command::SetPrice { model, price } => money::price(tx, model, price),
         Command::Estop { stop } => Ok(money::estop(tx, stop)),
+        Command::Operator(command) => operator::take(tx, command),
         Command::Endpoint(command) => endpoint::take(tx, command),
         Command::Repo(command) => repo::take(tx, command),
         Command::Answer { id, answer } => task::answer(tx, id, answer),

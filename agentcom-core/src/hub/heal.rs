@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use super::tx::Tx;
-use super::{Effect, endpoints};
+use super::{Effect, endpoints, operators};
 use crate::agent::TrustEvent;
 use crate::change::Change;
 use crate::guard::Guard;
@@ -113,6 +113,7 @@ fn pass(tx: &mut Tx<'_>, due: &Due) {
         Due::Expiry(task) => kill(tx, *task, Death::Expired),
         Due::Question(question) => default_answer(tx, *question),
         Due::Quarantine(agent) => tx.trust(agent, TrustEvent::Served),
+        Due::TokenEnd(operator) => operators::expire(tx, operator),
         Due::Rate(key) => rate_opens(tx, key),
         Due::Probe(id) => endpoints::look_due(tx, id),
         Due::Parked(key) => endpoints::parked_due(tx, key),
@@ -132,6 +133,7 @@ const fn guard_of(due: &Due) -> Option<Guard> {
         Due::Stuck(_) => Some(Guard::Stuck),
         Due::Deadline(_) => Some(Guard::Deadline),
         Due::Expiry(_) => Some(Guard::Expiry),
+        Due::TokenEnd(_) => Some(Guard::TokenExpiry),
         Due::Wait(_) | Due::Question(_) => Some(Guard::WaitDeadline),
         Due::Close(_)
         | Due::Unbar(_)

@@ -8,6 +8,7 @@ mod limits;
 mod matrix;
 mod money;
 mod openings;
+mod operators;
 mod ownership;
 mod questions;
 mod reports;

@@ -115,7 +115,22 @@ impl<'a> Tx<'a> {
     /// As [`Tx::record_as`], and tells more of it in the feed.
     pub(super) fn record_with(&mut self, kind: &str, detail: Option<Json>, change: Change) {
         let mut event = self.event(kind);
-        match &change {
+        self.touch(&mut event, &change);
+        event.detail = detail.or(event.detail);
+        let founded = matches!(change, Change::Head(_));
+        if founded {
+            self.state.apply(change);
+            event.seq = self.state.next_seq();
+        } else {
+            event.seq = self.state.next_seq();
+            self.state.apply(change);
+        }
+        self.step.events.push(event);
+    }
+
+    /// Says what a change is about, and which rows it concerns.
+    fn touch(&mut self, event: &mut Event, change: &Change) {
+        match change {
             Change::AgentSet(agent) => {
                 event.agent_id = Some(agent.id.clone());
                 self.dirty(Dirty::Agent(agent.id.clone()));
@@ -123,6 +138,14 @@ impl<'a> Tx<'a> {
             Change::AgentRemoved(id) => {
                 event.agent_id = Some(id.clone());
                 self.dirty(Dirty::Agent(id.clone()));
+            }
+            Change::OperatorSet(operator) => {
+                event.operator = Some(operator.id.clone());
+                self.dirty(Dirty::Operator(operator.id.clone()));
+            }
+            Change::OperatorRemoved(id) => {
+                event.operator = Some(id.clone());
+                self.dirty(Dirty::Operator(id.clone()));
             }
             Change::QuestionAsked(question) => {
                 event.task_id = Some(question.task);
@@ -148,34 +171,24 @@ impl<'a> Tx<'a> {
                 self.step.dirty.extend(keys.chain(events));
             }
             Change::TaskAdded(task) | Change::TaskRevived(task) => {
-                describe(&mut event, &task.life);
+                describe(event, &task.life);
                 event.task_id = Some(task.id);
                 event.detail = Json::of(&SubmittedDetail::of(task)).ok();
                 self.dirty(Dirty::Spec(task.id));
                 self.dirty(Dirty::Life(task.id));
             }
             Change::TaskMoved { id, life } => {
-                describe(&mut event, life);
+                describe(event, life);
                 event.task_id = Some(*id);
                 self.dirty(Dirty::Life(*id));
             }
             Change::TaskEnded { id, life } => {
-                describe(&mut event, life);
+                describe(event, life);
                 event.task_id = Some(*id);
                 self.dirty(Dirty::Ended(*id));
             }
             Change::Head(_) | Change::KeyUsed(..) | Change::Drawn(..) | Change::Account(..) => {}
         }
-        event.detail = detail.or(event.detail);
-        let founded = matches!(change, Change::Head(_));
-        if founded {
-            self.state.apply(change);
-            event.seq = self.state.next_seq();
-        } else {
-            event.seq = self.state.next_seq();
-            self.state.apply(change);
-        }
-        self.step.events.push(event);
     }
 
     /// Makes a change true that belongs to the next recorded one, and is told with it.
@@ -203,6 +216,7 @@ impl<'a> Tx<'a> {
             kind: kind.into(),
             task_id: None,
             agent_id: None,
+            operator: None,
             generation: None,
             detail: None,
         }

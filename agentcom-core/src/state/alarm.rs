@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{QuestionId, SessionId, TaskId};
-use crate::name::{AgentId, Credential, EndpointId, Key};
+use crate::name::{AgentId, Credential, EndpointId, Key, OperatorId};
 use crate::time::{Mono, Now, Wall};
 
 /// What becomes due.
@@ -45,6 +45,8 @@ pub enum Due {
     Question(QuestionId),
     /// A quarantine is over.
     Quarantine(AgentId),
+    /// A token of an operator expires.
+    TokenEnd(OperatorId),
     /// A rate has room again.
     Rate(Key),
     /// An endpoint is to be looked at.

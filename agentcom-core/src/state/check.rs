@@ -81,6 +81,7 @@ impl State {
         if let Some(stray) = stray {
             return Err(format!("{:?} is open about a task that does not live", stray.id));
         }
+        self.check_operators()?;
         self.check_sessions()
     }
 
@@ -146,6 +147,7 @@ impl State {
             Due::Wait(id) => matches!(state(id), Some(TaskState::Waiting { .. })),
             Due::Question(id) => self.questions.contains_key(id),
             Due::Quarantine(id) => self.agents.contains_key(id),
+            Due::TokenEnd(id) => self.operator(id).is_some(),
             Due::Rate(key) => self.bucket(key).is_some(),
             Due::Probe(id) => self.endpoint(id).is_some(),
             Due::Batch(id) => self.endpoint(id).is_some(),

@@ -7,10 +7,11 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::rows::HEAD;
+use super::rows::{HEAD, OPERATOR};
 use crate::agent::Agent;
 use crate::change::{BucketRow, Head, Settings, decode, encode};
 use crate::id::TaskId;
+use crate::operator::Operator;
 use crate::port::store::{RowKey, StoreError, Table};
 use crate::question::Question;
 use crate::task::{Life, Spec};
@@ -84,6 +85,7 @@ fn unreadable(row: &RowKey, bytes: &[u8]) -> Result<(), StoreError> {
     let (table, key) = (row.table, row.key.as_slice());
     match table {
         Table::Meta if key == HEAD => Ok(()),
+        Table::Meta if key.starts_with(OPERATOR) => decode::<Operator>(table, key, bytes).map(drop),
         Table::Meta => decode::<Settings>(table, key, bytes).map(drop),
         Table::Spec => decode::<Spec>(table, key, bytes).map(drop),
         Table::Life => decode::<Life>(table, key, bytes).map(drop),

@@ -319,6 +319,7 @@ impl State {
             settings: &self.settings,
             tasks: &self.tasks,
             agents: &self.agents,
+            operators: &self.operators,
             questions: &self.questions,
             buckets: self.limits.buckets().collect(),
             accounts: self.ledger.accounts().collect(),

@@ -20,7 +20,8 @@ use crate::change::{BucketRow, Change, Head, Settings, decode, encode, encode_wi
 use crate::command::KeyUse;
 use crate::id::{QuestionId, TaskId};
 use crate::ledger::Subject;
-use crate::name::{AgentId, Key};
+use crate::name::{AgentId, Key, OperatorId};
+use crate::operator::Operator;
 use crate::port::store::{Batch, RowKey, StoreError, Table};
 use crate::question::Question;
 use crate::task::{Life, Spec, Task};
@@ -42,6 +43,8 @@ pub enum Dirty {
     Revived(TaskId),
     /// An agent.
     Agent(AgentId),
+    /// An operator.
+    Operator(OperatorId),
     /// A bucket.
     Bucket(Key),
     /// An account of the ledger.
@@ -77,6 +80,8 @@ pub(super) const HEAD: &[u8] = b"head";
 const SETTINGS: &[u8] = b"settings";
 /// What the keys of accounts begin with.
 const ACCOUNT: &[u8] = b"account:";
+/// What the keys of operators begin with.
+pub(super) const OPERATOR: &[u8] = b"operator:";
 /// What an event takes, mostly.
 const EVENT_BYTES: usize = 200;
 
@@ -146,6 +151,10 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch, index: &mut EndedI
             Some(agent) => put(batch, Table::Agent, id.as_str().into(), agent),
             None => batch.deletes.push(RowKey::new(Table::Agent, id.as_str())),
         },
+        Dirty::Operator(id) => match state.operator(id) {
+            Some(operator) => put(batch, Table::Meta, operator_key(id), operator),
+            None => batch.deletes.push(RowKey::new(Table::Meta, operator_key(id))),
+        },
         Dirty::Bucket(key) => match state.bucket(key) {
             Some(row) => put(batch, Table::Bucket, key.as_str().into(), row),
             None => batch.deletes.push(RowKey::new(Table::Bucket, key.as_str())),
@@ -195,6 +204,10 @@ fn account_key(subject: &Subject) -> Vec<u8> {
     [ACCOUNT, subject.to_string().as_bytes()].concat()
 }
 
+fn operator_key(id: &OperatorId) -> Vec<u8> {
+    [OPERATOR, id.as_str().as_bytes()].concat()
+}
+
 fn account_subject(key: &[u8]) -> Result<Subject, StoreError> {
     let name = key.strip_prefix(ACCOUNT).and_then(|name| core::str::from_utf8(name).ok());
     let subject = name.and_then(|name| name.parse().ok());
@@ -234,6 +247,9 @@ impl Loader {
             }
             Table::Meta if key.starts_with(ACCOUNT) => {
                 Change::Account(account_subject(key)?, Some(decode(table, key, bytes)?))
+            }
+            Table::Meta if key.starts_with(OPERATOR) => {
+                Change::OperatorSet(decode::<Operator>(table, key, bytes)?.into())
             }
             Table::Agent => Change::AgentSet(decode::<Agent>(table, key, bytes)?.into()),
             Table::Bucket => {

@@ -14,6 +14,7 @@
 mod driver;
 mod fleet;
 mod money;
+mod operators;
 mod ownership;
 mod queue;
 mod sidecar;
@@ -115,6 +116,7 @@ fn scenario(guard: Guard) -> Scenario {
         Guard::Shunned => fleet::shunned,
         Guard::Takeover => fleet::takeover,
         Guard::Token => fleet::token,
+        Guard::TokenExpiry | Guard::Rights | Guard::OperatorsMax => operators::of(guard),
         Guard::TokenTries => fleet::token_tries,
         Guard::IdentifyDeadline => fleet::identify_deadline,
         Guard::Violations => fleet::violations,

@@ -3,7 +3,7 @@
 use agentcom_core::command::Rejected;
 use agentcom_core::driver::CallError;
 use agentcom_core::id::{QuestionId, TaskId};
-use agentcom_core::name::{AgentId, Key, Principal};
+use agentcom_core::name::{AgentId, Key, OperatorId, Principal};
 use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::task::{BadDraft, Refused, Shortfall};
 use agentcom_core::time::Span;
@@ -50,6 +50,9 @@ fn golden_refusals() {
         Rejected::UnknownAgent(agent.clone()),
         Rejected::AgentExists(agent.clone()),
         Rejected::TooManyAgents { max: 9 },
+        Rejected::UnknownOperator(OperatorId::new("ci").unwrap()),
+        Rejected::OperatorExists(OperatorId::new("ci").unwrap()),
+        Rejected::TooManyOperators { max: 9 },
         Rejected::NotConnected(agent),
         Rejected::UnknownQuestion(QuestionId(1)),
         Rejected::UnclearAnswer { id: QuestionId(1), takes: vec!["yes".into(), "no".into()] },
@@ -79,6 +82,9 @@ fn golden_refusals() {
         404 agent_not_found: there is no agent `a`
         409 agent_exists: agent `a` is registered
         409 too_many_agents: at most 9 agents can be registered
+        404 token_not_found: there is no token `ci`
+        409 token_exists: there is a token `ci`
+        409 too_many_tokens: at most 9 tokens can be given names
         404 agent_not_connected: agent `a` is not connected
         404 question_not_found: question-0000000000000001 is not open
         422 unclear_answer: this is no answer to question-0000000000000001, which stays open; it takes yes, no

@@ -33,7 +33,7 @@ async fn events(
 ) -> Result<Response, Problem> {
     let after = after(&headers, &query)?;
     match query.format.as_deref() {
-        None | Some("sse") => stream(&permit, after).await,
+        None | Some("sse") => stream(permit, after).await,
         Some("json") => {
             let page = page(&permit, after.unwrap_or(0), query.limit).await?;
             Ok(Json(page).into_response())
@@ -65,37 +65,47 @@ async fn page(
     Ok(json!({ "count": events.len(), "events": events, "next_after": next }))
 }
 
-async fn stream(permit: &Permit<ReadEvents>, after: Option<u64>) -> Result<Response, Problem> {
+async fn stream(permit: Permit<ReadEvents>, after: Option<u64>) -> Result<Response, Problem> {
     let place = permit.take_feed()?;
     let feed = permit.hub().follow(after).await?;
+    // What ended the token before the feed began, the feed does not tell.
+    if !permit.is_still_good().await {
+        return Err(Problem::unauthorized("the token is not known any more"));
+    }
     let beat = KeepAlive::new().interval(permit.options().feed_beat).text("still here");
-    let frames = frames(feed, permit.by().clone()).inspect(move |_| {
+    let frames = frames(feed, permit).inspect(move |_| {
         // The place is free again when the stream is dropped.
         let _held = &place;
     });
     Ok(Sse::new(frames).keep_alive(beat).into_response())
 }
 
-/// The frames of a feed. It ends when its reader is no longer one of ours.
+/// The frames of a feed. It ends when the token of its reader does.
 fn frames(
     feed: impl Stream<Item = FeedItem> + Send + Unpin,
-    reader: Principal,
+    permit: Permit<ReadEvents>,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-    unfold((Some(feed), reader), async |(feed, reader)| {
+    unfold((Some(feed), permit), async |(feed, permit)| {
         let mut feed = feed?;
         let item = feed.next().await?;
-        let rest = (!ends_for(&item, &reader)).then_some(feed);
-        Some((Ok(frame(&item)), (rest, reader)))
+        let goes_on = match &item {
+            FeedItem::Event(event) if concerns(event, permit.by()) => permit.is_still_good().await,
+            FeedItem::Event(_) | FeedItem::Progress(_) => true,
+            FeedItem::Lagged { .. } => false,
+        };
+        Some((Ok(frame(&item)), (goes_on.then_some(feed), permit)))
     })
 }
 
-fn ends_for(item: &FeedItem, reader: &Principal) -> bool {
-    match item {
-        FeedItem::Event(Happened { kind, agent_id: Some(agent), .. }) => {
-            &**kind == "agent.removed" && *reader == Principal::Agent(agent.clone())
+/// Whether an event may have ended a token of the reader.
+fn concerns(event: &Happened, reader: &Principal) -> bool {
+    match reader {
+        Principal::Agent(agent) => {
+            event.agent_id.as_ref() == Some(agent)
+                && matches!(&*event.kind, "agent.removed" | "agent.token")
         }
-        FeedItem::Event(_) | FeedItem::Progress(_) => false,
-        FeedItem::Lagged { .. } => true,
+        Principal::Operator(operator) => event.operator.as_ref() == Some(operator),
+        Principal::Admin | Principal::System => false,
     }
 }
 

@@ -4,7 +4,7 @@ use agentcom_core::command::Command;
 use axum::Json;
 use serde_json::{Value, json};
 
-use crate::auth::{Permit, SteerQueue};
+use crate::auth::{Permit, ReadQueue, SteerQueue};
 use crate::dto::manage::ScopeBody;
 use crate::error::Problem;
 use crate::input::Body;
@@ -20,7 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(permit: Permit<SteerQueue>, (): ()) -> Result<Json<Value>, Problem> {
+async fn list(permit: Permit<ReadQueue>, (): ()) -> Result<Json<Value>, Problem> {
     let paused = permit.hub().stats().await?.paused;
     let paused: Vec<ScopeBody> = paused.iter().map(ScopeBody::from).collect();
     Ok(Json(json!({ "count": paused.len(), "paused": paused })))

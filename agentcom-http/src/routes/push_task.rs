@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 
-use crate::auth::{Permit, SteerQueue};
+use crate::auth::{Permit, PushTasks};
 use crate::dto::manage::PushBody;
 use crate::error::Problem;
 use crate::input::{Body, Headers};
@@ -14,7 +14,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn push(
-    permit: Permit<SteerQueue>,
+    permit: Permit<PushTasks>,
     (Headers(headers), Body(body)): (Headers, Body<PushBody>),
 ) -> Result<Response, Problem> {
     submit_draft(&permit, read(body.into(), &headers)?).await

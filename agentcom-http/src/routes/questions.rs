@@ -6,7 +6,7 @@ use agentcom_core::question::Question;
 use axum::Json;
 use serde_json::{Value, json};
 
-use crate::auth::{AnswerQuestions, Permit};
+use crate::auth::{AnswerQuestions, Permit, ReadQuestions};
 use crate::dto::manage::AnswerBody;
 use crate::error::Problem;
 use crate::input::{Body, Named};
@@ -19,7 +19,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn list(permit: Permit<AnswerQuestions>, (): ()) -> Result<Json<Value>, Problem> {
+async fn list(permit: Permit<ReadQuestions>, (): ()) -> Result<Json<Value>, Problem> {
     let questions: Vec<Value> = permit.hub().questions().await?.iter().map(shown).collect();
     Ok(Json(json!({ "count": questions.len(), "questions": questions })))
 }

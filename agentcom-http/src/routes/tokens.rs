@@ -1,4 +1,4 @@
-//! This file serves tokens: register agents, list them, give them other tokens, forget them.
+//! This file serves the tokens of agents: register agents, list them, give them other tokens, forget them.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::auth::{ManageTokens, Permit};
+use crate::auth::{ManageTokens, Permit, ReadTokens};
 use crate::dto::manage::TokenBody;
 use crate::error::{FieldError, Problem};
 use crate::input::{Body, Named};
@@ -41,7 +41,7 @@ fn shown_once(id: &AgentId, token: &Token) -> Value {
     json!({ "agent_id": id, "token": token.reveal() })
 }
 
-async fn list(permit: Permit<ManageTokens>, (): ()) -> Result<Json<Value>, Problem> {
+async fn list(permit: Permit<ReadTokens>, (): ()) -> Result<Json<Value>, Problem> {
     let agents = permit.hub().agents().await?.into_iter();
     let tokens = agents.map(|seen| {
         let prints: Vec<String> = seen.agent.tokens.iter().map(fingerprint).collect();
@@ -56,7 +56,7 @@ async fn list(permit: Permit<ManageTokens>, (): ()) -> Result<Json<Value>, Probl
 }
 
 /// Enough of a hash to tell tokens apart.
-fn fingerprint(hash: &TokenHash) -> String {
+pub(super) fn fingerprint(hash: &TokenHash) -> String {
     hash.0[..4].iter().fold(String::from("sha256:"), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -3,7 +3,7 @@
 use super::Line;
 
 /// The bodies, named by method and resource as the original does.
-pub(super) const BODIES: [Line; 21] = [
+pub(super) const BODIES: [Line; 23] = [
     (
         "post_task",
         "description?: text, op?: op, shell?: text, priority?: priority, needs?: [text], sandbox?: level, \
@@ -30,6 +30,8 @@ pub(super) const BODIES: [Line; 21] = [
          shell?: text, op?: op, idempotency_key?: text",
     ),
     ("post_admin_token", "agent_id: text"),
+    ("post_operator", "name: text, rights: [right], expires_after_ms?: validity"),
+    ("post_operator_rotate", "expires_after_ms?: validity"),
     ("post_admin_restart", "reason?: text"),
     ("put_admin_pause", "scope?: text, repo?: text, capability?: text"),
     ("put_admin_weight", "weight: integer"),

@@ -12,6 +12,7 @@ use crate::dto::manage::{
     AnswerBody, PushBody, RestartBody, RetryBody, ScopeBody, TokenBody, WeightBody,
 };
 use crate::dto::money::{CapBody, CapNameBody, ModelBody, PriceBody};
+use crate::dto::operator::{OperatorBody, RotateBody};
 use crate::dto::repo::{PlaceBody, RepoBody};
 use crate::dto::task_body::TaskBody;
 
@@ -64,6 +65,8 @@ fn sample(kind: &str) -> Value {
         "runs" => json!({ "kind": "acp", "model": "m", "tiers": ["complex"] }),
         "meant" => json!({ "model": "m", "tiers": ["complex"] }),
         "parking" => json!("off"),
+        "right" => json!("task:read"),
+        "validity" => json!("never"),
         "fault" => json!("unreachable"),
         "route" => {
             let options = json!({ "context_tokens": 8192, "think": "low", "calls": "native" });
@@ -173,6 +176,8 @@ fn read(name: &str, body: &str) -> Result<(), String> {
         "post_endpoint_park" => of::<ParkBody>(body),
         "put_admin_chain" => of::<ChainBody>(body),
         "put_admin_executor" => of::<ExecutorBody>(body),
+        "post_operator" => of::<OperatorBody>(body),
+        "post_operator_rotate" => of::<RotateBody>(body),
         "put_repo" => of::<RepoBody>(body),
         "put_repo_place" => of::<PlaceBody>(body),
         "put_admin_parking" => of::<ParkingBody>(body),

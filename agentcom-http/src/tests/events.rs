@@ -2,7 +2,7 @@
 
 use agentcom_core::driver::FeedItem;
 use agentcom_core::id::{Lease, TaskId};
-use agentcom_core::name::{AgentId, Principal};
+use agentcom_core::name::{AgentId, OperatorId, Principal};
 use agentcom_core::time::Wall;
 use agentcom_core::view::{Event, ProgressView};
 use expect_test::expect;
@@ -21,6 +21,7 @@ fn event(seq: u64, kind: &str, agent: Option<&str>) -> Event {
         kind: kind.into(),
         task_id: Some(TaskId(1)),
         agent_id: agent.map(|name| AgentId::new(name).unwrap()),
+        operator: None,
         generation: Some(Lease(2)),
         detail: None,
     }
@@ -77,9 +78,49 @@ async fn a_feed_ends_with_the_removal_of_its_reader() {
         FeedItem::Event(event(7, "agent.removed", Some("a-1"))),
         FeedItem::Event(event(8, "task.ready", None)),
     ]);
+    hub.script(|script| script.ends_with = [(7, AGENT)].into());
     let ids = |body: &str| body.matches("id: ").count();
     assert_eq!(ids(&send(&hub, request("GET", "/api/events", AGENT, "")).await.body), 2);
     assert_eq!(ids(&get(&hub, "/api/events").await.body), 3);
+}
+
+/// What happens to the tokens of the operator `ci`.
+fn of_operator(seq: u64, kind: &str, name: &str) -> FeedItem {
+    let operator = OperatorId::new(name).ok();
+    FeedItem::Event(Event { operator, task_id: None, ..event(seq, kind, None) })
+}
+
+#[tokio::test]
+async fn a_feed_ends_with_the_token_that_opened_it_and_not_with_others() {
+    for kind in ["token.removed", "token.expired", "token.rotated"] {
+        let hub = hub(vec![
+            of_operator(6, "token.expired", "nightly"),
+            of_operator(7, "token.rotated", "ci"),
+            of_operator(8, kind, "ci"),
+            of_operator(9, "token.added", "more"),
+        ]);
+        hub.script(|script| script.ends_with = [(6, "admin:read"), (8, "task:read")].into());
+        let feed = send(&hub, request("GET", "/api/events", "task:read", "")).await;
+        assert_eq!(feed.body.matches("id: ").count(), 3, "{kind}: {}", feed.body);
+    }
+}
+
+#[tokio::test]
+async fn a_feed_does_not_begin_for_a_token_that_ended_in_the_meantime() {
+    let hub = hub(vec![FeedItem::Event(event(6, "task.ready", None))]);
+    hub.script(|script| script.ends_at_follow = Some("task:read"));
+    let answer = send(&hub, request("GET", "/api/events", "task:read", "")).await;
+    assert_eq!(answer.wrong(), "401 unauthorized\n");
+}
+
+#[tokio::test]
+async fn the_removal_of_an_agent_of_the_same_name_before_it_came_ends_no_feed() {
+    let hub = hub(vec![
+        FeedItem::Event(event(6, "agent.removed", Some("a-1"))),
+        FeedItem::Event(event(7, "agent.added", Some("a-1"))),
+    ]);
+    let feed = send(&hub, request("GET", "/api/events?after=5", AGENT, "")).await;
+    assert_eq!(feed.body.matches("id: ").count(), 2);
 }
 
 #[tokio::test]

@@ -9,10 +9,11 @@ use crate::auth::Verb;
 use crate::route::Method;
 use crate::routes;
 use crate::testing::client::{request, send, task};
-use crate::testing::{ADMIN, AGENT, Hub};
+use crate::testing::{ADMIN, AGENT, EXPIRED, Hub, OTHER};
 use agentcom_core::command::Scope;
 use agentcom_core::driver::token::Token;
 use agentcom_core::id::TaskId;
+use agentcom_core::operator::Right;
 use agentcom_core::task::TaskState;
 use agentcom_core::view::{Reason, Why};
 
@@ -42,6 +43,7 @@ fn sample(method: Method, path: &str) -> (String, &'static str) {
         (Method::Put, "/api/admin/parking") => r#"{"parking":"off"}"#,
         (Method::Put, "/api/repos/{name}") => r#"{"url":"https://host.example/own/name"}"#,
         (Method::Put, "/api/repos/{name}/place") => r#"{"place":0}"#,
+        (Method::Post, "/api/tokens") => r#"{"name":"ci","rights":["task:read"]}"#,
         (Method::Post, "/api/questions/{id}/answer") => r#"{"answer":"yes"}"#,
         _ => "",
     };
@@ -71,13 +73,30 @@ fn hub() -> Hub {
     hub
 }
 
+/// Each kind of caller, by a word for the head of the table, with the token that it shows.
+fn callers(gone: &Token) -> Vec<(&'static str, &str)> {
+    let rest = [
+        ("none", ""),
+        ("bad", "wrong"),
+        ("gone", gone.reveal()),
+        ("expired", EXPIRED),
+        ("agent", AGENT),
+        ("other", OTHER),
+    ];
+    let rights = Right::ALL.map(|right| (right.as_str(), right.as_str()));
+    rest.into_iter().chain(rights).chain([("admin", ADMIN)]).collect()
+}
+
 #[tokio::test]
 async fn each_route_answers_each_kind_of_caller_as_the_table_says() {
-    let mut table = String::from("none bad gone agent admin\n");
     // One of a good form that is not known any more: its agent has another, or is gone.
     let gone = Token::generate().unwrap();
+    let callers = callers(&gone);
+    let mut table: String = callers.iter().map(|(name, _)| format!("{name} ")).collect();
+    table = table.trim_end().to_owned() + "\n";
     for route in routes::all() {
-        for (token, width) in [("", 4), ("wrong", 3), (gone.reveal(), 4), (AGENT, 5), (ADMIN, 5)] {
+        for (name, token) in &callers {
+            let (token, width) = (*token, name.len());
             let (hub, (path, body)) = (hub(), sample(route.method, route.path));
             let status =
                 send(&hub, request(route.method.as_str(), &path, token, body)).await.status;
@@ -90,6 +109,13 @@ async fn each_route_answers_each_kind_of_caller_as_the_table_says() {
                 !refused
                     || hub.script(|script| script.heard.is_empty() && script.queries.is_empty())
             );
+            // What the hub itself wants of an operator is what the route wants.
+            if let Ok(right) = token.parse::<Right>() {
+                let rights = hub.script(|script| {
+                    script.heard.iter().map(|(_, _, command)| command.right()).collect::<Vec<_>>()
+                });
+                assert!(rights.iter().all(|needed| *needed == Some(right)), "{path}: {rights:?}");
+            }
         }
         writeln!(table, "{:?}: {} {}", route.verb, route.method.as_str(), route.path).unwrap();
     }

@@ -9,8 +9,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "things",
         &[
-            "task", "agent", "agentic", "config", "endpoint", "ledger", "limit", "price",
-            "question", "repo", "risk", "route", "verify",
+            "task", "agent", "agentic", "config", "endpoint", "ledger", "limit", "operator",
+            "price", "question", "repo", "risk", "route", "verify",
         ],
     ),
     ("together", &["command", "change", "state", "view", "wire"]),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agentcom_core::change::Genesis;
-use agentcom_core::command::{Command, Reply};
+use agentcom_core::command::{Command, OperatorCommand, Reply};
 use agentcom_core::driver::Handle;
 use agentcom_core::driver::clock::SystemClock;
 use agentcom_core::driver::hub::HubBuilder;
 use agentcom_core::driver::token::Token;
-use agentcom_core::name::Principal;
+use agentcom_core::name::{OperatorId, Principal};
+use agentcom_core::operator::{Right, Validity};
 use agentcom_core::port::store::{
     Batch, Range, Row, RowKey, Store, StoreError, StoreErrorKind, Visit,
 };
@@ -92,21 +93,37 @@ async fn a29_the_file_holds_no_token_that_could_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hub.redb");
     let token = Token::generate().unwrap();
-    let secret = token.reveal().to_owned();
+    // Of an operator: one that is replaced, and the one in its place.
+    let of_operator = [Token::generate().unwrap(), Token::generate().unwrap()];
+    let all = of_operator.iter().chain([&token]);
+    let secrets: Vec<String> = all.map(|token| token.reveal().to_owned()).collect();
     with_hub(&path, async move |handle| {
         let command = Command::AddAgent { id: agent_id("a"), token: token.hash() };
         assert_eq!(handle.call(Principal::Admin, command).await, Ok(Reply::Done));
         let known = handle.authenticate(token.reveal()).await.unwrap();
         assert_eq!(known, Some(Principal::Agent(agent_id("a"))));
+        let id = OperatorId::new("ci").unwrap();
+        let [old, new] = of_operator.map(|token| token.hash());
+        let rights = Right::ALL.into();
+        let validity = Validity::USUAL;
+        let add = OperatorCommand::Add { id: id.clone(), rights, validity, token: old };
+        for command in [add, OperatorCommand::Rotate { id, validity: None, token: new }] {
+            let reply = handle.call(Principal::Admin, Command::Operator(command)).await;
+            assert_eq!(reply, Ok(Reply::Done));
+        }
     })
     .await
     .unwrap();
     let content = fs::read(&path).unwrap();
     let inside = |what: &[u8]| content.windows(what.len()).any(|part| part == what);
-    assert!(inside(b"agent.added"), "the file is what is looked at");
-    assert!(!inside(secret.as_bytes()));
-    let middle = &secret.as_bytes()[secret.len() / 4..secret.len() * 3 / 4];
-    assert!(!inside(middle));
+    for event in ["agent.added", "token.added", "token.rotated"] {
+        assert!(inside(event.as_bytes()), "the file is what is looked at");
+    }
+    for secret in secrets {
+        assert!(!inside(secret.as_bytes()));
+        let middle = &secret.as_bytes()[secret.len() / 4..secret.len() * 3 / 4];
+        assert!(!inside(middle));
+    }
 }
 
 #[tokio::test]

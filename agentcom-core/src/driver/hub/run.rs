@@ -371,6 +371,7 @@ fn log(event: &crate::view::Event) {
         by = %event.by,
         task = event.task_id.map(tracing::field::display),
         agent = event.agent_id.as_ref().map(tracing::field::display),
+        operator = event.operator.as_ref().map(tracing::field::display),
         "step"
     );
 }

@@ -19,20 +19,20 @@ fn model(name: &str) -> ModelName {
     ModelName::new(name).unwrap()
 }
 
-fn call(held: Held, number: u32, micros: u64) -> SpendCall {
+pub(super) fn call(held: Held, number: u32, micros: u64) -> SpendCall {
     let usage = Usage { input_tokens: 5, ..Usage::default() };
     let spending = Spending { model: model("m"), usage, micros: Some(Micros(micros)) };
     let (task_id, generation) = (held.task_id, held.generation);
     SpendCall { task_id, generation, call: Call { number, spending } }
 }
 
-fn set_cap(bench: &mut Bench, cap: &str, micros: u64) -> Reply {
+pub(super) fn set_cap(bench: &mut Bench, cap: &str, micros: u64) -> Reply {
     let limit = Some(Micros(micros));
     bench.call(Command::SetCap { cap: cap.parse().unwrap(), limit })
 }
 
 /// A task at work on an agent of its own.
-fn at_work(bench: &mut Bench, agent: &str, draft: Draft) -> (u64, Held) {
+pub(super) fn at_work(bench: &mut Bench, agent: &str, draft: Draft) -> (u64, Held) {
     let session = bench.join(agent, Dialect::V1, 1, &[]);
     bench.submit(draft);
     let held = bench.assigned(session)[0];
@@ -42,7 +42,11 @@ fn at_work(bench: &mut Bench, agent: &str, draft: Draft) -> (u64, Held) {
 }
 
 /// What the hub says to a call, if it says something.
-fn reserve(bench: &mut Bench, session: u64, call: SpendCall) -> Option<Result<u64, NotGranted>> {
+pub(super) fn reserve(
+    bench: &mut Bench,
+    session: u64,
+    call: SpendCall,
+) -> Option<Result<u64, NotGranted>> {
     bench.frame(session, ToHub::SpendReserve(call));
     heard(bench, session)
 }
@@ -72,7 +76,7 @@ fn reserved(bench: &Bench) -> u64 {
     bench.hub.state().ledger().reserved(&Subject::All).0
 }
 
-fn question(bench: &Bench) -> crate::question::Question {
+pub(super) fn question(bench: &Bench) -> crate::question::Question {
     bench.hub.state().questions().next().expect("a question is open").clone()
 }
 
@@ -438,11 +442,12 @@ fn tokens_of_clients_that_tell_no_calls_are_booked_with_the_result() {
 }
 
 /// The hub as it is after a restart: from the rows of its facts.
-fn restarted(bench: &mut Bench) {
+pub(super) fn restarted(bench: &mut Bench) {
     let state = bench.hub.state();
     let mut dirty = BTreeSet::from([Dirty::Settings]);
     dirty.extend(state.tasks().flat_map(|task| [Dirty::Spec(task.id), Dirty::Life(task.id)]));
     dirty.extend(state.agents().map(|agent| Dirty::Agent(agent.id.clone())));
+    dirty.extend(state.operators().map(|operator| Dirty::Operator(operator.id.clone())));
     dirty.extend(state.questions().map(|question| Dirty::Question(question.id)));
     let accounts = state.ledger().accounts();
     dirty.extend(accounts.map(|(subject, _)| Dirty::Account(subject.clone())));

@@ -9,14 +9,15 @@ use expect_test::expect;
 use super::super::State;
 use super::{Dirty, EndedRow, Loader, rows_of};
 use crate::change::{Change, FORMAT};
-use crate::command::{Command, Reply, Scope};
+use crate::command::{Command, OperatorCommand, Reply, Scope};
 use crate::json::Json;
-use crate::name::{AgentId, Capability, GoalId, Key, Kind, Repo, Tag};
+use crate::name::{AgentId, Capability, GoalId, Key, Kind, OperatorId, Repo, Tag};
+use crate::operator::{Right, Validity};
 use crate::port::store::Table;
 use crate::task::{
     Category, Concurrency, Draft, FileHint, LeaseLoss, Priority, Rate, Tier, VerificationStep,
 };
-use crate::testing::bench::Bench;
+use crate::testing::bench::{self, Bench};
 use crate::time::{Span, Wall};
 use crate::wire::Dialect;
 
@@ -102,6 +103,25 @@ fn rows_of_living_things_keep_their_form() {
         bucket r 1 {"rate":{"key":"r","limit":1,"per":2,"burst":3},"bucket":{"level":4,"at":1700000000000}}
         meta head 1 {"incarnation":"inc-0000000000000007","seed":42,"ids":{"key":3032309578389449745},"admin":"61646d696e000000000000000000000000000000000000000000000000000000","next_task":2,"next_question":1,"seq":6,"oldest_event":1,"ended":[0,0,0,0]}
     "#]].assert_eq(&lines(&bench, &dirty));
+}
+
+#[test]
+fn rows_of_operators_keep_their_form() {
+    let mut bench = Bench::new();
+    let id = OperatorId::new("ci").unwrap();
+    let rights = [Right::TaskSubmit, Right::TaskRead].into();
+    let (validity, token) = (Validity::of(Span::from_secs(60)).unwrap(), bench::token("one"));
+    bench.call(Command::Operator(OperatorCommand::Add { id: id.clone(), rights, validity, token }));
+    bench.pass(Span::from_secs(60));
+    let (validity, token) = (Some(Validity::ENDLESS), bench::token("two"));
+    bench.call(Command::Operator(OperatorCommand::Rotate { id: id.clone(), validity, token }));
+    let told = lines(&bench, &[Dirty::Operator(id)].into());
+    expect![[r#"meta operator:ci 1 {"id":"ci","rights":["task:read","task:submit"],"validity":null,"tokens":[{"hash":"74776f0000000000000000000000000000000000000000000000000000000000","issued_at":1700000060000},{"hash":"6f6e650000000000000000000000000000000000000000000000000000000000","issued_at":1700000000000,"expires_at":1700000060000,"expired":true}],"added_at":1700000000000}"#]].assert_eq(told.lines().next().unwrap());
+    let told = bench.events.iter().map(|event| serde_json::to_string(event).unwrap());
+    expect![[r#"
+        {"seq":2,"at":1700000000000,"by":"admin","type":"token.added","operator":"ci","detail":["task:read","task:submit"]}
+        {"seq":3,"at":1700000060000,"by":"system","type":"token.expired","operator":"ci","detail":["task:read","task:submit"]}
+        {"seq":4,"at":1700000060000,"by":"admin","type":"token.rotated","operator":"ci","detail":["task:read","task:submit"]}"#]].assert_eq(&told.collect::<vec::Vec<_>>().join("\n"));
 }
 
 #[test]
