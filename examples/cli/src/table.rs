@@ -11,18 +11,25 @@ pub(crate) struct Column {
     pub(crate) width_min: u16,
     /// Columns with a higher rank are left out first where there is no room for all.
     pub(crate) rank: u8,
+    /// The most characters of a cell where no terminal says how wide a line is.
+    pub(crate) width_max: u16,
     pub(crate) align: CellAlignment,
 }
 
 impl Column {
     /// A column that is shown whole or not at all.
     pub(crate) const fn fixed(title: &'static str, rank: u8) -> Self {
-        Self { title, width_min: u16::MAX, rank, align: CellAlignment::Left }
+        Self { width_min: u16::MAX, ..Self::text(title, 0, rank) }
     }
 
     /// A column whose text is cut to fit.
     pub(crate) const fn text(title: &'static str, width_min: u16, rank: u8) -> Self {
-        Self { title, width_min, rank, align: CellAlignment::Left }
+        Self { title, width_min, rank, width_max: u16::MAX, align: CellAlignment::Left }
+    }
+
+    /// A column of what people or models wrote, which may be long: a list shows how it begins.
+    pub(crate) const fn prose(title: &'static str, width_min: u16, rank: u8) -> Self {
+        Self { width_max: PROSE_MAX, ..Self::text(title, width_min, rank) }
     }
 
     pub(crate) const fn right(self) -> Self {
@@ -38,6 +45,7 @@ pub(crate) struct Table {
 }
 
 const GAP: u16 = 2;
+const PROSE_MAX: u16 = 100;
 const HEADER: Style = Style::new().bold();
 
 impl Table {
@@ -53,7 +61,11 @@ impl Table {
 
     /// The table in at most `width` characters a line, as far as that is possible.
     pub(crate) fn render(&self, width: Option<u16>) -> String {
-        let natural = self.natural_widths();
+        let mut natural = self.natural_widths();
+        if width.is_none() {
+            let most = self.columns.iter().map(|column| column.width_max);
+            natural.iter_mut().zip(most).for_each(|(natural, most)| *natural = most.min(*natural));
+        }
         let shown = self.fit(&natural, width.unwrap_or(u16::MAX));
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_truncation_indicator("…");
@@ -177,6 +189,22 @@ mod tests {
             0cafe0  completed  数を数える、とても長い説明の文  12 min
         "#]],
         );
+    }
+
+    #[test]
+    fn how_long_prose_is_says_how_it_begins_and_pads_no_other_line() {
+        let columns =
+            [Column::prose("WORDS", 5, 1), Column::fixed("AGE", 2), Column::prose("END", 5, 3)];
+        let mut table = Table::new(&columns);
+        for words in [String::from("few"), "many ".repeat(2_000)] {
+            table.row(Style::new(), vec![words.clone(), "1 s".into(), words]);
+        }
+        let text = anstream::adapter::strip_str(&table.render(None)).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], format!("few{}  1 s  few", " ".repeat(97)));
+        let begins = format!("{}many…", "many ".repeat(19));
+        assert_eq!(lines[2], format!("{begins}  1 s  {begins}"));
+        assert!(lines.iter().all(|line| line.len() < 220), "{text}");
     }
 
     #[test]

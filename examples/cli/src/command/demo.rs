@@ -45,7 +45,7 @@ const COLUMNS: [Column; 7] = [
     Column::fixed("TRIES", 2).right(),
     Column::fixed("AGENT", 5),
     Column::fixed("TOOK", 3).right(),
-    Column::text("LAST WORDS", 14, 6),
+    Column::prose("LAST WORDS", 14, 6),
 ];
 
 pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {

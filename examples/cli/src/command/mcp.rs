@@ -37,7 +37,7 @@ A tool whose reach is `everything` is always refused: its entry does not say wha
 world. See docs/mcp.md.";
 
 const COLUMNS: [Column; 3] =
-    [Column::fixed("TOOL", 0), Column::fixed("REACH", 1), Column::text("WHAT FOR", 20, 2)];
+    [Column::fixed("TOOL", 0), Column::fixed("REACH", 1), Column::prose("WHAT FOR", 20, 2)];
 
 pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     if let Some(name) = &args.preset {

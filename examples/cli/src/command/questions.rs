@@ -35,9 +35,9 @@ const COLUMNS: [Column; 6] = [
     Column::fixed("ID", 0),
     Column::fixed("TASK", 2),
     Column::text("AGENT", 8, 4),
-    Column::text("QUESTION", 20, 1),
+    Column::prose("QUESTION", 20, 1),
     Column::fixed("LEFT", 3).right(),
-    Column::text("DEFAULT", 7, 5),
+    Column::prose("DEFAULT", 7, 5),
 ];
 
 pub(crate) async fn list(ctx: &Context) -> Outcome {

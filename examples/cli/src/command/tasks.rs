@@ -53,7 +53,7 @@ const COLUMNS: [Column; 7] = [
     Column::fixed("ID", 0),
     Column::fixed("STATE", 1),
     Column::fixed("LANE", 4),
-    Column::text("DESCRIPTION", 16, 2),
+    Column::prose("DESCRIPTION", 16, 2),
     Column::text("AGENT", 8, 3),
     Column::fixed("TRIES", 6).right(),
     Column::fixed("AGE", 5).right(),
