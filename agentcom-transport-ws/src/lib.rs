@@ -16,6 +16,7 @@
 //! their machine trusts.
 
 mod client;
+mod fragments;
 mod guard;
 mod limits;
 mod link;

@@ -10,6 +10,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 pub struct Limits {
     /// The longest frame that is taken, in bytes; longer ones close the connection (1009).
     pub frame_bytes_max: usize,
+    /// In how many fragments a frame may come to a hub; one in more closes the connection (1009).
+    pub fragments_max: u32,
     /// What may wait to be written before `send` says
     /// [`Full`](agentcom_core::port::transport::SendError::Full).
     pub queue: Capacity,
@@ -28,6 +30,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             frame_bytes_max: 1 << 20,
+            fragments_max: 1_000,
             queue: Capacity::default(),
             received_max: 64,
             read_buffer: 4 << 10,

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::sync::CancellationToken;
 
+use crate::fragments::{Counting, TooMany};
 use crate::limits::Limits;
 
 /// Moves that a connection makes before it lets others have their turn.
@@ -47,6 +48,13 @@ impl Queues {
 
     pub(crate) fn websocket(&self) -> WebSocketConfig {
         self.limits.websocket()
+    }
+}
+
+impl Queues {
+    /// The socket, which counts fragments from its first frame on; `read` was read of it already.
+    pub(crate) fn counting<S>(&self, read: &[u8], socket: S) -> Counting<S> {
+        Counting::after(read, socket, self.limits.fragments_max)
     }
 }
 
@@ -269,6 +277,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 /// What is said to a side that broke the protocol (RFC 6455, 7.4.1); `None` if nobody is there.
 fn breach(error: &Error) -> Option<(CloseCode, &'static str)> {
     match error {
+        Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<TooMany>()) => {
+            Some((CloseCode::Size, "the frame is in too many fragments"))
+        }
         Error::Capacity(_) => Some((CloseCode::Size, "the frame is too long")),
         Error::Utf8(_) => Some((CloseCode::Invalid, "the frame is not UTF-8")),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,

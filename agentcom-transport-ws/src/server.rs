@@ -182,11 +182,12 @@ async fn serve(upgraded: Upgraded, queues: Queues, stop: CancellationToken) {
     let config = Some(queues.websocket());
     match bare(upgraded) {
         Ok((socket, read)) => {
+            let socket = queues.counting(&read, socket);
             let socket = WebSocketStream::from_partially_read(socket, read, Role::Server, config);
             link::run(socket.await, queues, stop, CloseReason::GoingAway).await;
         }
         Err(upgraded) => {
-            let socket = TokioIo::new(upgraded);
+            let socket = queues.counting(&[], TokioIo::new(upgraded));
             let socket = WebSocketStream::from_raw_socket(socket, Role::Server, config);
             link::run(socket.await, queues, stop, CloseReason::GoingAway).await;
         }

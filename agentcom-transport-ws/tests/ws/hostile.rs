@@ -62,6 +62,48 @@ async fn what_breaks_the_rules_is_named_and_ends_only_its_own_connection() {
     assert_eq!(hub_of_healthy.incoming.recv().await.as_deref(), Some("hello"));
 }
 
+/// A message in so many fragments, of which only the last may hold something.
+fn fragmented(count: usize, last: &[u8]) -> Vec<u8> {
+    let more = frame(0x00, b"").repeat(count - 2);
+    [frame(0x01, b""), more, frame(0x80, last)].concat()
+}
+
+#[tokio::test]
+async fn a_frame_comes_in_a_thousand_fragments_at_most() {
+    let served = served();
+    let (mut socket, mut hub) = both(&served).await;
+    for word in ["first", "second"] {
+        socket.write_all(&fragmented(1_000, word.as_bytes())).await.unwrap();
+        assert_eq!(hub.incoming.recv().await.as_deref(), Some(word));
+    }
+    let bytes = [frame(TEXT, b"before"), fragmented(1_001, b"over"), frame(TEXT, b"after")];
+    socket.write_all(&bytes.concat()).await.unwrap();
+    let told = (1009, String::from("the frame is in too many fragments"));
+    assert_eq!(read_close(&mut socket).await, told);
+    assert_eq!(hub.incoming.recv().await.as_deref(), Some("before"));
+    assert_eq!(hub.incoming.recv().await, None);
+    closed(&hub).await;
+}
+
+#[tokio::test]
+async fn a_million_fragments_are_refused_long_before_they_end() {
+    let served = served();
+    for payload in [&b""[..], b"x"] {
+        let (mut socket, mut hub) = both(&served).await;
+        let more = frame(0x00, payload).repeat(1_000);
+        let pouring = async {
+            socket.write_all(&frame(0x01, payload)).await.unwrap();
+            for _ in 0..1_000 {
+                socket.write_all(&more).await.unwrap();
+            }
+            read_close(&mut socket).await
+        };
+        let told = timeout(PATIENCE, pouring).await.expect("the connection ends");
+        assert_eq!(told, (1009, String::from("the frame is in too many fragments")));
+        assert_eq!(hub.incoming.recv().await, None);
+    }
+}
+
 #[tokio::test]
 async fn a_client_may_finish_what_it_says_before_it_reads_why_that_was_too_long() {
     let served = served();
