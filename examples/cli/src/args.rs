@@ -88,6 +88,8 @@ enum Command {
     Agents(command::agent::ListArgs),
     /// Add, run, remove, drain, resume or restart an agent
     Agent(command::agent::Args),
+    /// Add, list, rotate or remove tokens with rights and an end, for people and programs
+    Token(command::token::Args),
     /// Add, list, remove or park servers of models
     Endpoint(command::endpoint::Args),
     /// Register, list, order, pause or forget repositories
@@ -173,6 +175,7 @@ fn run_command(command: Command, ctx: &Context) -> Outcome {
         Command::Agents(args) => asking(command::agent::list(&args, ctx)),
         Command::Agent(args) if args.is_work() => working(command::agent::run(&args, ctx)),
         Command::Agent(args) => asking(command::agent::run(&args, ctx)),
+        Command::Token(args) => asking(command::token::run(&args, ctx)),
         Command::Endpoint(args) => asking(command::endpoint::run(&args, ctx)),
         Command::Repo(args) => asking(command::repo::run(&args, ctx)),
         Command::Pause(args) => asking(command::pause::pause(&args, ctx)),
@@ -271,7 +274,7 @@ mod tests {
                69  no hub answers, or it cannot listen where it should
                74  the data of the hub cannot be opened, read or written
                75  it took too long, or the hub is busy: try again
-               77  the hub does not know the token
+               77  the hub does not know the token, or it has expired
               130  it was interrupted by Ctrl-C
         "#]]
         .assert_eq(&exit_codes());

@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt as _};
 use reqwest::{Method, Response, Url};
 use serde_json::Value;
 
+use crate::command::token;
 use crate::exit::{Exit, Failure};
 
 /// Where the hub is, and who asks.
@@ -262,7 +263,8 @@ fn refusal(exit: Exit, status: u16, text: &str) -> Failure {
         None => Failure::new(exit, format_args!("the hub answered with HTTP status {status}")),
     };
     failure.details = details;
-    let (told, usual) = (word("hint").map(String::from), usual_hint(exit, &problem));
+    let usual = token::hint(&problem).or_else(|| usual_hint(exit, &problem));
+    let told = word("hint").map(String::from);
     // What the hub says of tokens is for those who write requests.
     let is_for_those = status == 401 || exit == Exit::Conflict;
     failure.hint = if is_for_those { usual.or(told) } else { told.or(usual) };

@@ -20,6 +20,7 @@ pub(crate) mod stats;
 pub(crate) mod submit;
 pub(crate) mod task;
 pub(crate) mod tasks;
+pub(crate) mod token;
 pub(crate) mod transcript;
 pub(crate) mod up;
 pub(crate) mod watch;

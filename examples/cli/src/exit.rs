@@ -37,7 +37,7 @@ impl Exit {
         (Self::Unavailable, "no hub answers, or it cannot listen where it should"),
         (Self::Store, "the data of the hub cannot be opened, read or written"),
         (Self::TryAgain, "it took too long, or the hub is busy: try again"),
-        (Self::TokenRefused, "the hub does not know the token"),
+        (Self::TokenRefused, "the hub does not know the token, or it has expired"),
         (Self::Interrupted, "it was interrupted by Ctrl-C"),
     ];
 

@@ -119,7 +119,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
 }
 
 /// Prints a token as data, so that it can go into a file, and what is to be said about it beside.
-fn show_token(ctx: &Context, answer: &Value, said: &str) -> Outcome {
+pub(super) fn show_token(ctx: &Context, answer: &Value, said: &str) -> Outcome {
     ctx.print.data(answer, || format!("{}\n", field(answer, "token")))?;
     ctx.print.note(said);
     Ok(())

@@ -283,7 +283,7 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| rule())
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 

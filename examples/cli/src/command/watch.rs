@@ -151,7 +151,7 @@ fn line(kind: &str, event: &Value) -> String {
     };
     let mut row = format!("{FAINT}{at}{FAINT:#} {style}{kind}{style:#}");
     let gap = 18_usize.saturating_sub(kind.chars().count());
-    let agent = field(event, "agent_id");
+    let agent = field(event, "agent_id") + &field(event, "operator");
     let rest = format!("{:gap$} {task:<8} {agent:<12} {}", "", one_line(&detail));
     row.push_str(rest.trim_end());
     row.push('\n');
@@ -218,6 +218,7 @@ mod tests {
                    "agent_id": "local-1", "detail": {"id": "question-0123456701234567", "text": "May it?\nYes?",
                    "default": "reject"}}),
             json!({"seq": 4, "at": 3_663_000, "type": "agent.added", "agent_id": "x"}),
+            json!({"seq": 5, "at": 3_663_000, "type": "token.added", "operator": "ci", "detail": ["task:read"]}),
         ];
         let mut text: String = events
             .iter()
@@ -230,6 +231,7 @@ mod tests {
             01:01:02 task.working       89abcdef local-1      {"a":1}
             01:01:02 question.asked     89abcdef local-1      May it? Yes? (`agentcom answer 01234567 …`, else reject)
             01:01:03 agent.added                 x
+            01:01:03 token.added                 ci           task:read
                      progress           89abcdef  40 % a [2Jb
         "#]]
         .assert_eq(&anstream::adapter::strip_str(&text).to_string());

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use agentcom_core::driver::token::Token;
 use nix::sys::signal::Signal;
 
 use crate::support::{Process, Up, agentcom, eventually, json, printed, processes_in, run};
@@ -109,6 +110,61 @@ fn tokens_and_names_that_are_not_known_are_refused_with_their_codes() {
     assert!(second.trim().len() > 20 && first != second);
     run(dir.path(), &["agent", "token", "nobody"], 5);
     run(dir.path(), &["agent", "remove", "a-1"], 0);
+}
+
+#[test]
+fn a_token_with_rights_permits_what_it_says_and_nothing_after_it_was_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(dir.path(), &["--agents", "0"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let with = |token: &str, line: &[&str], code: i32| {
+        let mut command = agentcom(elsewhere.path(), &[line, &["--url", up.url()]].concat());
+        let output = command.env("AGENTCOM_TOKEN", token.trim()).output().unwrap();
+        printed(&output, code);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let add = ["token", "add", "ci", "--right", "task:submit,task:read", "--expires", "30d"];
+    let first = run(dir.path(), &add, 0);
+    run(dir.path(), &add, 6);
+    run(dir.path(), &["token", "add", "x", "--right", "root"], 64);
+    run(dir.path(), &["token", "add", "x", "--expires", "4000d"], 64);
+    let listed = run(dir.path(), &["token", "list"], 0);
+    assert!(listed.contains("task:read, task:submit  in 29 d"), "{listed}");
+    with(&first, &["submit", "--shell", "true"], 0);
+    with(&first, &["tasks"], 0);
+    let refused = with(&first, &["pause"], 4);
+    assert!(refused.contains("operator:ci may not pause"), "{refused}");
+    assert!(refused.contains("a token with the right admin:write"), "{refused}");
+    with(&first, &["token", "add", "more"], 4);
+    let second = run(dir.path(), &["token", "rotate", "ci"], 0);
+    assert!(Token::parse(second.trim()).is_ok() && first != second);
+    for token in [&first, &second] {
+        with(token, &["tasks"], 0);
+    }
+    let tasks = json(dir.path(), &["tasks", "--submitted-by", "operator:ci"]);
+    assert_eq!(tasks["count"], 1);
+    run(dir.path(), &["token", "remove", "ci"], 0);
+    for token in [&first, &second] {
+        with(token, &["tasks"], 77);
+    }
+    run(dir.path(), &["token", "rotate", "ci"], 5);
+}
+
+#[test]
+fn a_token_that_has_expired_is_named_with_the_command_that_makes_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(dir.path(), &["--agents", "0"]);
+    let token = run(dir.path(), &["token", "add", "ci", "--expires", "1s"], 0);
+    let mut said = String::new();
+    eventually("the token expires", || {
+        let mut command = agentcom(dir.path(), &["tasks", "--url", up.url()]);
+        let output = command.env("AGENTCOM_TOKEN", token.trim()).output().unwrap();
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.code() == Some(77)
+    });
+    assert!(said.contains("the token `ci` expired on "), "{said}");
+    assert!(said.contains("`agentcom token rotate ci`"), "{said}");
+    assert!(run(dir.path(), &["token", "list"], 0).contains(" ago"));
 }
 
 #[test]
