@@ -309,7 +309,7 @@ impl Handle {
         self.view(move |state| state.bearer(&token)).await
     }
 
-    /// All operators, and the hub's time by which their tokens expire.
+    /// All operators, with what the hub knows of their tokens.
     ///
     /// # Errors
     ///

@@ -6,14 +6,14 @@ use alloc::vec;
 
 use expect_test::expect;
 
-use super::super::State;
+use super::super::{Rows, State, mend};
 use super::{Dirty, EndedRow, Loader, rows_of};
 use crate::change::{Change, FORMAT};
 use crate::command::{Command, OperatorCommand, Reply, Scope};
 use crate::json::Json;
 use crate::name::{AgentId, Capability, GoalId, Key, Kind, OperatorId, Repo, Tag};
 use crate::operator::{Right, Validity};
-use crate::port::store::Table;
+use crate::port::store::{RowKey, Table};
 use crate::task::{
     Category, Concurrency, Draft, FileHint, LeaseLoss, Priority, Rate, Tier, VerificationStep,
 };
@@ -122,6 +122,26 @@ fn rows_of_operators_keep_their_form() {
         {"seq":2,"at":1700000000000,"by":"admin","type":"token.added","operator":"ci","detail":["task:read","task:submit"]}
         {"seq":3,"at":1700000060000,"by":"system","type":"token.expired","operator":"ci","detail":["task:read","task:submit"]}
         {"seq":4,"at":1700000060000,"by":"admin","type":"token.rotated","operator":"ci","detail":["task:read","task:submit"]}"#]].assert_eq(&told.collect::<vec::Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_damaged_row_of_an_operator_is_set_aside_by_name() {
+    let mut bench = Bench::new();
+    let ids = ["ci", "other"].map(|name| OperatorId::new(name).unwrap());
+    for id in &ids {
+        let (id, rights) = (id.clone(), [Right::TaskRead].into());
+        let (validity, token) = (Validity::USUAL, bench::token(id.as_str()));
+        bench.call(Command::Operator(OperatorCommand::Add { id, rights, validity, token }));
+    }
+    let dirty = ids.into_iter().map(Dirty::Operator).collect();
+    let mut rows: Rows = rows_of(bench.hub.state(), &dirty, &[]).puts.into_iter().collect();
+    let row = RowKey::new(Table::Meta, b"operator:ci");
+    // What reads well as settings, of which nothing has to be said.
+    rows.insert(row.clone(), [&[FORMAT][..], br#"{"id":"ci"}"#].concat());
+    let (_, aside) = mend(&mut rows).unwrap();
+    let names: vec::Vec<_> = aside.into_iter().filter_map(|error| error.row).collect();
+    assert_eq!(names, vec::Vec::from([row]));
+    assert!(rows.contains_key(&RowKey::new(Table::Meta, b"operator:other")));
 }
 
 #[test]
