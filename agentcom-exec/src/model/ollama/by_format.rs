@@ -231,8 +231,11 @@ mod tests {
         assert!(system.starts_with("Be good.") && system.contains("- look: Looks. {"), "{system}");
         let text = |message: &Message| match message {
             Message::User(text) => format!("people: {text}"),
-            Message::Model(reply) if reply.calls.is_empty() => format!("model: {}", reply.text),
-            other => panic!("{other:?}"),
+            Message::Model(reply) => {
+                assert_eq!(reply.calls, [], "they are in its text");
+                format!("model: {}", reply.text)
+            }
+            Message::Tool { .. } => panic!("{message:?}"),
         };
         assert!(tools.is_empty());
         assert_eq!(

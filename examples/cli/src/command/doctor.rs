@@ -1,6 +1,6 @@
 //! This file looks at the machine and says what agents can rely on, and what to do about the rest.
 
-use agentcom_core::endpoint::{Tuning, is_loopback};
+use agentcom_core::endpoint::is_loopback;
 use agentcom_exec::claude_code::Program;
 use agentcom_exec::guard::Spawner;
 use agentcom_exec::model::Ollama;
