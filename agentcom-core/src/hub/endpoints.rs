@@ -15,18 +15,20 @@ use crate::json::Json;
 use crate::name::{Credential, EndpointId, Kind, Principal, Tag};
 use crate::rng::Rng;
 use crate::route::{Chosen, Wanted};
-use crate::state::{Health, PROBE, Pulse, Requirements, probed_by};
+use crate::state::{Group, Health, PROBE, Pulse, Requirements, probed_by};
 use crate::task::{
-    Attempt, Category, Draft, Ended, Group, Life, Outcome, Priority, Retry, Spec, Task, TaskState,
-    Times,
+    self, Attempt, Category, Draft, Ended, Life, Outcome, Place, Priority, Retry, Spec, Task,
+    TaskEvent, TaskState, Times,
 };
 use crate::time::Span;
 
 /// How often an endpoint is looked at: while it is wanted, or is out of order, and otherwise.
 const LOOK_EVERY: Span = Span::from_secs(60);
 const LOOK_IDLE: Span = Span::from_mins(10);
-/// How long a look may take, and how long it may wait for an agent.
+/// How long a look may take.
 const LOOK_WITHIN: Span = Span::from_secs(30);
+/// How long a look waits for an agent, in front of all else, before it is called off and asked for anew.
+const LOOK_WAITS: Span = Span::from_mins(10);
 
 /// After a quota was renewed one user comes back, and one more after each such time, give or take
 /// half of it; with the last of so many all may.
@@ -65,8 +67,8 @@ fn schedule(tx: &mut Tx<'_>, id: &EndpointId, breaker: Breaker) {
     tx.feel(Pulse::ProbeAt(id.clone(), at));
 }
 
-/// Asks an agent to look at an endpoint, unless one does or none can at the moment. A program is there
-/// when its agent is.
+/// Asks an agent to look at an endpoint, unless one does or none can. A program is there when its agent
+/// is.
 fn look(tx: &mut Tx<'_>, id: &EndpointId, endpoint: &Endpoint) {
     let is_full = tx.state.task_count() >= tx.config.tasks_max;
     let is_program = endpoint.api.program().is_some();
@@ -74,41 +76,70 @@ fn look(tx: &mut Tx<'_>, id: &EndpointId, endpoint: &Endpoint) {
         return;
     }
     let Some(spec) = look_spec(id, endpoint) else { return };
-    // Whoever is busy tells by its work how the endpoint is doing.
     let fleet = tx.state.fleet();
-    let has_room = |group| fleet.group(group).is_some_and(|group| group.free().next().is_some());
-    if !fleet.able(&Requirements::of(&spec)).into_iter().any(has_room) {
+    let able = fleet.able(&Requirements::of(&spec));
+    let any = |can: fn(&Group) -> bool| able.iter().any(|id| fleet.group(*id).is_some_and(can));
+    // Whoever is busy with it tells by its work how the endpoint is doing.
+    let may_wait = || any(Group::works) && !is_told_of(tx, id);
+    if !any(Group::has_room) && !may_wait() {
         return;
     }
     let at = tx.now().wall;
     let (_, public) = tx.draw_number(|head| &mut head.next_task);
     let id = TaskId(public);
-    let place = tx.place(&spec, id, 0);
+    let place = Place { order: Place::FRONT, ..tx.place(&spec, id, 0) };
     let life = Life::new(TaskState::Ready { since: at, place }, at);
     tx.record_as("task.submitted", Change::TaskAdded(Task { id, spec: spec.into(), life }.into()));
+}
+
+/// Whether results tell of an endpoint: it serves a task, or was heard of lately.
+fn is_told_of(tx: &Tx<'_>, id: &EndpointId) -> bool {
+    let endpoints = tx.state.endpoints();
+    let heard_at = endpoints.health(id).and_then(|health| health.heard_at);
+    heard_at.is_some_and(|at| tx.now().wall - at < LOOK_EVERY)
+        || endpoints.held(id).next().is_some()
 }
 
 fn look_spec(id: &EndpointId, endpoint: &Endpoint) -> Option<Spec> {
     let input = BTreeMap::from([("endpoint", id.as_str())]);
     let draft = Draft {
         description: format!("look at the endpoint {id}"),
-        priority: Priority::High,
+        priority: Priority::Urgent,
         needs: endpoint.needs().collect(),
         times: Times {
             timeout: Some(LOOK_WITHIN),
-            expires_after: Some(LOOK_WITHIN),
+            expires_after: Some(LOOK_WAITS),
             ..Times::default()
         },
         retry: Retry { attempts_max: Some(1), ..Retry::default() },
-        group: Group { tags: Tag::new(PROBE).into_iter().collect(), ..Group::default() },
+        group: task::Group { tags: Tag::new(PROBE).into_iter().collect(), ..Default::default() },
         ..Draft::new(Kind::new(PROBE).ok()?, Json::of(&input).ok()?)
     };
     draft.into_spec(Principal::System, Vec::new()).ok()
 }
 
+/// What happens to a look, where something else would die of it: nobody queued it who would have to look
+/// after it, and another follows, so it is called off.
+pub(super) fn undying(spec: &Spec, event: TaskEvent) -> TaskEvent {
+    let is_look = || probed_by(spec).is_some();
+    if matches!(event, TaskEvent::Kill(_)) && is_look() {
+        return TaskEvent::Cancel;
+    }
+    if let TaskEvent::End(fence, ended, TaskState::Dead(_)) = &event
+        && is_look()
+    {
+        return TaskEvent::End(fence.clone(), ended.clone(), TaskState::Cancelled);
+    }
+    event
+}
+
 /// A task ends; if it looked at an endpoint, what it saw is known now.
 pub(super) fn looked(tx: &mut Tx<'_>, id: TaskId, life: &Life) {
     let Some(id) = tx.state.task(id).and_then(|task| probed_by(&task.spec)) else { return };
+    if life.attempts.is_empty() {
+        // Nobody had time for it.
+        return tx.feel(Pulse::ProbeAt(id, tx.now().mono));
+    }
     let ended = life.last_attempt().and_then(|attempt| attempt.ended.as_ref());
     if ended.is_some_and(|ended| ended.outcome == Outcome::TimedOut) {
         // Whoever looks gives up earlier, unless it stands still itself: then it cannot be asked either.

@@ -68,7 +68,7 @@ pub(super) fn run(tx: &mut Tx<'_>) {
 /// Picks the task that comes first among what changed, and whom it is for.
 fn decide(tx: &mut Tx<'_>, pending: &mut Pending) -> Option<Decision> {
     let choices = choose::next(tx, pending);
-    let first = choose::first(&choices)?;
+    let first = choose::first(tx.state, &choices)?;
     let Some(route) = park_closed(tx, &choices, first) else { return Some(Decision::Limited) };
     Some(match route {
         Some(route) => routed(tx, first, route),

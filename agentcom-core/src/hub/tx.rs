@@ -254,13 +254,14 @@ impl<'a> Tx<'a> {
     /// Lets `event` happen to a task.
     pub(super) fn transition(&mut self, id: TaskId, event: TaskEvent) -> Result<(), Refused> {
         let task = self.state.task(id).ok_or(Refused::Over)?;
+        // Most tasks have to do with neither models nor endpoints.
+        let looks = task.spec.op.kind.as_str() == PROBE;
+        let event = if looks { endpoints::undying(&task.spec, event) } else { event };
         let mut life = Box::new(task.life.on_under(self.config.guards, self.now().wall, event)?);
         let held = task.life.state.hold().cloned();
         let ended = life.attempts.last().and_then(|attempt| attempt.ended.clone());
         let kind = event::word(&life.state);
         let stays = life.state.hold().is_some();
-        // Most tasks have to do with neither models nor endpoints.
-        let looks = task.spec.op.kind.as_str() == PROBE;
         let is_routed = life.last_attempt().is_some_and(|attempt| attempt.route.is_some());
         if let (Some(hold), Some(ended), false) = (&held, &ended, stays)
             && (life.spend.is_some() || ended.tokens.is_some())
@@ -432,7 +433,7 @@ impl<'a> Tx<'a> {
     /// The state of a task that was given back: in front of its lane.
     pub(super) fn front(&self, task: &Task) -> TaskState {
         let tag = self.place(&task.spec, task.id, task.life.failures).tag;
-        TaskState::Ready { since: self.now().wall, place: Place { order: 0, tag } }
+        TaskState::Ready { since: self.now().wall, place: Place { order: Place::FRONT, tag } }
     }
 
     /// Tells whoever asked what the answer is, unless somebody was given the task since: what was said

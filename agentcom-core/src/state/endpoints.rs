@@ -117,6 +117,11 @@ impl Endpoints {
         self.probes.contains_key(id)
     }
 
+    /// Whether a task is a look at an endpoint that the hub asked for.
+    pub(crate) fn is_look(&self, id: TaskId) -> bool {
+        self.probes.values().any(|tasks| tasks.contains(&id))
+    }
+
     /// How many tasks may use a key at once whose quota was renewed.
     #[must_use]
     pub fn returning(&self, key: &Credential) -> Option<u32> {

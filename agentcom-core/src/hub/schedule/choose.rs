@@ -12,7 +12,7 @@ use crate::state::{
     AgentNo, Class, ClassId, First, Group, GroupId, LimitsNo, Member, Pending, Queued, Standing,
     State, earlier,
 };
-use crate::task::{Task, TaskState};
+use crate::task::{Place, Priority, Task, TaskState};
 use crate::time::{Mono, Span, Wall};
 
 /// How much later a task of each lane counts as ready, for the choice between lanes: no task is
@@ -104,26 +104,42 @@ impl Heads {
 
     fn choices(&self, state: &State) -> [Option<Choice>; 4] {
         let ready = state.ready();
-        if let Some((_, number)) = self.oldest {
+        let lanes = core::array::from_fn(|lane| {
+            let class = self.lanes[lane]?;
+            let queued = Queued { class, lane, spot: ready.spot(class, lane) };
+            Some(Choice { queued, limits: ready.limits(class, lane) })
+        });
+        if let Some((_, number)) = self.oldest
+            && look(state, &lanes).is_none()
+        {
             let queued = state.queued(state.id_of(number));
             let entry = queued.and_then(|queued| Some((queued, ready.entry(&queued)?.limits)));
             return [entry.map(|(queued, limits)| Choice { queued, limits }), None, None, None];
         }
-        core::array::from_fn(|lane| {
-            let class = self.lanes[lane]?;
-            let queued = Queued { class, lane, spot: ready.spot(class, lane) };
-            Some(Choice { queued, limits: ready.limits(class, lane) })
-        })
+        lanes
     }
 }
 
-/// The one of them that starts first: between lanes age decides.
-pub(super) fn first(choices: &[Option<Choice>; 4]) -> Option<&Choice> {
+/// The one of them that starts first: a look at an endpoint, or else age decides between lanes.
+pub(super) fn first<'a>(state: &State, choices: &'a [Option<Choice>; 4]) -> Option<&'a Choice> {
+    if let Some(look) = look(state, choices) {
+        return Some(look);
+    }
     let turn = |choice: &&Choice| {
         let Queued { lane, spot, .. } = choice.queued;
         (spot.since + LANE_OFFSETS[lane], lane)
     };
     choices.iter().flatten().min_by_key(turn)
+}
+
+/// A look at an endpoint takes a moment, and nothing is given to a model that nobody has seen: it comes
+/// before whatever else its agent waits for.
+fn look<'a>(state: &State, choices: &'a [Option<Choice>; 4]) -> Option<&'a Choice> {
+    let is_look = |queued: &Queued| {
+        queued.spot.order == Place::FRONT
+            && state.endpoints().is_look(state.id_of(queued.spot.number))
+    };
+    choices[Priority::Urgent.lane()].as_ref().filter(|choice| is_look(&choice.queued))
 }
 
 /// Looking at the oldest of a class costs more than at its heads: it is done when it counts only.

@@ -77,10 +77,15 @@ pub enum Death {
 /// The place of a ready task in its lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
-    /// What the policy says; smaller is earlier.
+    /// What the policy says; smaller is earlier, and [`Place::FRONT`] is the front.
     pub order: u64,
     /// The start tag of fair queueing, from which the tags of later tasks follow.
     pub tag: u64,
+}
+
+impl Place {
+    /// The order in front of what any policy says.
+    pub const FRONT: u64 = 0;
 }
 
 /// Where the life of a task stands.

@@ -160,3 +160,101 @@ fn a_list_that_may_have_been_longer_does_not_say_what_is_missing() {
         assert_eq!(given.as_ref().map(|(_, model)| &**model), verdict);
     }
 }
+
+/// An agent of one slot that looks at endpoints and runs commands, and tasks that wait for it and are
+/// older than any look.
+fn busy(fleet: &mut Fleet, tasks: usize) -> u64 {
+    for _ in 0..tasks {
+        fleet.bench.submit(draft());
+    }
+    fleet.bench.pass(Span::from_mins(9));
+    fleet.join_with("busy", &["shell", "probe"], 1, &[])
+}
+
+/// The endpoint that an agent looks at; nothing if it does something else.
+fn looks_at(fleet: &Fleet, session: u64) -> Option<String> {
+    let look = fleet.look(session)?;
+    let id = probed_by(&fleet.bench.task(look.task_id).spec)?;
+    Some(id.as_str().into())
+}
+
+/// The agent does what it holds, whatever that is.
+fn does(fleet: &mut Fleet, session: u64) {
+    if let Some(look) = fleet.look(session) {
+        return fleet.saw(session, look, &Seen::default());
+    }
+    let held = fleet.bench.holds(&agent_id("busy"))[0];
+    fleet.bench.accept(session, held);
+    fleet.bench.complete(session, held);
+}
+
+#[test]
+fn looks_go_before_whatever_else_their_agent_waits_for() {
+    for oldest_first in [0, 1] {
+        let mut fleet = Fleet::new();
+        fleet.bench.call(Command::SetOldestFirst { every: oldest_first });
+        for name in ["one", "two"] {
+            let url = alloc::format!("http://{name}:11434");
+            fleet.set(name, Endpoint::new(Api::Ollama, &url));
+        }
+        let busy = busy(&mut fleet, 9);
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push(looks_at(&fleet, busy));
+            does(&mut fleet, busy);
+        }
+        let at = |name: &str| Some(String::from(name));
+        assert_eq!(seen, [at("one"), at("two"), None, None], "{oldest_first}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_was_never_heard_of_is_looked_at_as_soon_as_anybody_has_room() {
+    let mut fleet = Fleet::new();
+    let busy = busy(&mut fleet, 9);
+    fleet.set("gpu", Endpoint::new(Api::Ollama, "http://gpu:11434"));
+    // What it is at takes longer than a look may.
+    fleet.pass_hearing(busy, Span::from_mins(4));
+    assert_eq!(looks_at(&fleet, busy), None);
+    does(&mut fleet, busy);
+    assert_eq!(looks_at(&fleet, busy), Some("gpu".into()));
+}
+
+#[test]
+fn a_busy_fleet_is_not_asked_to_look_at_what_it_works_with() {
+    let mut fleet = Fleet::new();
+    fleet.set("gpu", local(&["qwen"]));
+    let looks = |fleet: &Fleet| {
+        let all = fleet.bench.hub.state().tasks();
+        all.filter(|task| probed_by(&task.spec).is_some()).count()
+    };
+    let coder = fleet.join_with("coder", &["code", "probe"], 1, &[]);
+    let look = fleet.look(coder).unwrap();
+    let qwen = Served { model: "qwen".into(), warm: true, context: None, tools: Some(true) };
+    fleet.saw(coder, look, &Seen { models: vec![qwen], ..Seen::default() });
+    fleet.submit(Tier::Standard, None);
+    assert!(fleet.coding(coder));
+    fleet.pass_hearing(coder, Span::from_mins(4));
+    assert_eq!(looks(&fleet), 0);
+}
+
+#[test]
+fn a_look_that_comes_to_nothing_is_called_off_and_asked_for_anew() {
+    let mut fleet = Fleet::new();
+    let busy = busy(&mut fleet, 9);
+    fleet.set("gpu", Endpoint::new(Api::Ollama, "http://gpu:11434"));
+    let look = |fleet: &Fleet| {
+        let all = fleet.bench.hub.state().tasks();
+        all.filter(|task| probed_by(&task.spec).is_some()).map(|task| task.id).collect::<Vec<_>>()
+    };
+    let first = look(&fleet);
+    fleet.pass_hearing(busy, Span::from_mins(11));
+    let second = look(&fleet);
+    assert_eq!((first.len(), second.len()), (1, 1), "nobody had time, and it is still wanted");
+    assert_eq!(fleet.bench.word(first[0]), "cancelled");
+    does(&mut fleet, busy);
+    fleet.pass_hearing(busy, Span::from_secs(31));
+    assert_eq!(fleet.bench.word(second[0]), "cancelled", "its agent never ended it");
+    let [_, _, dead, cancelled] = fleet.bench.hub.state().head().unwrap().ended;
+    assert_eq!((dead, cancelled), (0, 2), "nobody has to look after a look");
+}
