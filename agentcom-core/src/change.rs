@@ -146,6 +146,8 @@ pub enum Change {
         /// Where its life ended.
         life: Box<Life>,
     },
+    /// More became known of what an ended task has cost.
+    TaskSettled(Box<Task>),
     /// An ended task came back from history.
     TaskRevived(Box<Task>),
     /// A key was made use of.

@@ -17,7 +17,7 @@ mod spend;
 pub use account::{Account, Subject, Tally};
 pub use cap::{BadCap, Cap, Who};
 pub use date::{Day, Month};
-pub use spend::{Call, Granted, NotGranted, Payment, Reserved, Spend, Spending};
+pub use spend::{Call, Granted, NotGranted, Payment, Reserved, Spend, Spending, Unsettled};
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -251,6 +251,25 @@ impl Ledger {
             after.insert(subject, Some(account));
         }
         after
+    }
+
+    /// The accounts as they are after a call of `payer` that was booked at its worst is booked as what it
+    /// `came_to`, where it was booked. What has been forgotten since stays so.
+    #[must_use]
+    pub fn settled(
+        &self,
+        payer: &Payer<'_>,
+        owed: &Unsettled,
+        came_to: Tally,
+    ) -> BTreeMap<Subject, Option<Account>> {
+        let worst = Tally::worst(&owed.reserved);
+        let day = Day::of(owed.at);
+        let dates = [Subject::Day(day), Subject::Month(day.month())];
+        let after = payer.subjects().chain(dates).filter_map(|subject| {
+            let account = self.accounts.get(&subject)?.clone();
+            Some((subject, Some(account.settled(worst, came_to, owed.at))))
+        });
+        after.collect()
     }
 
     /// Whether `payer` has, or can have, accounts of its own.

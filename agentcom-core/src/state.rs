@@ -200,6 +200,9 @@ impl State {
             Change::TaskAdded(task) | Change::TaskRevived(task) => self.add_task(task),
             Change::TaskMoved { id, life } => self.move_task(id, *life),
             Change::TaskEnded { id, life } => self.end_task(id, *life),
+            Change::TaskSettled(task) => {
+                self.just_ended.insert(task.id, (self.seq(), task));
+            }
             Change::KeyUsed(key, used) => {
                 // It is told with the next event, so the commit of the latest one does not cover it.
                 self.just_used.insert(key, (self.seq() + 1, used));

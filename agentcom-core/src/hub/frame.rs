@@ -23,7 +23,9 @@ use crate::wire::{BadFrame, Dialect, ErrorFrame, PeerAgent, ToAgent, ToHub};
 /// What `frame` has to know of what is not in memory: the task that it speaks of, if it ended.
 #[must_use]
 pub fn needs(state: &State, frame: &ToHub) -> Needs {
-    let Some((id, _)) = frame.reports() else { return Needs::default() };
+    let of_call = if let ToHub::SpendUsed(frame) = frame { Some(frame.task_id) } else { None };
+    let reported = frame.reports().map(|(id, _)| id);
+    let Some(id) = reported.or(of_call) else { return Needs::default() };
     let known = state.task(id).is_some() || state.just_ended(id).is_some();
     Needs { tasks: if known { Vec::new() } else { Vec::from([id]) }, keys: Vec::new() }
 }
@@ -81,8 +83,8 @@ fn identified(tx: &mut Tx<'_>, from: &From, frame: ToHub, facts: &Facts) {
         ToHub::TaskReleased(frame) => work::released(tx, from, &frame, facts),
         ToHub::TaskWithdrawn(frame) => work::withdrawn(tx, from, &frame, facts),
         ToHub::TaskQuestion(frame) => work::question(tx, from, frame),
-        ToHub::SpendReserve(frame) => work::spend(tx, from, frame, true),
-        ToHub::SpendUsed(frame) => work::spend(tx, from, frame, false),
+        ToHub::SpendReserve(frame) => work::reserve(tx, from, frame),
+        ToHub::SpendUsed(frame) => work::used(tx, from, frame, facts),
         ToHub::TaskRecovering(frame) => plain::recovering(tx, from, &frame),
         ToHub::StateReport(frame) => plain::report(tx, from, &frame),
         ToHub::WakeResult(frame) => plain::wake_result(tx, from, &frame),

@@ -2,6 +2,7 @@
 
 mod end;
 mod event;
+mod late;
 mod money;
 
 use alloc::boxed::Box;
@@ -186,6 +187,11 @@ impl<'a> Tx<'a> {
                 describe(event, life);
                 event.task_id = Some(*id);
                 self.dirty(Dirty::Ended(*id));
+            }
+            Change::TaskSettled(task) => {
+                describe(&mut event, &task.life);
+                event.task_id = Some(task.id);
+                self.dirty(Dirty::Settled(task.id));
             }
             Change::Head(_) | Change::KeyUsed(..) | Change::Drawn(..) | Change::Account(..) => {}
         }

@@ -7,7 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Day, Month, Period};
+use super::{Day, Month, Period, Reserved};
 use crate::money::{Micros, Usage};
 use crate::name::{AgentId, BadName, GoalId, ModelName, Repo};
 use crate::time::Wall;
@@ -92,6 +92,25 @@ pub struct Tally {
     pub usage: Usage,
 }
 
+impl Tally {
+    /// What is booked of a call of which nobody tells what it came to.
+    #[must_use]
+    pub fn worst(reserved: &Reserved) -> Self {
+        Self { calls: 1, micros: reserved.micros, usage: Usage::default() }
+    }
+
+    /// With one call booked as what it `came_to`, and not as the worst case, which has no tokens.
+    pub(super) fn with(self, worst: Self, came_to: Self) -> Self {
+        let mut after = Self {
+            calls: self.calls.saturating_sub(worst.calls),
+            micros: self.micros.less(worst.micros),
+            ..self
+        };
+        after += came_to;
+        after
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, more: Self) {
         self.calls = self.calls.saturating_add(more.calls);
@@ -152,5 +171,21 @@ impl Account {
         after.month += entry;
         after.ever += entry;
         after
+    }
+
+    /// The account with a call that was booked at its worst `then` booked as what it came to. Of days and
+    /// months that are over by now nothing is kept here.
+    pub(super) fn settled(self, worst: Tally, came_to: Tally, then: Wall) -> Self {
+        let (day, of) = (self.day(), Day::of(then));
+        let with = |tally: Tally, is_kept: bool| match is_kept {
+            true => tally.with(worst, came_to),
+            false => tally,
+        };
+        Self {
+            at: self.at,
+            day: with(self.day, day == of),
+            month: with(self.month, day.month() == of.month()),
+            ever: with(self.ever, true),
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::id::Lease;
 use crate::money::{Micros, Usage};
 use crate::name::ModelName;
 use crate::price::Price;
+use crate::time::{Span, Wall};
 
 /// What a call may come to at most, or what it came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,9 @@ pub struct Spend {
     /// What is reserved for that, until it is booked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Reserved>,
+    /// The latest call that an attempt left open when it ended, until it is known what it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
 }
 
 /// A call that is under way.
@@ -110,7 +114,24 @@ pub struct Reserved {
     pub micros: Micros,
 }
 
+/// A call that was booked at its worst, since its attempt ended while it was under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// The assignment.
+    pub lease: Lease,
+    /// Its number in that.
+    pub call: u32,
+    /// What was reserved, and booked.
+    #[serde(flatten)]
+    pub reserved: Reserved,
+    /// When it was booked.
+    pub at: Wall,
+}
+
 impl Spend {
+    /// For so long it may be told what a call came to that was booked at its worst.
+    pub const LATE_MAX: Span = Span::from_mins(10);
+
     /// Whether a call of an assignment has been granted or booked before.
     #[must_use]
     pub fn knows(&self, lease: Lease, call: u32) -> bool {
@@ -127,6 +148,32 @@ impl Spend {
     #[must_use]
     pub fn reserved(&self, lease: Lease, call: u32, model: ModelName, micros: Micros) -> Self {
         Self { lease, call, open: Some(Reserved { model, micros }), ..self.clone() }
+    }
+
+    /// The call that was booked at its worst, if it is this one and may still be told.
+    #[must_use]
+    pub fn owed(&self, lease: Lease, call: u32, now: Wall) -> Option<&Unsettled> {
+        let is_it = |owed: &&Unsettled| (owed.lease, owed.call) == (lease, call);
+        self.unsettled.as_ref().filter(is_it).filter(|owed| now - owed.at <= Self::LATE_MAX)
+    }
+
+    /// With the call that is under way booked at its worst, since its attempt ends.
+    #[must_use]
+    pub fn given_up(&self, at: Wall) -> Self {
+        let Some(reserved) = self.open.clone() else { return self.clone() };
+        let (lease, call) = (self.lease, self.call);
+        let after = self.booked(lease, call, Tally::worst(&reserved));
+        Self { unsettled: Some(Unsettled { lease, call, reserved, at }), ..after }
+    }
+
+    /// With the call that was booked at its worst booked as what it came to.
+    #[must_use]
+    pub fn settled(&self, came_to: Tally) -> Self {
+        let mut after = self.clone();
+        if let Some(owed) = after.unsettled.take() {
+            after.total = after.total.with(Tally::worst(&owed.reserved), came_to);
+        }
+        after
     }
 
     /// With a call booked, which is under way no longer.

@@ -156,6 +156,46 @@ fn a_breach_says_what_is_left() {
 }
 
 proptest! {
+    /// Whenever it is told what calls came to that were booked at their worst, the books are those that
+    /// would be kept had it been known at once, and no account says less than was spent.
+    #[test]
+    fn what_is_told_late_leaves_the_books_as_if_it_had_been_told_at_once(
+        calls in proptest::collection::vec((0..2_usize, 1..40_u64, 0..=100_u64, 0..2 * DAY, 0..6_usize), 1..40),
+    ) {
+        let agents = ["a", "b"].map(agent);
+        let (mut late, mut at_once) = (Ledger::default(), Ledger::default());
+        let (mut owed, mut now) = (Vec::new(), 28 * DAY);
+        let settle = |late: &mut Ledger, call: &(usize, Unsettled, Tally)| {
+            let after = late.settled(&payer(&agents[call.0], None), &call.1, call.2);
+            after.into_iter().for_each(|(subject, account)| late.set(subject, account));
+        };
+        for (who, worst, share, passes, waits) in calls {
+            now += passes;
+            let by = payer(&agents[who], None);
+            let usage = Usage { input_tokens: worst, ..Usage::default() };
+            let came_to = Tally { calls: 1, micros: Micros(worst * share / 100), usage };
+            let reserved = Reserved { model: ModelName::new("m").unwrap(), micros: Micros(worst) };
+            book(&mut late, &by, worst, now);
+            for (subject, account) in at_once.after(&BTreeMap::new(), &by, came_to, Wall(now)) {
+                at_once.set(subject, account);
+            }
+            let call = Unsettled { lease: crate::id::Lease(1), call: 1, reserved, at: Wall(now) };
+            owed.push((waits, (who, call, came_to)));
+            for (waits, call) in &mut owed {
+                if *waits == 0 {
+                    settle(&mut late, call);
+                }
+                *waits = waits.wrapping_sub(1);
+            }
+            for (subject, account) in at_once.accounts() {
+                let known = late.account(subject).unwrap().spent(Period::Ever, Wall(now));
+                prop_assert!(known >= account.spent(Period::Ever, Wall(now)));
+            }
+        }
+        owed.iter().filter(|(waits, _)| *waits < 6).for_each(|(_, call)| settle(&mut late, call));
+        prop_assert_eq!(late, at_once);
+    }
+
     /// Whoever calls in whatever order, what is booked stays within the caps as long as no call comes
     /// to more than was reserved for it.
     #[test]

@@ -39,6 +39,8 @@ pub enum Dirty {
     Life(TaskId),
     /// A task that ended.
     Ended(TaskId),
+    /// A task that had ended, and of which more became known.
+    Settled(TaskId),
     /// A task that came back from history.
     Revived(TaskId),
     /// An agent.
@@ -144,6 +146,7 @@ fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch, index: &mut EndedI
             }
         }
         Dirty::Ended(id) => write_ended(state, *id, batch, index),
+        Dirty::Settled(id) => write_settled(state, *id, batch),
         Dirty::Revived(id) => {
             batch.deletes.push(RowKey::new(Table::Ended, task_key(state.number(*id))));
         }
@@ -191,9 +194,22 @@ fn write_ended(state: &State, id: TaskId, batch: &mut Batch, index: &mut EndedIn
     let number = state.number(id);
     batch.deletes.push(RowKey::new(Table::Spec, task_key(number)));
     batch.deletes.push(RowKey::new(Table::Life, task_key(number)));
-    let row = EndedRef { id, spec: &task.spec, life: &task.life };
-    put(batch, Table::Ended, task_key(number), &row);
+    put_ended(batch, task, number);
     index.add(task, number);
+}
+
+/// It is in the index as before, and in the batch once if it ended in that as well.
+fn write_settled(state: &State, id: TaskId, batch: &mut Batch) {
+    let Some(task) = state.just_ended(id) else { return };
+    let key = RowKey::new(Table::Ended, task_key(state.number(id)));
+    if batch.puts.iter().all(|(written, _)| *written != key) {
+        put_ended(batch, task, state.number(id));
+    }
+}
+
+fn put_ended(batch: &mut Batch, task: &Task, number: u64) {
+    let row = EndedRef { id: task.id, spec: &task.spec, life: &task.life };
+    put(batch, Table::Ended, task_key(number), &row);
 }
 
 fn put<T: Serialize + ?Sized>(batch: &mut Batch, table: Table, key: Vec<u8>, value: &T) {

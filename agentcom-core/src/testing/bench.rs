@@ -202,7 +202,7 @@ impl Bench {
     }
 
     fn remember(&mut self, fact: &Dirty) {
-        if let Dirty::Ended(id) = fact
+        if let Dirty::Ended(id) | Dirty::Settled(id) = fact
             && let Some(task) = self.hub.state().just_ended(*id)
         {
             self.history.insert(*id, task.clone());

@@ -317,20 +317,32 @@ pub(super) fn question(tx: &mut Tx<'_>, from: &From, frame: Asked) {
     }
 }
 
-/// The holder of a task asks leave to make a call, or says what one came to.
-pub(super) fn spend(tx: &mut Tx<'_>, from: &From, frame: SpendCall, asks: bool) {
+/// The holder of a task asks leave to make a call.
+pub(super) fn reserve(tx: &mut Tx<'_>, from: &From, frame: SpendCall) {
     let SpendCall { task_id, generation, call } = frame;
-    match (holds(tx, &from.agent, task_id, generation), asks) {
-        (true, true) => tx.ask_to_spend(task_id, call),
-        (true, false) => tx.call_was_made(task_id, call),
-        (false, true) => {
-            let (call, refused) = (call.number, Some(NotGranted::Superseded));
-            let answer = SpendAnswered { task_id, generation, call, granted: None, refused };
-            tx.send(from.session, ToAgent::SpendAnswered(answer));
-        }
-        // The call was booked at its worst when the lease ended.
-        (false, false) => {}
+    match holds(tx, &from.agent, task_id, generation) {
+        true => tx.ask_to_spend(task_id, call),
+        false => too_late(tx, from, (task_id, generation), call.number),
     }
+}
+
+/// An agent says what a call came to, which was booked at its worst if the attempt has ended.
+pub(super) fn used(tx: &mut Tx<'_>, from: &From, frame: SpendCall, facts: &Facts) {
+    let SpendCall { task_id, generation, call } = frame;
+    if holds(tx, &from.agent, task_id, generation) {
+        return tx.call_was_made(task_id, call);
+    }
+    let (of, number, stored) = ((task_id, generation), call.number, facts.tasks.get(&task_id));
+    if !tx.call_is_told_late(of, &from.agent, call, stored) {
+        too_late(tx, from, of, number);
+    }
+}
+
+/// Nothing that is said of a call counts any more.
+fn too_late(tx: &mut Tx<'_>, from: &From, (task_id, generation): (TaskId, Lease), call: u32) {
+    let refused = Some(NotGranted::Superseded);
+    let answer = SpendAnswered { task_id, generation, call, granted: None, refused };
+    tx.send(from.session, ToAgent::SpendAnswered(answer));
 }
 
 /// A word about a task puts off the moment at which it counts as stuck.

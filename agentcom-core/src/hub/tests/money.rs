@@ -1,5 +1,6 @@
 //! This file checks what a hub lets be spent: caps, books, questions, the emergency stop, restarts.
 
+mod late;
 mod random;
 
 use super::*;
@@ -143,7 +144,7 @@ fn a_call_of_which_nobody_tells_the_end_is_booked_at_its_worst() {
     assert_eq!(reserve(&mut bench, agent, call(held, 2, 5)), Some(Ok(5)));
     assert_eq!((reserved(&bench), booked(&bench, "all")), (5, 70));
     bench.leave(agent);
-    bench.pass(Span::from_mins(5));
+    bench.pass(Span::from_mins(15));
     assert_eq!((reserved(&bench), booked(&bench, "all")), (0, 75));
     let late = call(held, 2, 1);
     let back = bench.join("a", Dialect::V1, 1, &[]);

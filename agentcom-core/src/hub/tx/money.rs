@@ -1,7 +1,8 @@
 //! This file is what a step does about money: it lets calls be made, books them, and asks people.
 //!
 //! **Invariant:** a call is granted only while what is spent and reserved, with its own worst case,
-//! stays within every cap; and each call that was granted is booked once.
+//! stays within every cap; and each call that was granted is booked once. What is told late of one that
+//! was booked at its worst is not booked beside that, but in its stead.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -23,19 +24,19 @@ use crate::money::{Micros, Usage};
 use crate::name::ModelName;
 use crate::price::{self, Price};
 use crate::question::{Question, SpendAsk, amount, is_yes};
-use crate::route::Class;
+use crate::route::{Chosen, Class};
 use crate::state::{Dirty, payer};
 use crate::task::{Ended, Hold, Life, Outcome, Spec, Task, TaskEvent};
 use crate::wire::{SpendAnswered, ToAgent};
 
 /// What an event says of a call.
 #[derive(Serialize)]
-struct CallDetail<'a> {
-    call: u32,
-    model: &'a ModelName,
-    micros: Micros,
+pub(super) struct CallDetail<'a> {
+    pub(super) call: u32,
+    pub(super) model: &'a ModelName,
+    pub(super) micros: Micros,
     #[serde(flatten)]
-    usage: Usage,
+    pub(super) usage: Usage,
 }
 
 /// What comes of a call that is asked for.
@@ -101,19 +102,23 @@ impl Tx<'_> {
     pub(super) fn close_books(&mut self, spec: &Spec, life: &mut Life, hold: &Hold, ended: &Ended) {
         let spend = life.spend.as_deref().cloned().unwrap_or_default();
         let tells = spend.lease == hold.lease;
-        let (entry, model) = match (spend.open.clone(), ended.tokens) {
+        let (entry, model, after) = match (&spend.open, ended.tokens) {
             (Some(open), _) if self.on(Guard::BookInFull) => {
-                (Tally { calls: 1, micros: open.micros, usage: Usage::default() }, Some(open.model))
+                (Tally::worst(open), Some(&open.model), spend.given_up(ended.at))
             }
-            (Some(_), _) => (Tally::default(), None),
+            (Some(_), _) => {
+                let none = Tally::default();
+                (none, None, spend.booked(hold.lease, spend.call, none))
+            }
             (None, Some(tokens)) if tokens > 0 && !tells => {
                 let usage = Usage { input_tokens: tokens, ..Usage::default() };
-                (Tally { calls: 1, micros: Micros(0), usage }, None)
+                let entry = Tally { calls: 1, micros: Micros(0), usage };
+                (entry, None, spend.booked(hold.lease, spend.call, entry))
             }
             (None, _) => return,
         };
-        self.set_accounts(self.accounts_after(spec, hold, model.as_ref(), entry));
-        life.spend = Some(spend.booked(hold.lease, spend.call, entry).into());
+        self.set_accounts(self.accounts_after(spec, hold, model, entry));
+        life.spend = Some(after.into());
     }
 
     /// A person, or nobody in time, answered whether a cap is raised: `no`, [`is_yes`] for as much as the
@@ -198,7 +203,7 @@ impl Tx<'_> {
         let money =
             TaskMoney { budget, spent: spend.map_or(Micros(0), |spend| spend.total.micros) };
         let (settings, ledger) = (self.state.settings(), self.state.ledger());
-        let price = self.price_of(task, &call.model);
+        let price = self.price_of(task.life.chosen(), &call.model);
         let worst = call.micros.or_else(|| price.map(|price| price.at_most(call.usage)));
         let is_capped = ledger.is_capped(&settings.caps, &payer, money) && self.on(Guard::Cap);
         let micros = match worst {
@@ -217,9 +222,9 @@ impl Tx<'_> {
 
     /// What a call of a model costs, if that is known: nothing on a machine of one's own, unless somebody
     /// has said otherwise.
-    fn price_of(&self, task: &Task, model: &ModelName) -> Option<Price> {
+    pub(super) fn price_of(&self, at: Option<&Chosen>, model: &ModelName) -> Option<Price> {
         let free = || {
-            let endpoint = self.state.endpoint(&task.life.chosen()?.endpoint)?;
+            let endpoint = self.state.endpoint(&at?.endpoint)?;
             (endpoint.class == Class::Local).then_some(Price::FREE)
         };
         price::find(&self.state.settings().prices, model.as_str()).or_else(free)
@@ -237,7 +242,7 @@ impl Tx<'_> {
     fn book(&mut self, id: TaskId, hold: &Hold, call: u32, came_to: Spending) {
         let Some(task) = self.state.task(id) else { return };
         let Spending { model, usage, micros } = came_to;
-        let by_price = || self.price_of(task, &model);
+        let by_price = || self.price_of(task.life.chosen(), &model);
         let micros = micros.or_else(|| by_price().map(|price| price.of(usage))).unwrap_or_default();
         let entry = Tally { calls: 1, micros, usage };
         let accounts = self.accounts_after(&task.spec, hold, Some(&model), entry);
@@ -263,7 +268,7 @@ impl Tx<'_> {
         self.state.ledger().after(caps, &payer, entry, self.now().wall)
     }
 
-    fn set_accounts(&mut self, accounts: BTreeMap<Subject, Option<Account>>) {
+    pub(super) fn set_accounts(&mut self, accounts: BTreeMap<Subject, Option<Account>>) {
         for (subject, account) in accounts {
             self.dirty(Dirty::Account(subject.clone()));
             self.record_with_next(Change::Account(subject, account.map(Box::new)));

@@ -1,9 +1,12 @@
 //! This file tests how work is taken on, stopped and asked about.
 
 use super::*;
+use crate::ledger::{Granted, NotGranted, Spending};
+use crate::money::{Micros, Usage};
+use crate::name::ModelName;
 use crate::port::executor::News;
 use crate::question::Ask;
-use crate::wire::Answered;
+use crate::wire::{Answered, SpendAnswered};
 
 #[test]
 fn an_assignment_is_stored_before_it_is_accepted_and_started() {
@@ -195,6 +198,34 @@ fn what_is_an_answer_is_told_with_the_question() {
         default: Json::text("no"),
     });
     assert!(said[0].contains("choices:[always]"), "{said:?}");
+}
+
+#[test]
+fn what_a_call_came_to_is_told_of_a_job_that_is_called_off() {
+    let mut rig = Rig::online(1);
+    rig.assign(assignment(1, 1));
+    let claim = claim(1, 1);
+    let spending = |input_tokens| Spending {
+        model: ModelName::new("m").unwrap(),
+        usage: Usage { input_tokens, ..Usage::default() },
+        micros: None,
+    };
+    rig.step(Input::JobSpends { claim, ask: AskId(1), spending: spending(9) });
+    let granted = Some(Granted { micros: Micros(9), price: None });
+    let (task_id, generation) = (TaskId(1), Lease(1));
+    let answer = SpendAnswered { task_id, generation, call: 1, granted, refused: None };
+    assert_eq!(rig.hears(ToAgent::SpendAnswered(answer)), ["grant 1/1 $0.000009"]);
+    assert_eq!(rig.cancel(1, 1), ["stop 1/1"]);
+    let said = rig.step(Input::JobSpent { claim, spending: spending(7) });
+    assert_eq!(
+        said,
+        ["> {spend_used,t1,generation:1,call:1,model:m,input_tokens:7,output_tokens:0}"]
+    );
+    rig.ends(1, 1, JobOutcome::Stopped);
+    // What the hub says of it then is about nothing that there is.
+    let refused = Some(NotGranted::Superseded);
+    let answer = SpendAnswered { task_id, generation, call: 1, granted: None, refused };
+    assert_eq!(rig.hears(ToAgent::SpendAnswered(answer)), [""; 0]);
 }
 
 #[test]

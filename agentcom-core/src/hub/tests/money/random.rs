@@ -41,11 +41,13 @@ struct Spender {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Agents keep books of what they really spend. Whatever is lost, whoever goes down and whatever
-    /// people answer, that stays within the cap, which only answers raise.
+    /// Agents keep books of what they really spend. Whatever is lost, whoever goes down, whatever
+    /// people answer, and whoever tells late, or twice, of what, that stays within the cap, which only
+    /// answers raise.
     #[test]
     fn what_is_really_spent_stays_within_the_cap(
         all in proptest::collection::vec(happens(), 1..120), cap in 50..400_u64,
+        cuts in proptest::collection::vec((0..=100_u64, 0..3_usize), 8),
     ) {
         let mut bench = Bench::new();
         set_cap(&mut bench, "day", cap);
@@ -56,6 +58,7 @@ proptest! {
         }
         let mut spenders: [Spender; 3] = core::array::from_fn(|_| Spender::default());
         let mut really = 0;
+        let mut cuts = cuts.into_iter().cycle();
         for what in all {
             for (n, spender) in spenders.iter_mut().enumerate() {
                 // Whoever holds nothing comes back, and is given something.
@@ -134,12 +137,19 @@ proptest! {
                     bench.call(Command::Estop { stop: false });
                 }
             }
-            // An agent that is told to stop, or loses its task, may have spent its worst.
+            // An agent that is told to stop, or loses its task, may have spent as much as its worst, and
+            // may still tell.
             for (n, spender) in spenders.iter_mut().enumerate() {
-                let Some((_, held)) = spender.at else { continue };
+                let Some((session, held)) = spender.at else { continue };
                 if !bench.holds(&AgentId::new(["a", "b", "c"][n]).unwrap()).contains(&held) {
-                    really += spender.worst.take().unwrap_or(0);
                     spender.at = None;
+                    let Some(worst) = spender.worst.take() else { continue };
+                    let (share, tells) = cuts.next().unwrap();
+                    let spent = worst * share / 100;
+                    really += spent;
+                    for _ in 0..tells {
+                        used(&mut bench, session, call(held, spender.number, spent));
+                    }
                 }
             }
             let limit = bench.hub.state().settings().caps[&"day".parse().unwrap()].0;
