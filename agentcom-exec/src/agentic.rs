@@ -31,7 +31,6 @@ use crate::model::{
 use crate::tool::{Spec, ToolError, ToolErrorKind, Toolbox, observation};
 use bill::Bill;
 use feed::{Feed, ModelCall, ToolCall};
-use heard::SoFar;
 use read::Read;
 
 pub use prompt::Brief;
@@ -272,16 +271,16 @@ impl Run<'_> {
             };
             may.map_err(How::Stopped)?;
             let (sent, at_least) = (history::sent(&request), history::tokens_at_least(&request));
-            let opened = Bill::open(self.at.model, self.bound.at_most(sent), self.at.ctx);
+            let tokens = (at_least, self.bound.at_most(sent));
+            let opened = Bill::open(self.at.model, tokens, self.at.ctx);
             let bill = match time_left(self.at.limits, self.started) {
                 Some(left) => timeout(left, opened).await.map_err(|_| How::Stopped(Stop::Time))?,
                 None => opened.await,
             };
-            let bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
+            let mut bill = bill.map_err(|why| How::Failed(ModelError::NotPaid(why)))?;
             let since = Instant::now();
-            let mut so_far = SoFar::default();
             let mut said = |heard: Heard<'_>| {
-                so_far.take(heard);
+                bill.hears(heard);
                 if let Heard::Text(text) = heard {
                     self.feed.said(text);
                 }
@@ -292,8 +291,8 @@ impl Run<'_> {
                 None => asked.await,
             };
             self.feed.flush();
-            let reply = reply.map_err(|error| so_far.counted(at_least, error));
-            let cost = bill.settle(&reply, self.at.ctx).await;
+            let reply = reply.map_err(|error| bill.counted(error));
+            let cost = bill.settle(&reply).await;
             match self.heard(reply, (sent, at_least), cost, since.elapsed()) {
                 Ok(mut reply) => {
                     if self.course.turns() == 1 {

@@ -141,7 +141,8 @@ pub trait JobContext: fmt::Debug + Send + Sync {
     /// decided; or says what a call came to, which is never refused: that of the one that was granted
     /// last, or of one that needs no leave since it costs nothing. One call is made at a time, and what
     /// nobody tells the end of counts at its worst. Where nobody keeps books everything is granted.
-    /// Cancel safe; what is dropped may have been heard.
+    /// Cancel safe; what is dropped may have been heard. What a call came to is heard by the first poll, so
+    /// that work can tell it while it is dropped.
     ///
     /// # Errors
     ///

@@ -19,6 +19,11 @@ impl SoFar {
         }
     }
 
+    /// Whether the server has told what it read.
+    pub(super) fn is_told(self) -> bool {
+        self.told != Usage::default()
+    }
+
     /// The error that the answer came to, with what it took at the least, if anything was heard of it: of
     /// what was asked the model had then read all, `sent` tokens or more.
     pub(super) fn counted(self, sent: u64, error: ModelError) -> ModelError {
@@ -41,10 +46,13 @@ mod tests {
 
     use agentcom_core::agentic::{Limits, Stop};
     use agentcom_core::ledger::{Granted, NotGranted, Payment};
+    use agentcom_core::money::Micros;
     use agentcom_core::port::executor::{JobContext, News};
+    use agentcom_core::price::Price;
     use agentcom_core::task::Tier;
     use agentcom_core::time::{Span, Wall};
     use async_trait::async_trait;
+    use futures_util::FutureExt as _;
 
     use super::*;
     use crate::agentic::{Brief, How, Loop};
@@ -81,7 +89,10 @@ mod tests {
 
     /// Whoever keeps the books.
     #[derive(Debug, Default)]
-    struct Books(Mutex<Vec<Usage>>);
+    struct Books(Mutex<Vec<(Usage, Option<u64>)>>);
+
+    /// What a call may come to in the books.
+    const GRANTED: u64 = 9_000;
 
     #[async_trait]
     impl JobContext for Books {
@@ -93,9 +104,12 @@ mod tests {
 
         async fn pay(&self, payment: Payment) -> Result<Granted, NotGranted> {
             if let Payment::CameTo(spending) = payment {
-                self.0.lock().unwrap().push(spending.usage);
+                let micros = spending.micros.map(|micros| micros.0);
+                self.0.lock().unwrap().push((spending.usage, micros));
             }
-            Ok(Granted::default())
+            let [input, output] = [1, 3].map(|dollars| Micros(dollars * 1_000_000));
+            let price = Price { input, output, cache_read: input, cache_write: input };
+            Ok(Granted { micros: Micros(GRANTED), price: Some(price) })
         }
 
         fn now(&self) -> Wall {
@@ -104,7 +118,10 @@ mod tests {
     }
 
     /// What a call of which the time for the task left so much counts for, in the task and in the books.
-    async fn counted(told: Usage, paid_output_max: Option<u64>) -> (Usage, Vec<Usage>) {
+    async fn counted(
+        told: Usage,
+        paid_output_max: Option<u64>,
+    ) -> (Usage, Vec<(Usage, Option<u64>)>) {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Arc::new(Workspace::open(dir.path()).unwrap());
         let (tools, ctx) = (Toolbox::of_files(&workspace), Books::default());
@@ -121,12 +138,33 @@ mod tests {
     async fn what_is_known_of_a_call_that_the_deadline_cut_counts() {
         let told = Usage { input_tokens: 5_000, output_tokens: 10, ..Usage::default() };
         let least = Usage { output_tokens: 50, ..told };
-        assert_eq!(counted(told, None).await, (least, vec![least]), "what is free is booked so");
-        // What costs money is booked at its worst, since nobody tells the rest.
-        assert_eq!(counted(told, Some(1_000)).await, (least, Vec::new()));
+        assert_eq!(counted(told, None).await, (least, vec![(least, None)]), "it is free");
+        // What costs money costs the longest answer, since nobody tells the rest, and no more than it may.
+        for (longest, cost) in [(1_000, 5_000 + 3 * 1_000), (2_000, GRANTED)] {
+            assert_eq!(counted(told, Some(longest)).await, (least, vec![(least, Some(cost))]));
+        }
         let (untold, booked) = counted(Usage::default(), None).await;
         assert!(untold.input_tokens > 50 && untold.output_tokens == 50, "{untold:?}");
-        assert_eq!(booked, [untold]);
+        assert_eq!(booked, [(untold, None)]);
+        // Of what the server did not tell nothing is believed.
+        let (untold, booked) = counted(Usage::default(), Some(1_000)).await;
+        assert_eq!(booked, [(untold, Some(GRANTED))]);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_a_call_is_told_where_the_work_is_dropped_in_the_middle_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Arc::new(Workspace::open(dir.path()).unwrap());
+        let told = Usage { input_tokens: 5_000, output_tokens: 10, ..Usage::default() };
+        for (paid_output_max, cost) in [(None, None), (Some(1_000), Some(5_000 + 3 * 1_000))] {
+            let (tools, ctx) = (Toolbox::of_files(&workspace), Books::default());
+            let limits = Limits::of_tier(Tier::Trivial);
+            let model = Hanging { told, paid_output_max };
+            let work = Loop { model: &model, tools: &tools, limits, ctx: &ctx, seed: 7 };
+            assert!(work.run(&Brief::default()).now_or_never().is_none(), "it hangs");
+            let least = Usage { output_tokens: 50, ..told };
+            assert_eq!(ctx.0.into_inner().unwrap(), [(least, cost)]);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use agentcom_core::endpoint::Tuning;
 use agentcom_core::id::TaskId;
 use agentcom_core::json::Json;
 use agentcom_core::ledger::{Breach, Granted, NotGranted, Payment, Spending};
-use agentcom_core::money::Micros;
+use agentcom_core::money::{Micros, Usage};
 use agentcom_core::port::executor::{Executor, JobContext, JobOutcome, News};
 use agentcom_core::price;
 use agentcom_core::testing::executor_suite::{Asking, assignment};
@@ -204,7 +204,7 @@ async fn without_money_and_without_another_model_the_task_says_so() {
 }
 
 #[tokio::test]
-async fn what_was_refused_costs_nothing_and_of_what_broke_off_nobody_knows() {
+async fn what_was_refused_costs_nothing_and_what_broke_off_costs_the_longest_answer() {
     let refused = vec![messages::Turn::Status(403, None, "the account is closed".into())];
     let (_, paying) = ended(10_000_000, refused, None).await;
     let calls = paying.calls.lock().unwrap().clone();
@@ -213,12 +213,19 @@ async fn what_was_refused_costs_nothing_and_of_what_broke_off_nobody_knows() {
     // What was read is known where the server tells, and what was written is not.
     let usage = json!({ "usage": { "input_tokens": 900, "output_tokens": 1 } });
     let counted = json!({ "type": "message_start", "message": usage });
-    for (event, tokens) in [(event, 0), (counted, 3 * 901)] {
+    for (event, told, tokens) in [(event, 0, 0), (counted, 3, 3 * 901)] {
         let broken = || messages::Turn::Events { events: vec![event.to_string()], hangs: false };
         let (outcome, paying) = ended(10_000_000, vec![broken(), broken(), broken()], None).await;
         let calls = paying.calls.lock().unwrap();
-        assert_eq!(calls.iter().filter(|(asks, _)| *asks).count(), 3, "each has leave");
-        assert!(calls.iter().all(|(asks, _)| *asks), "they count at their worst: {calls:?}");
+        let (leave, bills): (Vec<_>, Vec<_>) = calls.iter().partition(|(asks, _)| *asks);
+        assert_eq!(leave.len(), 3, "each has leave");
+        assert_eq!(bills.len(), told, "what nobody knows counts at its worst: {calls:?}");
+        for ((_, at_most), (_, came_to)) in leave.iter().zip(bills) {
+            let longest = Usage { input_tokens: 900, ..at_most.usage };
+            let price = price::find(&Default::default(), MODEL).unwrap();
+            assert_eq!((came_to.usage.total(), came_to.micros), (901, Some(price.of(longest))));
+            assert!(price.of(longest) < price.at_most(at_most.usage));
+        }
         let JobOutcome::Failed { tokens: took, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(took, Some(tokens));
     }

@@ -276,8 +276,9 @@ impl JobContext for Desk {
                 }
             }
             Payment::CameTo(spending) => {
-                // An error means that the loop is gone, and the books with it.
-                let _ = self.post().send(Mail::Spent(claim, spending)).await;
+                // As for what is left behind: there is room, and an error means that the loop is gone, and
+                // the books with it.
+                let _ = self.post().try_send(Mail::Spent(claim, spending));
                 Ok(Granted::default())
             }
         }

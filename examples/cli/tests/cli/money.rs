@@ -1,13 +1,14 @@
 //! This file tests what a coding task may cost, from the command line to the model and back: caps, the
 //! question whether one is raised, the ledger, and the emergency stop.
 
+use std::fs::File;
 use std::path::Path;
 
 use agentcom_exec::stand_in::messages::{KEY, StandIn, Turn};
 use serde_json::{Value, json};
 
 use crate::code::ground;
-use crate::support::{Up, eventually, json, run};
+use crate::support::{Process, Up, agentcom, eventually, json, run};
 
 const MODEL: &str = "claude-sonnet-4-5";
 const TASK: [&str; 7] = ["submit", "--code", "--with", "claude", "-d", "Write b.txt", "--quiet"];
@@ -89,6 +90,54 @@ async fn a_budget_ends_a_task_and_everything_stops_and_goes_on() {
     assert!(model.asked().is_empty());
     run(dir, &["estop", "--off"], 0);
     assert_eq!(ends(dir, id.trim())["state"], "completed");
+}
+
+/// What the model reads, as its server tells before the answer, which never comes to its end.
+const READ: u64 = 900;
+
+/// A model that says a line, and then no more.
+fn begins(line: &str) -> Turn {
+    let usage = json!({ "input_tokens": READ, "output_tokens": 1 });
+    let delta = json!({ "type": "text_delta", "text": line });
+    let events = [
+        json!({ "type": "message_start", "message": { "role": "assistant", "usage": usage } }),
+        json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
+        json!({ "type": "content_block_delta", "index": 0, "delta": delta }),
+    ];
+    Turn::Events { events: events.iter().map(Value::to_string).collect(), hangs: true }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_known_of_a_call_that_is_cut_is_in_the_books() {
+    let Some(dir) = ground() else { return };
+    let dir = dir.path();
+    let model = StandIn::of([begins("I begin.\n"), begins("Once more.\n")]).await;
+    let url = model.url();
+    let up = ["--claude", &url, "--claude-model", MODEL, "--workdir", "clone"];
+    let _up = Up::start_with(dir, &up, &[("ANTHROPIC_API_KEY", KEY)]);
+    let seen = dir.join("watch.out");
+    let mut watch = agentcom(dir, &["watch", "--progress", "--after", "0"]);
+    let watch = watch.stdout(File::create(&seen).unwrap()).spawn().unwrap();
+    let _watch = Process(watch);
+    let shows = |text: &str| std::fs::read_to_string(&seen).unwrap().contains(text);
+    eventually("the feed is read", || shows("hub.founded"));
+    let read = || json(dir, &["ledger", "all"])["accounts"][0]["day"].clone();
+    let ways: [(_, &dyn Fn(&str)); 2] = [
+        ("I begin.", &|id| drop(run(dir, &["cancel", id], 0))),
+        ("Once more.", &|_| drop(run(dir, &["estop"], 0))),
+    ];
+    for (number, (says, cut)) in (1..).zip(ways) {
+        let id = run(dir, &TASK, 0);
+        eventually("the model is at it", || shows(says));
+        cut(id.trim());
+        eventually("what it read is in the books", || read()["input_tokens"] == number * READ);
+        let (day, spent) = (read(), json(dir, &["task", id.trim()])["spent"].clone());
+        assert_eq!((&day["calls"], &spent["input_tokens"]), (&json!(number), &json!(READ)));
+        // The answer counts as the longest that there is, and what was read as what the server told.
+        let (all, micros) = (day["micros"].as_u64().unwrap(), spent["micros"].as_u64().unwrap());
+        assert_eq!(all, number * micros);
+        assert!(micros > READ * 3 && (micros - READ * 3).is_multiple_of(15), "{micros}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
