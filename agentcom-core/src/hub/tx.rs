@@ -189,7 +189,7 @@ impl<'a> Tx<'a> {
                 self.dirty(Dirty::Ended(*id));
             }
             Change::TaskSettled(task) => {
-                describe(&mut event, &task.life);
+                describe(event, &task.life);
                 event.task_id = Some(task.id);
                 self.dirty(Dirty::Settled(task.id));
             }
