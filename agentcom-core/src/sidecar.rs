@@ -18,6 +18,7 @@ mod input;
 mod job;
 mod jobs;
 mod leave;
+mod leftover;
 mod measure;
 mod outbox;
 mod question;
@@ -45,6 +46,7 @@ use crate::wire::ToHub;
 use job::{Bucket, Job, JobEvent, Phase, Verdict, Why};
 use jobs::Jobs;
 use leave::Leaving;
+use leftover::Leftover;
 use outbox::Outbox;
 use record::Entry;
 use report::Report;
@@ -99,6 +101,8 @@ pub struct Sidecar {
     leaving: Option<Leaving>,
     /// Whether its driver can measure the machine.
     measures: bool,
+    /// What is left of earlier work.
+    leftover: Leftover,
     /// The latest time seen; no step is earlier.
     floor: Now,
     /// The number of the latest batch.
@@ -185,6 +189,7 @@ impl Sidecar {
             unfinished,
             leaving: None,
             measures: false,
+            leftover: Leftover::default(),
             floor: Now::default(),
             seq,
             nonce: 0,
@@ -255,6 +260,7 @@ impl Sidecar {
             Input::JobSpent { claim, spending } => self.has_spent(claim, spending),
             Input::JobEnded { claim, outcome } => self.ended(claim, outcome),
             Input::Measured(figures) => self.measured(figures),
+            Input::Survivors(left) => self.survivors(left),
             Input::Drain => self.leave(Exit::Clean),
             Input::Wake => {}
         }
@@ -263,7 +269,7 @@ impl Sidecar {
     fn connected(&mut self) {
         let until = self.floor.mono + self.config.identify_within;
         match self.move_session(&SessionEvent::Connected { until }) {
-            true => self.out.effect(Effect::Send(self.identify())),
+            true => self.introduce(),
             false => self.out.effect(Effect::Disconnect),
         }
     }

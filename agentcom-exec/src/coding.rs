@@ -203,6 +203,10 @@ impl Executor for Coding {
         self.kind.clone()
     }
 
+    fn runs_commands(&self) -> bool {
+        true
+    }
+
     async fn run(&self, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome {
         let input = match CodingInput::read(&job.op.input) {
             Ok(input) => input,

@@ -10,6 +10,9 @@
 //! killed, also what left its process group or session: orphans are handed to the guard, which
 //! sweeps until none is left. A job that kills its guard on purpose is out of reach of this.
 //!
+//! What a guard cannot end within 5 s it tells of, and goes on sweeping. Whether something is left of
+//! jobs, [`Leaks`] says.
+//!
 //! The order travels through the socket, not through arguments or environment, so that other
 //! users of the machine cannot read it. A binary that runs jobs calls [`dispatch`] before anything
 //! else:
@@ -26,6 +29,7 @@
 
 mod bounds;
 mod family;
+mod leaks;
 mod message;
 mod serve;
 mod spawner;
@@ -36,6 +40,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::process::ExitCode;
 
 pub(crate) use family::{Held, descendants};
+pub use leaks::Leaks;
 pub(crate) use message::Input;
 pub use message::{GuardCommand, How, Leftovers, Refusal, RefusalKind, Said, TooMuch};
 pub use spawner::{Running, Spawner, Talk};

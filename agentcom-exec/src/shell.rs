@@ -118,6 +118,10 @@ impl Executor for Shell {
         Kind::new(Self::KIND).expect("a valid kind")
     }
 
+    fn runs_commands(&self) -> bool {
+        true
+    }
+
     async fn run(&self, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome {
         let input = match ShellInput::read(&job.op.input) {
             Ok(input) => input,

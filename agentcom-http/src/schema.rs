@@ -52,7 +52,7 @@ const TYPES: [Line; 45] = [
     (
         "sandbox_report",
         "{level: level, network?: flag, missing?: [{level: level, seen: text, hint: text}], \
-         attempts?: [{what: text, expected: Blocked or Works, held: flag}]}",
+         attempts?: [{what: text, expected: Blocked or Works, held: flag}], quarantine?: text}",
     ),
     ("hint", "{path: text, reason?: text}"),
     ("step", "{type: text, target: text, description?: text}"),

@@ -27,6 +27,7 @@ use futures_channel::mpsc;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
 use futures_util::future::poll_fn;
+use futures_util::sink::SinkExt as _;
 use futures_util::stream::StreamExt as _;
 
 use crate::config::SidecarConfig;
@@ -61,6 +62,7 @@ pub enum SidecarError {
 #[derive(Clone, Debug)]
 pub struct SidecarHandle {
     drain: mpsc::Sender<()>,
+    survivors: mpsc::Sender<u32>,
 }
 
 impl SidecarHandle {
@@ -69,6 +71,14 @@ impl SidecarHandle {
     pub fn drain(&self) {
         // A full channel holds an earlier request, and a closed one belongs to one that has left.
         let _ = self.drain.clone().try_send(());
+    }
+
+    /// Says how many processes of jobs are left that could not be ended: as long as there are any, no work
+    /// of executors begins that [run commands](Executor::runs_commands), and the hub is told. Waits while
+    /// earlier words are unheard; cancel safe, but a word that is cancelled may be lost.
+    pub async fn survivors(&self, left: u32) {
+        // A closed channel belongs to a sidecar that has left.
+        let _ = self.survivors.clone().send(left).await;
     }
 }
 
@@ -84,6 +94,7 @@ pub struct SidecarDriver {
     meter: Option<Arc<dyn Meter>>,
     handle: SidecarHandle,
     drain: mpsc::Receiver<()>,
+    survivors: mpsc::Receiver<u32>,
 }
 
 /// Inputs that may be decided on before what they come to is stored and done.
@@ -113,8 +124,9 @@ impl SidecarDriver {
                 return Err(SidecarError::TwoExecutors(kind));
             }
         }
-        let (sender, drain) = mpsc::channel(1);
-        let handle = SidecarHandle { drain: sender };
+        let (to_drain, drain) = mpsc::channel(1);
+        let (to_tell, survivors) = mpsc::channel(1);
+        let handle = SidecarHandle { drain: to_drain, survivors: to_tell };
         Ok(Self {
             transport,
             store,
@@ -125,6 +137,7 @@ impl SidecarDriver {
             meter: None,
             handle,
             drain,
+            survivors,
         })
     }
 
@@ -148,9 +161,12 @@ impl SidecarDriver {
     pub async fn run(self) -> Result<Exit, SidecarError> {
         let (journal, seq) = load(&*self.store).await?;
         let kinds = self.executors.keys().cloned().collect();
+        let runs_commands = self.executors.values().filter(|executor| executor.runs_commands());
+        let runs_commands = runs_commands.map(|executor| executor.kind()).collect();
         let Entropy { boot, seed } = self.entropy;
         let jobs = Jobs::new(self.executors, Arc::clone(&self.clock), self.config.stop_within);
         let sidecar = Sidecar::new(self.config, kinds, boot, seed, journal, seq);
+        let sidecar = sidecar.running_commands(runs_commands);
         let sidecar = if self.meter.is_some() { sidecar.measuring() } else { sidecar };
         let mut running = Running {
             sidecar,
@@ -165,6 +181,7 @@ impl SidecarDriver {
             effects: Vec::new(),
             sleep: None,
             drain: self.drain,
+            survivors: self.survivors,
         };
         running.run().await
     }
@@ -200,6 +217,7 @@ struct Running {
     effects: Vec<Effect>,
     sleep: Option<(Mono, BoxFuture<'static, ()>)>,
     drain: mpsc::Receiver<()>,
+    survivors: mpsc::Receiver<u32>,
 }
 
 impl Running {
@@ -252,6 +270,9 @@ impl Running {
         poll_fn(|cx| {
             if let Poll::Ready(Some(())) = self.drain.poll_next_unpin(cx) {
                 return Poll::Ready(Input::Drain);
+            }
+            if let Poll::Ready(Some(left)) = self.survivors.poll_next_unpin(cx) {
+                return Poll::Ready(Input::Survivors(left));
             }
             if let Poll::Ready(input) = self.jobs.poll_ended(cx) {
                 return Poll::Ready(input);

@@ -171,6 +171,12 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// The kind of operation that it does.
     fn kind(&self) -> Kind;
 
+    /// Whether it runs commands that nobody has read. One that does gets no more work while processes of
+    /// earlier work are left that could not be ended.
+    fn runs_commands(&self) -> bool {
+        false
+    }
+
     /// Does `job` to its end.
     async fn run(&self, job: &Assignment, ctx: &dyn JobContext) -> JobOutcome;
 }

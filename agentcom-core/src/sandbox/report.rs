@@ -31,6 +31,9 @@ pub struct Report {
     /// What commands can do at that level on this machine, and cannot on others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub residue: Vec<String>,
+    /// Why no commands are run for the time being, whatever was proved before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
 }
 
 /// Whose the commands in a sandbox are.
@@ -91,7 +94,15 @@ impl Report {
             landlock_abi: None,
             user: None,
             residue: Vec::new(),
+            quarantine: None,
         }
+    }
+
+    /// The same while no commands are run, and why not: nothing is proved of them then.
+    #[must_use]
+    pub fn in_quarantine(self, why: String) -> Self {
+        let level = self.level.min(Level::L1);
+        Self { missing: self.missing, quarantine: Some(why), ..Self::of(level) }
     }
 
     /// What is missing for `level`, and what to do about it.
@@ -132,6 +143,7 @@ impl Report {
     pub fn check(&self) -> Result<(), TooLong> {
         let missing = self.missing.iter().flat_map(|it| [&it.seen, &it.hint]);
         let texts = missing.chain(self.attempts.iter().map(|it| &it.what)).chain(&self.residue);
+        let texts = texts.chain(&self.quarantine);
         let longest = texts.map(|text| text.chars().count()).max().unwrap_or(0);
         let bounds = [
             ("missing", self.missing.len(), Self::MISSING_MAX),
@@ -146,7 +158,7 @@ impl Report {
     fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
         let missing = self.missing.iter_mut().flat_map(|it| [&mut it.seen, &mut it.hint]);
         let attempts = self.attempts.iter_mut().map(|it| &mut it.what);
-        missing.chain(attempts).chain(&mut self.residue)
+        missing.chain(attempts).chain(&mut self.residue).chain(&mut self.quarantine)
     }
 }
 
@@ -195,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn in_quarantine_nothing_is_proved_of_commands() {
+        for level in Level::ALL {
+            let missing = Missing { level: Level::L3, seen: "a".into(), hint: "b".into() };
+            let report = Report { missing: alloc::vec![missing], ..Report::of(level) };
+            let held = report.clone().in_quarantine("2 are left".into());
+            assert_eq!((held.level, &held.missing), (level.min(Level::L1), &report.missing));
+            assert_eq!(held.quarantine.as_deref(), Some("2 are left"));
+        }
+    }
+
+    #[test]
     fn what_is_too_long_is_refused_and_cut_it_is_not() {
         let text = || "\u{e4}".repeat(Report::TEXT_CHARS_MAX + 1);
         let missing = || Missing { level: Level::L3, seen: text(), hint: text() };
@@ -204,6 +227,7 @@ mod tests {
             Report { missing: alloc::vec![missing()], ..short() },
             Report { attempts: alloc::vec![attempt()], ..short() },
             Report { residue: alloc::vec![text()], ..short() },
+            short().in_quarantine(text()),
             Report { missing: alloc::vec![missing(); Report::MISSING_MAX + 1], ..short() },
             Report { attempts: alloc::vec![attempt(); Report::ATTEMPTS_MAX + 1], ..short() },
             Report { residue: alloc::vec![String::new(); Report::RESIDUE_MAX + 1], ..short() },

@@ -101,9 +101,16 @@ impl Sidecar {
     }
 
     /// Says who this is.
-    pub(super) fn identify(&self) -> ToHub {
+    pub(super) fn introduce(&mut self) {
+        self.leftover.is_told();
+        let identify = self.identify();
+        self.out.effect(Effect::Send(identify));
+    }
+
+    fn identify(&self) -> ToHub {
         let config = &self.config;
-        let proved = config.sandbox.iter().flat_map(SandboxReport::capabilities);
+        let sandbox = self.sandbox();
+        let proved = sandbox.iter().flat_map(SandboxReport::capabilities);
         let can = config.capabilities.iter().cloned().chain(proved);
         ToHub::Identify(Identify {
             agent_id: config.agent.to_string(),
@@ -111,12 +118,12 @@ impl Sidecar {
             name: config.name.clone(),
             capabilities: Some(can.map(String::from).collect()),
             boot: Some(self.boot),
-            executors: Some(self.kinds.iter().map(ToString::to_string).collect()),
+            executors: Some(self.open_kinds().map(ToString::to_string).collect()),
             slots: Some(config.slots.max(1)),
             labels: Some(config.labels.clone()),
             version: config.version.clone(),
             models: Some(config.models.clone()),
-            sandbox: config.sandbox.clone().map(SandboxReport::cut).map(Box::new),
+            sandbox: sandbox.map(SandboxReport::cut).map(Box::new),
         })
     }
 
@@ -131,6 +138,7 @@ impl Sidecar {
         let heartbeat = identified.heartbeat_ms.unwrap_or(self.config.heartbeat);
         self.move_session(&SessionEvent::Identified { heartbeat });
         self.measure_soon();
+        self.tell_leftover();
         self.failures = 0;
         self.out.log(
             Level::Info,
@@ -223,6 +231,8 @@ impl Sidecar {
             Some("wrong_incarnation".into())
         } else if !self.kinds.contains(assignment.kind()) {
             Some(alloc::format!("unknown_kind {}", assignment.kind()))
+        } else if let Some(why) = self.leftover.keeps_from(assignment.kind()) {
+            Some(alloc::format!("quarantine: {why}"))
         } else if assignment.lease_ttl_ms < LEASE_MIN {
             Some("lease_too_short".into())
         } else if live >= self.slots() && self.on(Guard::JobSlots)

@@ -125,6 +125,8 @@ pub enum Input {
     },
     /// The machine was measured.
     Measured(Figures),
+    /// So many processes of jobs are left that could not be ended; none, once that is proved.
+    Survivors(u32),
     /// Whoever runs the sidecar wants it to leave in good order.
     Drain,
     /// A time came.

@@ -31,7 +31,7 @@ pub(super) enum Why {
     LeaseOut,
     /// It took longer than it may.
     TimedOut,
-    /// The sidecar leaves.
+    /// The sidecar leaves, or may not begin it.
     Drained,
 }
 

@@ -3,6 +3,7 @@
 mod draining;
 mod edges;
 mod leases;
+mod leftover;
 mod measuring;
 mod random;
 mod reports;
@@ -132,6 +133,11 @@ impl Rig {
             self.next();
         }
         self.step(Input::Connected);
+        self.identified(incarnation)
+    }
+
+    /// The hub knows who this is.
+    fn identified(&mut self, incarnation: Incarnation) -> Vec<String> {
         self.hears(ToAgent::Identified(Identified {
             agent_id: AgentId::new("a-1").unwrap(),
             incarnation: Some(incarnation),

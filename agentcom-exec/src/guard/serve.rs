@@ -22,10 +22,16 @@ use crate::egress::{Broker, Contact};
 use crate::sandbox::{self, Level, Network, Started};
 
 /// How long the sweep goes on: processes in uninterruptible sleep outlive a KILL for a while.
-const SWEEP_MAX: Duration = Duration::from_secs(5);
+pub(super) const SWEEP_MAX: Duration = Duration::from_secs(5);
+
+/// How long a guard stays for what it could not end: nobody else can say whether it is gone.
+const STAY_MAX: Duration = Duration::from_secs(3600);
 
 /// How long the sweep waits for the next process to end before it looks again.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// The same for one that stays.
+const STAY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves one order.
 pub(super) async fn serve() -> io::Result<()> {
@@ -82,7 +88,7 @@ pub(super) async fn serve() -> io::Result<()> {
     let survivors = ears.sweep(&mut family, &mut exited, is_too_much).await;
     ears.tell_contacts().await;
     let _ = ears.say(&Said::Clear { survivors }).await;
-    Ok(())
+    if survivors > 0 { ears.stay(&mut family).await } else { Ok(()) }
 }
 
 /// Why watching ends.
@@ -227,10 +233,30 @@ impl Ears {
                 return 0;
             }
             if Instant::now() >= deadline {
-                return family.count();
+                return family.count().max(1);
             }
             let _ = timeout(SWEEP_PAUSE, self.child.recv()).await;
         }
+    }
+
+    /// Goes on killing until nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// If something is left after all.
+    async fn stay(&mut self, family: &mut Family) -> io::Result<()> {
+        let deadline = Instant::now() + STAY_MAX;
+        while Instant::now() < deadline {
+            family.signal(Signal::SIGKILL);
+            #[cfg(target_os = "linux")]
+            family.kill_all();
+            family.bury();
+            if family.is_gone() {
+                return Ok(());
+            }
+            let _ = timeout(STAY_PAUSE, self.child.recv()).await;
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 

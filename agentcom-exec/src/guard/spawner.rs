@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::family::of_session;
+use super::leaks::Leaks;
 use super::message::{GuardCommand, Input, Order, STOP, Said};
 use super::{ARG, MARK};
 
@@ -20,6 +21,7 @@ use super::{ARG, MARK};
 pub struct Spawner {
     guard: PathBuf,
     grace: Duration,
+    leaks: Leaks,
 }
 
 impl Spawner {
@@ -45,13 +47,19 @@ impl Spawner {
     /// Guards are the program at `guard`, which calls [`dispatch`](super::dispatch).
     #[must_use]
     pub fn at(guard: impl Into<PathBuf>) -> Self {
-        Self { guard: guard.into(), grace: Self::GRACE }
+        Self { guard: guard.into(), grace: Self::GRACE, leaks: Leaks::default() }
     }
 
     /// The same, with another span between TERM and KILL.
     #[must_use]
     pub fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
+    }
+
+    /// What is left of the jobs that it and its clones have started.
+    #[must_use]
+    pub fn leaks(&self) -> Leaks {
+        self.leaks.clone()
     }
 
     /// The program that guards are.
@@ -82,7 +90,8 @@ impl Spawner {
     pub async fn spawn_talk(&self, command: &GuardCommand) -> io::Result<Talk> {
         let (socket, theirs) = pair()?;
         let mut running = self.start(command, Input::Socket, theirs).await?;
-        let err = running.guard.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let err = running.guard.as_mut().and_then(|guard| guard.stderr.take());
+        let err = err.ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Talk { running, socket, err })
     }
 
@@ -101,7 +110,13 @@ impl Spawner {
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut running = Running { guard, socket, heard: Vec::new() };
+        let mut running = Running {
+            guard: Some(guard),
+            socket,
+            heard: Vec::new(),
+            survivors: None,
+            leaks: self.leaks.clone(),
+        };
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         let order = serde_json::to_vec(&Order { command: command.clone(), input, grace_ms })?;
         if order.len() > Order::BYTES_MAX {
@@ -135,9 +150,13 @@ pub struct Talk {
 /// A job under its guard. Dropping it kills the job at once.
 #[derive(Debug)]
 pub struct Running {
-    guard: Child,
+    /// It is there until this is dropped.
+    guard: Option<Child>,
     socket: UnixStream,
     heard: Vec<u8>,
+    /// How many processes the guard could not end, once it has said that it is done.
+    survivors: Option<usize>,
+    leaks: Leaks,
 }
 
 impl Running {
@@ -148,7 +167,8 @@ impl Running {
     /// If they were taken before.
     #[expect(clippy::expect_used, reason = "documented")]
     pub fn take_output(&mut self) -> (ChildStdout, ChildStderr) {
-        let output = self.guard.stdout.take().zip(self.guard.stderr.take());
+        let guard = self.guard.as_mut();
+        let output = guard.and_then(|guard| guard.stdout.take().zip(guard.stderr.take()));
         output.expect("the output is taken once")
     }
 
@@ -162,6 +182,14 @@ impl Running {
             if let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
                 let said = serde_json::from_slice(&self.heard[..end])?;
                 self.heard.drain(..=end);
+                match &said {
+                    Said::Clear { survivors } => self.survivors = Some(*survivors),
+                    Said::Refused(_) => self.survivors = Some(0),
+                    Said::Started { .. }
+                    | Said::Contact(_)
+                    | Said::TooMuch(_)
+                    | Said::Exited(_) => {}
+                }
                 return Ok(said);
             }
             let read = self.socket.read_buf(&mut self.heard).await;
@@ -198,7 +226,8 @@ impl Running {
 
     /// The number of the guard, as long as it is not reaped.
     pub(crate) fn pid(&self) -> Option<Pid> {
-        self.guard.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
+        let id = self.guard.as_ref().and_then(Child::id);
+        id.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
     }
 }
 
@@ -207,6 +236,10 @@ impl Drop for Running {
         // A guard that its job has stopped could not see the socket close.
         if let Some(pid) = self.pid() {
             let _ = kill(pid, Signal::SIGCONT);
+        }
+        let done = self.survivors == Some(0);
+        if let Some(guard) = self.guard.take().filter(|_| !done) {
+            self.leaks.watch(guard, self.survivors.unwrap_or(0));
         }
     }
 }

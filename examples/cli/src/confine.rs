@@ -104,6 +104,9 @@ impl Confine {
 
 /// What there is to rely on, in clear words.
 pub(crate) fn told(report: &Report) -> String {
+    if let Some(why) = &report.quarantine {
+        return format!("in quarantine, so no commands are run: {why}");
+    }
     match report.level {
         Level::L3 | Level::L2 => format!("{}; commands are confined", report.level),
         Level::L1 => format!(
@@ -205,6 +208,14 @@ pub(crate) fn path_there(path: &Path) -> Result<PathBuf, Failure> {
 mod tests {
     use super::*;
     use agentcom_exec::sandbox::Missing;
+
+    #[test]
+    fn a_quarantine_is_told_whatever_was_proved() {
+        for level in Level::ALL {
+            let said = told(&Report::of(level).in_quarantine("2 processes are left".into()));
+            assert_eq!(said, "in quarantine, so no commands are run: 2 processes are left");
+        }
+    }
 
     #[test]
     fn where_hosts_cannot_be_granted_it_is_said_what_that_takes_and_what_does_without() {

@@ -9,6 +9,7 @@ use agentcom_core::driver::Handle;
 use agentcom_core::driver::token::{Token, hash_of};
 use agentcom_core::name::{AgentId, Principal};
 use agentcom_core::sidecar::Exit as Left;
+use agentcom_exec::guard::Spawner;
 use agentcom_exec::sandbox::Report;
 use agentcom_hub::config::Settings;
 use agentcom_hub::error::HubError;
@@ -126,8 +127,14 @@ impl Fleet {
             Failure::new(Exit::Store, format_args!("cannot make {}: {error}", dir.display()))
         })?;
         let token = register(self.hub.handle(), &name, &dir).await?;
-        let agent =
-            Agent { url: self.url(), name: name.clone(), token, dir, ways: plan.ways.clone() };
+        let agent = Agent {
+            url: self.url(),
+            name: name.clone(),
+            token,
+            dir,
+            ways: plan.ways.clone(),
+            spawner: Spawner::current_exe()?,
+        };
         let first = agent.sidecar().await?;
         self.report = first.report().cloned();
         self.names.push(name);
@@ -163,12 +170,14 @@ struct Agent {
     token: String,
     dir: PathBuf,
     ways: Ways,
+    /// It stays the same when the agent starts again, and so does what is left of its commands.
+    spawner: Spawner,
 }
 
 impl Agent {
     async fn sidecar(&self) -> Result<Sidecar, Failure> {
-        let name = self.name.clone();
-        crate::sidecar::sidecar(&self.url, name, &self.token, &self.dir, &self.ways).await
+        let Self { url, name, token, dir, ways, spawner } = self;
+        crate::sidecar::sidecar(url, name.clone(), token, dir, ways, spawner.clone()).await
     }
 
     /// Works until it is to leave; when it is asked to start again, by the hub or by its sandbox, it

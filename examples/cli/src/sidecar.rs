@@ -12,7 +12,7 @@ use agentcom_core::port::executor::Executor;
 use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::git::{self, Checkout};
-use agentcom_exec::guard::Spawner;
+use agentcom_exec::guard::{Leaks, Spawner};
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
@@ -57,6 +57,7 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) struct Sidecar {
     driver: SidecarDriver,
     watch: Option<Watch>,
+    leaks: Leaks,
     report: Option<Report>,
 }
 
@@ -71,12 +72,14 @@ impl Sidecar {
     }
 
     /// Works until it is told to stop, or the sandbox no longer holds. Then it takes no more work and
-    /// asks to be started again, which says what holds instead.
+    /// asks to be started again, which says what holds instead. While something is left of earlier work
+    /// that could not be ended, it runs no more commands.
     pub(crate) async fn run(self) -> Result<Left, SidecarError> {
         let handle = self.driver.handle();
-        let Some(watch) = self.watch else { return self.driver.run().await };
+        let work = self.leaks.during(self.driver.run(), |left| handle.survivors(left));
+        let Some(watch) = self.watch else { return work.await };
         let (ended, weak) = watch
-            .during(self.driver.run(), |weak| {
+            .during(work, |weak| {
                 tracing::error!(%weak, "the sandbox no longer holds; no more work is taken");
                 handle.drain();
             })
@@ -85,18 +88,19 @@ impl Sidecar {
     }
 }
 
-/// A sidecar for the hub at `url` that keeps what it must not forget in `dir`.
+/// A sidecar for the hub at `url` that keeps what it must not forget in `dir`. What is left of the commands
+/// that `spawner` has started counts for it, too.
 pub(crate) async fn sidecar(
     url: &str,
     name: AgentId,
     token: &str,
     dir: &Path,
     ways: &Ways,
+    spawner: Spawner,
 ) -> Result<Sidecar, Failure> {
     let url = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
     let transport = WsClient::new(&url, ClientOptions::default())
         .map_err(|bad| Failure::new(Exit::Usage, bad))?;
-    let spawner = Spawner::current_exe()?;
     let demanded = match ways.no_sandbox {
         true => Some(ways.confine.none(&spawner)?),
         false => ways.confine.demanded(&spawner, ways.coder.is_wanted())?,
@@ -112,6 +116,7 @@ pub(crate) async fn sidecar(
     };
     let can = ways.capabilities.iter().cloned().chain(keys).chain(repository);
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
+    let leaks = spawner.leaks();
     let (executors, models) = executors(dir, ways, spawner, sandbox)?;
     let config = SidecarConfig {
         version: Some(env!("CARGO_PKG_VERSION").into()),
@@ -132,7 +137,7 @@ pub(crate) async fn sidecar(
         entropy,
     );
     let driver = driver.map_err(|error| Failure::new(Exit::Failure, error))?;
-    Ok(Sidecar { driver: driver.with_meter(Arc::new(Host::here())), watch, report })
+    Ok(Sidecar { driver: driver.with_meter(Arc::new(Host::here())), watch, leaks, report })
 }
 
 /// The repository that coding tasks are about. Where there is no clone they fail, as is said.

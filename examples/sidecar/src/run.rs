@@ -11,7 +11,7 @@ use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::git;
 use agentcom_exec::github::GitHub;
-use agentcom_exec::guard::Spawner;
+use agentcom_exec::guard::{Leaks, Spawner};
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::model::Patience;
@@ -49,6 +49,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     let (sandbox, report) = sandbox.unzip();
     config.sandbox = report;
     let watch = sandbox.clone().map(|sandbox| Watch::over(sandbox, spawner.clone()));
+    let leaks = spawner.leaks();
     let (executors, models) = executors(&settings, spawner, sandbox)?;
     config.models = models;
     let driver = SidecarDriver::new(
@@ -62,7 +63,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
     .with_meter(Arc::new(Host::here()));
     let handle = driver.handle();
     let code = tokio::select! {
-        ended = watched(driver, watch) => match ended {
+        ended = watched(driver, watch, leaks) => match ended {
             Ok(exit) => exit.code(),
             Err(SidecarError::Store(error)) => store_failed(&error),
             Err(error) => return Err(error.into()),
@@ -74,12 +75,18 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
 }
 
 /// Works until it is told to stop, or the sandbox that is relied on no longer holds. Then it takes no
-/// more work and asks to be started again, which says what holds instead.
-async fn watched(driver: SidecarDriver, watch: Option<Watch>) -> Result<Exit, SidecarError> {
+/// more work and asks to be started again, which says what holds instead. While something is left of
+/// earlier work that could not be ended, it runs no more commands.
+async fn watched(
+    driver: SidecarDriver,
+    watch: Option<Watch>,
+    leaks: Leaks,
+) -> Result<Exit, SidecarError> {
     let handle = driver.handle();
-    let Some(watch) = watch else { return driver.run().await };
+    let work = leaks.during(driver.run(), |left| handle.survivors(left));
+    let Some(watch) = watch else { return work.await };
     let (ended, weak) = watch
-        .during(driver.run(), |weak| {
+        .during(work, |weak| {
             tracing::error!(%weak, "the sandbox no longer holds; no more work is taken");
             handle.drain();
         })

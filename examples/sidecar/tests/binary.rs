@@ -318,3 +318,71 @@ async fn a_check_says_whether_the_token_is_good() {
     talk.say(&json!({ "type": "error", "error": "invalid_token" }));
     assert_eq!(code(&mut child).await, Some(77));
 }
+
+/// Has a process neither end nor go on as long as this is there: it is traced, and what was killed is handed to
+/// its parent only once its tracer has seen it end.
+#[cfg(target_os = "linux")]
+struct Traced {
+    pid: nix::unistd::Pid,
+    done: std::sync::mpsc::Sender<()>,
+    tracer: std::thread::JoinHandle<()>,
+}
+
+#[cfg(target_os = "linux")]
+impl Traced {
+    fn process(pid: i32) -> Self {
+        use nix::sys::{ptrace, wait};
+        let pid = nix::unistd::Pid::from_raw(pid);
+        let (done, is_done) = std::sync::mpsc::channel();
+        let (held, is_held) = std::sync::mpsc::channel();
+        // All that is asked of a process that is traced, the same thread has to ask.
+        let tracer = std::thread::spawn(move || {
+            held.send(ptrace::seize(pid, ptrace::Options::empty())).unwrap();
+            is_done.recv().unwrap();
+            while !matches!(wait::waitpid(pid, None).unwrap(), wait::WaitStatus::Signaled(..)) {}
+        });
+        is_held.recv().unwrap().unwrap();
+        Self { pid, done, tracer }
+    }
+
+    /// Lets it end, which it was told to.
+    fn end(self) {
+        let kill = nix::sys::signal::kill(self.pid, nix::sys::signal::Signal::SIGKILL);
+        kill.unwrap();
+        self.done.send(()).unwrap();
+        self.tracer.join().unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_command_is_run_beside_a_process_that_cannot_be_ended_and_the_hub_is_told() {
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    let _child = sidecar(&hub, dir.path(), &[]);
+    let (mut talk, identify) = hub.introduced().await;
+    assert_eq!((&identify["executors"], &identify["sandbox"]), (&json!(["shell"]), &Value::Null));
+    talk.assign(1, "echo $$ > pid.part; mv pid.part pid; exec sleep 1000");
+    talk.hear("task_accepted").await;
+    let pid = in_time(async {
+        loop {
+            match std::fs::read_to_string(dir.path().join("pid")) {
+                Ok(pid) => break pid.trim().parse().unwrap(),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let traced = Traced::process(pid.await);
+    talk.say(&json!({ "type": "task_cancelled", "task_id": id(1), "generation": 1, "reason": "", "timestamp": 0 }));
+    let again = talk.hear("identify").await;
+    let why = again["sandbox"]["quarantine"].as_str().unwrap();
+    assert!(why.starts_with("1 process of an earlier command could not be ended"), "{why}");
+    assert_eq!(again["executors"], json!([]));
+    talk.assign(2, "echo no");
+    let reason = talk.hear("task_rejected").await["reason"].to_string();
+    assert!(reason.contains("quarantine: 1 process"), "{reason}");
+    traced.end();
+    let again = talk.hear("identify").await;
+    assert_eq!((&again["executors"], &again["sandbox"]), (&json!(["shell"]), &Value::Null));
+    talk.assign(3, "echo yes");
+    assert_eq!(talk.hear("task_complete").await["result"]["stdout"], "yes\n");
+}

@@ -137,6 +137,33 @@ fn what_an_agent_has_proved_counts_and_not_what_it_claims_and_is_kept_while_it_i
 }
 
 #[test]
+fn an_agent_in_quarantine_gets_no_commands_until_it_is_out_of_it_and_keeps_what_it_has() {
+    let (mut bench, _) = bench(&[]);
+    bench.open(77, Dialect::V1);
+    identify(&mut bench, 77, Some(report(Level::L2)));
+    bench.submit(wanting("code", None));
+    let held = bench.assigned(77)[0];
+    bench.accept(77, held);
+    let report_of_it = report(Level::L2).in_quarantine("1 process is left".into());
+    let frame = Identify {
+        executors: Some(Vec::new()),
+        sandbox: Some(report_of_it.clone().into()),
+        ..Identify::default()
+    };
+    say(&mut bench, 77, frame);
+    let known = bench.hub.state().agent(&agent_id("a")).unwrap().sandbox.clone();
+    assert_eq!(
+        (known, capabilities(&bench)),
+        (Some(report_of_it.into()), vec!["sandbox-l1".into()])
+    );
+    assert!(lacks(&mut bench, wanting("code", None)).contains(&"sandbox-l2".into()));
+    bench.complete(77, held);
+    assert_eq!(bench.word(held.task_id), "completed");
+    identify(&mut bench, 77, Some(report(Level::L2)));
+    assert_eq!(bench.assigned(77).len(), 1, "the one that waited");
+}
+
+#[test]
 fn one_that_runs_nothing_and_says_nothing_of_its_sandbox_leaves_what_is_known() {
     let (mut bench, _) = bench(&[]);
     bench.open(77, Dialect::V1);

@@ -17,6 +17,7 @@ struct Watch {
     seq: u64,
     dialing: bool,
     connected: bool,
+    survivors: u32,
 }
 
 const SLOTS: u32 = 2;
@@ -26,7 +27,8 @@ impl Watch {
         let kinds = alloc::vec![kind("shell")];
         Self {
             rig: Sidecar::new(config(SLOTS), kinds, Boot(1), seed, Journal::default(), 0)
-                .measuring(),
+                .measuring()
+                .running_commands(alloc::vec![kind("shell")]),
             rng: Rng::new(seed),
             ms: 0,
             stored: BTreeMap::new(),
@@ -35,6 +37,7 @@ impl Watch {
             seq: 0,
             dialing: false,
             connected: false,
+            survivors: 0,
         }
     }
 
@@ -54,7 +57,8 @@ impl Watch {
             }
             2 if self.dialing => return Input::Unreachable("down".into()),
             0 => return Input::Measured(Figures::default()),
-            1 | 2 => return Input::Wake,
+            1 => return Input::Survivors(self.pick(3) as u32),
+            2 => return Input::Wake,
             3..=5 => return self.job_input(),
             6 | 7 => return Input::Wake,
             8 | 9 => ToAgent::Identified(Identified {
@@ -116,6 +120,7 @@ impl Watch {
         let at = Now { mono: Mono(self.ms), wall: Wall(self.ms) };
         match &input {
             Input::Connected => (self.dialing, self.connected) = (false, true),
+            Input::Survivors(left) => self.survivors = *left,
             Input::Disconnected | Input::Unreachable(_) | Input::Full { .. } => {
                 (self.dialing, self.connected) = (false, false);
             }
@@ -147,6 +152,7 @@ impl Watch {
     fn watch(&mut self, effect: &Effect) {
         match effect {
             Effect::Start(assignment) => {
+                assert_eq!(self.survivors, 0, "a command beside what is left of another");
                 let claim = Claim::of(assignment);
                 assert!(self.stored.contains_key(&record::key(claim)), "not stored");
                 let twin = self.running.iter().any(|other| other.task == claim.task);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use agentcom_core::name::AgentId;
 use agentcom_core::sidecar::Exit as Left;
+use agentcom_exec::guard::Spawner;
 use agentcom_hub::signals::Signals;
 
 use crate::args::Context;
@@ -42,7 +43,9 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     })?;
     let name = args.name.clone();
     args.ways.coder.warnings().for_each(|warning| ctx.print.note(&warning));
-    let sidecar = sidecar::sidecar(client.address(), name, token, &dir, &args.ways).await?;
+    let spawner = Spawner::current_exe()?;
+    let sidecar =
+        sidecar::sidecar(client.address(), name, token, &dir, &args.ways, spawner).await?;
     let handle = sidecar.handle();
     ctx.print.note(&format!("agent {} works for {}; Ctrl-C ends it", args.name, client.address()));
     if let Some(sandbox) = sidecar.report().map(told) {
