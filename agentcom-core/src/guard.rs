@@ -169,6 +169,10 @@ guards! {
     JobSlots,
     /// A sidecar runs one lease of a task at a time.
     OneLeaseAtWork,
+    /// An older assignment of a task does not displace a newer one, and none is done twice.
+    NewestLease,
+    /// No command begins beside what is left of an earlier one and could not be ended.
+    Leftover,
     /// A sidecar takes nothing on while its reports pile up.
     OutboxMax,
     /// A sidecar that leaves gives back what it has not done.

@@ -13,6 +13,7 @@
 //! is counted from an instant after the hub gave or renewed it. A result is never sent to another
 //! life of the data set than the one that gave the work.
 
+mod fences;
 mod frame;
 mod input;
 mod job;
@@ -43,6 +44,7 @@ use crate::task::Category;
 use crate::time::{Mono, Now, Span};
 use crate::wire::ToHub;
 
+use fences::Fences;
 use job::{Bucket, Job, JobEvent, Phase, Verdict, Why};
 use jobs::Jobs;
 use leave::Leaving;
@@ -96,6 +98,7 @@ pub struct Sidecar {
     incarnation: Option<Incarnation>,
     jobs: Jobs,
     outbox: Outbox,
+    fences: Fences,
     /// Assignments that an earlier run took on and did not end.
     unfinished: Vec<Claim>,
     leaving: Option<Leaving>,
@@ -170,7 +173,9 @@ impl Sidecar {
     ) -> Self {
         let mut outbox = Outbox::default();
         let mut unfinished = Vec::new();
+        let mut fences = Fences::default();
         for (claim, entry) in journal.rows {
+            fences.see(claim, config.guards.on(Guard::NeverRerun));
             match entry {
                 Entry::Taken { .. } => unfinished.push(claim),
                 Entry::Report(report) => outbox.keep(claim, report),
@@ -186,6 +191,7 @@ impl Sidecar {
             incarnation: None,
             jobs: Jobs::default(),
             outbox,
+            fences,
             unfinished,
             leaving: None,
             measures: false,

@@ -211,7 +211,9 @@ impl Sidecar {
         if let Some(report) = self.outbox.report(claim) {
             return self.out.effect(Effect::Send(report.frame(claim)));
         }
-        if let Some(reason) = self.reason_to_reject(&assignment) {
+        let reason = self.reason_to_reject(&assignment);
+        self.fences.see(claim, reason.is_none());
+        if let Some(reason) = reason {
             self.out.log(Level::Debug, claim, alloc::format!("is rejected: {reason}"));
             return self.out.effect(Effect::Send(rejected(claim, reason)));
         }
@@ -229,6 +231,8 @@ impl Sidecar {
             Some("draining".into())
         } else if Some(claim.incarnation) != self.incarnation && self.on(Guard::OtherLife) {
             Some("wrong_incarnation".into())
+        } else if self.is_superseded(claim) {
+            Some("superseded".into())
         } else if !self.kinds.contains(assignment.kind()) {
             Some(alloc::format!("unknown_kind {}", assignment.kind()))
         } else if let Some(why) = self.leftover.keeps_from(assignment.kind()) {

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::job::{Phase, Why};
 use super::{Level, Sidecar};
+use crate::guard::Guard;
 use crate::name::Kind;
 use crate::sandbox::{Level as Holds, Report};
 
@@ -55,9 +56,11 @@ impl Sidecar {
 
     /// So many processes are left.
     pub(super) fn survivors(&mut self, left: u32) {
-        if core::mem::replace(&mut self.leftover.survivors, left) == left {
+        let known = self.leftover.survivors == left;
+        if known || !self.on(Guard::Leftover) {
             return;
         }
+        self.leftover.survivors = left;
         match left {
             0 => {
                 self.out.log(Level::Info, None, "nothing is left of earlier commands; more are run")

@@ -2,6 +2,7 @@
 
 mod draining;
 mod edges;
+mod fences;
 mod leases;
 mod leftover;
 mod measuring;

@@ -137,6 +137,8 @@ fn scenario(guard: Guard) -> Scenario {
         Guard::RenewFromSent => sidecar::renew_from_sent,
         Guard::JobSlots => sidecar::job_slots,
         Guard::OneLeaseAtWork => sidecar::one_lease_at_work,
+        Guard::NewestLease => sidecar::newest_lease,
+        Guard::Leftover => sidecar::leftover,
         Guard::OutboxMax => sidecar::outbox_max,
         Guard::GiveBack => sidecar::give_back,
         Guard::PongDeadline => sidecar::pong_deadline,

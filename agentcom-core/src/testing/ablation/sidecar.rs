@@ -105,6 +105,21 @@ pub(super) fn one_lease_at_work(guards: Guards) -> Verdict {
     ensure(bench.starts() == 1, "two leases of one task are at work")
 }
 
+/// A hub that was replaced says what it knows.
+pub(super) fn newest_lease(guards: Guards) -> Verdict {
+    let mut bench = SidecarBench::online(guards, 1);
+    bench.assign(assignment(1, 2, TTL));
+    bench.assign(assignment(1, 1, TTL));
+    ensure(bench.stops() == 0, "an older assignment displaced a newer one")
+}
+
+pub(super) fn leftover(guards: Guards) -> Verdict {
+    let mut bench = SidecarBench::online(guards, 1);
+    bench.step(Input::Survivors(1));
+    bench.assign(assignment(1, 1, TTL));
+    ensure(bench.starts() == 0, "a command began beside what is left of another")
+}
+
 pub(super) fn outbox_max(guards: Guards) -> Verdict {
     let mut bench = SidecarBench::over(|config| (config.guards, config.outbox_max) = (guards, 1));
     bench.assign(assignment(1, 1, TTL));

@@ -62,7 +62,9 @@ impl SidecarBench {
     }
 
     fn boot(config: &SidecarConfig, boot: u64, journal: Journal) -> Sidecar {
-        Sidecar::new(config.clone(), Vec::from([kind()]), Boot(boot), boot, journal, 0)
+        let kinds = Vec::from([kind()]);
+        Sidecar::new(config.clone(), kinds.clone(), Boot(boot), boot, journal, 0)
+            .running_commands(kinds)
     }
 
     /// Is killed, and starts on what its journal holds.
