@@ -29,6 +29,9 @@ pub use agentcom_core::money::Usage;
 pub use messages::Messages;
 pub use ollama::Ollama;
 
+/// How many tokens an answer may have, thoughts among them, whatever the context has room for.
+const OUTPUT_TOKENS_MAX: u64 = 8_192;
+
 /// A model that can be asked.
 #[async_trait]
 pub trait Model: fmt::Debug + Send + Sync {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agentcom_core::agentic::{Limits, Reach, Stop};
+use agentcom_core::endpoint::{ContextTokens, ModelOptions};
 use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::task::Tier;
 use agentcom_core::time::Wall;
@@ -71,9 +72,21 @@ async fn a_request_turns_off_what_the_server_would_do_in_silence() {
     let asked = &server.asked()[0];
     assert_eq!(
         json!([asked["truncate"], asked["shift"], asked["stream"], asked["options"]]),
-        json!([false, false, true, { "num_ctx": 16384 }])
+        json!([false, false, true, { "num_ctx": 16384, "num_predict": 8192 }])
     );
     assert_eq!(asked["messages"][0], json!({ "role": "system", "content": "Be brief." }));
+}
+
+#[tokio::test]
+async fn an_answer_is_bounded_by_what_its_question_leaves_of_the_context() {
+    for (context, asked, most) in [(16_384, 30_000, 6_384), (2_048, 90_000, 512)] {
+        let server = StandIn::of([Turn::says("Hello")]).await;
+        let context_tokens = ContextTokens::try_from(context).ok();
+        let model = model(&server).with_options(ModelOptions { context_tokens, think: None });
+        let asked = Request { system: &"w".repeat(asked), ..Request::default() };
+        model.ask(&asked, &mut |_| {}).await.unwrap();
+        assert_eq!(server.asked()[0]["options"]["num_predict"], most);
+    }
 }
 
 #[tokio::test]

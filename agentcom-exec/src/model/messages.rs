@@ -14,7 +14,9 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Call, Format, Message, Model, ModelError, Patience, Reply, Request, Said};
+use super::{
+    Call, Format, Message, Model, ModelError, OUTPUT_TOKENS_MAX, Patience, Reply, Request, Said,
+};
 use answer::Answer;
 
 /// A model that is asked by the Messages API.
@@ -33,9 +35,6 @@ pub(crate) const VERSION: &str = "2023-06-01";
 
 /// The tool that gives an answer which has to have a format.
 const ANSWER: &str = "answer";
-
-/// How many tokens an answer may have.
-const OUTPUT_TOKENS_MAX: u64 = 8_192;
 
 /// The longest answer as it is sent, in bytes.
 const STREAM_BYTES_MAX: usize = 16 * 1024 * 1024;

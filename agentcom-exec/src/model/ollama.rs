@@ -2,7 +2,8 @@
 //!
 //! What the server would do in silence is turned off: it neither drops the oldest messages
 //! (`truncate`) nor shifts its window (`shift`), and a context of one fixed length is asked for, so
-//! that the model is not loaded anew for each request. A server that does it all the same is found
+//! that the model is not loaded anew for each request. An answer has a bound of its own (`num_predict`),
+//! so that one without end ends also where a server goes on with what it has dropped. A server that does it all the same is found
 //! out by whoever goes on asking, by the number of tokens that it says it read ([`Usage`]). Protocol: Ollama's `docs/api.md` and
 //! `api/types.go`.
 
@@ -18,8 +19,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    Call, Ending, Format, Heard, Message, Model, ModelError, Patience, Reply, Request, Said, Usage,
-    cut,
+    Call, Ending, Format, Heard, Message, Model, ModelError, OUTPUT_TOKENS_MAX, Patience, Reply,
+    Request, Said, Usage, cut, history,
 };
 
 use crate::lines::Lines;
@@ -84,6 +85,13 @@ impl Ollama {
         Self { patience, ..self }
     }
 
+    /// How many tokens an answer takes at most: what its question leaves of the context, which is the
+    /// quarter that is kept for it or more.
+    fn output_tokens_max(&self, request: &Request<'_>) -> u64 {
+        let left = self.context_tokens.saturating_sub(history::tokens(request));
+        left.max(self.context_tokens / 4).min(OUTPUT_TOKENS_MAX)
+    }
+
     fn body(&self, request: &Request<'_>) -> Value {
         let system = json!({ "role": "system", "content": request.system });
         let messages = std::iter::once(system).chain(request.messages.iter().map(message));
@@ -96,7 +104,10 @@ impl Ollama {
             "stream": true,
             "truncate": false,
             "shift": false,
-            "options": { "num_ctx": self.context_tokens },
+            "options": {
+                "num_ctx": self.context_tokens,
+                "num_predict": self.output_tokens_max(request),
+            },
         });
         if let Some(format) = request.format {
             body["format"] = match format {

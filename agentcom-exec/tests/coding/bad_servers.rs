@@ -53,7 +53,7 @@ const LONG: Patience = Patience {
 };
 
 /// What Ollama servers do, and how their tasks have to end.
-const OLLAMA: [(&str, End); 36] = [
+const OLLAMA: [(&str, End); 38] = [
     ("never-answers", Failed("said nothing for 2s")),
     ("headers-only", Failed("said nothing for 2s")),
     ("hangs-midway", Failed("said nothing for 2s")),
@@ -65,6 +65,8 @@ const OLLAMA: [(&str, End); 36] = [
     ("done-first", Failed("it said nothing, and was told so in vain")),
     ("long-line", Failed("a line is longer than 4194304 bytes")),
     ("floods", Failed("it is longer than 1048576 bytes")),
+    ("talks-on", Done),
+    ("talks-on-for-ever", Failed("it said nothing, and was told so in vain")),
     ("garbage", Failed("the answer is broken: expected value")),
     ("html", Failed("the answer is broken: expected value")),
     ("nests", Failed("the answer is broken: recursion limit")),

@@ -11,7 +11,7 @@ use crate::stand_in::wire::{Then, Wire};
 const MIME: &str = "application/x-ndjson";
 
 /// All ways, with what it does then. A name may have something behind it, after a space.
-pub const WAYS: [(&str, &str); 37] = [
+pub const WAYS: [(&str, &str); 39] = [
     ("works", "has the model write a file, and say that it is done"),
     ("never-answers", "does not answer"),
     ("headers-only", "sends the headers of an answer, and nothing more"),
@@ -24,6 +24,8 @@ pub const WAYS: [(&str, &str); 37] = [
     ("done-first", "says `done`, and then the rest"),
     ("long-line", "sends a line of 50 MB"),
     ("floods", "talks without end"),
+    ("talks-on", "says as much as it may, is cut off, and then works"),
+    ("talks-on-for-ever", "says as much as it may, and is cut off, whenever it is asked"),
     ("garbage", "sends what is neither JSON nor text"),
     ("html", "answers with a page for people"),
     ("nests", "nests the input of a call 200 deep"),
@@ -64,6 +66,8 @@ pub(super) fn turn(way: &str, asked: &Value, number: usize) -> Turn {
         "loads" if number > 0 => works(turns),
         "loads" | "loads-for-ever" | "fails-for-ever" | "too-many" | "too-many-later"
         | "no-model" | "no-tools" | "no-thinking" => Turn::Wire(refused(name)),
+        "talks-on" if number > 0 => works(turns.saturating_sub(1)),
+        "talks-on" | "talks-on-for-ever" => Turn::Wire(cut_off(asked)),
         "redirects" => Turn::Wire(redirects(MIME, format!("{rest}/api/chat"))),
         // These go wrong at first, or while they work.
         _ => strange(name, turns),
@@ -94,6 +98,13 @@ fn done(with: &Value) -> String {
 fn calls(calls: &Value) -> String {
     let message = json!({ "role": "assistant", "content": "", "tool_calls": calls });
     format!("{}\n", json!({ "model": "scripted", "message": message, "done": false }))
+}
+
+/// An answer that is as long as whoever asks lets it be.
+fn cut_off(asked: &Value) -> Wire {
+    let written = &asked["options"]["num_predict"];
+    let end = json!({ "done_reason": "length", "prompt_eval_count": 900, "eval_count": written });
+    Wire::of(MIME, says("And then, ")).and(done(&end))
 }
 
 /// An answer of success that is none.
