@@ -65,6 +65,19 @@ pub fn dispatch() -> Option<ExitCode> {
     (role == ARG).then(|| main(args))
 }
 
+/// Closes the memory of this process to others of its user, who could read the keys in it there, and leaves no
+/// dump of it behind: it is not dumpable any more (prctl(2)), and what it has in `/proc` belongs to root. The
+/// programs that it executes are as they would be without. Does nothing where no system offers that.
+///
+/// # Errors
+///
+/// If the system says no.
+pub fn close_memory() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_dumpable(false)?;
+    Ok(())
+}
+
 /// Closes all that this process has open, beside standard input, output and error, and `kept`: what
 /// whoever started it left open is not for jobs, and not everybody marks what is not to be handed on.
 ///

@@ -12,7 +12,7 @@ use agentcom_core::port::executor::Executor;
 use agentcom_core::port::store::StoreErrorKind;
 use agentcom_core::sidecar::Exit as Left;
 use agentcom_exec::git::{self, Checkout};
-use agentcom_exec::guard::{Leaks, Spawner};
+use agentcom_exec::guard::{Leaks, Spawner, close_memory};
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::sandbox::{Level, Report, Sandbox, Watch};
@@ -98,6 +98,7 @@ pub(crate) async fn sidecar(
     ways: &Ways,
     spawner: Spawner,
 ) -> Result<Sidecar, Failure> {
+    close_memory()?;
     let url = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
     let transport = WsClient::new(&url, ClientOptions::default())
         .map_err(|bad| Failure::new(Exit::Usage, bad))?;

@@ -11,7 +11,7 @@ use agentcom_exec::coding::{self, Chain, OllamaModels, Programs};
 use agentcom_exec::environment::Environment;
 use agentcom_exec::git;
 use agentcom_exec::github::GitHub;
-use agentcom_exec::guard::{Leaks, Spawner};
+use agentcom_exec::guard::{Leaks, Spawner, close_memory};
 use agentcom_exec::host::Host;
 use agentcom_exec::journal::{FileJournal, JournalLimits};
 use agentcom_exec::model::Patience;
@@ -31,6 +31,7 @@ const CUT_SHORT: u8 = 1;
 
 /// Works until it is told to stop; the exit code.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<u8> {
+    close_memory().context("this process cannot be closed to others of its user")?;
     let client = Arc::new(WsClient::new(&settings.url, ClientOptions::default())?);
     std::fs::create_dir_all(&settings.state_dir)?;
     let journal = match FileJournal::open(settings.journal(), JournalLimits::default()) {

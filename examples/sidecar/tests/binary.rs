@@ -386,3 +386,55 @@ async fn no_command_is_run_beside_a_process_that_cannot_be_ended_and_the_hub_is_
     talk.assign(3, "echo yes");
     assert_eq!(talk.hear("task_complete").await["result"]["stdout"], "yes\n");
 }
+
+/// Another user than root for whoever is root, with a copy of the sidecar in a folder of its own: what root has in
+/// `/proc` belongs to root in any case.
+#[cfg(target_os = "linux")]
+fn as_another_user(command: &Command, dir: &Path) -> Command {
+    const NOBODY: u32 = 65_534;
+    let copy = dir.join("sidecar");
+    std::fs::copy(command.as_std().get_program(), &copy).unwrap();
+    let mut other = Command::new(copy);
+    other.args(command.as_std().get_args()).current_dir(dir).env_clear().kill_on_drop(true);
+    other.envs(command.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if nix::unistd::getuid().is_root() {
+        for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
+        other.uid(NOBODY).gid(NOBODY);
+    }
+    other
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_sidecar_has_in_its_memory_is_closed_to_its_user_and_sandboxes_work_all_the_same() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (mut hub, dir) = (Hub::start().await, tempfile::tempdir().unwrap());
+    std::fs::create_dir(dir.path().join("work")).unwrap();
+    let coding = "[coding]\nrepository = \".\"\nmodel = \"m\"\n[shell]\n";
+    let config = format!("{coding}root = {:?}\n", dir.path().join("work"));
+    std::fs::write(dir.path().join("sidecar.toml"), config).unwrap();
+    let command = sidecar_command(&hub, dir.path(), &["--config", "sidecar.toml"]);
+    let mut child = as_another_user(&command, dir.path()).spawn().unwrap();
+    let (mut talk, said) = hub.introduced().await;
+    let proc = Path::new("/proc").join(child.id().unwrap().to_string());
+    for file in ["mem", "environ", "maps"] {
+        // Where a process may be looked into by its user, they belong to that user.
+        assert_eq!(proc.join(file).metadata().unwrap().uid(), 0, "{file}");
+    }
+    let level = said["sandbox"]["level"].as_str().unwrap();
+    if level >= "L2" {
+        talk.say(&json!({
+            "type": "task_assign", "task_id": id(1), "generation": 1, "assigned_at": 0,
+            "description": "", "attempt": 1, "incarnation": "inc-0000000000000007",
+            "lease_ttl_ms": 30_000, "on_lease_loss": "stop", "sandbox": level,
+            "op": { "kind": "shell", "input": { "command": "id -u > out; cat out" } },
+        }));
+        let result = in_time(talk.hear("task_complete")).await["result"].clone();
+        assert_eq!((&result["sandbox"], &result["exit_code"]), (&json!(level), &json!(0)));
+    }
+    signal(&child, "TERM").await;
+    assert_eq!(code(&mut child).await, Some(0));
+}
