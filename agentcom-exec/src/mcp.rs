@@ -217,9 +217,12 @@ pub struct McpError {
 /// What a server did in place of telling its tools.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// It is no program, or cannot be started.
+    /// It cannot be started at this time.
     #[error("cannot be started: {0}")]
     NotStarted(String),
+    /// Its program is not there, or is none.
+    #[error("cannot be started: {0}")]
+    NoProgram(String),
     /// It said nothing.
     #[error("did not answer within {} ms{}", within.as_millis(), behind(words))]
     Silent {
@@ -259,6 +262,22 @@ pub enum Why {
     /// It has no tools, or none of those that it is there for.
     #[error("has none of the tools that it is there for")]
     NoTools,
+}
+
+impl Why {
+    /// Whether asking again later may help, with the entry of the server as it is.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::NotStarted(_) | Self::Silent { .. } | Self::Ended(_) | Self::Unusable(_) => true,
+            Self::NoProgram(_)
+            | Self::NotLetIn(_)
+            | Self::TooManyTools(_)
+            | Self::BadTool { .. }
+            | Self::SameName(_)
+            | Self::NoTools => false,
+        }
+    }
 }
 
 fn behind(words: &str) -> String {

@@ -307,9 +307,8 @@ impl Trouble {
             ) => true,
             Self::Git(_) => false,
             Self::Model(error) => error.is_passing(),
-            Self::Workspace(_) | Self::OtherRepository { .. } | Self::AtWork(_) | Self::Mcp(_) => {
-                true
-            }
+            Self::Mcp(error) => error.why.is_passing(),
+            Self::Workspace(_) | Self::OtherRepository { .. } | Self::AtWork(_) => true,
         };
         let category = if passing { Category::Retryable } else { Category::Permanent };
         let mut outcome = failed(category, self.to_string(), usage);

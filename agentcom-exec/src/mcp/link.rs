@@ -1,6 +1,7 @@
 //! This file is the one place that knows the library which speaks the protocol: it connects, lists and
 //! calls.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use rmcp::model::{
@@ -113,8 +114,11 @@ impl Link {
                 // One that was there before is ended first.
                 *program = None;
                 let started = Program::start(spawner, command, args, env, cwd).await;
-                let (running, socket) =
-                    started.map_err(|error| Unmet::NotStarted(error.to_string()))?;
+                let (running, socket) = started.map_err(|error| {
+                    let is_there = error.kind() != ErrorKind::NotFound;
+                    let unmet = if is_there { Unmet::NotStarted } else { Unmet::NoProgram };
+                    unmet(error.to_string())
+                })?;
                 *program = Some(running);
                 let (reads, writes) = socket.into_split();
                 let transport = AsyncRwTransport::new_client(reads, writes)
@@ -207,6 +211,7 @@ impl Manners {
 /// Why nobody could get to know a server, in words that may have secrets in them.
 enum Unmet {
     NotStarted(String),
+    NoProgram(String),
     Ended,
     /// It wants to be spoken to in another way.
     Declined(String),
@@ -238,7 +243,10 @@ impl Unmet {
     fn of_a_call(self) -> String {
         match self {
             Self::NotLetIn(said) => Why::NotLetIn(said).to_string(),
-            Self::NotStarted(said) | Self::Declined(said) | Self::Unusable(said) => {
+            Self::NotStarted(said)
+            | Self::NoProgram(said)
+            | Self::Declined(said)
+            | Self::Unusable(said) => {
                 format!("failed: {said}")
             }
             Self::Ended => Why::Ended(String::new()).to_string(),
@@ -252,6 +260,7 @@ impl Unmet {
                 Self::Unusable(format!("{first}; {second}"))
             }
             Self::NotStarted(_)
+            | Self::NoProgram(_)
             | Self::Ended
             | Self::Declined(_)
             | Self::NotLetIn(_)
@@ -262,6 +271,7 @@ impl Unmet {
     fn why(self, server: &Server) -> Why {
         match self {
             Self::NotStarted(error) => Why::NotStarted(server.shown(&error)),
+            Self::NoProgram(error) => Why::NoProgram(server.shown(&error)),
             Self::Ended => Why::Ended(String::new()),
             Self::NotLetIn(said) => Why::NotLetIn(server.shown(&said)),
             Self::Declined(error) | Self::Unusable(error) => Why::Unusable(server.shown(&error)),

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::environment::Environment;
-use crate::guard::{GuardCommand, How, Leftovers, Running, Said, Spawner, Talk};
+use crate::guard::{GuardCommand, How, Leftovers, RefusalKind, Running, Said, Spawner, Talk};
 use crate::output::Kept;
 
 /// How much is kept of what a program writes to its standard error.
@@ -55,7 +55,10 @@ impl Program {
         };
         let Talk { mut running, socket, err: errors } = spawner.spawn_talk(&command).await?;
         match running.next().await? {
-            Said::Refused(refusal) => Err(io::Error::other(refusal.message)),
+            Said::Refused(refusal) => Err(match refusal.kind {
+                RefusalKind::Command => io::Error::new(io::ErrorKind::NotFound, refusal.message),
+                RefusalKind::Machine | RefusalKind::Sandbox => io::Error::other(refusal.message),
+            }),
             Said::Started { .. }
             | Said::Contact(_)
             | Said::TooMuch(_)

@@ -158,3 +158,21 @@ async fn no_task_begins_without_the_tools_that_it_is_to_have() {
     );
     assert!(retry_after.is_some() && heard.is_empty());
 }
+
+#[tokio::test]
+async fn no_task_is_tried_again_with_a_server_that_is_not_there() {
+    let program = server(Way::Program {
+        command: "no-such-server".into(),
+        args: Vec::new(),
+        env: Default::default(),
+        cwd: ".".into(),
+    });
+    let (outcome, heard) = ended(program, vec![write()], &[]).await;
+    let JobOutcome::Failed { category: Category::Permanent, error, retry_after: None, .. } =
+        &outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    assert!(error.contains("cannot be started") && error.contains("no-such-server"), "{error}");
+    assert!(heard.is_empty());
+}

@@ -101,7 +101,7 @@ async fn what_is_no_program_is_not_started() {
     };
     let error = open(&server(way)).await.unwrap_err();
     let told = error.to_string();
-    assert!(matches!(error.why, Why::NotStarted(_)), "{told}");
+    assert!(matches!(error.why, Why::NoProgram(_)) && !error.why.is_passing(), "{told}");
     assert!(told.starts_with("the MCP server `one` cannot be started: /nowhere"), "{told}");
 }
 
@@ -132,7 +132,7 @@ async fn a_service_that_does_not_let_us_in_is_told_with_what_its_entry_has_to_sa
         let stand_in = StandIn::of(manner).await;
         let error = open(&service(&stand_in.url())).await.unwrap_err();
         let Why::NotLetIn(told) = &error.why else { panic!("{error:?}") };
-        assert!(said.iter().all(|said| told.contains(said)), "{told}");
+        assert!(said.iter().all(|said| told.contains(said)) && !error.why.is_passing(), "{told}");
         let told = error.to_string();
         assert!(told.contains(r#"`"headers": { "Authorization": "Bearer ${NAME}" }`"#), "{told}");
     }
