@@ -4,14 +4,14 @@
 //! What is put twice is kept once; what was put is whole or not there. The oldest go when all
 //! together are too many bytes.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use agentcom_core::name::BlobId;
-use sha2::{Digest as _, Sha256};
+
+use crate::hex;
 
 /// A folder of blobs.
 #[derive(Clone, Debug)]
@@ -97,12 +97,7 @@ impl Blobs {
 }
 
 fn name_of(content: &[u8]) -> io::Result<BlobId> {
-    let mut name = String::new();
-    for byte in Sha256::digest(content) {
-        // Writing to a text cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name.parse().map_err(io::Error::other)
+    hex::sha256(content).parse().map_err(io::Error::other)
 }
 
 fn is_blob(path: &Path) -> bool {

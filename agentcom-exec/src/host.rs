@@ -12,7 +12,8 @@ use agentcom_core::endpoint::Machine;
 use agentcom_core::port::meter::Meter;
 use agentcom_core::wire::Figures;
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
+
+use crate::hex;
 
 /// What a machine is called, for people and for telling it from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub struct HostName {
 /// The mark of an id, which is confidential (machine-id(5)): a hash for this purpose alone, too short to
 /// tell anything of it.
 fn mark_of(id: &str) -> String {
-    let hash = Sha256::digest(format!("agentcom machine {id}"));
-    hash.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: usize = 6;
+    hex::sha256(format!("agentcom machine {id}"))[..DIGITS].to_owned()
 }
 
 /// A machine, and where it says how it is doing.

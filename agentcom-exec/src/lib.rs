@@ -38,6 +38,7 @@ pub mod environment;
 pub mod git;
 pub mod github;
 pub mod guard;
+mod hex;
 pub mod host;
 pub mod journal;
 pub mod keys;

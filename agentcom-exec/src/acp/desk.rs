@@ -15,12 +15,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::message::{AsksPermission, PermissionOption, ReadsFile, RpcError, WritesFile, response};
 use super::permission::{Inside, Ruling, Said, ToolKind};
 use super::story::{PATHS_MAX, Story};
 use super::{Acp, files};
+use crate::hex;
 use crate::output::report;
 use crate::tool::Workspace;
 
@@ -246,8 +246,7 @@ impl Request {
         let hidden = if hidden == 0 {
             String::new()
         } else {
-            let digest = Sha256::digest(parts.map(String::as_str).join("\0"));
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex::sha256(parts.map(String::as_str).join("\0"));
             format!("\n{hidden} bytes of it are not shown here; the SHA-256 of all is {digest}")
         };
         let names: Vec<&str> = options.iter().map(PermissionOption::called).collect();

@@ -3,9 +3,9 @@
 use agentcom_core::config::Secret;
 use agentcom_core::endpoint::{Announced, Api, Endpoint, Meant};
 use agentcom_core::name::{Credential, EndpointId};
-use sha2::{Digest as _, Sha256};
 
 use super::models::Chain;
+use crate::hex;
 use crate::host::HostName;
 use crate::model::Ollama;
 
@@ -69,7 +69,7 @@ fn mark(Endpoint { api, url, credential, .. }: &Endpoint) -> String {
 
 /// The first bytes of a hash.
 fn short(bytes: &[u8], count: usize) -> String {
-    Sha256::digest(bytes).iter().take(count).map(|byte| format!("{byte:02x}")).collect()
+    hex::sha256(bytes)[..2 * count].to_owned()
 }
 
 /// A name for a key that tells nothing of it, and is the same wherever the key is, so that all who have
