@@ -25,7 +25,7 @@ use super::{
 
 use crate::lines::Lines;
 
-pub use installed::{Installed, installed};
+pub use installed::{Installed, installed, listed};
 
 /// A model that an Ollama server runs.
 #[derive(Clone, Debug)]
@@ -149,12 +149,11 @@ impl Ollama {
 
     /// Which models the server has, to be said where it lacks the one that is wanted.
     async fn others(&self) -> String {
-        const NAMED_MAX: usize = 20;
         match installed(&self.url).await {
             Ok(models) if models.is_empty() => "; it has no models".to_owned(),
             Ok(models) => {
-                let names = models.iter().take(NAMED_MAX).map(|model| &*model.name);
-                cut(format!("; it has {}", names.collect::<Vec<_>>().join(", ")))
+                let names: Vec<String> = models.into_iter().map(|model| model.name).collect();
+                cut(format!("; it has {}", listed(&names)))
             }
             // Then what it said is all that is known.
             Err(_) => String::new(),

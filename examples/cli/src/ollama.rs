@@ -4,13 +4,10 @@
 use std::convert::Infallible;
 
 use agentcom_core::endpoint::{Calls, Served, Tuning};
-use agentcom_exec::model::ollama::{Installed, installed};
+use agentcom_exec::model::ollama::{Installed, installed, listed};
 
 use crate::print::Printer;
 use crate::table::one_line;
-
-/// How many models of a server are named.
-const NAMED_MAX: usize = 20;
 
 /// A server, and what tasks are to be done with there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,16 +93,6 @@ fn lack(name: &str, by_format: bool, models: &[Installed]) -> Option<String> {
              names another"
         )),
     }
-}
-
-/// Names beside each other, as many as fit.
-pub(crate) fn listed(names: &[String]) -> String {
-    let shown = &names[..names.len().min(NAMED_MAX)];
-    let more = match names.len() - shown.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    shown.join(", ") + &more
 }
 
 #[cfg(test)]

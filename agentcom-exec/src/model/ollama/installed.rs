@@ -59,3 +59,15 @@ pub async fn installed(url: &str) -> Result<Vec<Installed>, ModelError> {
     });
     Ok(models.collect())
 }
+
+/// Names of models beside each other, of many the first 20.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    const NAMED_MAX: usize = 20;
+    let shown = &names[..names.len().min(NAMED_MAX)];
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &more
+}

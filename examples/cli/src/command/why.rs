@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use agentcom_core::name::Capability;
 use agentcom_core::route::{Alternative, Verdict};
 use agentcom_core::sandbox::Level;
+use agentcom_exec::model::ollama::listed;
 use serde_json::Value;
 
 use crate::args::Context;
 use crate::client::Client;
 use crate::exit::Outcome;
 use crate::name::task_id;
-use crate::ollama::listed;
 use crate::print::STRONG;
 use crate::route;
 use crate::table::one_line;
