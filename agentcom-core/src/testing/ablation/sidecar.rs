@@ -1,8 +1,8 @@
 //! This file misses the guards of the sidecar: what it writes down, runs, and says.
 
 use super::sidecar_bench::{LIFE, SidecarBench, assignment};
-use super::{Verdict, ensure};
-use crate::guard::Guards;
+use super::{Scenario, Verdict, ensure};
+use crate::guard::{Guard, Guards};
 use crate::id::Incarnation;
 use crate::sidecar::{Effect, Input};
 use crate::time::Span;
@@ -10,6 +10,11 @@ use crate::wire::ToHub;
 
 /// How long a usual lease lasts.
 const TTL: Span = Span::from_secs(30);
+
+/// The scenarios of which lease of a task counts.
+pub(super) fn lease(guard: Guard) -> Scenario {
+    if guard == Guard::OneLeaseAtWork { one_lease_at_work } else { newest_lease }
+}
 
 fn is_complete(frame: &ToHub) -> bool {
     matches!(frame, ToHub::TaskComplete(_))
@@ -98,7 +103,7 @@ pub(super) fn job_slots(guards: Guards) -> Verdict {
     ensure(bench.starts() == 1, "more runs at once than there are slots")
 }
 
-pub(super) fn one_lease_at_work(guards: Guards) -> Verdict {
+fn one_lease_at_work(guards: Guards) -> Verdict {
     let mut bench = SidecarBench::online(guards, 2);
     bench.assign(assignment(1, 1, TTL));
     bench.assign(assignment(1, 2, TTL));
@@ -106,7 +111,7 @@ pub(super) fn one_lease_at_work(guards: Guards) -> Verdict {
 }
 
 /// A hub that was replaced says what it knows.
-pub(super) fn newest_lease(guards: Guards) -> Verdict {
+fn newest_lease(guards: Guards) -> Verdict {
     let mut bench = SidecarBench::online(guards, 1);
     bench.assign(assignment(1, 2, TTL));
     bench.assign(assignment(1, 1, TTL));
