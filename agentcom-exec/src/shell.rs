@@ -98,12 +98,13 @@ impl Shell {
         &self,
         job: &Assignment,
         input: &ShellInput,
+        root: PathBuf,
         sandbox: Option<Policy>,
     ) -> GuardCommand {
         GuardCommand {
             argv: input.argv(),
             env: self.environment.of(job, &input.env),
-            cwd: input.cwd.as_ref().map_or_else(|| self.root.clone(), |cwd| self.root.join(cwd)),
+            cwd: input.cwd.as_ref().map_or_else(|| root.clone(), |cwd| root.join(cwd)),
             stdin: input.stdin.clone(),
             leftovers: Leftovers::Kill,
             sandbox,
@@ -127,6 +128,11 @@ impl Executor for Shell {
             Ok(input) => input,
             Err(bad) => return JobOutcome::permanent(bad),
         };
+        // In a sandbox with a view of its own a relative path leads elsewhere.
+        let root = match std::path::absolute(&self.root) {
+            Ok(root) => root,
+            Err(error) => return JobOutcome::permanent(format_args!("its folder: {error}")),
+        };
         let started = Instant::now();
         let wanted = job.sandbox.unwrap_or(Level::L0);
         let sandbox = self.sandbox.as_ref().filter(|_| wanted >= self.confined_from);
@@ -135,17 +141,17 @@ impl Executor for Shell {
             return JobOutcome::retryable(little);
         }
         let sandbox = match sandbox {
-            Some(sandbox) => Some(sandbox.clone().for_work_in(&self.root).await),
+            Some(sandbox) => Some(sandbox.clone().for_work_in(&root).await),
             None => None,
         };
-        let cell = match sandbox.map(|sandbox| sandbox.around(&self.root)) {
+        let cell = match sandbox.map(|sandbox| sandbox.around(&root)) {
             Some(Err(error)) => return JobOutcome::retryable(format_args!("the sandbox: {error}")),
             Some(Ok(cell)) => Some(cell),
             None => None,
         };
         report(ctx, "status", &format!("sandbox {level}"));
         let quota = cell.as_ref().map(Cell::quota_with_room);
-        let command = self.command(job, &input, cell.as_ref().map(Cell::policy));
+        let command = self.command(job, &input, root, cell.as_ref().map(Cell::policy));
         let mut session =
             match Session::start(&self.spawner, &command, input.output_bytes_max()).await {
                 Ok(session) => session,

@@ -83,6 +83,22 @@ async fn each_attempt_says_which_sandbox_held_it_however_it_ends() {
 }
 
 #[tokio::test]
+async fn a_confined_command_works_in_its_folder_also_where_that_is_relative() {
+    let (level, here) = (level_here(), std::env::current_dir().unwrap());
+    let root = tempfile::tempdir_in(&here).unwrap();
+    let relative = root.path().strip_prefix(&here).unwrap();
+    let levels = [Level::L0, Level::L2, Level::L3].into_iter().filter(|it| *it <= level);
+    for level in levels {
+        let shell = shell().in_directory(relative).in_sandbox(Sandbox::new(level));
+        let write = job(1, "shell", &command(&format!("echo well > {level}")));
+        let outcome = shell.run(&write, &Watched::new()).await;
+        assert!(matches!(outcome, JobOutcome::Done { .. }), "{outcome:?}");
+        let written = std::fs::read_to_string(root.path().join(level.to_string()));
+        assert_eq!(written.unwrap(), "well\n");
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_wants_a_sandbox_has_one_or_does_not_run() {
     let level = level_here();
     let root = tempfile::tempdir().unwrap();

@@ -82,8 +82,8 @@ async fn an_answer_is_bounded_by_what_its_question_leaves_of_the_context() {
     for (context, asked, most) in [(16_384, 30_000, 6_384), (2_048, 90_000, 512)] {
         let server = StandIn::of([Turn::says("Hello")]).await;
         let context_tokens = ContextTokens::try_from(context).ok();
-        let model =
-            model(&server).with_options(ModelOptions { context_tokens, ..ModelOptions::default() });
+        let options = ModelOptions { context_tokens, ..ModelOptions::default() };
+        let model = model(&server).with_options(options);
         let asked = Request { system: &"w".repeat(asked), ..Request::default() };
         model.ask(&asked, &mut |_| {}).await.unwrap();
         assert_eq!(server.asked()[0]["options"]["num_predict"], most);
