@@ -36,8 +36,8 @@ pub use pulse::Pulse;
 pub use queue::Queued;
 pub use ready::{Class, ClassId, Entry, Gate, Ready, Requirements, Spot};
 pub use rows::{
-    Dirty, EndedEntry, EndedRow, Loader, ended_row, index_entries, index_prefix, key_row, rows_of,
-    task_key,
+    Dirty, EndedEntry, EndedRow, Loader, MetaKey, ended_row, index_entries, index_prefix, key_row,
+    rows_of, task_key,
 };
 pub use session::{Claimant, Clocks, Refusals, Session};
 

@@ -7,14 +7,11 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::rows::{HEAD, OPERATOR};
-use crate::agent::Agent;
-use crate::change::{BucketRow, Head, Settings, decode, encode};
+use super::rows::{self, HEAD};
+use crate::change::{Head, decode, encode};
 use crate::id::TaskId;
-use crate::operator::Operator;
 use crate::port::store::{RowKey, StoreError, Table};
 use crate::question::Question;
-use crate::task::{Life, Spec};
 use crate::view::Event;
 
 /// The rows of a store by name.
@@ -32,11 +29,12 @@ pub fn mend(rows: &mut Rows) -> Result<(u64, Vec<StoreError>), StoreError> {
     let lost = || StoreError::corrupt(Table::Meta, HEAD, "without it there is no data set");
     let mut head: Head = decode(Table::Meta, HEAD, rows.get(&place).ok_or_else(lost)?)?;
     let mut aside = Vec::new();
-    set_aside(rows, &mut aside, |row, bytes| unreadable(row, bytes).err());
     let keys = |of: Table, rows: &Rows| -> BTreeSet<Vec<u8>> {
         rows.keys().filter(|row| row.table == of).map(|row| row.key.clone()).collect()
     };
+    // A task that has ended does not run again, even if nobody can read how it ended.
     let ended = keys(Table::Ended, rows);
+    set_aside(rows, &mut aside, |row, bytes| check(row, bytes).err());
     let (specs, lives) = (keys(Table::Spec, rows), keys(Table::Life, rows));
     set_aside(rows, &mut aside, |row, _| {
         let (is_spec, is_life) = (row.table == Table::Spec, row.table == Table::Life);
@@ -60,7 +58,7 @@ pub fn mend(rows: &mut Rows) -> Result<(u64, Vec<StoreError>), StoreError> {
         let why = "the task that it is about is lost";
         (!is_living(question.task)).then(|| StoreError::corrupt(row.table, &row.key, why))
     });
-    count_on(&mut head, rows);
+    count_on(&mut head, rows, &ended);
     let seq = head.seq;
     rows.insert(place, encode(&head));
     Ok((seq, aside))
@@ -80,36 +78,33 @@ fn set_aside(
     });
 }
 
-/// Whether the hub could not read a row that it reads when it starts.
-fn unreadable(row: &RowKey, bytes: &[u8]) -> Result<(), StoreError> {
+/// Whether the hub can read a row, by the code that reads it.
+fn check(row: &RowKey, bytes: &[u8]) -> Result<(), StoreError> {
     let (table, key) = (row.table, row.key.as_slice());
     match table {
-        Table::Meta if key == HEAD => Ok(()),
-        Table::Meta if key.starts_with(OPERATOR) => decode::<Operator>(table, key, bytes).map(drop),
-        Table::Meta => decode::<Settings>(table, key, bytes).map(drop),
-        Table::Spec => decode::<Spec>(table, key, bytes).map(drop),
-        Table::Life => decode::<Life>(table, key, bytes).map(drop),
-        Table::Agent => decode::<Agent>(table, key, bytes).map(drop),
-        Table::Bucket => decode::<BucketRow>(table, key, bytes).map(drop),
-        Table::Question => decode::<Question>(table, key, bytes).map(drop),
+        Table::Meta
+        | Table::Spec
+        | Table::Life
+        | Table::Agent
+        | Table::Bucket
+        | Table::Question => rows::read(table, key, bytes).map(drop),
         Table::Event => decode::<Vec<Event>>(table, key, bytes).map(drop),
-        Table::Key
-        | Table::KeyEnd
-        | Table::Ended
-        | Table::EndedIndex
-        | Table::Artifact
-        | Table::Job => Ok(()),
+        Table::Key => rows::key_row(key, bytes).map(drop),
+        Table::Ended => rows::ended_row(key, bytes).map(drop),
+        Table::EndedIndex => rows::check_index(key, bytes),
+        Table::KeyEnd | Table::Artifact | Table::Job => Ok(()),
     }
 }
 
 /// Moves the counters past all that is in use, in case the head is older than the rows.
-fn count_on(head: &mut Head, rows: &Rows) {
+fn count_on(head: &mut Head, rows: &Rows, ended: &BTreeSet<Vec<u8>>) {
+    let number_in = |key: &[u8]| key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let last_ended = ended.last().map_or(0, |key| number_in(key));
+    head.next_task = head.next_task.max(last_ended + 1);
     for (row, bytes) in rows {
-        let number = || row.key.first_chunk().map_or(0, |number| u64::from_be_bytes(*number));
+        let number = || number_in(&row.key);
         match row.table {
-            Table::Spec | Table::Life | Table::Ended => {
-                head.next_task = head.next_task.max(number() + 1);
-            }
+            Table::Spec | Table::Life => head.next_task = head.next_task.max(number() + 1),
             Table::Question => {
                 let counter = head.ids.reveal(number());
                 head.next_question = head.next_question.max(counter + 1);
@@ -124,6 +119,7 @@ fn count_on(head: &mut Head, rows: &Rows) {
             | Table::Bucket
             | Table::Key
             | Table::KeyEnd
+            | Table::Ended
             | Table::EndedIndex
             | Table::Artifact
             | Table::Job => {}

@@ -5,6 +5,7 @@
 
 mod index;
 
+pub(super) use index::check_index;
 pub use index::{EndedEntry, index_entries, index_prefix};
 
 use alloc::boxed::Box;
@@ -78,12 +79,50 @@ impl From<EndedRow> for Task {
     }
 }
 
-pub(super) const HEAD: &[u8] = b"head";
-const SETTINGS: &[u8] = b"settings";
-/// What the keys of accounts begin with.
-const ACCOUNT: &[u8] = b"account:";
-/// What the keys of operators begin with.
-pub(super) const OPERATOR: &[u8] = b"operator:";
+/// What a row of the table `meta` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetaKey {
+    /// What there is one of in a data set.
+    Head,
+    /// What operators set.
+    Settings,
+    /// An account of the ledger, by its subject.
+    Account,
+    /// An operator, by name.
+    Operator,
+}
+
+impl MetaKey {
+    /// All of them. No other row of the table is read.
+    pub const ALL: [Self; 4] = [Self::Head, Self::Settings, Self::Account, Self::Operator];
+
+    /// What a key is about; `None` if a later release has to say.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| match kind {
+            Self::Head | Self::Settings => key == kind.as_bytes(),
+            Self::Account | Self::Operator => key.starts_with(kind.as_bytes()),
+        })
+    }
+
+    /// The key, or what it begins with if there are many such rows.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Head => b"head",
+            Self::Settings => b"settings",
+            Self::Account => b"account:",
+            Self::Operator => b"operator:",
+        }
+    }
+
+    /// The key of the row of one of many.
+    fn named(self, name: &str) -> Vec<u8> {
+        [self.as_bytes(), name.as_bytes()].concat()
+    }
+}
+
+pub(super) const HEAD: &[u8] = MetaKey::Head.as_bytes();
 /// What an event takes, mostly.
 const EVENT_BYTES: usize = 200;
 
@@ -134,7 +173,9 @@ pub fn rows_of(state: &State, dirty: &BTreeSet<Dirty>, events: &[Event]) -> Batc
 
 fn write_fact(state: &State, fact: &Dirty, batch: &mut Batch, index: &mut EndedIndex) {
     match fact {
-        Dirty::Settings => put(batch, Table::Meta, SETTINGS.to_vec(), state.settings()),
+        Dirty::Settings => {
+            put(batch, Table::Meta, MetaKey::Settings.as_bytes().into(), state.settings())
+        }
         Dirty::Spec(id) => {
             if let Some(task) = state.task(*id) {
                 put(batch, Table::Spec, task_key(state.number(*id)), &*task.spec);
@@ -217,15 +258,16 @@ fn put<T: Serialize + ?Sized>(batch: &mut Batch, table: Table, key: Vec<u8>, val
 }
 
 fn account_key(subject: &Subject) -> Vec<u8> {
-    [ACCOUNT, subject.to_string().as_bytes()].concat()
+    MetaKey::Account.named(&subject.to_string())
 }
 
 fn operator_key(id: &OperatorId) -> Vec<u8> {
-    [OPERATOR, id.as_str().as_bytes()].concat()
+    MetaKey::Operator.named(id.as_str())
 }
 
 fn account_subject(key: &[u8]) -> Result<Subject, StoreError> {
-    let name = key.strip_prefix(ACCOUNT).and_then(|name| core::str::from_utf8(name).ok());
+    let name = key.strip_prefix(MetaKey::Account.as_bytes());
+    let name = name.and_then(|name| core::str::from_utf8(name).ok());
     let subject = name.and_then(|name| name.parse().ok());
     subject.ok_or_else(|| StoreError::corrupt(Table::Meta, key, "the key names no account"))
 }
@@ -234,6 +276,60 @@ fn key_end(key: &Key, until: Wall) -> Vec<u8> {
     let mut bytes = until.0.to_be_bytes().to_vec();
     bytes.extend_from_slice(key.as_str().as_bytes());
     bytes
+}
+
+/// What a row of a live table says, whatever the others say.
+pub(super) enum Fact {
+    /// A change.
+    Change(Change),
+    /// What was asked for, by the number of the task.
+    Spec(u64, Box<Spec>),
+    /// Where a life stands, by the number of the task.
+    Life(u64, Box<Life>),
+}
+
+/// Reads a row; `None` if a hub does not read it when it starts.
+///
+/// # Errors
+///
+/// A row that cannot be read, by name.
+pub(super) fn read(table: Table, key: &[u8], bytes: &[u8]) -> Result<Option<Fact>, StoreError> {
+    Ok(Some(Fact::Change(match table {
+        Table::Meta => match MetaKey::of(key) {
+            Some(MetaKey::Head) => Change::Head(decode::<Head>(table, key, bytes)?.into()),
+            Some(MetaKey::Settings) => {
+                Change::Settings(decode::<Settings>(table, key, bytes)?.into())
+            }
+            Some(MetaKey::Account) => {
+                Change::Account(account_subject(key)?, Some(decode(table, key, bytes)?))
+            }
+            Some(MetaKey::Operator) => {
+                Change::OperatorSet(decode::<Operator>(table, key, bytes)?.into())
+            }
+            None => return Ok(None),
+        },
+        Table::Agent => Change::AgentSet(decode::<Agent>(table, key, bytes)?.into()),
+        Table::Bucket => {
+            let row: BucketRow = decode(table, key, bytes)?;
+            Change::Drawn(row.rate.key.clone(), row)
+        }
+        Table::Question => Change::QuestionAsked(decode::<Question>(table, key, bytes)?.into()),
+        Table::Spec => {
+            let spec = decode(table, key, bytes)?;
+            return Ok(Some(Fact::Spec(task_number(table, key)?, spec)));
+        }
+        Table::Life => {
+            let life = decode(table, key, bytes)?;
+            return Ok(Some(Fact::Life(task_number(table, key)?, life)));
+        }
+        Table::Key
+        | Table::KeyEnd
+        | Table::Event
+        | Table::Ended
+        | Table::EndedIndex
+        | Table::Artifact
+        | Table::Job => return Ok(None),
+    })))
 }
 
 /// Reads rows of the live tables back into changes. The spec of a task comes before its life, so
@@ -256,37 +352,17 @@ impl Loader {
         key: &[u8],
         bytes: &[u8],
     ) -> Result<Option<Change>, StoreError> {
-        Ok(Some(match table {
-            Table::Meta if key == HEAD => Change::Head(decode::<Head>(table, key, bytes)?.into()),
-            Table::Meta if key == SETTINGS => {
-                Change::Settings(decode::<Settings>(table, key, bytes)?.into())
+        match read(table, key, bytes)? {
+            Some(Fact::Change(change)) => Ok(Some(change)),
+            Some(Fact::Spec(number, spec)) => {
+                self.specs.insert(number, spec);
+                Ok(None)
             }
-            Table::Meta if key.starts_with(ACCOUNT) => {
-                Change::Account(account_subject(key)?, Some(decode(table, key, bytes)?))
+            Some(Fact::Life(number, life)) => {
+                Ok(Some(Change::TaskAdded(self.task(state, number, *life)?.into())))
             }
-            Table::Meta if key.starts_with(OPERATOR) => {
-                Change::OperatorSet(decode::<Operator>(table, key, bytes)?.into())
-            }
-            Table::Agent => Change::AgentSet(decode::<Agent>(table, key, bytes)?.into()),
-            Table::Bucket => {
-                let row: BucketRow = decode(table, key, bytes)?;
-                Change::Drawn(row.rate.key.clone(), row)
-            }
-            Table::Question => Change::QuestionAsked(decode::<Question>(table, key, bytes)?.into()),
-            Table::Spec => {
-                self.specs.insert(task_number(table, key)?, decode(table, key, bytes)?);
-                return Ok(None);
-            }
-            Table::Life => Change::TaskAdded(self.task(state, key, bytes)?.into()),
-            Table::Meta
-            | Table::Key
-            | Table::KeyEnd
-            | Table::Event
-            | Table::Ended
-            | Table::EndedIndex
-            | Table::Artifact
-            | Table::Job => return Ok(None),
-        }))
+            None => Ok(None),
+        }
     }
 
     /// Says whether all rows found their place, once all were read.
@@ -303,12 +379,10 @@ impl Loader {
         }
     }
 
-    fn task(&mut self, state: &State, key: &[u8], bytes: &[u8]) -> Result<Task, StoreError> {
-        let life: Life = decode(Table::Life, key, bytes)?;
-        let number = task_number(Table::Life, key)?;
+    fn task(&mut self, state: &State, number: u64, life: Life) -> Result<Task, StoreError> {
         let spec = self.specs.remove(&number);
-        let spec =
-            spec.ok_or_else(|| StoreError::corrupt(Table::Life, key, "its spec is missing"))?;
+        let missing = || StoreError::corrupt(Table::Life, &task_key(number), "its spec is missing");
+        let spec = spec.ok_or_else(missing)?;
         let head = state.head();
         let head =
             head.ok_or_else(|| StoreError::corrupt(Table::Meta, HEAD, "the head is missing"))?;

@@ -123,6 +123,16 @@ pub fn index_entries(
     Ok(entries)
 }
 
+/// Whether a row can be read, whatever its value and index.
+///
+/// # Errors
+///
+/// A row that cannot be read, by name.
+pub(in crate::state) fn check_index(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let prefix = key.iter().position(|byte| *byte == 0).map_or(key, |zero| &key[..=zero]);
+    index_entries(prefix, key, value).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +187,7 @@ mod tests {
         for (key, value) in bad {
             let error = index_entries(b"t\0", key, value).unwrap_err();
             assert_eq!(error.row.map(|row| row.key), Some(key.to_vec()));
+            assert!(check_index(key, value).is_err());
         }
     }
 }

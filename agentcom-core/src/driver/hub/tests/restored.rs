@@ -1,13 +1,16 @@
 //! This file checks what is out there against a hub that was restored from a backup.
 
 use super::*;
-use crate::change::{Head, decode, encode};
+use crate::change::{FORMAT, Head, decode, encode};
+use crate::command::{OperatorCommand, Scope};
 use crate::id::{Lease, QuestionId};
+use crate::name::OperatorId;
+use crate::operator::{Right, Validity};
 use crate::port::store::{Batch, RowKey, Table};
 use crate::question::Question;
-use crate::state::{Rows, mend};
-use crate::task::{Death, Dependency, TaskState};
-use crate::time::Wall;
+use crate::state::{MetaKey, Rows, mend};
+use crate::task::{Death, Dependency, Rate, TaskState};
+use crate::time::{Span, Wall};
 
 /// A copy of what is stored, on a disk of its own.
 fn backup(rig: &mut Rig) -> MemoryDisk {
@@ -192,4 +195,110 @@ fn questions_about_lost_tasks_go_and_numbers_go_on_past_those_that_are_there() {
     assert_eq!(why.len(), 2);
     assert_eq!([rows.contains_key(&kept), rows.contains_key(&lost)], [true, false]);
     assert_eq!([head(&rows).next_task, head(&rows).next_question], [2, 7]);
+}
+
+/// A kind of row: its table, and what it is about where one table has several.
+type RowKind = (Table, Option<MetaKey>);
+
+fn kind_of(row: &RowKey) -> RowKind {
+    (row.table, (row.table == Table::Meta).then(|| MetaKey::of(&row.key).expect("it is known")))
+}
+
+/// The kinds of row that a hub has. Nobody has large results yet, and jobs are those of sidecars.
+fn kinds() -> Vec<RowKind> {
+    let elsewhere = [Table::Meta, Table::Artifact, Table::Job];
+    let others = Table::ALL.into_iter().filter(|table| !elsewhere.contains(table));
+    let of_meta = MetaKey::ALL.map(|about| (Table::Meta, Some(about)));
+    of_meta.into_iter().chain(others.map(|table| (table, None))).collect()
+}
+
+/// A row of each kind at least.
+fn rows_of_each_kind() -> Rows {
+    let mut rig = Rig::new();
+    let agent = rig.join("a");
+    let mut asks = keyed("once");
+    let key = Key::new("r").unwrap();
+    asks.share.rates = Vec::from([Rate { key, limit: 1, per: Span::from_secs(9), burst: 3 }]);
+    let (id, _) = rig.submit(asks);
+    agent.outgoing.send(accept(id)).unwrap();
+    for said in [
+        r#"{"type":"task_question","task_id":"ID","generation":1,"question":"?","timeout_ms":9000}"#,
+        r#"{"type":"spend_used","task_id":"ID","generation":1,"call":1,"model":"m","micros":5}"#,
+    ] {
+        agent.outgoing.send(said.replace("ID", &alloc::format!("{id}"))).unwrap();
+    }
+    rig.turn();
+    let (ended, _) = rig.submit(draft());
+    let (validity, token) = (Validity::USUAL, token::hash_of("ci"));
+    let (id, rights) = (OperatorId::new("ci").unwrap(), [Right::TaskRead].into());
+    let operator = OperatorCommand::Add { id, rights, validity, token };
+    for command in [Command::Cancel(ended), Command::Pause(Scope::All), Command::Operator(operator)]
+    {
+        assert!(rig.call(command).is_ok());
+    }
+    rig.disk.rows()
+}
+
+#[test]
+fn a_damaged_row_of_any_kind_is_set_aside_by_name_and_the_others_make_a_hub() {
+    let whole = rows_of_each_kind();
+    for kind in kinds() {
+        let of_kind: Vec<&RowKey> = whole.keys().filter(|row| kind_of(row) == kind).collect();
+        assert!(!of_kind.is_empty(), "there is no row of {kind:?} to damage");
+        // The second reads well as what says nothing, or everything of which is optional.
+        let damage: &[&[u8]] = match kind {
+            (Table::Meta, Some(MetaKey::Settings)) => &[b"?"],
+            // Its key says all.
+            (Table::KeyEnd, _) => &[],
+            _ => &[b"?", &[FORMAT, b'{', b'}']],
+        };
+        for (row, damage) in of_kind.iter().flat_map(|row| damage.iter().map(move |by| (*row, by)))
+        {
+            set_aside_when_damaged(&whole, row, damage);
+        }
+    }
+}
+
+fn set_aside_when_damaged(whole: &Rows, row: &RowKey, damage: &[u8]) {
+    let mut rows = whole.clone();
+    rows.insert(row.clone(), damage.into());
+    let (seq, aside) = match mend(&mut rows) {
+        Err(error) => {
+            return assert_eq!((error.row.as_ref(), &*row.key), (Some(row), &b"head"[..]));
+        }
+        Ok(mended) => mended,
+    };
+    assert_eq!(aside.first().and_then(|error| error.row.as_ref()), Some(row));
+    // What is left of its task goes with it.
+    let with_it: &[Table] = if row.table == Table::Spec {
+        &[Table::Life, Table::Question]
+    } else if row.table == Table::Life {
+        &[Table::Spec, Table::Question]
+    } else {
+        &[]
+    };
+    let others = aside[1..].iter().filter_map(|error| Some(error.row.as_ref()?.table));
+    assert_eq!(others.collect::<Vec<_>>(), with_it, "{row:?}");
+    assert_eq!(rows.len() + aside.len(), whole.len());
+    let disk = MemoryDisk::new();
+    let puts = rows.into_iter().collect();
+    let committed = disk.open().commit(Batch { seq, puts, deletes: Vec::new() }).now_or_never();
+    committed.unwrap().unwrap();
+    restored(disk);
+}
+
+#[test]
+fn a_task_whose_end_cannot_be_read_does_not_run_again() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.submit(draft());
+    let before = rig.disk.rows();
+    assert!(rig.call(Command::Cancel(id)).is_ok());
+    let mut rows = rig.disk.rows();
+    // Older rows, the head with them, as damage can bring them back.
+    rows.extend(before);
+    let end = rows.keys().find(|row| row.table == Table::Ended).cloned().unwrap();
+    rows.insert(end, b"?".to_vec());
+    let (_, aside) = mend(&mut rows).unwrap();
+    let tables: Vec<_> = aside.iter().filter_map(|error| Some(error.row.as_ref()?.table)).collect();
+    assert_eq!(tables, [Table::Ended, Table::Spec, Table::Life]);
 }
