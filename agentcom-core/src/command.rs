@@ -70,7 +70,8 @@ pub enum Command {
         /// The token that will prove it.
         token: TokenHash,
     },
-    /// Give an agent another token; the latest two are valid.
+    /// Give an agent another token; the latest two are valid, and a connection by an earlier one is
+    /// closed.
     RotateToken {
         /// The agent.
         id: AgentId,

@@ -140,7 +140,8 @@ pub struct App {
     handle: Handle,
     hub: Running,
     agent: Running,
-    id: AgentId,
+    /// The agent that calls the handlers, if there are any.
+    id: Option<AgentId>,
     clock: Arc<dyn Clock>,
     stop: Arc<Mutex<Option<oneshot::Sender<()>>>>,
 }
@@ -193,13 +194,19 @@ impl App {
     }
 
     /// The name and token of a further agent, for a sidecar that connects from outside. It is
-    /// registered if need be; otherwise its latest two tokens are valid.
+    /// registered if need be; otherwise its latest two tokens are valid, and a connection by an
+    /// earlier one ends.
     ///
     /// # Errors
     ///
-    /// If the name is not one, or the hub does not answer.
+    /// If the name is not one or that of the agent which calls the handlers, or the hub does not
+    /// answer.
     pub async fn token_for(&self, agent: &str) -> Result<Token, AppError> {
-        self.register(AgentId::new(agent)?).await
+        let id = AgentId::new(agent)?;
+        if self.id.as_ref() == Some(&id) {
+            return Err(AppError::Rejected(Rejected::AgentExists(id)));
+        }
+        self.register(id).await
     }
 
     /// Runs the app until [`App::stop`] or the failure of its store.
@@ -302,8 +309,9 @@ impl App {
     /// Lets the hub take in the last words of its agent, which has closed its connection: what it
     /// gave back would otherwise count as lost.
     async fn hear_out(&self) -> Result<(), AppError> {
+        let Some(id) = &self.id else { return Ok(()) };
         for _ in 0..LAST_WORDS_MAX {
-            let id = self.id.clone();
+            let id = id.clone();
             let connected = self.handle.view(move |state| state.session_of(&id).is_some());
             if !self.driven(connected).await? {
                 break;

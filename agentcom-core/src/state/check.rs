@@ -185,6 +185,11 @@ impl State {
             if of != Some(agent) {
                 return Err(format!("{agent} is online in a session that is not its own"));
             }
+            let token = self.sessions.get(session).and_then(|session| session.token);
+            let valid = self.agent(agent).map_or(&[][..], |agent| &agent.tokens);
+            if token.is_some_and(|token| !valid.contains(&token)) {
+                return Err(format!("{agent} is online by a token that is over"));
+            }
             let terms = self.fleet.named(agent).filter(|member| member.group.is_some());
             let Some(terms) = terms.map(|member| member.terms) else {
                 return Err(format!("{agent} is online but not in the fleet"));

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
+use crate::agent::TokenHash;
 use crate::id::{SessionId, TaskId};
 use crate::json::Json;
 use crate::name::AgentId;
@@ -20,6 +21,8 @@ pub struct Session {
     pub peer: Box<str>,
     /// The agent that it proved to be.
     pub agent: Option<AgentId>,
+    /// The token by which it did, the latest if it did so again. It ends with that token.
+    pub token: Option<TokenHash>,
     /// When it was opened.
     pub opened_at: Wall,
     /// When it last gave a sign of life.
@@ -71,6 +74,7 @@ impl Session {
             dialect,
             peer,
             agent: None,
+            token: None,
             opened_at: now.wall,
             seen: now.mono,
             identify_by: Some(identify_by),

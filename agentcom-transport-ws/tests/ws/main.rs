@@ -8,3 +8,4 @@ mod hostile;
 mod raw;
 mod served;
 mod serving;
+mod tokens;

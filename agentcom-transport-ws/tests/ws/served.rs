@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) transport: WsTransport,
-    server: Mutex<JoinSet<()>>,
+    pub(crate) server: Mutex<JoinSet<()>>,
 }
 
 /// Serves with the default limits.

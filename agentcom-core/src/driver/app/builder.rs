@@ -162,6 +162,8 @@ impl AppBuilder {
         let stop = Arc::new(Mutex::new(Some(stop)));
         let idle = async { Ok(()) }.boxed().shared();
         let id = self.agent.id.clone().map_or_else(|| AgentId::new(AGENT), Ok)?;
+        // There is no agent where nothing can be done.
+        let id = (!self.agent.executors.is_empty()).then_some(id);
         let mut app = App { handle, hub, agent: idle, id, clock, stop };
         let agent = self.agent.open(&app, connector).await?;
         app.agent = run(agent, stopped.shared()).boxed().shared();
@@ -195,13 +197,11 @@ struct Start {
 }
 
 impl Agent {
-    /// Registers the agent; there is none where nothing can be done.
+    /// Registers the agent, if the app has one.
     async fn open(self, app: &App, connector: LocalConnector) -> Result<Option<Start>, AppError> {
-        if self.executors.is_empty() {
-            return Ok(None);
-        }
-        let token = app.register(app.id.clone()).await?;
-        let mut config = SidecarConfig::new(app.id.clone(), Secret::new(token.reveal()));
+        let Some(id) = app.id.clone() else { return Ok(None) };
+        let token = app.register(id.clone()).await?;
+        let mut config = SidecarConfig::new(id, Secret::new(token.reveal()));
         config.slots = self.slots;
         // Each slot may have a report that the hub has yet to acknowledge, and the next task.
         config.outbox_max = config.outbox_max.max(2 * self.slots as usize);

@@ -402,6 +402,33 @@ fn a_token_is_issued_again_for_an_agent_that_is_known() {
 }
 
 #[test]
+fn no_token_is_issued_for_the_agent_of_the_app_whose_connection_would_end_by_it() {
+    check(async {
+        let app = app().handler("add", add).open().await?;
+        let sum = Sum { left: 2, right: 3 };
+        let id = app.submit("add", &sum).await?;
+        assert_eq!(app.result::<u64>(id).await?, 5);
+        for _ in 0..3 {
+            app.token_for("w").await?;
+            let refused = app.token_for("local").await;
+            assert!(matches!(refused, Err(AppError::Rejected(Rejected::AgentExists(_)))));
+        }
+        let id = app.submit("add", &sum).await?;
+        assert_eq!(app.result::<u64>(id).await?, 5);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_app_without_handlers_leaves_their_agents_name_to_others() {
+    check(async {
+        let app = app().open().await?;
+        app.token_for("local").await?;
+        Ok(())
+    });
+}
+
+#[test]
 fn a_handler_may_queue_more_work() {
     let (home, calls) = (Arc::new(OnceLock::<App>::new()), Arc::new(AtomicU32::new(0)));
     let (whole, counted) = (Arc::clone(&home), Arc::clone(&calls));

@@ -11,7 +11,7 @@ use crate::agent::{Agent, TokenHash, Trust, TrustEvent};
 use crate::change::Change;
 use crate::command::{Rejected, Reply};
 use crate::guard::Guard;
-use crate::id::TaskId;
+use crate::id::{SessionId, TaskId};
 use crate::name::AgentId;
 use crate::port::transport::CloseReason;
 use crate::state::Pulse;
@@ -38,6 +38,13 @@ pub(super) fn rotate(tx: &mut Tx<'_>, id: &AgentId, token: TokenHash) -> Result<
     // Two live tokens let the agent change over; the oldest goes.
     agent.tokens.insert(0, token);
     agent.tokens.truncate(2);
+    let is_over = |token: &TokenHash| !agent.tokens.contains(token);
+    let over =
+        tx.state.session_of(id).filter(|session| session.token.as_ref().is_some_and(is_over));
+    if let Some(session) = over.map(|session| session.id) {
+        // As of any connection that breaks, what its agent holds it keeps for the rest of the lease.
+        close(tx, session);
+    }
     tx.record_as("agent.token", Change::AgentSet(agent.into()));
     Ok(Reply::Done)
 }
@@ -49,12 +56,17 @@ pub(super) fn remove(tx: &mut Tx<'_>, id: &AgentId) -> Result<Reply, Rejected> {
         tx.lose(task, Outcome::Released, "the agent was removed");
     }
     if let Some(session) = tx.state.session_of(id).map(|session| session.id) {
-        tx.effect(Effect::Close(session, CloseReason::Unauthorised));
-        tx.feel(Pulse::SessionGone(session));
+        close(tx, session);
     }
     announced::gone(tx, id);
     tx.record_as("agent.removed", Change::AgentRemoved(id.clone()));
     Ok(Reply::Done)
+}
+
+/// Closes the connection of an agent whose token is over.
+fn close(tx: &mut Tx<'_>, session: SessionId) {
+    tx.effect(Effect::Close(session, CloseReason::Unauthorised));
+    tx.feel(Pulse::SessionGone(session));
 }
 
 pub(super) fn drain(tx: &mut Tx<'_>, id: &AgentId) -> Result<Reply, Rejected> {

@@ -36,7 +36,7 @@ pub(super) fn take(
     if let Some(wait) = shut_out(tx, &claimant) {
         return too_many(tx, id, wait);
     }
-    let Some(agent) = proven(tx, &frame, token.as_ref()) else {
+    let Some((agent, proof)) = proven(tx, &frame, token.as_ref()) else {
         let at = tx.now().mono;
         let recent = |earlier: &&Refusals| at - earlier.at < tx.config.refused_for;
         let earlier = tx.state.refusals(&claimant).filter(recent);
@@ -66,6 +66,7 @@ pub(super) fn take(
     let report_by = tx.now().mono + tx.config.report_within;
     tx.session(id, |session| {
         session.agent = Some(agent.clone());
+        session.token = proof;
         session.identify_by = None;
         session.close_at = None;
         session.silent_at = Some(silent_at);
@@ -120,13 +121,17 @@ fn too_many(tx: &mut Tx<'_>, id: SessionId, wait: Span) {
     close_later(tx, id);
 }
 
-/// The agent that both the name and the token belong to.
-fn proven(tx: &Tx<'_>, frame: &Identify, token: Option<&TokenHash>) -> Option<AgentId> {
+/// The agent that both the name and the token belong to, and the token, if it does.
+fn proven(
+    tx: &Tx<'_>,
+    frame: &Identify,
+    token: Option<&TokenHash>,
+) -> Option<(AgentId, Option<TokenHash>)> {
     let agent = tx.state.agent(&AgentId::new(&frame.agent_id).ok()?)?;
     let token = token?;
     // Every token is compared, so that time tells nothing about which one fits.
     let fits = agent.tokens.iter().fold(false, |fits, known| known.matches(token) | fits);
-    (fits || !tx.on(Guard::Token)).then(|| agent.id.clone())
+    (fits || !tx.on(Guard::Token)).then(|| (agent.id.clone(), fits.then_some(*token)))
 }
 
 fn someone(tx: &Tx<'_>, token: Option<&TokenHash>) -> bool {

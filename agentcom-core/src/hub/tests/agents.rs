@@ -3,7 +3,8 @@
 use super::*;
 use crate::agent::{Phase, Trust};
 use crate::command::Scope;
-use crate::wire::ReportAction;
+use crate::testing::bench;
+use crate::wire::{Ping, ReportAction};
 
 #[test]
 fn waiting_work_goes_to_an_agent_that_connects() {
@@ -28,6 +29,62 @@ fn a_refused_token_is_answered_then_closed() {
     );
     bench.pass(Span::from_secs(30));
     assert_eq!(bench.closed, [(50, CloseReason::Unauthorised)]);
+}
+
+fn rotate(bench: &mut Bench, name: &str) {
+    let command = Command::RotateToken { id: agent_id("a"), token: bench::token(name) };
+    assert_eq!(bench.call(command), Reply::Done);
+}
+
+#[test]
+fn a_connection_ends_when_its_token_is_rotated_out_and_its_work_waits_for_the_agent() {
+    for accepts in [false, true] {
+        let mut bench = Bench::new();
+        let first = bench.join("a", Dialect::V1, 1, &[]);
+        bench.join("b", Dialect::V1, 1, &[]);
+        let id = bench.submit(Draft { assign_to: Some(agent_id("a")), ..draft() });
+        let held = bench.assigned(first)[0];
+        if accepts {
+            bench.accept(first, held);
+        }
+        rotate(&mut bench, "second");
+        assert_eq!(bench.closed, [], "two tokens are valid at once");
+        rotate(&mut bench, "third");
+        assert_eq!(bench.closed, [(first, CloseReason::Unauthorised)]);
+        assert!(bench.hub.state().session_of(&agent_id("a")).is_none());
+        let holder = bench.task(id).life.state.hold().map(|hold| (hold.agent.clone(), hold.lease));
+        assert_eq!(holder, Some((agent_id("a"), held.generation)));
+        // What it still says by the connection is not heard, nor may it come back by the token.
+        bench.said(first);
+        bench.frame(first, ToHub::Ping(Ping::default()));
+        assert_eq!(bench.said(first), []);
+        bench.open(50, Dialect::V1);
+        bench.identify(50, "a", "a", 1, &[]);
+        assert!(
+            matches!(&bench.said(50)[..], [ToAgent::Error(error)] if error.error == "invalid_token")
+        );
+        bench.open(51, Dialect::V1);
+        bench.identify(51, "a", "second", 1, &[]);
+        assert_eq!(bench.holds(&agent_id("a")), [held]);
+        assert_eq!(bench.closed, [(first, CloseReason::Unauthorised)]);
+    }
+}
+
+#[test]
+fn a_connection_is_of_the_token_that_it_showed_last() {
+    let mut bench = Bench::new();
+    let agent = bench.join("a", Dialect::V1, 1, &[]);
+    for name in ["second", "third", "fourth", "fifth"] {
+        rotate(&mut bench, name);
+        bench.identify(agent, "a", name, 1, &[]);
+    }
+    assert_eq!(bench.closed, []);
+    // One that is refused leaves the connection with the token that it has.
+    bench.identify(agent, "a", "second", 1, &[]);
+    rotate(&mut bench, "sixth");
+    assert_eq!(bench.closed, []);
+    rotate(&mut bench, "seventh");
+    assert_eq!(bench.closed, [(agent, CloseReason::Unauthorised)]);
 }
 
 #[test]
