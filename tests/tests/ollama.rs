@@ -83,9 +83,8 @@ async fn an_answer_is_bounded_by_what_its_question_leaves_of_the_context() {
         let server = StandIn::of([Turn::says("Hello")]).await;
         let context_tokens = ContextTokens::try_from(context).ok();
         let options = ModelOptions { context_tokens, ..ModelOptions::default() };
-        let model = model(&server).with_options(options);
         let asked = Request { system: &"w".repeat(asked), ..Request::default() };
-        model.ask(&asked, &mut |_| {}).await.unwrap();
+        model(&server).with_options(options).ask(&asked, &mut |_| {}).await.unwrap();
         assert_eq!(server.asked()[0]["options"]["num_predict"], most);
     }
 }

@@ -8,7 +8,6 @@ mod money;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use self::event::{SubmittedDetail, describe};
 use super::schedule::{Policy, TaskFacts};
 use super::{Effect, Step, assignment, endpoints};
 use crate::agent::{LastOutcome, TrustEvent};
@@ -127,74 +126,6 @@ impl<'a> Tx<'a> {
             self.state.apply(change);
         }
         self.step.events.push(event);
-    }
-
-    /// Says what a change is about, and which rows it concerns.
-    fn touch(&mut self, event: &mut Event, change: &Change) {
-        match change {
-            Change::AgentSet(agent) => {
-                event.agent_id = Some(agent.id.clone());
-                self.dirty(Dirty::Agent(agent.id.clone()));
-            }
-            Change::AgentRemoved(id) => {
-                event.agent_id = Some(id.clone());
-                self.dirty(Dirty::Agent(id.clone()));
-            }
-            Change::OperatorSet(operator) => {
-                event.operator = Some(operator.id.clone());
-                self.dirty(Dirty::Operator(operator.id.clone()));
-            }
-            Change::OperatorRemoved(id) => {
-                event.operator = Some(id.clone());
-                self.dirty(Dirty::Operator(id.clone()));
-            }
-            Change::QuestionAsked(question) => {
-                event.task_id = Some(question.task);
-                event.agent_id = Some(question.asked_by.clone());
-                event.detail = Json::of(&**question).ok();
-                self.dirty(Dirty::Question(question.id));
-            }
-            Change::QuestionClosed(id) => {
-                event.detail = Json::of(id).ok();
-                self.dirty(Dirty::Question(*id));
-            }
-            Change::Settings(settings) => {
-                event.detail = Json::of(&**settings).ok();
-                self.dirty(Dirty::Settings);
-            }
-            Change::BucketFull(key) => {
-                event.detail = Json::of(key).ok();
-                self.dirty(Dirty::Bucket(key.clone()));
-            }
-            Change::Trimmed { keys, events, .. } => {
-                let keys = keys.iter().map(|(key, until)| Dirty::KeyOver(key.clone(), *until));
-                let events = events.iter().map(|first| Dirty::EventsOver(*first));
-                self.step.dirty.extend(keys.chain(events));
-            }
-            Change::TaskAdded(task) | Change::TaskRevived(task) => {
-                describe(event, &task.life);
-                event.task_id = Some(task.id);
-                event.detail = Json::of(&SubmittedDetail::of(task)).ok();
-                self.dirty(Dirty::Spec(task.id));
-                self.dirty(Dirty::Life(task.id));
-            }
-            Change::TaskMoved { id, life } => {
-                describe(event, life);
-                event.task_id = Some(*id);
-                self.dirty(Dirty::Life(*id));
-            }
-            Change::TaskEnded { id, life } => {
-                describe(event, life);
-                event.task_id = Some(*id);
-                self.dirty(Dirty::Ended(*id));
-            }
-            Change::TaskSettled(task) => {
-                describe(event, &task.life);
-                event.task_id = Some(task.id);
-                self.dirty(Dirty::Settled(task.id));
-            }
-            Change::Head(_) | Change::KeyUsed(..) | Change::Drawn(..) | Change::Account(..) => {}
-        }
     }
 
     /// Makes a change true that belongs to the next recorded one, and is told with it.

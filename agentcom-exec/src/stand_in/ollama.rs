@@ -1,5 +1,5 @@
 //! This file stands in for Ollama: `POST /api/chat`, and `GET` of `/api/tags`, `/api/ps` and `/api/version`, with a model that follows a script, and
-//! misbehaves where the script says so, or in one of the [`WAYS`]. It goes by two names: as `plain` it was not made to call tools, and
+//! misbehaves where the script says so, or in one of the [`WAYS`]. It goes by two names: as `untrained` it was not made to call tools, and
 //! where its answers are held to a format, it writes what it calls as that.
 
 mod ways;
@@ -146,7 +146,7 @@ pub type StandIn = scripted::StandIn<Turn>;
 pub type Script = scripted::Script<Turn>;
 
 /// What the model is called that was not made to call tools.
-const PLAIN: &str = "plain";
+const PLAIN: &str = "untrained";
 
 /// The models that it has.
 async fn tags() -> Response {

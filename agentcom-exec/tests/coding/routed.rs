@@ -109,18 +109,19 @@ async fn a_model_that_was_not_made_to_call_tools_calls_them_by_a_format() {
     };
     let (refused, server) =
         (ollama::StandIn::of(turns()).await, ollama::StandIn::of(turns()).await);
-    let plain = |url: &str| Route { model: "plain".to_owned(), ..route(Api::Ollama, url, None) };
+    let plain =
+        |url: &str| Route { model: "untrained".to_owned(), ..route(Api::Ollama, url, None) };
     let outcome = ended(plain(&refused.url())).await;
     let JobOutcome::Unserved { fault: Fault::NoModel, error, .. } = outcome else {
         panic!("{outcome:?}")
     };
     assert!(error.contains("call them by `format`"), "{error}");
 
-    let by_format = serde_json::from_str(r#"{"models":{"plain":{"calls":"format"}}}"#).unwrap();
+    let by_format = serde_json::from_str(r#"{"models":{"untrained":{"calls":"format"}}}"#).unwrap();
     let outcome = ended_with(plain(&server.url()), by_format).await;
     let JobOutcome::Done { result, .. } = outcome else { panic!("{outcome:?}") };
     let result: Value = result.read().unwrap();
-    assert_eq!((&result["output"], &result["model"]), (&json!("Done."), &json!("plain")));
+    assert_eq!((&result["output"], &result["model"]), (&json!("Done."), &json!("untrained")));
     let [first, second] = &server.asked()[..] else { panic!("{:?}", server.asked()) };
     assert_eq!((&first["tools"], &first["format"]), (&json!([]), &second["format"]));
     let ways = first["format"]["anyOf"].as_array().unwrap();
@@ -218,7 +219,7 @@ async fn a40_a_look_sees_the_models_of_a_server_and_which_are_loaded() {
     assert_eq!((&found.error, found.version.as_deref()), (&None, Some("0.0.0")));
     let models: Vec<_> =
         found.models.iter().map(|it| (&*it.model, it.warm, it.context, it.tools)).collect();
-    let plain = ("plain", false, None, Some(false));
+    let plain = ("untrained", false, None, Some(false));
     assert_eq!(models, [("scripted", true, Some(16_384), Some(true)), plain]);
     assert!(found.machine.is_some_and(|machine| machine.ram_mib > 0), "it is this machine");
     let far = messages::StandIn::of([]).await;

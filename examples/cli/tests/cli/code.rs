@@ -118,10 +118,13 @@ async fn a_model_is_asked_as_was_said_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_was_not_made_to_call_tools_mends_the_sum_by_a_format() {
     let Some(dir) = ground() else { return };
-    let more = ["--model", "plain", "--calls", "plain=format"];
+    let more = ["--model", "untrained", "--calls", "untrained=format"];
     let turns = vec![writes("add.sh", MENDED), Turn::says("It adds.")];
     let (told, ollama, _up) = at_work_with(dir.path(), turns, &more).await;
-    assert_eq!((&told["state"], &told["result"]["model"]), (&json!("completed"), &json!("plain")));
+    assert_eq!(
+        (&told["state"], &told["result"]["model"]),
+        (&json!("completed"), &json!("untrained"))
+    );
     assert_eq!(told["result"]["output"], "It adds.", "{told:#}");
     assert!(ollama.asked().iter().all(|asked| asked["format"].is_object()));
 }
