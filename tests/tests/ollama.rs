@@ -13,7 +13,7 @@ use agentcom_core::port::executor::{JobContext, News};
 use agentcom_core::task::Tier;
 use agentcom_core::time::Wall;
 use agentcom_exec::agentic::{Brief, Ended, How, Loop};
-use agentcom_exec::model::ollama::{Installed, installed};
+use agentcom_exec::model::ollama::installed;
 use agentcom_exec::model::{
     self, Ending, Format, Message, Model, ModelError, Ollama, Patience, Reply, Request,
 };
@@ -186,8 +186,8 @@ async fn whatever_goes_wrong_has_a_name() {
 async fn a_server_says_which_models_it_has() {
     let server = StandIn::of([]).await;
     let models = installed(&server.url()).await.unwrap();
-    let model = Installed { name: "scripted".into(), parameters: "8.2B".into(), tools: Some(true) };
-    assert_eq!(models, [model]);
+    let told: Vec<_> = models.iter().map(|it| (&*it.name, &*it.parameters, it.tools)).collect();
+    assert_eq!(told, [("scripted", "8.2B", Some(true)), ("untrained", "8.2B", Some(false))]);
     let gone = { StandIn::of([]).await.url() };
     assert!(matches!(installed(&gone).await, Err(ModelError::Unreachable { .. })));
 }

@@ -1,6 +1,6 @@
 //! This file stands in for Ollama: `POST /api/chat`, and `GET` of `/api/tags`, `/api/ps` and `/api/version`, with a model that follows a script, and
 //! misbehaves where the script says so, or in one of the [`WAYS`]. It goes by two names: as `untrained` it was not made to call tools, and
-//! where its answers are held to a format, it writes what it calls as that.
+//! where its answers are held to a schema, it writes what it calls as that.
 
 mod ways;
 
@@ -146,7 +146,7 @@ pub type StandIn = scripted::StandIn<Turn>;
 pub type Script = scripted::Script<Turn>;
 
 /// What the model is called that was not made to call tools.
-const PLAIN: &str = "untrained";
+const UNTRAINED: &str = "untrained";
 
 /// The models that it has.
 async fn tags() -> Response {
@@ -156,7 +156,7 @@ async fn tags() -> Response {
             "capabilities": capabilities,
         })
     };
-    let models = [model("scripted", &["completion", "tools"]), model(PLAIN, &["completion"])];
+    let models = [model("scripted", &["completion", "tools"]), model(UNTRAINED, &["completion"])];
     json!({ "models": models }).to_string().into_response()
 }
 
@@ -174,14 +174,15 @@ async fn chat(State(model): State<Scripted<Turn>>, body: Bytes) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    if asked["model"] == PLAIN && asked["tools"].as_array().is_some_and(|all| !all.is_empty()) {
-        let text = json!({ "error": format!("{PLAIN} does not support tools") }).to_string();
+    let is_untrained = asked["model"] == UNTRAINED;
+    if is_untrained && asked["tools"].as_array().is_some_and(|all| !all.is_empty()) {
+        let text = json!({ "error": format!("{UNTRAINED} does not support tools") }).to_string();
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
     match model.ask(asked.clone()) {
         Turn::Reply { says, calls, tokens, after } => {
             tokio::time::sleep(after).await;
-            let (says, calls) = if asked["format"].is_object() {
+            let (says, calls) = if is_untrained && asked["format"].is_object() {
                 (vec![in_format(&says.concat(), &calls)], Vec::new())
             } else {
                 (says, calls)
