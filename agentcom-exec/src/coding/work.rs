@@ -1,6 +1,7 @@
 //! This file takes one coding task through its rounds: work, commit, check, correct; then push and
 //! propose.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -222,7 +223,7 @@ impl Work<'_> {
         brief: &Brief,
         standing: &mut Standing,
     ) -> Result<Ended, Trouble> {
-        let env = self.settings.environment.of(self.job, &Default::default());
+        let env = self.env();
         loop {
             let worker = &*self.workers[standing.at];
             if worker.has_tools() && standing.connections.is_none() {
@@ -343,7 +344,7 @@ impl Work<'_> {
             if self.job.skip_verification { &[] } else { &self.job.verification_steps };
         let timeout = self.job.verification_timeout_ms.map_or(CHECKS_WITHIN, Duration::from);
         let change = change_of(status);
-        let env = self.settings.environment.of(self.job, &Default::default());
+        let env = self.env();
         let checked = place.in_clean_checkout(&status.head, async |checkout, tree| {
             let checker = Checker {
                 spawner: &self.settings.spawner,
@@ -363,6 +364,13 @@ impl Work<'_> {
             report.status = Verdict::Skip;
         }
         Ok(report)
+    }
+
+    /// What commands see of the environment. Python is to leave no compiled files beside a change: they would be
+    /// committed with it, and be run in place of a source that has been written again within the second.
+    fn env(&self) -> BTreeMap<String, String> {
+        let asked = [("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
+        self.settings.environment.of(self.job, &asked.into())
     }
 
     fn brief(&self) -> Brief {

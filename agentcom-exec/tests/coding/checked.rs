@@ -101,6 +101,17 @@ async fn a_manifest_may_change_where_it_says_nothing_of_tests() {
 }
 
 #[tokio::test]
+async fn python_leaves_no_compiled_files_where_a_model_works_and_where_it_is_checked() {
+    let asked = "test \"$PYTHONDONTWRITEBYTECODE\" = 1";
+    let command = format!("{asked} && echo two > b.txt");
+    let run = Turn::calls("run_command", json!({ "command": command }));
+    let fixture = Fixture::of(StandIn::of([run, Turn::says("Done.")]).await);
+    let steps = [step("file_exists", "b.txt"), step("command_succeeds", asked)];
+    let found = checks(&fixture, steps).await;
+    assert!(found.iter().all(|check| check["status"] == "pass"), "{found:#?}");
+}
+
+#[tokio::test]
 async fn a_change_has_as_many_lines_if_it_says_that_they_are_no_text() {
     let long = |end: &str| format!("{}{end}", "x\n".repeat(100));
     for end in ["", "\0"] {

@@ -33,6 +33,22 @@ pub(crate) fn age(at: Option<Wall>, now: Wall) -> String {
     }
 }
 
+/// How long it is until a date, as [`age`] says it, rounded up: what was begun with 90 days has 90 days left.
+pub(crate) fn left(span: Span) -> String {
+    match span.0.div_ceil(1000) {
+        secs if secs < 60 => format!("{secs} s"),
+        secs if secs < 3600 => format!("{} min", secs.div_ceil(60)),
+        secs if secs < 48 * 3600 => format!("{} h", secs.div_ceil(3600)),
+        secs => format!("{} d", secs.div_ceil(86_400)),
+    }
+}
+
+/// So many of what has an `s` where there are not just one.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
 /// A date in UTC, to the second.
 pub(crate) fn stamp(at: Wall) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);

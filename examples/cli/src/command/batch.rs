@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::args::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::name::id_of;
+use crate::text;
 
 /// Which tasks to queue.
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub(crate) async fn run(args: &Args, ctx: &Context) -> Outcome {
     let answer = ctx.client()?.post(&["api", "tasks", "batch"], &body).await?;
     let tasks = answer["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
     ctx.print.data(&answer, || tasks.iter().map(|task| format!("{}\n", id_of(task))).collect())?;
-    ctx.print.note(&format!("{} tasks queued", tasks.len()));
+    ctx.print.note(&format!("{} queued", text::counted(tasks.len() as u64, "task")));
     Ok(())
 }
 

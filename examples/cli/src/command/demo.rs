@@ -69,7 +69,11 @@ async fn play(args: &Args, ctx: &Context, dir: &Path) -> Outcome {
     story::make_repository(&repository)?;
     let plan = Plan { agents: args.agents, ..plan(dir, repository, Coder::default()) };
     let fleet = Fleet::start(&plan).await?;
-    ctx.print.note(&format!("a hub on {} with {} agents", fleet.url(), args.agents));
+    ctx.print.note(&format!(
+        "a hub on {} with {}",
+        fleet.url(),
+        text::counted(args.agents.into(), "agent")
+    ));
     ctx.print.note("twelve tasks, one of which cannot succeed");
     let client = Client::at(&fleet.url(), fleet.hub().admin().text.clone())?;
     let shown = tokio::time::timeout(WITHIN, follow(&client, ctx)).await;

@@ -22,6 +22,7 @@ use crate::name::task_id;
 use crate::print::{CAUTION, FAINT, GOOD, STRONG};
 use crate::risk;
 use crate::table::one_line;
+use crate::text::counted;
 
 /// What to do in the clone.
 #[derive(Debug, clap::Args)]
@@ -240,8 +241,7 @@ fn data(status: &Status) -> Value {
 
 fn render(status: &Status) -> String {
     let Status { branch, base, ahead, behind, changed, uncommitted, pushed, .. } = status;
-    let commits =
-        |count: u64| if count == 1 { "1 commit".into() } else { format!("{count} commits") };
+    let commits = |count| counted(count, "commit");
     let mut out = format!("{STRONG}{branch}{STRONG:#}  {} ahead of {base}", commits(*ahead));
     if *behind > 0 {
         out.push_str(&format!(", {CAUTION}{} behind{CAUTION:#}", commits(*behind)));

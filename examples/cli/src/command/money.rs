@@ -311,7 +311,8 @@ pub(crate) fn spent_line(spent: &Value) -> String {
     let count = |field: &str| spent[field].as_u64().unwrap_or(0);
     let read = count("input_tokens") + count("cache_read_tokens") + count("cache_write_tokens");
     let (calls, written) = (count("calls"), count("output_tokens"));
-    format!("{cost} for {calls} calls: {read} tokens read, {written} written")
+    let calls = text::counted(calls, "call");
+    format!("{cost} for {calls}: {read} tokens read, {written} written")
 }
 
 #[cfg(test)]

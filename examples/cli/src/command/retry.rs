@@ -6,7 +6,7 @@ use crate::args::Context;
 use crate::client::Client;
 use crate::exit::Outcome;
 use crate::name::task_id;
-use crate::text::plain;
+use crate::text::{counted, plain};
 
 /// Which tasks.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,9 @@ async fn retry_all(client: &Client, ctx: &Context) -> Outcome {
         client.post(&["api", "tasks", "dead-letter", "retry"], &json!({ "all": true })).await?;
     let ids = answer["task_ids"].as_array().map(Vec::as_slice).unwrap_or_default();
     ctx.print.data(&answer, || ids.iter().map(|id| plain(id) + "\n").collect())?;
-    ctx.print.note(&format!("{} tasks live again", ids.len()));
+    let tasks = counted(ids.len() as u64, "task");
+    let live = if ids.len() == 1 { "lives" } else { "live" };
+    ctx.print.note(&format!("{tasks} {live} again"));
     if answer["more"] == true {
         ctx.print.note("there are more: run this again");
     }

@@ -168,15 +168,17 @@ fn coding_lines(result: &Value) -> Vec<(&'static str, String)> {
         return Vec::new();
     }
     let field = |name| text::field(result, name);
+    let counted =
+        |what: &str| text::counted(result[format!("{what}s")].as_u64().unwrap_or(0), what);
     let tokens = ["tokens_in", "tokens_out"].map(|name| result[name].as_u64().unwrap_or(0));
     let stopped = [("stopped", field("stopped")), ("failed", field("failed"))];
     let stopped = stopped.iter().filter(|(_, why)| !why.is_empty());
     let stopped: String = stopped.map(|(how, why)| format!(", {how}: {why}")).collect();
     let model = format!(
-        "{}, {} rounds, {} turns in the last, {} tokens, in {}{stopped}",
+        "{}, {}, {} in the last, {} tokens, in {}{stopped}",
         field("model"),
-        field("rounds"),
-        field("turns"),
+        counted("round"),
+        counted("turn"),
         tokens.iter().sum::<u64>(),
         field("sandbox"),
     );

@@ -1,7 +1,7 @@
 //! This file adds, lists, rotates and removes tokens with rights and an end.
 
-use agentcom_core::operator::Right;
-use agentcom_core::time::Wall;
+use agentcom_core::operator::{Right, Validity};
+use agentcom_core::time::{Span, Wall};
 use serde_json::{Value, json};
 
 use super::agent::show_token;
@@ -95,6 +95,7 @@ fn expiry(text: &str) -> Result<Expiry, String> {
         Some(days) => days.saturating_mul(DAY_MS),
         None => millis(span(text).map_err(|rule| format!("{rule}, 30d, or never"))?),
     };
+    Validity::of(Span(millis)).map_err(|bad| bad.to_string())?;
     Ok(Expiry(json!(millis)))
 }
 
@@ -194,7 +195,7 @@ fn left(token: &Value, now: Wall) -> String {
         Some(at) if at <= now || token["expired"] == true => {
             format!("{} ago", age(Some(at), now))
         }
-        Some(at) => format!("in {}", age(Some(now), at)),
+        Some(at) => format!("in {}", text::left(at - now)),
     }
 }
 
@@ -233,6 +234,10 @@ mod tests {
         assert_eq!(read("never"), Ok(json!("never")));
         assert_eq!(read("soon"), Err("write a span like 90s, 5m or 1h 30m, 30d, or never".into()));
         assert!(read("-1d").is_err() && read("d").is_err());
+        for out_of_bounds in ["0s", "0d", "99999999d"] {
+            let rule = read(out_of_bounds).unwrap_err();
+            assert!(rule.starts_with("must be"), "{out_of_bounds}: {rule}");
+        }
     }
 
     #[test]
