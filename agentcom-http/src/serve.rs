@@ -1,12 +1,13 @@
 //! This file serves a router on a listener, with the bounds that keep slow and greedy clients from
 //! harming others, and ends within a bound.
 
+mod client;
 mod flow;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub struct Serving {
     pub write_within: Duration,
     /// How long connections may take to finish what they do when the server stops.
     pub stop_within: Duration,
+    /// From where proxies ask that are believed when they say for whom: by `X-Forwarded-For`, of which the last
+    /// address counts that is none of these.
+    pub trusted_proxies: Arc<[IpAddr]>,
 }
 
 impl Default for Serving {
@@ -49,6 +53,7 @@ impl Default for Serving {
             head_within: Duration::from_secs(10),
             write_within: Duration::from_secs(30),
             stop_within: Duration::from_secs(5),
+            trusted_proxies: Arc::default(),
         }
     }
 }
@@ -57,7 +62,7 @@ impl Default for Serving {
 /// when no connection is left.
 ///
 /// HTTP/1.1 only. The address of a client is an extension of its requests
-/// (`ConnectInfo<SocketAddr>`). Connections that were upgraded, to a WebSocket for instance, belong
+/// (`ConnectInfo<SocketAddr>`), also behind a proxy that is trusted. Connections that were upgraded, to a WebSocket for instance, belong
 /// to whoever upgraded them: end those first.
 ///
 /// Dropping the future closes all connections at once.
@@ -79,7 +84,7 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let service = service(router.clone(), address);
+        let service = service(router.clone(), address, serving.trusted_proxies.clone());
         let connection = connect(stream, service, serving.clone(), stopped.clone());
         connections.spawn(async move {
             connection.await;
@@ -156,10 +161,12 @@ async fn connect(
 /// The router as hyper asks it, for one client.
 fn service(
     router: Router,
-    address: SocketAddr,
+    peer: SocketAddr,
+    trusted: Arc<[IpAddr]>,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Send {
     service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
+        let address = client::address(peer, request.headers(), &trusted);
         request.extensions_mut().insert(ConnectInfo(address));
         router.clone().oneshot(request)
     })

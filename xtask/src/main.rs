@@ -6,6 +6,7 @@ mod fuzz;
 mod mcp;
 mod mutants;
 mod proof;
+mod proxies;
 mod reliability;
 mod run;
 mod verify;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::mcp;
 use crate::proof::{PROOFS, Proof};
+use crate::proxies;
 use crate::run::{Failure, Step, cargo, say, succeeds};
 
 /// The target without an operating system that proves the core needs none.
@@ -37,6 +38,7 @@ fn checks() -> Vec<(&'static str, Check)> {
         ("deny", Check::Own(deny)),
         ("guard", Check::Own(guard)),
         ("mcp", Check::Own(mcp::mcp)),
+        ("proxies", Check::Own(proxies::proxies)),
     ];
     checks.extend(PROOFS.iter().map(|proof| (proof.command, Check::Slice(proof))));
     checks

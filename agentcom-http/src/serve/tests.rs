@@ -3,7 +3,8 @@
 mod smuggling;
 
 use std::future::pending;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -191,4 +192,24 @@ async fn handlers_learn_the_address_of_the_client() {
     let own = stream.local_addr().unwrap().to_string();
     ask(&mut stream, GET).await;
     assert!(rest(&mut stream).await.ends_with(&own));
+}
+
+#[tokio::test]
+async fn handlers_learn_the_address_of_the_client_behind_a_trusted_proxy() {
+    let told = |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.to_string() };
+    let trusted_proxies = Arc::from([IpAddr::from([127, 0, 0, 1])]);
+    let serving = Serving { trusted_proxies, ..Serving::default() };
+    let server = start(Router::new().route("/", get(told)), serving).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // A proxy asks for many clients on one connection.
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        let line = format!("x-forwarded-for: {client}\r\nconnection: keep-alive");
+        ask(&mut stream, &GET.replace("connection: close", &line)).await;
+    }
+    ask(&mut stream, GET).await;
+    let said = rest(&mut stream).await;
+    let bodies: Vec<&str> = said.split("\r\n\r\n").skip(1).collect();
+    assert!(bodies[0].starts_with("192.0.2.1:0HTTP"), "{said}");
+    assert!(bodies[1].starts_with("192.0.2.2:0HTTP"), "{said}");
+    assert!(bodies[2].starts_with("127.0.0.1:"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! This file reads how a hub is set up: one TOML file, then the environment over it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub trusted_network: bool,
     /// Host names under which clients reach it, beside its addresses.
     pub public_hosts: Vec<String>,
+    /// Addresses of proxies that are believed when they say by `X-Forwarded-For` for whom they ask.
+    pub trusted_proxies: Vec<IpAddr>,
     /// When it makes backups.
     pub backup: BackupPlan,
     /// What it logs.
@@ -38,6 +40,7 @@ impl Default for Settings {
             data_dir: PathBuf::from(DATA_DIR),
             trusted_network: false,
             public_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
             backup: BackupPlan::default(),
             log: Log::default(),
             limits: Limits::default(),
@@ -221,8 +224,12 @@ impl Settings {
                 parsed("AGENTCOM_TRUSTED_NETWORK", &value, "it must be true or false")?;
         }
         if let Some(value) = var("AGENTCOM_PUBLIC_HOSTS") {
-            let hosts = value.split(',').map(str::trim).filter(|host| !host.is_empty());
-            self.public_hosts = hosts.map(String::from).collect();
+            self.public_hosts = listed(&value).map(String::from).collect();
+        }
+        if let Some(value) = var("AGENTCOM_TRUSTED_PROXIES") {
+            let rule = "it must be IP addresses with commas between them";
+            let address = |text| parsed("AGENTCOM_TRUSTED_PROXIES", text, rule);
+            self.trusted_proxies = listed(&value).map(address).collect::<Result<_, _>>()?;
         }
         if let Some(value) = var("AGENTCOM_BACKUP_EVERY_MINUTES") {
             let rule = "it must be a number of minutes, or 0 for never";
@@ -251,6 +258,11 @@ impl Settings {
         }
         Ok(self)
     }
+}
+
+/// What stands between commas.
+fn listed(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 fn parsed<T: std::str::FromStr>(
@@ -318,6 +330,22 @@ mod tests {
         assert_eq!(settings.hub_config().lease_ttl, Span::from_secs(9));
         assert_eq!(settings.hub_config().raise_within, Span(0));
         assert_eq!(settings.hub_config().tasks_max, HubConfig::default().tasks_max);
+    }
+
+    #[test]
+    fn proxies_that_are_trusted_are_addresses() {
+        let read = |value: &str| {
+            let env = |name: &str| (name == "AGENTCOM_TRUSTED_PROXIES").then(|| value.to_owned());
+            Settings::read(None, env).map(|settings| settings.trusted_proxies)
+        };
+        let both: [IpAddr; 2] = ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap());
+        assert_eq!(read("127.0.0.1, ::1").unwrap(), both);
+        assert!(read("").unwrap().is_empty());
+        let error = read("127.0.0.1,proxy").unwrap_err().to_string();
+        expect![
+            "environment variable AGENTCOM_TRUSTED_PROXIES is `proxy`; it must be IP addresses with commas between them"
+        ]
+        .assert_eq(&error);
     }
 
     #[test]

@@ -33,6 +33,7 @@ The file, with its defaults; unknown keys are refused:
   data_dir = \"agentcom-data\"
   trusted_network = false      # listen beyond this machine without TLS (WireGuard, Tailscale)
   public_hosts = []            # names under which clients reach the hub
+  trusted_proxies = []         # addresses that are believed when they say for whom they ask
   [backup]
   every_minutes = 1440         # 0 is never
   dir = \"backups\"                  # from the data directory on
@@ -45,8 +46,8 @@ The file, with its defaults; unknown keys are refused:
                                # raise_within_ms
 
 The environment goes over the file: AGENTCOM_BIND, AGENTCOM_DATA_DIR, AGENTCOM_TRUSTED_NETWORK,
-AGENTCOM_PUBLIC_HOSTS (with commas), AGENTCOM_BACKUP_EVERY_MINUTES, AGENTCOM_BACKUP_DIR,
-AGENTCOM_BACKUP_KEEP, AGENTCOM_LOG, AGENTCOM_LOG_FORMAT.
+AGENTCOM_PUBLIC_HOSTS and AGENTCOM_TRUSTED_PROXIES (with commas), AGENTCOM_BACKUP_EVERY_MINUTES,
+AGENTCOM_BACKUP_DIR, AGENTCOM_BACKUP_KEEP, AGENTCOM_LOG, AGENTCOM_LOG_FORMAT.
 
 Exit codes: 0 left as asked, 64 settings, 69 cannot listen, 74 data, 75 start me again.";
 

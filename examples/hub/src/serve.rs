@@ -57,6 +57,8 @@ impl Hub {
         let backups = Arc::new(Backups::new(store, &data_dir, &settings.backup));
         let options = Options { allowed, backups: Some(backups.clone()), ..Options::default() };
         let api = agentcom_http::router(handle.clone(), options);
+        let trusted_proxies = settings.trusted_proxies.clone().into();
+        let serving = Serving { trusted_proxies, ..Serving::default() };
         let (stop_http, stopped) = oneshot::channel();
         let mut parts = JoinSet::new();
         parts.spawn(async move { driver.run().await.map_err(HubError::Store) });
@@ -65,8 +67,7 @@ impl Hub {
                 // The hub that asks is dropped if it ends without asking.
                 let _ = stopped.await;
             };
-            agentcom_http::serve(listener, api.merge(sockets_router), stop, Serving::default())
-                .await;
+            agentcom_http::serve(listener, api.merge(sockets_router), stop, serving).await;
             Ok(())
         });
         let mut made = JoinSet::new();

@@ -52,7 +52,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_column() {
           |
         2 | bindd = 1
           | ^^^^^
-        unknown field `bindd`, expected one of `bind`, `data_dir`, `trusted_network`, `public_hosts`, `backup`, `log`, `limits`
+        unknown field `bindd`, expected one of `bind`, `data_dir`, `trusted_network`, `public_hosts`, `trusted_proxies`, `backup`, `log`, `limits`
     "#]].assert_eq(&said);
 }
 

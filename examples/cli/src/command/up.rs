@@ -1,6 +1,6 @@
 //! This file runs a hub and agents on this machine until it is interrupted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use agentcom_hub::config::{Log, Settings};
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// A name under which clients reach the hub, beside its address (repeatable)
     #[arg(long = "public-host", value_name = "HOST", value_delimiter = ',')]
     public_hosts: Vec<String>,
+    /// The address of a proxy that is believed when it says for whom it asks (repeatable)
+    #[arg(long = "trusted-proxy", value_name = "IP", value_delimiter = ',')]
+    trusted_proxies: Vec<IpAddr>,
     /// Before starting, go back to the newest good backup; what came after it is lost
     #[arg(long)]
     restore_latest: bool,
@@ -114,6 +117,7 @@ impl Args {
             data_dir: self.data.clone(),
             trusted_network: self.trusted_network,
             public_hosts: self.public_hosts.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
             ..Settings::default()
         };
         Plan { settings, agents: self.agents, ways: self.ways.clone(), announce: Announce::User }
