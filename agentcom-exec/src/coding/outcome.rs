@@ -151,7 +151,7 @@ impl Done {
             return None;
         }
         let Status { ahead, changed, .. } = &self.status;
-        let done = format!("{ahead} commits, {} files changed", changed.len());
+        let done = format!("commits: {ahead}, files changed: {}", changed.len());
         let stopped = Some(self.why()).filter(|why| !why.is_empty());
         let in_the_way = stopped.into_iter().chain(withheld).chain(refused).collect();
         Some(PartialPass::new((*ahead > 0).then_some(done), in_the_way, &self.report))

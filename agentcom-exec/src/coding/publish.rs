@@ -107,7 +107,7 @@ impl Publisher<'_> {
     async fn is_allowed(&self, to: &str, status: &Status) -> bool {
         let (branch, head, files) = (&status.branch, &status.head, status.changed.len());
         let question = format!(
-            "May {branch} at {head} ({files} files changed) be pushed to {to}, which is public? In this \
+            "May {branch} at {head} (files changed: {files}) be pushed to {to}, which is public? In this \
              task what strangers wrote was read, and what is private; secrets may be in it, whatever \
              they look like.\nAnswer yes or no"
         );

@@ -106,7 +106,7 @@ pub fn body_of(evidence: &Evidence<'_>) -> String {
         list(&mut text, "What remains", partial.remaining());
     }
     text.push_str(&checks(checked));
-    let _ = write!(text, "\n<details><summary>{} files</summary>\n\n", files.len());
+    let _ = write!(text, "\n<details><summary>files: {}</summary>\n\n", files.len());
     for FileChange { path, lines, .. } in files.iter().take(FILES_SHOWN) {
         let lines = lines.map_or("not text".into(), |lines| format!("{lines} lines"));
         let path: String = code(path).chars().take(PATH_CHARS_MAX).collect();
@@ -247,7 +247,7 @@ mod tests {
             | cost | $0.12 |\n\n\
             What was checked, in commit `0123abc` with the tree `4567def`\n\n\
             - pass: test_passes cargo test (exit code 0, 12 ms)\n\n\
-            <details><summary>1 files</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
+            <details><summary>files: 1</summary>\n\n- `src/lib.rs`, 3 lines\n\n</details>\n\
             <!-- agentcom: end -->";
         assert_eq!(evidence("Fix it"), expected);
     }
@@ -263,10 +263,10 @@ mod tests {
             timeout_ms: 1,
             checks: Vec::new(),
         };
-        let done = Some("2 commits, 1 files changed".to_owned());
+        let done = Some("commits: 2, files changed: 1".to_owned());
         let partial = PartialPass::new(done, vec!["the <model> was stopped".into()], &report);
         let body = with("Fix it", Some(&partial));
-        let told = "| cost | $0.12 |\n\nIt is done in part. Done is\n\n- 2 commits, 1 files changed\n\n\
+        let told = "| cost | $0.12 |\n\nIt is done in part. Done is\n\n- commits: 2, files changed: 1\n\n\
             What remains\n\n- the &lt;model> was stopped\n\nWhat was checked";
         assert!(body.contains(told), "{body}");
     }

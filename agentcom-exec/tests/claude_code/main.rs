@@ -180,7 +180,7 @@ async fn a33_it_is_told_its_task_where_nobody_else_can_read_it_and_sees_nothing_
         "CLAUDE_CONFIG_DIR",
         "DISABLE_AUTOUPDATER",
     ];
-    let usual = ["HOME", "LANG", "PATH", "TERM", "TMPDIR", "TZ", "USER"];
+    let usual = ["HOME", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE", "TERM", "TMPDIR", "TZ", "USER"];
     let broker = [
         "HTTPS_PROXY",
         "HTTP_PROXY",

@@ -162,7 +162,7 @@ async fn a_secret_in_a_branch_goes_to_no_public_remote_unless_a_person_says_so()
         let place = Obedient::new(Some(Visibility::Public)).await;
         let (outcome, asked) = place.attempt(1, "obeys", answer.clone()).await;
         let [(question, within)] = &asked[..] else { panic!("{asked:?}") };
-        assert!(question.contains("(1 files changed) be pushed to /"), "{question}");
+        assert!(question.contains("(files changed: 1) be pushed to /"), "{question}");
         // What is allowed is this commit, and not whatever the branch is called for.
         let head = git(&place.fixture.dir.path().join("clone"), &["rev-parse", &branch(&outcome)]);
         assert!(question.contains(&format!(" at {} (", head.trim())), "{question}");

@@ -196,7 +196,7 @@ async fn an_attempt_whose_time_is_nearly_over_is_checked_and_reported_as_far_as_
     let result: Value = result.read().unwrap();
     assert_eq!((&result["rounds"], &result["stopped"]), (&json!(1), &json!("time")), "{result:#}");
     assert_eq!(result["verdict"], "partial_pass");
-    assert_eq!(result["done"], json!(["1 commits, 1 files changed", "pass: file_exists b.txt"]));
+    assert_eq!(result["done"], json!(["commits: 1, files changed: 1", "pass: file_exists b.txt"]));
     let remaining = json!(["the model was stopped: its time is over", "fail: file_exists c.txt"]);
     assert_eq!(result["remaining"], remaining);
     let branch = result["branch"].as_str().unwrap();

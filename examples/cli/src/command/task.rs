@@ -304,7 +304,7 @@ mod tests {
                 "risk_tier": 3, "pull_request": null, "model": "m", "rounds": 2, "turns": 3,
                 "tokens_in": 90, "tokens_out": 10, "sandbox": "L3", "stopped": "turns",
                 "output": "I mended it.", "steps": ["write_file a: ok"], "verdict": "partial_pass",
-                "done": ["2 commits, 1 files changed"],
+                "done": ["commits: 2, files changed: 1"],
                 "remaining": ["the model was stopped: turns", "fail: test_passes make"],
             },
             "verification_report": {"status": "partial", "checks": [
@@ -321,7 +321,7 @@ mod tests {
               model        m, 2 rounds, 3 turns in the last, 100 tokens, in L3, stopped: turns
               branch       agentcom/task-0123456789abcdef-mend-it
               commit       0123abc, pushed, risk tier 3
-              done         2 commits, 1 files changed
+              done         commits: 2, files changed: 1
               remaining    the model was stopped: turns
               remaining    fail: test_passes make
               check        pass: git_clean auto

@@ -129,7 +129,7 @@ fn a_token_with_rights_permits_what_it_says_and_nothing_after_it_was_removed() {
     run(dir.path(), &["token", "add", "x", "--right", "root"], 64);
     run(dir.path(), &["token", "add", "x", "--expires", "4000d"], 64);
     let listed = run(dir.path(), &["token", "list"], 0);
-    assert!(listed.contains("task:read, task:submit  in 29 d"), "{listed}");
+    assert!(listed.contains("task:read, task:submit  in 30 d"), "{listed}");
     with(&first, &["submit", "--shell", "true"], 0);
     with(&first, &["tasks"], 0);
     let refused = with(&first, &["pause"], 4);
